@@ -1,0 +1,76 @@
+"""The state of an interrupted fit on disk. No pickle: tensors in safetensors, the rest in JSON.
+
+Batch order, augmentation, learning rate and random numbers are functions of seed and step, so the step restores them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from cliffkit.store import replace_folder, write_atomic
+
+Tensors = Mapping[str, Tensor]
+
+
+def save_tensors(path: Path, tensors: Tensors) -> None:
+    """Write tensors atomically; each is made contiguous, on the CPU and unshared."""
+    plain = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    write_atomic(path, lambda temporary: save_file(plain, temporary))
+
+
+def save_checkpoint(folder: Path, groups: Mapping[str, Tensors], state: Mapping[str, Any]) -> None:
+    """Replace the checkpoint in `folder`, whole or not at all."""
+    fresh = folder / "checkpoint.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    for name, tensors in groups.items():
+        save_tensors(fresh / f"{name}.safetensors", tensors)
+    (fresh / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    replace_folder(fresh, folder / "checkpoint")
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
+    """The last checkpoint's tensors and state, None where there is none.
+
+    A kill between the two renames of a replacement leaves the new checkpoint complete under its first name.
+    """
+    for candidate in (folder / "checkpoint", folder / "checkpoint.new"):
+        if (candidate / "state.json").exists():
+            state = json.loads((candidate / "state.json").read_text(encoding="utf-8"))
+            return {path.stem: load_file(path) for path in candidate.glob("*.safetensors")}, state
+    return None
+
+
+def drop_checkpoint(folder: Path) -> None:
+    """Remove what only an unfinished fit needs."""
+    for path in folder.glob("*checkpoint*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state, one tensor per parameter and quantity, named `3.exp_avg`."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
+    """Put `optimizer_tensors` back."""
+    whole = optimizer.state_dict()
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({**whole, "state": state})
+
+
+def weights_of(module: nn.Module) -> dict[str, Tensor]:
+    """A module's parameters and buffers by name."""
+    return dict(module.state_dict())

@@ -1,0 +1,78 @@
+"""`cliffkit data check`: is this data what the engine will take it for?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from cliffkit.cli import options
+from cliffkit.plugins import Plugins
+
+
+@click.group()
+def data() -> None:
+    """Look at data sets before training on them."""
+
+
+@data.command()
+@click.argument("name")
+@click.option(
+    "--set", "settings", metavar="OPTION=VALUE", multiple=True, help="An option of the data set: --set raw=true."
+)
+@options.data
+@click.option("--sample", default=200, show_default=True, type=click.IntRange(min=1), metavar="N",
+              help="Look into at most N images of each split, spread evenly.")  # fmt: skip
+@options.as_json
+@click.pass_obj
+def check(
+    plugins: Plugins,
+    name: str,
+    settings: tuple[str, ...],
+    roots: tuple[tuple[str, Path], ...],
+    sample: int,
+    as_json: bool,
+) -> None:
+    """Count and measure the splits of data set NAME, and say what is wrong with it; exit code 2 where something is.
+
+    \b
+        cliffkit data check rooms
+        cliffkit data check nyu --data nyu=FOLDER
+        cliffkit data check pairs --data pairs=FOLDER --set depth_scale=5000
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from cliffkit import yamlstrict
+    from cliffkit.datacheck import check_data, describe
+    from cliffkit.recipe import check_dataset
+
+    chosen = {}
+    for setting in settings:
+        option, equals, value = setting.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {setting}: write OPTION=VALUE")
+        chosen[option] = yamlstrict.parse(value, f"--set {setting}").data
+    part = check_dataset(name, chosen, plugins.registry)
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        tasks = {}
+
+        def progress(split: str, done: int, total: int) -> None:
+            if split not in tasks:
+                tasks[split] = bars.add_task(split, total=total)
+            bars.update(tasks[split], completed=done)
+
+        report = check_data(part, dict(roots), sample, progress)
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        for split, facts in report["splits"].items():
+            click.echo(split)
+            for label, text in describe(facts):
+                click.echo(f"  {label:<12} {text}")
+        for problem in report["problems"]:
+            click.echo(f"wrong: {problem}", err=True)
+        click.echo("" if report["problems"] else "nothing wrong found", nl=not report["problems"])
+    if report["problems"]:
+        raise SystemExit(2)

@@ -1,0 +1,74 @@
+"""The `cliffkit` command line. Imports no torch: commands import what they need when they run."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from cliffkit import __version__
+from cliffkit.cli.data import data
+from cliffkit.cli.inspect import list_components, plan, plugins, validate
+from cliffkit.cli.predict import evaluate, predict
+from cliffkit.cli.run import run
+from cliffkit.errors import UserError
+from cliffkit.plugins import load_plugins
+
+STRICT = "--strict-plugins"
+
+
+class Mendable(click.ClickException):
+    """What the user can mend."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """A group in which what the user can mend ends with a message and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise _fail(error) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="cliffkit")
+@click.option(STRICT, is_flag=True, help="Stop where any plugin fails to load, instead of going on without it.")
+def cli(strict_plugins: bool) -> None:
+    """Depth networks from exchangeable parts: train, score and compare them.
+
+    A recipe (YAML) names a backbone, a feature pyramid, a fusion, an embedding generator, losses and data. Begin with
+
+    \b
+        cliffkit run recipes/cliff_hegR.yaml        train and score CLIFFNet on built-in data
+        cliffkit list                               every part there is
+        cliffkit run RECIPE --set model.fusion.use=add   change one part
+
+    Plugins add parts and commands: `cliffkit plugins` shows them. Names in the environment variable
+    CLIFFKIT_DISABLE_PLUGINS, separated by commas, are not loaded.
+    """
+
+
+for command in (run, plan, validate, list_components, plugins, evaluate, predict, data):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Entry point: load the plugins, let them add commands, run."""
+    try:
+        found = load_plugins(strict=STRICT in sys.argv[1:])
+    except UserError as error:
+        failure = _fail(error)
+        failure.show()
+        raise SystemExit(failure.exit_code) from error
+    for name, reason in found.call("cliffkit_commands", cli=cli).items():
+        click.echo(f"warning: plugin '{name}' could not add its commands: {reason}", err=True)
+    cli(obj=found)
+
+
+def _fail(error: UserError) -> click.ClickException:
+    return Mendable(str(error))

@@ -1,0 +1,46 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class NamedPath(click.ParamType[tuple[str, Path]]):
+    """NAME=PATH."""
+
+    name = "NAME=PATH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path]:
+        """Split at the first equals sign."""
+        name, equals, path = str(value).partition("=")
+        if not (name and equals and path):
+            self.fail(f"'{value}' is not NAME=PATH, as in --data nyu=/data/nyu", param, ctx)
+        if not Path(path).expanduser().is_dir():
+            self.fail(f"{path} is no folder", param, ctx)
+        return name, Path(path).expanduser()
+
+
+sets: Decorator = click.option(
+    "--set", "overrides", metavar="PATH=VALUE", multiple=True,
+    help="Change the recipe: --set model.fusion.use=add, --set train.depth.steps=50. The value is YAML. Repeatable.",
+)  # fmt: skip
+data: Decorator = click.option(
+    "--data", "roots", type=NamedPath(), multiple=True,
+    help="Where a data set lies: --data nyu=FOLDER. Also: environment variable CLIFFKIT_DATA_NYU. Repeatable.",
+)  # fmt: skip
+runs: Decorator = click.option(
+    "--runs", "runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, metavar="DIR",
+    help="The folder of runs and of the finished jobs that they share.",
+)  # fmt: skip
+device: Decorator = click.option(
+    "--device", default="auto", show_default=True,
+    help="auto takes a GPU where there is one; else cpu, cuda, cuda:1, mps.",
+)  # fmt: skip
+as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
+recipe: Decorator = click.argument("recipe", type=click.Path(path_type=Path))

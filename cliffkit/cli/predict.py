@@ -1,0 +1,84 @@
+"""A trained run on other images, or under other protocols."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from cliffkit.cli import options
+from cliffkit.plugins import Plugins
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--protocol", "protocols", multiple=True, required=True, metavar="P",
+              help="full, eigen, cliffnet, hu or garg; +flip, +median, as in eigen+flip. Repeatable.")  # fmt: skip
+@options.data
+@options.device
+@options.as_json
+@click.pass_obj
+def evaluate(
+    plugins: Plugins,
+    run: Path,
+    protocols: tuple[str, ...],
+    roots: tuple[tuple[str, Path], ...],
+    device: str,
+    as_json: bool,
+) -> None:
+    """Score the weights of RUN under other protocols, without training. RUN is a folder that `cliffkit run` named."""
+    from cliffkit.cli.run import perform, report
+    from cliffkit.errors import UserError
+    from cliffkit.plan import plan
+    from cliffkit.predict import load_run
+    from cliffkit.store import job_folder
+
+    recipe = load_run(run, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
+    depth = plan(recipe, dict(roots))[-1].needs["depth"]
+    if not job_folder(run.parent, depth).is_dir():
+        raise UserError(
+            f"{run}: its store has no job {depth.stage}-{depth.key}: the run was moved away from its runs folder, or "
+            "data or plugins changed since; score it where it was made, or run its recipe.yaml again"
+        )
+    report(perform(plugins, recipe, dict(roots), run.parent, device), recipe, as_json)
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "-o", "--out", "out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where to write."
+)
+@click.option("--flip", is_flag=True, help="Average with the prediction for the mirrored image.")
+@options.device
+@options.as_json
+@click.pass_obj
+def predict(
+    plugins: Plugins, run: Path, images: tuple[Path, ...], out: Path, flip: bool, device: str, as_json: bool
+) -> None:
+    """Predict the depth of IMAGES with the weights of RUN, at each image's own size.
+
+    \b
+    For photo.jpg, DIR gets
+        photo.npy         float32 metres, (height, width)
+        photo.depth.png   16-bit millimetres, as depth cameras write them; 65.535 m at most
+        photo.colour.png  colours with their scale in metres
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from cliffkit.device import open_device
+    from cliffkit.predict import load_run, predict_files, predictor
+
+    recipe = load_run(run, plugins.registry)
+    opened = open_device(device, "fp32")
+    network = predictor(recipe, run / "weights.safetensors", opened.torch)
+    written = predict_files(network, images, out, flip=flip)
+    rows = list(track(written, "predict", total=len(images), console=Console(stderr=True)))
+    if as_json:
+        click.echo(json.dumps({"run": str(run), "predictions": rows}))
+        return
+    for row in rows:
+        click.echo(f"{row['image']}: {row['min_m']:.2f} to {row['max_m']:.2f} m, median {row['median_m']:.2f} m")
+    click.echo(f"written to {out}")

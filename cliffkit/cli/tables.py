@@ -1,0 +1,36 @@
+"""Scores as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from cliffkit.metrics import HIGHER_IS_BETTER, METRICS, UNITS
+
+
+def console() -> Console:
+    """Stdout; wide enough for a table where it is no terminal."""
+    plain = Console()
+    return plain if plain.is_terminal else Console(width=140)
+
+
+def print_scores(metrics: Mapping[str, Any]) -> None:
+    """Each protocol in words, then the network's scores over the constant median's."""
+    out = console()
+    for scored in metrics["protocols"].values():
+        out.print(f"\n{scored['described']}", highlight=False)
+        table = Table(box=None, pad_edge=False)
+        table.add_column("")
+        for metric in METRICS:
+            unit = f" [{UNITS[metric]}]" if UNITS[metric] else ""
+            arrow = "↑" if metric in HIGHER_IS_BETTER else "↓"
+            table.add_column(f"{metric}{unit} {arrow}".replace("[", "\\["), justify="right")
+        table.add_column("images", justify="right")
+        for label, row in ((metrics["name"], scored["metrics"]), ("constant median", scored["baseline"])):
+            absent = f" (+{row['absent']:.0f} absent)" if row["absent"] else ""
+            table.add_row(label, *(f"{row[metric]:.4f}" for metric in METRICS), f"{row['n']:.0f}{absent}")
+        out.print(table)
+    out.print(f"constant median: {metrics['baseline_depth_m']:.3f} m, of the training depths", highlight=False)

@@ -1,0 +1,169 @@
+"""Where a job computes and in which precision, each choice with its reason."""
+
+from __future__ import annotations
+
+import os
+import platform
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from timm.layers import convert_sync_batchnorm  # type: ignore[attr-defined]
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+from cliffkit.errors import UserError
+
+PACKAGES = ("cliffkit", "torch", "timm", "accelerate", "numpy", "scipy", "h5py", "safetensors")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device of this process, and how accelerate spreads the work over processes."""
+
+    accelerator: Accelerator
+    dtype: torch.dtype
+    """What the network computes in; losses, differences of embeddings and metrics are float32 or wider."""
+    reason: str
+    """Why this precision."""
+    nondeterministic: list[str] = field(default_factory=list)
+    """Operations that were seen to have no deterministic kernel."""
+
+    @property
+    def torch(self) -> torch.device:
+        """The torch device."""
+        device: torch.device = self.accelerator.device
+        return device
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Mixed precision for a forward pass."""
+        return torch.autocast(self.torch.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    @contextmanager
+    def determinism(self, wanted: bool) -> Iterator[None]:
+        """Deterministic kernels: always on a CPU, where `wanted` on a GPU; what has none is noted, not refused."""
+        if self.torch.type != "cpu" and not wanted:
+            self.nondeterministic.append(
+                "kernels with atomic additions, such as the backward pass of bilinear upsampling, and cuDNN's choice "
+                "of algorithms (train.deterministic: true switches to deterministic ones)"
+            )
+            yield
+            return
+        before = torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                yield
+            for warning in caught:
+                text = str(warning.message)
+                if "deterministic" not in text:
+                    warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+                elif text not in self.nondeterministic:
+                    self.nondeterministic.append(text)
+        finally:
+            torch.use_deterministic_algorithms(before)
+
+    def environment(self) -> dict[str, Any]:
+        """What a result was computed with."""
+        cuda = self.torch.type == "cuda"
+        return {
+            "device": torch.cuda.get_device_name(self.torch) if cuda else platform.processor() or platform.machine(),
+            "device_type": self.torch.type,
+            "processes": self.accelerator.num_processes,
+            "threads": torch.get_num_threads(),
+            "precision": str(self.dtype).removeprefix("torch."),
+            "precision_reason": self.reason,
+            "nondeterministic": self.nondeterministic,
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.release()}",
+            "versions": {name: version(name) for name in PACKAGES},
+        }
+
+
+def open_device(name: str, precision: str = "auto") -> Device:
+    """Open `auto`, `cpu`, `cuda`, `cuda:N` or `mps`. Raises UserError where torch does not see it."""
+    if name != "auto":
+        try:
+            wanted = torch.device(name)
+        except RuntimeError as error:
+            raise UserError(f"--device {name}: {str(error).splitlines()[0]}; use auto, cpu or cuda") from error
+        there = wanted.type == "cpu" or (
+            torch.accelerator.is_available()
+            and torch.accelerator.current_accelerator(check_available=True) == torch.device(wanted.type)
+            and (wanted.index or 0) < torch.accelerator.device_count()
+        )
+        if not there:
+            raise UserError(f"--device {name}: torch sees no such device here; use --device auto or cpu")
+        if wanted.index is not None:
+            os.environ["ACCELERATE_TORCH_DEVICE"] = name
+    accelerator = Accelerator(cpu=name == "cpu")
+    dtype, reason = choose_precision(accelerator.device, precision)
+    return Device(accelerator, dtype, reason)
+
+
+def choose_precision(device: torch.device, wanted: str) -> tuple[torch.dtype, str]:
+    """The dtype of forward passes and why."""
+    if wanted != "auto":
+        return {"bf16": torch.bfloat16, "fp32": torch.float32}[wanted], "the recipe says so"
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return torch.bfloat16, "the GPU computes in bfloat16"
+        return torch.float32, "the GPU does not compute in bfloat16"
+    if device.type == "cpu":
+        if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+            return torch.bfloat16, "the processor computes in bfloat16 (AVX-512 BF16 or AMX)"
+        return torch.float32, "the processor has no bfloat16 arithmetic"
+    return torch.float32, f"bfloat16 on {device.type} is not tried"
+
+
+class GlobalBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation over the batch of all processes, for devices that torch's SyncBatchNorm refuses."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same; equal to one process with the whole batch, to rounding."""
+        if not self.training:
+            return super().forward(x)
+        wide = x.float()
+        ones = torch.ones_like(wide[:, :1])
+        sums = torch.cat([wide.sum((0, 2, 3)), (wide * wide).sum((0, 2, 3)), ones.sum()[None]])
+        sums = all_reduce(sums)  # type: ignore[no-untyped-call]
+        count = sums[-1]
+        mean, square = (sums[:-1] / count).chunk(2)
+        variance = (square - mean * mean).clamp_min(0)
+        with torch.no_grad():
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            assert self.num_batches_tracked is not None
+            assert self.momentum is not None
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+            self.num_batches_tracked += 1
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        normal: Tensor = (wide * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]).to(x.dtype)
+        return normal
+
+
+def synchronise_batch_norm(module: nn.Module, device: torch.device) -> nn.Module:
+    """Let every batch normalisation see the batch of all processes."""
+    if device.type == "cuda":
+        # timm's, which knows layers that hold an activation too
+        converted: nn.Module = convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+        return converted
+    for name, layer in module.named_children():
+        if type(layer) is nn.BatchNorm2d:
+            own = GlobalBatchNorm2d(layer.num_features, layer.eps, layer.momentum)
+            own.load_state_dict(layer.state_dict())
+            module.add_module(name, own)
+        elif isinstance(layer, nn.BatchNorm2d):
+            raise UserError(
+                f"{type(layer).__name__} cannot be trained by several processes on a {device.type}; use one process"
+            )
+        else:
+            synchronise_batch_norm(layer, device)
+    return module

@@ -1,0 +1,33 @@
+"""What goes wrong through no fault of ours: every message names the place, the cause and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class UserError(ValueError):
+    """Something that the user can mend. The CLI prints the message without a traceback and exits with 2."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong in a file."""
+
+    place: str
+    """file:line where known, else the file or `--set`."""
+    path: str
+    """Where in the recipe, as `loss.0.use`; empty for the file itself."""
+    message: str
+    """Cause and remedy."""
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.place, self.path, self.message) if part)
+
+
+class RecipeError(UserError):
+    """A recipe or study that cannot be used, with every fault found."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))

@@ -1,0 +1,66 @@
+"""What happens while jobs run, told to the terminal, the log and every plugin that implements `cliffkit_event`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class JobStarted:
+    """A job begins, or goes on from a checkpoint."""
+
+    stage: str
+    key: str
+    resumed_at: int | None = None
+    """The step it goes on from, None where it begins."""
+
+
+@dataclass(frozen=True)
+class JobSkipped:
+    """A job was found done in the store."""
+
+    stage: str
+    key: str
+
+
+@dataclass(frozen=True)
+class JobFinished:
+    """A job is done and stored."""
+
+    stage: str
+    key: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`done` of `total` units of a stage's work, with figures worth showing."""
+
+    stage: str
+    done: int
+    total: int
+    unit: str
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Validated:
+    """Scores on the validation split after `step` steps."""
+
+    stage: str
+    step: int
+    scores: Mapping[str, float]
+    best: bool
+    """Whether these are the best so far: the weights that are kept."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the user should know, such as an automatic choice and its reason."""
+
+    text: str
+
+
+Event = JobStarted | JobSkipped | JobFinished | Progress | Validated | Notice
+Emit = Callable[[Event], None]

@@ -1,0 +1,265 @@
+"""The one training loop, for embedding generators and depth networks alike.
+
+Everything random in step s is a function of (seed, s): which images, how they are augmented, which units are dropped.
+That is why a fit that was killed ends with the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from cliffkit.augment import DRAWS, augment
+from cliffkit.batches import Batches, mix
+from cliffkit.checkpoint import (
+    drop_checkpoint,
+    load_checkpoint,
+    load_optimizer,
+    optimizer_tensors,
+    save_checkpoint,
+    save_tensors,
+    weights_of,
+)
+from cliffkit.device import Device, synchronise_batch_norm
+from cliffkit.errors import UserError
+from cliffkit.events import Emit, Progress, Validated
+from cliffkit.interfaces import Sample
+from cliffkit.pack import Pack
+from cliffkit.schema import Fit
+from cliffkit.steplog import StepLog
+
+LOG_EVERY = 10
+"""Steps between looks at the losses: each look waits for the device."""
+CHECKPOINT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Goal:
+    """By which validation score the best weights are chosen."""
+
+    score: str
+    higher_is_better: bool
+    validate: Callable[[], Mapping[str, float]]
+    """Scores of the module as it stands, the same on every process."""
+
+    def better(self, new: float, old: float | None) -> bool:
+        """Whether a score beats the best so far; NaN never does."""
+        if math.isnan(new):
+            return False
+        return old is None or (new > old if self.higher_is_better else new < old)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """How a fit ended."""
+
+    best_step: int
+    best_score: float
+    seconds: float
+    """Over all its attempts."""
+    waiting_s: float
+    """Spent waiting for data."""
+
+
+def fit(
+    module: nn.Module,
+    objective: nn.Module,
+    pack: Pack,
+    settings: Fit,
+    goal: Goal,
+    *,
+    stage: str,
+    seed: int,
+    folder: Path,
+    device: Device,
+    emit: Emit,
+) -> Fitted:
+    """Train `module` through `objective`; leave the best weights in it and in `folder`/weights.safetensors.
+
+    `objective(sample, step)` gives the weighted terms of the loss by name. Goes on from a checkpoint in `folder`.
+    Raises UserError where a term stops being finite, naming it and keeping the batch.
+    """
+    accelerator = device.accelerator
+    world, rank, main = accelerator.num_processes, accelerator.process_index, accelerator.is_main_process
+    if settings.batch % world:
+        raise UserError(f"train.{stage}.batch: {settings.batch} images cannot be shared evenly by {world} processes")
+    objective.to(device.torch)
+    if device.torch.type in ("cpu", "cuda"):
+        objective.to(memory_format=torch.channels_last)
+    if world > 1:
+        objective = synchronise_batch_norm(objective, device.torch)
+    optimizer = _optimizer(objective, settings)
+    average = {name: value.clone() for name, value in weights_of(module).items()} if settings.ema else None
+    best: dict[str, Tensor] = {}
+    best_score: float | None = None
+    step, best_step, earlier_s, waiting_s = 0, 0, 0.0, 0.0
+    log = StepLog(folder / "log.jsonl", main)
+    checkpoint = load_checkpoint(folder)
+    if checkpoint is not None:
+        groups, state = checkpoint
+        objective.load_state_dict(groups["weights"])
+        load_optimizer(optimizer, groups.get("optimizer", {}))
+        best, average = groups.get("best", {}), groups.get("average")
+        average = None if average is None else {name: value.to(device.torch) for name, value in average.items()}
+        step, best_step, best_score = state["step"], state["best_step"], state["best_score"]
+        earlier_s, waiting_s = state["seconds"], state["waiting_s"]
+    log.keep_until(step)
+    wrapped = accelerator.prepare(objective) if world > 1 else objective
+    batches = Batches(pack, settings.batch, seed, rank, world, pin=device.torch.type == "cuda")
+    started = saved = looked = time.monotonic()
+    pending: list[tuple[int, list[str], Tensor]] = []
+
+    def save() -> None:
+        state = {
+            "step": step,
+            "best_step": best_step,
+            "best_score": best_score,
+            "seconds": earlier_s + time.monotonic() - started,
+            "waiting_s": waiting_s,
+        }
+        groups = {"weights": weights_of(objective), "optimizer": optimizer_tensors(optimizer), "best": best}
+        save_checkpoint(folder, groups if average is None else {**groups, "average": average}, state)
+
+    for batch, waited_s in batches.run(step, settings.steps):
+        waiting_s += waited_s
+        torch.manual_seed(mix(seed, step, rank))
+        rate = learning_rate(settings, step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        sample = augment(batch.to(device.torch), settings.augment, batches.draws(step, DRAWS))
+        wrapped.train()
+        terms = _backward(wrapped, sample, step, settings.micro_batch, device)
+        if settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(objective.parameters(), settings.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        step += 1
+        if average is not None:
+            _update_average(average, module, min(settings.ema, step / (10 + step)))
+        pending.append((step, list(terms), torch.stack(list(terms.values()))))
+        last = step == settings.steps
+        if step % LOG_EVERY == 0 or last:
+            figures = _look(pending, batches, folder, stage, log, rate)
+            now = time.monotonic()
+            figures["images_per_s"] = len(pending) * settings.batch / max(now - looked, 1e-9)
+            pending, looked = [], now
+            emit(Progress(stage, step, settings.steps, "step", figures))
+        if step % settings.validate_every == 0 or last:
+            with _standing_in(module, average):
+                module.eval()
+                scores = dict(goal.validate())
+                is_best = goal.better(scores[goal.score], best_score)
+                if is_best:
+                    best_score, best_step = scores[goal.score], step
+                    best = {name: value.detach().cpu().clone() for name, value in weights_of(module).items()}
+            log.write({"stage": stage, "step": step, "val": scores, "best": is_best})
+            emit(Validated(stage, step, scores, is_best))
+            looked = time.monotonic()
+        if settings.reload_best and step in settings.milestones and best:
+            module.load_state_dict(best)
+        if main and not last and time.monotonic() - saved > CHECKPOINT_SECONDS and step % LOG_EVERY == 0:
+            save()
+            saved = time.monotonic()
+    if best_score is None:
+        raise UserError(f"stage {stage}: no validation score is finite; the training diverged; lower train.{stage}.lr")
+    module.load_state_dict(best)
+    if main:
+        save_tensors(folder / "weights.safetensors", best)
+        drop_checkpoint(folder)
+    return Fitted(best_step, best_score, earlier_s + time.monotonic() - started, waiting_s)
+
+
+def learning_rate(settings: Fit, step: int) -> float:
+    """The rate of the step that follows `step` finished ones."""
+    warmup = min(1.0, (step + 1) / (settings.warmup_steps + 1))
+    if settings.schedule == "cosine":
+        return settings.lr * warmup * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    if settings.schedule == "step":
+        return settings.lr * warmup * settings.decay ** sum(step >= milestone for milestone in settings.milestones)
+    return settings.lr * warmup
+
+
+def _backward(objective: nn.Module, sample: Sample, step: int, micro: int | None, device: Device) -> dict[str, Tensor]:
+    """Gradients of one effective batch, whatever its division into micro-batches and processes.
+
+    A term is a mean over valid pixels, so each part weighs as many valid pixels as it has.
+    """
+    accelerator = device.accelerator
+    count = len(sample.image)
+    parts = [Sample(*(field[i : i + (micro or count)] for field in sample)) for i in range(0, count, micro or count)]
+    if len(parts) == 1 and accelerator.num_processes == 1:
+        terms: dict[str, Tensor] = objective(parts[0], step)
+        sum(terms.values(), torch.zeros((), device=device.torch)).backward()  # type: ignore[no-untyped-call]
+        return {name: term.detach() for name, term in terms.items()}
+    valid = torch.stack([part.valid.sum().float() for part in parts])
+    everywhere = accelerator.reduce(valid.sum(), "sum")
+    total: dict[str, Tensor] = {}
+    for i, part in enumerate(parts):
+        synchronise = i == len(parts) - 1 or accelerator.num_processes == 1
+        share = valid[i] / everywhere.clamp_min(1)
+        with nullcontext() if synchronise else accelerator.no_sync(objective):
+            terms = objective(part, step)
+            weighted = sum(terms.values(), torch.zeros((), device=device.torch)) * share
+            accelerator.backward(weighted * accelerator.num_processes)  # DDP divides by the processes
+        for name, term in terms.items():
+            total[name] = total.get(name, torch.zeros_like(term)) + term.detach() * share
+    return {name: accelerator.reduce(term, "sum") for name, term in total.items()}
+
+
+def _look(
+    pending: list[tuple[int, list[str], Tensor]], batches: Batches, folder: Path, stage: str, log: StepLog, rate: float
+) -> dict[str, float]:
+    """Write the terms of the last steps down; stop where one is not finite."""
+    figures: dict[str, float] = {}
+    values = torch.stack([terms for _, _, terms in pending]).tolist()  # one wait for the device
+    for (step, names, _), row in zip(pending, values, strict=True):
+        for name, value in zip(names, row, strict=True):
+            if not math.isfinite(value):
+                path = folder / f"diverged-{step:06d}.safetensors"
+                save_tensors(path, batches.load(step - 1)._asdict())
+                raise UserError(
+                    f"stage {stage}, step {step}: the term '{name}' is {value}; its batch is kept in {path}; lower "
+                    f"train.{stage}.lr, set train.{stage}.clip_norm=1, or look at that batch's depth"
+                )
+        figures = {"loss": sum(row), **dict(zip(names, row, strict=True))}
+        log.write({"stage": stage, "step": step, "lr": rate, **figures})
+    return figures
+
+
+def _optimizer(objective: nn.Module, settings: Fit) -> torch.optim.Optimizer:
+    decayed: list[Tensor] = []
+    free: list[Tensor] = []
+    for parameter in objective.parameters():
+        if parameter.requires_grad:
+            (decayed if parameter.ndim > 1 else free).append(parameter)
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    return kind([group for group in groups if group["params"]], lr=settings.lr, fused=True)
+
+
+def _update_average(average: dict[str, Tensor], module: nn.Module, decay: float) -> None:
+    with torch.no_grad():
+        for name, value in weights_of(module).items():
+            if value.is_floating_point():
+                average[name].lerp_(value, 1 - decay)
+            else:
+                average[name].copy_(value)
+
+
+@contextmanager
+def _standing_in(module: nn.Module, average: Mapping[str, Tensor] | None) -> Iterator[None]:
+    """Within, the module has its averaged weights, where there are any."""
+    if average is None:
+        yield
+        return
+    own = {name: value.clone() for name, value in weights_of(module).items()}
+    module.load_state_dict(average)
+    yield
+    module.load_state_dict(own)

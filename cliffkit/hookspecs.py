@@ -1,0 +1,31 @@
+"""Every hook a plugin can implement. Imports no torch, so that listing components stays fast."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+    from cliffkit.events import Event
+    from cliffkit.registry import Registry
+
+hookspec = pluggy.HookspecMarker("cliffkit")
+hookimpl = pluggy.HookimplMarker("cliffkit")
+
+
+@hookspec
+def cliffkit_register(registry: Registry) -> None:
+    """Name the components that this plugin gives: `registry.add(kind, name, "module:Class", summary)`."""
+
+
+@hookspec
+def cliffkit_commands(cli: click.Group) -> None:
+    """Add commands to the `cliffkit` command line: `@cli.command()` inside."""
+
+
+@hookspec
+def cliffkit_event(event: Event) -> None:
+    """Hear what happens while jobs run: see `cliffkit.events` for every kind of event."""

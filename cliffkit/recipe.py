@@ -1,0 +1,374 @@
+"""One YAML file, one network: load it, check it whole, report every fault with its line."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import inspect
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
+
+from cliffkit import protocols as known_protocols
+from cliffkit import yamlstrict
+from cliffkit.errors import Fault, RecipeError, UserError
+from cliffkit.protocols import Protocol
+from cliffkit.registry import Component, Registry
+from cliffkit.schema import DataOptions, EmbeddingOptions, LossOptions, Section, Train, options_schema
+from cliffkit.yamlstrict import Document, dotted
+
+PathInRecipe = tuple[str | int, ...]
+TOP = ("name", "seed", "data", "model", "embedding", "loss", "train", "evaluate")
+NEEDED = ("name", "data", "model", "loss", "train")
+MODEL = ("backbone", "pyramid", "fusion")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component with its options, complete."""
+
+    component: Component
+    options: Mapping[str, Any]
+    """What its factory takes by keyword."""
+    engine: Mapping[str, Any]
+    """What the engine does with it: a data set's `size`, a loss's `weight`."""
+    place: str
+    """Where the recipe names it, for errors."""
+
+    def build(self, *wired: Any) -> Any:
+        """Call the factory. Raises UserError with the recipe's line where it raises ValueError."""
+        factory = self.component.load()
+        try:
+            return factory(*wired, **self.options)
+        except ValueError as error:
+            raise UserError(f"{self.place}: {error}") from error
+
+    def without_weights(self) -> Part:
+        """The same part starting from no weights of its own: for where trained ones are loaded over them."""
+        bare = {"pretrained": False, "weights": None}
+        return replace(self, options={name: bare.get(name, value) for name, value in self.options.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a recipe writes it, every default in, JSON-able."""
+        plain: dict[str, Any] = to_jsonable_python({**self.engine, **self.options})
+        return {"use": self.component.name, **plain}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked recipe: every default in, every component known."""
+
+    name: str
+    seed: int
+    data: Part
+    backbone: Part
+    pyramid: Part
+    fusion: Part
+    embedding: Part
+    losses: tuple[Part, ...]
+    train: Train
+    protocols: tuple[Protocol, ...]
+
+    def parts(self) -> Iterable[Part]:
+        """Every component it names."""
+        return (self.data, self.backbone, self.pyramid, self.fusion, self.embedding, *self.losses)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As YAML would say it, every default written out."""
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "data": self.data.to_dict(),
+            "model": {kind: getattr(self, kind).to_dict() for kind in MODEL},
+            "embedding": self.embedding.to_dict(),
+            "loss": [loss.to_dict() for loss in self.losses],
+            "train": self.train.model_dump(mode="json", exclude_none=True),
+            "evaluate": [protocol.name for protocol in self.protocols],
+        }
+
+    def to_yaml(self) -> str:
+        """`to_dict` as YAML that `load_recipe` reads back to an equal recipe."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None, width=120)
+
+
+def load_recipe(path: Path, registry: Registry, overrides: Iterable[str] = ()) -> Recipe:
+    """Read and check a recipe with its `--set` overrides. Raises RecipeError with every fault."""
+    return check_recipe(override(yamlstrict.load(path), overrides, registry), registry)
+
+
+def override(document: Document, overrides: Iterable[str], registry: Registry) -> Document:
+    """Apply `PATH=VALUE` texts, VALUE in YAML.
+
+    Setting `X.use` to another component drops the options that belonged to the former one: they are not the new one's.
+    Raises RecipeError for what cannot be applied; whether the result is a recipe is for `check_recipe`.
+    """
+    data = copy.deepcopy(document.data)
+    faults: list[Fault] = []
+    for text in overrides:
+        place = f"--set {text}"
+        target, equals, written = text.partition("=")
+        if not equals or not target.strip():
+            faults.append(Fault(place, "", "write PATH=VALUE, as in --set model.fusion.use=add"))
+            continue
+        try:
+            parsed = yamlstrict.parse(written, place)
+        except RecipeError as error:
+            faults += error.faults
+            continue
+        faults += parsed.faults
+        if not set_value(data, target.strip().split("."), parsed.data):
+            faults.append(Fault(place, target, "no such place in the recipe; the part before the last dot must exist"))
+    if faults:
+        raise RecipeError([*document.faults, *faults])
+    return Document(document.file, data, document.lines, document.faults)
+
+
+def set_value(data: Any, steps: list[str], value: Any) -> bool:
+    """Put `value` at a path; False where a parent is missing."""
+    *parents, last = steps
+    for step in parents:
+        if isinstance(data, list) and step.isdecimal() and int(step) < len(data):
+            data = data[int(step)]
+        elif isinstance(data, dict) and step in data:
+            data = data[step]
+        else:
+            return False
+    if isinstance(data, list) and last.isdecimal() and int(last) < len(data):
+        data[int(last)] = value
+    elif isinstance(data, dict):
+        if last == "use" and data.get("use", value) != value:
+            engine = {name for section in (DataOptions, LossOptions) for name in section.model_fields}
+            for option in [key for key in data if key not in engine]:
+                del data[option]
+        data[last] = value
+    else:
+        return False
+    return True
+
+
+def check_recipe(document: Document, registry: Registry) -> Recipe:
+    """Turn a document into a recipe. Raises RecipeError with every fault, each at its line."""
+    return _Check(document, registry).recipe()
+
+
+def check_dataset(name: str, options: Mapping[str, Any], registry: Registry) -> Part:
+    """A data set outside any recipe, its options checked. Raises RecipeError."""
+    document = Document("--set", {"use": name, **options}, {})
+    check = _Check(document, registry)
+    part = check.part("dataset", (), {"size": [1, 1], **document.data}, True)
+    if part is None or check.faults:
+        raise RecipeError(check.faults)
+    return part
+
+
+class _Check:
+    """One pass over a document that gathers faults instead of stopping at the first."""
+
+    def __init__(self, document: Document, registry: Registry) -> None:
+        self.document = document
+        self.registry = registry
+        self.faults = list(document.faults)
+
+    def recipe(self) -> Recipe:
+        data = self.document.data
+        if not isinstance(data, dict):
+            raise RecipeError(
+                [*self.faults, Fault(self.document.file, "", "a recipe is a mapping; see `cliffkit --help`")]
+            )
+        for key in data:
+            if key not in TOP:
+                self.fault((key,), f"unknown key; {_near(key, TOP, 'a recipe has')}")
+        for key in NEEDED:
+            if key not in data:
+                self.fault((), f"'{key}' is missing; a recipe needs {', '.join(NEEDED)}")
+        name: Any = data.get("name")
+        if "name" in data and not (isinstance(name, str) and name and set(name) <= _NAME and name[0].isalnum()):
+            self.fault(
+                ("name",), f"{name!r} is no name; use letters, digits, '.', '_' and '-', a letter or digit first"
+            )
+        seed = data.get("seed", 0)
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            self.fault(("seed",), f"{seed!r} is no seed; write a whole number from 0 up")
+        dataset = self.part("dataset", ("data",), data.get("data"), "data" in data)
+        model = data.get("model")
+        parts: dict[str, Part | None] = dict.fromkeys(MODEL)
+        if isinstance(model, dict):
+            for key in model:
+                if key not in MODEL:
+                    self.fault(("model", key), f"unknown key; {_near(key, MODEL, 'model has')}")
+            for kind in MODEL:
+                parts[kind] = self.part(kind, ("model", kind), model.get(kind), True)
+        elif "model" in data:
+            self.fault(("model",), f"{model!r} is no mapping; it has {', '.join(MODEL)}")
+        embedding = self.part("embedding", ("embedding",), data.get("embedding", {"use": "none"}), True)
+        losses = self.losses(data.get("loss"), "loss" in data)
+        train = self.train(data.get("train"), "train" in data)
+        protocols = self.protocols(data.get("evaluate", ["full"]))
+        if train is not None and embedding is not None and train.embedding is None and is_trained(embedding):
+            message = f"'embedding' is missing: `{embedding.component.name}` is trained first; add {{steps: 400}}"
+            self.fault(("train",), message)
+        if self.faults:
+            raise RecipeError(self.faults)
+        backbone, pyramid, fusion = (parts[kind] for kind in MODEL)
+        assert dataset
+        assert backbone
+        assert pyramid
+        assert fusion
+        assert embedding
+        assert train
+        return Recipe(name, seed, dataset, backbone, pyramid, fusion, embedding, losses, train, protocols)
+
+    def fault(self, path: PathInRecipe, message: str) -> None:
+        self.faults.append(Fault(self.document.place(path), dotted(path), message))
+
+    def part(self, kind: str, path: PathInRecipe, data: Any, present: bool) -> Part | None:
+        if not present:
+            return None
+        if not isinstance(data, dict) or not isinstance(data.get("use"), str):
+            self.fault(path, f"name a {kind}, as {{use: NAME}}; there are: {', '.join(self.registry.names(kind))}")
+            return None
+        use = data["use"]
+        try:
+            component = self.registry.get(kind, use)
+        except UserError as error:
+            self.fault((*path, "use"), str(error))
+            return None
+        try:
+            factory = component.load()
+            engine = engine_options(kind, factory)
+            schema = options_schema(factory, engine)
+        except UserError as error:
+            self.fault((*path, "use"), str(error))
+            return None
+        except TypeError as error:
+            self.fault((*path, "use"), f"{kind} '{use}' of plugin '{component.plugin}': {error}")
+            return None
+        model = self.validated(
+            schema, path, {key: value for key, value in data.items() if key != "use"}, f"`{use}` takes"
+        )
+        if model is None:
+            return None
+        options = dict(model)
+        owned = engine.model_fields if engine else {}
+        return Part(
+            component,
+            {key: value for key, value in options.items() if key not in owned},
+            {key: options[key] for key in owned},
+            f"{self.document.place(path)}: {dotted(path)} ({use})",
+        )
+
+    def losses(self, data: Any, present: bool) -> tuple[Part, ...]:
+        if not present:
+            return ()
+        if not isinstance(data, list) or not data:
+            self.fault(("loss",), "write a list of losses, as [{use: l1}]")
+            return ()
+        parts = (self.part("loss", ("loss", i), item, True) for i, item in enumerate(data))
+        return tuple(part for part in parts if part is not None)
+
+    def train(self, data: Any, present: bool) -> Train | None:
+        if not present:
+            return None
+        model = self.validated(Train, ("train",), data, "it has")
+        assert model is None or isinstance(model, Train)
+        return model
+
+    def protocols(self, data: Any) -> tuple[Protocol, ...]:
+        if not isinstance(data, list) or not data:
+            self.fault(("evaluate",), "write a list of protocols, as [full]")
+            return ()
+        protocols = []
+        for i, spec in enumerate(data):
+            try:
+                protocols.append(known_protocols.protocol(spec if isinstance(spec, str) else json.dumps(spec)))
+            except UserError as error:
+                self.fault(("evaluate", i), str(error))
+            else:
+                if spec in data[:i]:
+                    self.fault(("evaluate", i), f"'{spec}' stands twice; keep one")
+        return tuple(protocols)
+
+    def validated(self, schema: type[Section], path: PathInRecipe, data: Any, has: str) -> Section | None:
+        try:
+            return schema.model_validate_json(json.dumps(data))
+        except ValidationError as error:
+            for one in error.errors():
+                self.fault((*path, *_written(data, one["loc"], one["type"] == "missing")), _message(schema, one, has))
+            return None
+
+
+def describe_options(component: Component) -> dict[str, str]:
+    """What a component takes in a recipe: each option's type and default, in words."""
+    factory = component.load()
+    schema = options_schema(factory, engine_options(component.kind, factory))
+    described = {}
+    for name, field in schema.model_fields.items():
+        kind = inspect.formatannotation(field.annotation).replace("pathlib.", "").replace("typing.", "")
+        default = "needed" if field.is_required() else f"default {to_jsonable_python(field.default)}"
+        described[name] = f"{kind}, {default}"
+    return described
+
+
+def engine_options(kind: str, factory: Any) -> type[Section] | None:
+    """The engine's own options beside a component's; an embedding without levels has nothing to weigh."""
+    if kind == "embedding" and getattr(factory, "levels", None) == 0:
+        return None
+    sections: dict[str, type[Section]] = {"dataset": DataOptions, "embedding": EmbeddingOptions, "loss": LossOptions}
+    return sections.get(kind)
+
+
+def is_trained(embedding: Part) -> bool:
+    """Whether an embedding generator has a stage of its own."""
+    return bool(getattr(embedding.component.load(), "trained", True))
+
+
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+def _near(key: Any, known: Iterable[str], intro: str) -> str:
+    known = list(known)
+    near = difflib.get_close_matches(str(key), known, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"{intro}: {', '.join(known) or 'no options'}"
+
+
+def _written(data: Any, location: tuple[Any, ...], missing: bool) -> PathInRecipe:
+    """The steps of pydantic's location that are written in the data; for unions and tuples it adds some of its own."""
+    path: list[str | int] = []
+    for step in location:
+        if not ((isinstance(data, dict) and step in data) or (isinstance(data, list) and step in range(len(data)))):
+            break
+        path.append(step)
+        data = data[step]
+    return (*path, location[-1]) if missing else tuple(path)
+
+
+def _message(schema: type[BaseModel], error: Any, has: str) -> str:
+    fields = list(_section(schema, error["loc"][:-1]).model_fields)
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(error["loc"][-1]), fields, n=1)
+        takes = f"{has}: {', '.join(fields)}" if fields else f"{has} no options"
+        return f"unknown option; {takes}" + (f"; did you mean '{near[0]}'?" if near else "")
+    if error["type"] == "missing":
+        return f"is missing; {has}: {', '.join(fields)}"
+    if error["type"] == "model_type":
+        return f"{error['input']!r} is no mapping; {has}: {', '.join(fields)}"
+    text = str(error["msg"])
+    return f"{error['input']!r}: {text[0].lower()}{text[1:]}"
+
+
+def _section(schema: type[BaseModel], steps: Iterable[str | int]) -> type[BaseModel]:
+    """The nested section that a location lies in."""
+    for step in steps:
+        field = schema.model_fields.get(str(step))
+        candidates = [] if field is None else [field.annotation, *getattr(field.annotation, "__args__", ())]
+        inner = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not inner:
+            break
+        schema = inner[0]
+    return schema

@@ -1,0 +1,101 @@
+"""The one table of components: kind and name to an object reference, imported only when used."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cliffkit.errors import UserError
+
+KINDS = ("backbone", "pyramid", "fusion", "embedding", "loss", "dataset", "executor", "tracker")
+
+
+class NameClashError(UserError):
+    """Two plugins give one name: no choice between them would be right, so nothing goes on."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """A registered component: what a recipe names with `use`."""
+
+    kind: str
+    name: str
+    reference: str
+    """`package.module:Class`, imported by `load`."""
+    summary: str
+    """One line for `cliffkit list`."""
+    plugin: str
+    """The distribution or module that gave it."""
+    version: str
+
+    def load(self) -> Callable[..., Any]:
+        """Import the factory. Raises UserError naming the plugin where that fails."""
+        module_name, _, attribute = self.reference.partition(":")
+        try:
+            factory: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
+        except Exception as error:  # whatever a stranger's module raises
+            raise UserError(
+                f"{self.kind} '{self.name}' of plugin '{self.plugin}' cannot be imported from {self.reference}: "
+                f"{type(error).__name__}: {error}; mend or uninstall the plugin"
+            ) from error
+        return factory
+
+
+class Registry:
+    """Components by kind and name. A name given twice is an error that names both givers."""
+
+    def __init__(self) -> None:
+        self._components: dict[tuple[str, str], Component] = {}
+        self._plugin = ("", "")
+        self.failures: dict[str, str] = {}
+        """Plugins that could not be loaded, with the reason; named when a component is missing."""
+
+    def from_plugin(self, plugin: str, version: str) -> None:
+        """Say who adds from here on."""
+        self._plugin = (plugin, version)
+
+    def add(self, kind: str, name: str, reference: str, summary: str = "") -> None:
+        """Register a component. Raises UserError for an unknown kind or a malformed reference, NameClashError."""
+        plugin, version = self._plugin
+        if kind not in KINDS:
+            raise UserError(f"plugin '{plugin}' registers unknown kind '{kind}'; the kinds are {', '.join(KINDS)}")
+        module_name, _, attribute = reference.partition(":")
+        if not module_name or not attribute:
+            raise UserError(f"plugin '{plugin}': '{reference}' is no object reference; write 'package.module:Class'")
+        taken = self._components.get((kind, name))
+        if taken is not None:
+            raise NameClashError(
+                f"{kind} '{name}' is given by two plugins, '{taken.plugin}' ({taken.reference}) and '{plugin}' "
+                f"({reference}); rename one, or switch one off with CLIFFKIT_DISABLE_PLUGINS"
+            )
+        self._components[kind, name] = Component(kind, name, reference, summary, plugin, version)
+
+    def remove_plugin(self, plugin: str) -> None:
+        """Forget everything a plugin added."""
+        self._components = {key: c for key, c in self._components.items() if c.plugin != plugin}
+
+    def __iter__(self) -> Iterator[Component]:
+        order = {kind: i for i, kind in enumerate(KINDS)}
+        return iter(sorted(self._components.values(), key=lambda c: (order[c.kind], c.name)))
+
+    def names(self, kind: str) -> list[str]:
+        """Every name registered for a kind, sorted."""
+        return [component.name for component in self if component.kind == kind]
+
+    def get(self, kind: str, name: str) -> Component:
+        """Look a component up. Raises UserError with near misses and with plugins that failed to load."""
+        found = self._components.get((kind, name))
+        if found is None:
+            raise UserError(self.missing(kind, name))
+        return found
+
+    def missing(self, kind: str, name: str) -> str:
+        """The sentence that says why a component is not there."""
+        names = self.names(kind)
+        near = difflib.get_close_matches(str(name), names, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names) or 'none'}"
+        broken = "".join(f"; plugin '{plugin}' failed to load: {why}" for plugin, why in self.failures.items())
+        return f"no {kind} is called '{name}'; {hint}{broken}"

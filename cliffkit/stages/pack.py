@@ -1,0 +1,35 @@
+"""Stage `pack`: the train and val splits as memory-mapped arrays at training size."""
+
+from __future__ import annotations
+
+import shutil
+
+from cliffkit.context import Context
+from cliffkit.errors import UserError
+from cliffkit.events import Notice, Progress
+from cliffkit.pack import write_pack
+from cliffkit.plan import Job, open_split
+
+SPLITS = ("train", "val")
+"""The test split is never packed: stage `evaluate` reads it at full size, and nothing else reads it at all."""
+
+
+def pack(job: Job, context: Context) -> None:
+    """Fill train/ and val/. Raises UserError for data that cannot be used."""
+    data = job.recipe.data
+    datasets = {split: open_split(job.recipe, split, context.roots) for split in SPLITS}
+    total = sum(len(dataset) for dataset in datasets.values())
+    before = 0
+    for split, dataset in datasets.items():
+        shutil.rmtree(context.folder / split, ignore_errors=True)  # what a killed attempt left
+
+        def progress(done: int, before: int = before) -> None:
+            context.emit(Progress("pack", before + done, total, "image", {}))
+
+        try:
+            meta = write_pack(dataset, context.folder / split, data.engine["size"], data.engine["crop"], progress)
+        except UserError as error:
+            raise UserError(f"{data.place}: split '{split}': {error}") from error
+        if meta["without_depth"]:
+            context.emit(Notice(f"{meta['without_depth']} of {len(dataset)} {split} images have no valid depth"))
+        before += len(dataset)

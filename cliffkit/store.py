@@ -1,0 +1,150 @@
+"""The folder of finished jobs: each written whole or not at all, shared by processes, looked up by key."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from cliffkit.errors import UserError
+
+if TYPE_CHECKING:
+    from cliffkit.plan import Job
+
+STORE_VERSION = 1
+
+
+class Store:
+    """Finished jobs under `root/jobs/STAGE-KEY`, unfinished ones beside them with the suffix `.partial`."""
+
+    def __init__(self, root: Path) -> None:
+        """Open or make a store. Raises UserError where it cannot be written or is of a newer version."""
+        self.root = root
+        self.jobs = root / "jobs"
+        try:
+            self.jobs.mkdir(parents=True, exist_ok=True)
+            stamp = root / "store.json"
+            if stamp.exists():
+                version = json.loads(stamp.read_text(encoding="utf-8"))["version"]
+            else:
+                version = STORE_VERSION
+                write_json(stamp, {"version": version})
+            if not os.access(self.jobs, os.W_OK):
+                raise PermissionError(13, "not writable")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{root}: cannot be used as the runs folder: {error}; name a writable one with --runs"
+            ) from error
+        if version > STORE_VERSION:
+            raise UserError(
+                f"{root}: was written by a newer cliffkit (store version {version}, this one knows {STORE_VERSION}); "
+                "upgrade, or name another folder with --runs"
+            )
+
+    def folder(self, job: Job) -> Path:
+        """Where a job's result lies once it is done."""
+        return job_folder(self.root, job)
+
+    def done(self, job: Job) -> bool:
+        """Whether a job's result is there."""
+        return self.folder(job).is_dir()
+
+    def working(self, job: Job) -> Path:
+        """The folder in which a job is being made; what an interrupted attempt left is still in it."""
+        folder = self.jobs / f"{job.stage}-{job.key}.partial"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @contextlib.contextmanager
+    def claim(self, job: Job, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold a job, so that no other process works on it; calls `waiting` once where another one does."""
+        lock = FileLock(self.jobs / f".{job.stage}-{job.key}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            waiting()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def finish(self, job: Job, seconds: float) -> None:
+        """Make a job's working folder its result, in one step."""
+        working = self.working(job)
+        write_json(working / "job.json", {**job.to_dict(), "seconds": seconds, "finished": time.time()})
+        for path in working.rglob("*"):
+            sync(path)
+        os.rename(working, self.folder(job))
+        sync(self.jobs)
+
+    def record(self, job: Job) -> dict[str, Any]:
+        """What `finish` wrote of a done job."""
+        record: dict[str, Any] = json.loads((self.folder(job) / "job.json").read_text(encoding="utf-8"))
+        return record
+
+
+def job_folder(root: Path, job: Job) -> Path:
+    """Where a job's result lies in a store, whether or not the store is there yet."""
+    return root / "jobs" / f"{job.stage}-{job.key}"
+
+
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in its place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        sync(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically. NaN is refused: readers of JSON do not know it."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Put a whole folder in the place of another, or of nothing."""
+    for path in source.rglob("*"):
+        sync(path)
+    if target.exists():
+        old = target.with_name(f".{target.name}.{os.getpid()}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        os.rename(target, old)
+        os.rename(source, target)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.rename(source, target)
+    sync(target.parent)
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the file system has no hard links."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

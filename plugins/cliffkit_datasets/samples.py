@@ -1,0 +1,29 @@
+"""From arrays as a file holds them to a Sample, with what no depth map may hold refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cliffkit.errors import UserError
+from cliffkit.interfaces import Sample
+
+
+def to_sample(
+    image: NDArray[np.uint8], depth_m: NDArray[np.float32], scene: int, *, place: str, limit_m: float, remedy: str
+) -> Sample:
+    """A Sample of copies of an image (3, H, W) and a depth map (H, W), valid wherever the depth is above 0.
+
+    Raises UserError, naming `place`, for depth that is NaN, infinite, negative or beyond `limit_m`.
+    """
+    low, high = float(depth_m.min()), float(depth_m.max())  # NaN if any pixel is
+    if not (np.isfinite(low) and np.isfinite(high)):
+        wrong = int(np.count_nonzero(~np.isfinite(depth_m)))
+        raise UserError(f"{place}: depth is NaN or infinite in {wrong} of {depth_m.size} pixels; {remedy}")
+    if low < 0:
+        raise UserError(f"{place}: depth is negative, down to {low:g} m; {remedy}")
+    if high > limit_m:
+        raise UserError(f"{place}: depth of {high:g} m, beyond {limit_m:g} m: are these millimetres? {remedy}")
+    depth = torch.from_numpy(depth_m[np.newaxis].copy())
+    return Sample(torch.from_numpy(image.copy()), depth, depth > 0, torch.tensor(scene, dtype=torch.int64))

@@ -1,0 +1,27 @@
+"""No embedding: the loss has no hierarchical term."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from cliffkit.interfaces import Embedding, Sample
+
+
+class NoEmbedding(Embedding):
+    """A generator without levels: the hierarchical embedding loss is 0 and there is nothing to train."""
+
+    trained: ClassVar[bool] = False
+
+    def __init__(self, scene_types: int, /) -> None:
+        super().__init__()
+        self.levels = 0
+
+    def forward(self, depth: Tensor) -> list[Tensor]:
+        """No feature maps."""
+        return []
+
+    def objective(self, sample: Sample) -> Tensor:
+        """0: there is nothing to minimise."""
+        return sample.depth.new_zeros(())

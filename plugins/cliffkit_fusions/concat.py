@@ -1,0 +1,21 @@
+"""Fusion by concatenation, the usual decoder step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cliffkit.interfaces import Fusion
+from cliffkit.layers import conv_bn_relu, resize
+
+
+class Concat(Fusion):
+    """Upsample the coarse features, put them beside the fine ones, and mix both with one 3x3 convolution."""
+
+    def __init__(self, channels: int, /) -> None:
+        super().__init__()
+        self.mix = conv_bn_relu(2 * channels, channels)
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        """Low (B, C, H, W) and high (B, C, h, w) to (B, C, H, W)."""
+        return self.mix(torch.cat([low, resize(high, low)], dim=1))

@@ -1,0 +1,13 @@
+"""Built-in losses in depth space."""
+
+from cliffkit.hookspecs import hookimpl
+
+
+@hookimpl
+def cliffkit_register(registry):  # noqa: D103
+    registry.add("loss", "berhu", "cliffkit_losses.berhu:BerHu", "reverse Huber: L1 near zero, L2 beyond")
+    registry.add("loss", "gradient", "cliffkit_losses.gradient:Gradient", "difference of depth gradients, multi-scale")
+    registry.add("loss", "l1", "cliffkit_losses.l1:L1", "mean absolute difference")
+    registry.add("loss", "l2", "cliffkit_losses.l2:L2", "mean squared difference")
+    registry.add("loss", "silog", "cliffkit_losses.silog:SILog", "scale-invariant logarithmic loss")
+    registry.add("loss", "ssim", "cliffkit_losses.ssim:SSIM", "structural dissimilarity of depth maps")

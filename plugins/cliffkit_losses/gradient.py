@@ -1,0 +1,47 @@
+"""Difference of depth gradients."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cliffkit.interfaces import Loss, Sample
+from cliffkit_losses.masking import masked_error
+
+
+class Gradient(Loss):
+    """Mean |difference of e between neighbours|, e = prediction - truth, in metres; mean over scales.
+
+    Neighbours stand beside and below each other, and a pair counts where both pixels are valid. Scale k takes every
+    2^k-th pixel. An image too small for a scale has no pairs there, which counts as 0. Source: Li and Snavely,
+    "MegaDepth", CVPR 2018, on metres rather than logarithms, as Hu et al., "Revisiting Single Image Depth Estimation",
+    WACV 2019, take gradients.
+
+    Raises ValueError for fewer than one scale.
+    """
+
+    def __init__(self, *, scales: int = 4) -> None:
+        super().__init__()
+        if scales < 1:
+            raise ValueError(f"gradient: scales is {scales}; it must be >= 1")
+        self.scales = scales
+
+    def forward(self, prediction: Tensor, sample: Sample) -> Tensor:
+        """(B, 1, H, W) metres and a collated sample to a scalar in metres."""
+        error = masked_error(prediction, sample)
+        steps = [2**k for k in range(self.scales)]
+        means = [_mean_slope(error[..., ::step, ::step], sample.valid[..., ::step, ::step]) for step in steps]
+        return torch.stack(means).mean()
+
+
+def _mean_slope(error: Tensor, valid: Tensor) -> Tensor:
+    """Mean |difference| over the pairs of neighbours that are both valid; 0 without pairs."""
+    total = error.new_zeros(())
+    pairs = valid.new_zeros((), dtype=torch.int64)
+    for axis in (-2, -1):
+        last = error.shape[axis] - 1
+        both = valid.narrow(axis, 1, last) & valid.narrow(axis, 0, last)
+        slope = error.narrow(axis, 1, last) - error.narrow(axis, 0, last)
+        total = total + torch.where(both, slope.abs(), torch.zeros_like(slope)).sum()
+        pairs = pairs + both.sum()
+    return total / pairs.clamp(min=1)

@@ -1,0 +1,19 @@
+"""Mean squared difference."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from cliffkit.interfaces import Loss, Sample
+from cliffkit_losses.masking import masked_error, mean_over
+
+
+class L2(Loss):
+    """Mean (prediction - truth)^2 over valid pixels, in square metres."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, prediction: Tensor, sample: Sample) -> Tensor:
+        """(B, 1, H, W) metres and a collated sample to a scalar in square metres."""
+        return mean_over(masked_error(prediction, sample).square(), sample.valid)

@@ -1,0 +1,437 @@
+from __future__ import annotations
+
+import csv
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cliffkit.errors import UserError
+from cliffkit_datasets import pairs as pairs_module
+from cliffkit_datasets.pairs import Pairs
+
+REAL = Path(__file__).resolve().parents[2] / "../shared/data/real_rgbd"
+SPLITS = ("train", "val", "test")
+SCENES = ("a", "a", "b", "c", "d", "d", "e", "f")
+HOLE = (1, 2)
+
+
+def picture(i: int) -> np.ndarray:
+    """(H, W, 3), of another size for every image."""
+    row, column, colour = np.ogrid[: 5 + i, :7, :3]
+    return (i * 20 + row * 3 + column * 5 + colour).astype(np.uint8)
+
+
+def millimetres(i: int) -> np.ndarray:
+    """(H, W), a hole at HOLE."""
+    row, column = np.ogrid[: 5 + i, :7]
+    depth = (1000 + 100 * i + 10 * row + column).astype(np.uint16)
+    depth[HOLE] = 0
+    return depth
+
+
+def rows(scenes: tuple[str, ...] = SCENES) -> list[dict[str, str]]:
+    kinds = {"a": "attic", "b": "bath", "c": "", "d": "den"}
+    return [
+        {"rgb": f"rgb/{i}.png", "depth": f"depth/{i}.png", "scene_id": s, "scene_type": kinds.get(s, "exit")}
+        for i, s in enumerate(scenes)
+    ]
+
+
+def write_index(root: Path, lines: list[dict[str, str]]) -> None:
+    with (root / "index.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, lines[0])
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def write_pairs(root: Path, lines: list[dict[str, str]]) -> Path:
+    for folder in ("rgb", "depth"):
+        (root / folder).mkdir(parents=True)
+    for i in range(len(lines)):
+        Image.fromarray(picture(i)).save(root / f"rgb/{i}.png")
+        Image.fromarray(millimetres(i)).save(root / f"depth/{i}.png")
+    write_index(root, lines)
+    return root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_pairs(tmp_path / "pairs", rows())
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    """Pairs of which lines 2 and 3 are test, 4 is val, the others train."""
+    assigned = ("test", "test", "val", "train", "train", "train", "train", "train")
+    lines = [row | {"split": split, "id": f"#{i}"} for i, (row, split) in enumerate(zip(rows(), assigned, strict=True))]
+    return write_pairs(tmp_path / "listed", lines)
+
+
+def numbers(dataset: Pairs) -> list[int]:
+    return [int(Path(dataset.name(i)).stem) for i in range(len(dataset))]
+
+
+def test_splits_share_no_scene_and_hold_every_pair(root: Path) -> None:
+    held = {split: numbers(Pairs(split, root)) for split in SPLITS}
+    assert sorted(i for held_by_one in held.values() for i in held_by_one) == list(range(len(SCENES)))
+    scenes = [{SCENES[i] for i in held[split]} for split in SPLITS]
+    assert sum(map(len, scenes)) == len(set(SCENES))
+    assert all(scenes)
+    assert len(held["train"]) >= max(map(len, held.values()))
+
+
+def test_shares_change_the_cut(root: Path) -> None:
+    assert len(Pairs("test", root, test_share=0.5)) > len(Pairs("test", root, test_share=0.1))
+
+
+def test_column_split_is_obeyed(listed: Path) -> None:
+    names = {split: [d.name(i) for i in range(len(d))] for split in SPLITS for d in [Pairs(split, listed)]}
+    assert names == {"test": ["#0", "#1"], "val": ["#2"], "train": ["#3", "#4", "#5", "#6", "#7"]}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_pixel_is_where_it_belongs(root: Path, split: str) -> None:
+    dataset = Pairs(split, root)
+    for i, number in enumerate(numbers(dataset)):
+        image, depth, valid, scene = dataset[i]
+        assert (image.dtype, depth.dtype, valid.dtype, scene.dtype) == (
+            torch.uint8,
+            torch.float32,
+            torch.bool,
+            torch.int64,
+        )
+        assert image.shape == (3, 5 + number, 7)
+        assert np.array_equal(image.permute(1, 2, 0), picture(number))
+        assert np.allclose(depth[0], millimetres(number) / 1000, rtol=1e-6)
+        assert [tuple(hole) for hole in (~valid).nonzero().tolist()] == [(0, *HOLE)]
+        kind = rows()[number]["scene_type"]
+        assert scene == (dataset.scene_types.index(kind) if kind else -1)
+        assert dataset.name(i) == f"rgb/{number}.png"
+
+
+def test_scene_types_are_those_of_the_whole_index(root: Path) -> None:
+    for split in SPLITS:
+        assert list(Pairs(split, root).scene_types) == ["attic", "bath", "den", "exit"]
+
+
+def test_scene_types_may_be_absent(root: Path) -> None:
+    write_index(root, [{key: row[key] for key in ("scene_id", "depth", "rgb")} for row in rows()])
+    dataset = Pairs("train", root)
+    assert list(dataset.scene_types) == []
+    assert dataset[0].scene == -1
+
+
+def test_depth_scale_is_units_per_metre(root: Path) -> None:
+    a, b = Pairs("train", root)[0], Pairs("train", root, depth_scale=5000)[0]
+    assert torch.allclose(a.depth, 5 * b.depth)
+
+
+def test_depth_may_be_metres_in_npy(listed: Path) -> None:
+    depth_m = (millimetres(2) / 1000).astype(np.float32)
+    np.save(listed / "depth/2.npy", depth_m)
+    replace(listed, 2, depth="depth/2.npy")
+    sample = Pairs("val", listed, depth_scale=7)[0]
+    assert np.array_equal(sample.depth[0], depth_m)
+    assert np.array_equal(sample.valid[0], depth_m > 0)
+
+
+def test_image_without_valid_depth_is_a_sample(listed: Path) -> None:
+    Image.fromarray(0 * millimetres(2)).save(listed / "depth/2.png")
+    assert not Pairs("val", listed)[0].valid.any()
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA"])
+def test_image_may_be_of_any_8_bit_mode(listed: Path, mode: str) -> None:
+    Image.fromarray(picture(2)).convert(mode).save(listed / "rgb/2.png")
+    assert Pairs("val", listed)[0].image.shape == (3, 7, 7)
+
+
+def test_exif_rotation_is_not_applied(listed: Path) -> None:
+    image = Image.fromarray(picture(2))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(listed / "rgb/2.png", exif=exif)
+    assert np.array_equal(Pairs("val", listed)[0].image.permute(1, 2, 0), picture(2))
+
+
+def test_index_as_spreadsheets_write_it(listed: Path) -> None:
+    before = Pairs("val", listed).fingerprint()
+    text = (listed / "index.csv").read_text(encoding="utf-8")
+    spread = "\ufeff" + text.replace("\r\n", "\n").replace(",", " , ").replace("\n", "\r\n") + "\r\n\r\n"
+    (listed / "index.csv").write_text(spread, encoding="utf-8", newline="")
+    assert Pairs("val", listed).fingerprint() == before
+
+
+def test_samples_are_writable(root: Path) -> None:
+    sample = Pairs("train", root)[0]
+    sample.image.zero_()
+    sample.depth.zero_()
+    assert Pairs("train", root)[0].image.any()
+
+
+def test_pickles(root: Path) -> None:
+    dataset = Pairs("train", root)
+    again = pickle.loads(pickle.dumps(dataset))
+    assert all(torch.equal(a, b) for a, b in zip(dataset[1], again[1], strict=True))
+    assert again.fingerprint() == dataset.fingerprint()
+
+
+class TestFingerprint:
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_knows_no_path_and_no_date(
+        self, root: Path, tmp_path: Path, whole: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if not whole:
+            monkeypatch.setattr(pairs_module, "HASHED_WHOLE_BYTES", 0)
+        copy = shutil.copytree(root, tmp_path / "elsewhere", copy_function=shutil.copyfile)
+        prints = [Pairs(split, folder).fingerprint() for folder in (root, copy) for split in SPLITS]
+        assert prints[:3] == prints[3:]
+        assert len(set(prints)) == 3
+
+    @pytest.mark.parametrize("whole", [True, False])
+    @pytest.mark.parametrize("file", ["rgb/2.png", "depth/2.png"])
+    def test_sees_changed_content(self, listed: Path, file: str, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        if not whole:
+            monkeypatch.setattr(pairs_module, "HASHED_WHOLE_BYTES", 0)
+        before = [Pairs(split, listed).fingerprint() for split in SPLITS]
+        with Image.open(listed / file) as image:
+            changed = np.array(image)
+        changed[0, 0] += 1
+        Image.fromarray(changed).save(listed / file)
+        after = [Pairs(split, listed).fingerprint() for split in SPLITS]
+        assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True]
+
+    @pytest.mark.parametrize(("column", "value"), [("scene_id", "z"), ("scene_type", "exit"), ("id", "new")])
+    def test_sees_a_changed_line(self, listed: Path, column: str, value: str) -> None:
+        before = Pairs("val", listed).fingerprint()
+        replace(listed, 2, **{column: value})
+        assert Pairs("val", listed).fingerprint() != before
+
+    def test_sees_the_scale(self, root: Path) -> None:
+        assert Pairs("val", root).fingerprint() != Pairs("val", root, depth_scale=500).fingerprint()
+
+    def test_columns_that_say_nothing_do_not_count(self, root: Path) -> None:
+        before = Pairs("val", root).fingerprint()
+        write_index(root, [row | {"licence": "CC0", "note": "a, b"} for row in rows()])
+        assert Pairs("val", root).fingerprint() == before
+
+
+def replace(root: Path, pair: int, **cells: str) -> None:
+    """Change cells of the line of a pair, counted from 0; it stands on line `pair + 2`."""
+    with (root / "index.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    lines[pair] |= cells
+    write_index(root, lines)
+
+
+def line(pair: int, **cells: str) -> Callable[[Path], None]:
+    return lambda root: replace(root, pair, **cells)
+
+
+def saved(name: str, array: np.ndarray) -> Callable[[Path], None]:
+    return lambda root: Image.fromarray(array).save(root / name)
+
+
+def npy(content: Any) -> Callable[[Path], None]:
+    """Give pair 3 a `.npy`."""
+
+    def damage(root: Path) -> None:
+        if isinstance(content, bytes):
+            (root / "depth/3.npy").write_bytes(content)
+        else:
+            np.save(root / "depth/3.npy", content)
+        replace(root, 3, depth="depth/3.npy")
+
+    return damage
+
+
+def text(edit: Callable[[str], str]) -> Callable[[Path], None]:
+    return lambda root: (root / "index.csv").write_bytes(edit((root / "index.csv").read_text()).encode()) and None
+
+
+def cut_file(name: str, size: int) -> Callable[[Path], None]:
+    return lambda root: (root / name).write_bytes((root / name).read_bytes()[:size]) and None
+
+
+SHAPE = (8, 7)
+DAMAGE: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
+    # what is done to the listed pairs, of which pair 3 stands on line 5: the place, and words of cause and remedy
+    "no index": (lambda r: (r / "index.csv").unlink(), "index.csv: ", ["no such file", "--data pairs=DIR", "scene_id"]),
+    "no folder": (shutil.rmtree, "index.csv: ", ["no such file", "--data pairs=DIR"]),
+    "empty index": (text(lambda t: ""), "index.csv:1: ", ["header", "empty", "rgb, depth, scene_id"]),
+    "header alone": (text(lambda t: t.splitlines()[0]), "index.csv: ", ["no line below the header", "list"]),
+    "no column": (text(lambda t: t.replace("scene_id", "room")), "index.csv:1: ", ["without the column scene_id"]),
+    "column twice": (text(lambda t: t.replace("scene_type", "rgb")), "index.csv:1: ", ["column twice", "once"]),
+    "open quote": (text(lambda t: t.replace("rgb/3.png", '"rgb/3.png')), "index.csv:5: ", ["no CSV", "close quotes"]),
+    "not UTF-8": (lambda r: (r / "index.csv").write_bytes(b"rgb\xff"), "index.csv: ", ["UTF-8", "byte 3", "save it"]),
+    "too many fields": (text(lambda t: t.replace("depth/3", "x,y")), "index.csv:5: ", ["7 fields under 6", "quote"]),
+    "no image": (lambda r: (r / "rgb/3.png").unlink(), "index.csv:5: rgb: rgb/3.png ", ["does not exist", "remove"]),
+    "no depth": (lambda r: (r / "depth/3.png").unlink(), "index.csv:5: depth: depth/3.png ", ["does not exist"]),
+    "no image named": (line(3, rgb=""), "index.csv:5: rgb: ", ["is empty", "name a file"]),
+    "no scene named": (line(3, scene_id=""), "index.csv:5: scene_id: ", ["is empty", "splits are cut by it"]),
+    "no id": (line(3, id=""), "index.csv:5: id: ", ["is empty", "leave the column out"]),
+    "image a folder": (line(3, rgb="rgb"), "index.csv:5: rgb: rgb ", ["cannot be read", "directory", "replace"]),
+    "image a text": (line(3, rgb="index.csv"), "index.csv:5: rgb: index.csv ", ["cannot be read as an image"]),
+    "image emptied": (cut_file("rgb/3.png", 0), "index.csv:5: rgb: rgb/3.png ", ["cannot be read as an image"]),
+    "image of 16 bits": (saved("rgb/3.png", millimetres(3)), "index.csv:5: rgb: rgb/3.png ", ["I;16", "8-bit RGB"]),
+    "depth of 8 bits": (saved("depth/3.png", picture(3)[..., 0]), "index.csv:5: depth: depth/3.png ", ["8-bit PNG"]),
+    "depth in colours": (saved("depth/3.png", picture(3)), "index.csv:5: depth: depth/3.png ", ["RGB", "16-bit grey"]),
+    "depth in JPEG": (line(3, depth="rgb/3.jpg"), "index.csv:5: depth: rgb/3.jpg ", ["does not exist"]),
+    "depth a TIFF": (
+        lambda r: (Image.fromarray(millimetres(3)).save(r / "d.tiff"), replace(r, 3, depth="d.tiff")),
+        "index.csv:5: depth: d.tiff ",
+        ["TIFF", "16-bit grey PNG"],
+    ),
+    "sizes differ": (saved("depth/3.png", millimetres(4)), "index.csv:5: depth: ", ["7 x 9", "7 x 8", "registered"]),
+    "npy sizes differ": (npy(np.ones((7, 8), "f4")), "index.csv:5: depth: ", ["8 x 7 pixels", "7 x 8", "registered"]),
+    "npy of doubles": (npy(np.ones(SHAPE)), "index.csv:5: depth: depth/3.npy ", ["float64", "float32 metres"]),
+    "npy of millimetres": (npy(np.ones(SHAPE, "u2")), "index.csv:5: depth: depth/3.npy ", ["uint16", "float32"]),
+    "npy of two axes more": (npy(np.ones((1, *SHAPE), "f4")), "index.csv:5: depth: ", ["(1, 8, 7)", "(H, W)"]),
+    "npy of objects": (npy(np.array([[None]])), "index.csv:5: depth: depth/3.npy ", ["cannot be read", "replace"]),
+    "npy a text": (npy(b"depth"), "index.csv:5: depth: depth/3.npy ", ["cannot be read as a .npy", "replace"]),
+    "npy missing": (line(3, depth="3.npy"), "index.csv:5: depth: 3.npy ", ["does not exist", "remove the line"]),
+    "absolute": (line(3, rgb="/etc/3.png"), "index.csv:5: rgb: /etc/3.png ", ["absolute", "relative"]),
+    "absolute on Windows": (line(3, rgb="C:/3.png"), "index.csv:5: rgb: C:/3.png ", ["absolute", "relative"]),
+    "backslash": (line(3, rgb="rgb\\3.png"), "index.csv:5: rgb: rgb\\3.png ", ["backslash", "write /"]),
+    "outside": (line(3, depth="depth/../../3.png"), "index.csv:5: depth: ", ["leaves the folder", "keep every file"]),
+    "image twice": (
+        line(3, rgb="rgb/1.png", depth="depth/1.png"),
+        "index.csv:5: rgb: rgb/1.png ",
+        ["line 3's image too", "remove"],
+    ),
+    "id twice": (line(3, id="#1"), "index.csv:5: id: '#1' ", ["line 3's too", "its own"]),
+    "unknown split": (line(3, split="eval"), "index.csv:5: split: 'eval' ", ["train, val, test", "drop the column"]),
+    "split left out": (line(3, split=""), "index.csv:5: split: '' ", ["train, val, test"]),
+    "scene in two splits": (line(5, split="test"), "index.csv:7: split: scene 'd' ", ["test here", "train on line 6"]),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_damage_is_named_with_place_cause_and_remedy(listed: Path, case: str) -> None:
+    damage, place, words = DAMAGE[case]
+    damage(listed)
+    with pytest.raises(UserError) as caught:
+        Pairs("train", listed)
+    message = str(caught.value)
+    assert message.startswith(f"{listed}/{place}"), message
+    assert [word for word in words if word not in message] == [], message
+    assert "\n" not in message
+
+
+def test_every_fault_is_told_at_once_in_the_order_of_lines(listed: Path) -> None:
+    (listed / "rgb/7.png").unlink()
+    for name in ("unknown split", "depth in colours", "id twice"):
+        DAMAGE[name][0](listed)
+    line(4, rgb="../4.png", scene_id="")(listed)
+    with pytest.raises(UserError) as caught:
+        Pairs("train", listed)
+    places = [fault.removeprefix(f"{listed}/index.csv:").split(": ")[:2] for fault in str(caught.value).splitlines()]
+    assert places == [["5", "split"], ["6", "rgb"], ["6", "scene_id"], ["9", "rgb"]]
+
+
+def test_many_faults_are_counted(tmp_path: Path) -> None:
+    root = write_pairs(tmp_path / "many", rows(tuple("abc" * 8)))
+    shutil.rmtree(root / "depth")
+    (root / "index.csv").write_text((root / "index.csv").read_text().replace("depth/", "../"))
+    with pytest.raises(UserError) as caught:
+        Pairs("train", root)
+    assert len(str(caught.value).splitlines()) == 21
+    assert str(caught.value).endswith("and 4 more faults in index.csv")
+
+
+def test_files_of_other_splits_are_not_opened(listed: Path) -> None:
+    (listed / "rgb/0.png").unlink()
+    assert len(Pairs("train", listed)) == 5
+    with pytest.raises(UserError, match=r"index\.csv:2: rgb"):
+        Pairs("test", listed)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(np.nan, "NaN"), (np.inf, "infinite"), (-0.5, "negative"), (1500.0, "millimetres")]
+)
+def test_metres_that_are_none_are_named_upon_reading(listed: Path, value: float, words: str) -> None:
+    depth_m = np.ones(SHAPE, np.float32)
+    depth_m[2, 3] = value
+    npy(depth_m)(listed)
+    dataset = Pairs("train", listed)
+    with pytest.raises(UserError, match=rf"index\.csv:5: depth: depth/3\.npy: .*{words}.*store metres"):
+        dataset[0]
+
+
+def test_wrong_scale_is_named_upon_reading(listed: Path) -> None:
+    with pytest.raises(UserError, match=r"index\.csv:5: depth: depth/3\.png: depth of 1376 m.*set depth_scale"):
+        Pairs("train", listed, depth_scale=1)[0]
+
+
+@pytest.mark.parametrize("column", ["rgb", "depth"])
+def test_truncated_file_is_named_upon_reading(listed: Path, column: str) -> None:
+    cut_file(f"{column}/3.png", 50)(listed)
+    dataset = Pairs("train", listed)
+    with pytest.raises(UserError, match=rf"index\.csv:5: {column}: {column}/3\.png cannot be read .*replace"):
+        dataset[0]
+
+
+def test_file_changed_since_is_named_upon_reading(listed: Path) -> None:
+    dataset = Pairs("train", listed)
+    saved("depth/3.png", millimetres(4))(listed)
+    with pytest.raises(UserError, match=r"index\.csv:5: depth: depth/3\.png .*7 x 9"):
+        dataset[0]
+
+
+def test_too_few_scenes_to_cut(tmp_path: Path) -> None:
+    root = write_pairs(tmp_path / "two", rows(("a", "b", "b")))
+    with pytest.raises(UserError, match=r"index\.csv: scene_id: 2 scenes cannot be cut .*column `split`"):
+        Pairs("train", root)
+
+
+def test_split_without_lines(listed: Path) -> None:
+    replace(listed, 2, split="train")
+    assert len(Pairs("train", listed)) == 6
+    with pytest.raises(UserError, match=r"index\.csv: split: no line is of split 'val'; give"):
+        Pairs("val", listed)
+
+
+def test_no_folder_named() -> None:
+    with pytest.raises(UserError) as caught:
+        Pairs("train", None)
+    for words in ("--data pairs=DIR", "CLIFFKIT_DATA_PAIRS", "index.csv", "rgb, depth, scene_id"):
+        assert words in str(caught.value)
+
+
+def test_unknown_split(root: Path) -> None:
+    with pytest.raises(UserError, match="no split 'dev'; the splits are train, val, test"):
+        Pairs("dev", root)
+
+
+@pytest.mark.parametrize("scale", [0, -1000, float("nan"), float("inf")])
+def test_impossible_scale(root: Path, scale: float) -> None:
+    with pytest.raises(UserError, match=r"depth_scale is .*units per metre"):
+        Pairs("train", root, depth_scale=scale)
+
+
+@pytest.mark.parametrize("shares", [(0, 0.2), (0.1, 1), (0.5, 0.5)])
+def test_impossible_shares(root: Path, shares: tuple[float, float]) -> None:
+    with pytest.raises(UserError, match=r"(val|test)_share"):
+        Pairs("train", root, val_share=shares[0], test_share=shares[1])
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"{REAL} is not there")
+def test_real_pairs() -> None:
+    splits = {split: Pairs(split, REAL) for split in SPLITS}
+    assert sum(map(len, splits.values())) == 89
+    assert len(splits["train"]) > 44
+    scenes = [{pair.scene_id for pair in dataset._pairs} for dataset in splits.values()]
+    assert sum(map(len, scenes)) == len(set.union(*scenes)) == 23
+    for dataset in splits.values():
+        for i in range(0, len(dataset), 5):
+            sample = dataset[i]
+            assert sample.image.shape[1:] == sample.depth.shape[1:] == sample.valid.shape[1:]
+            assert sample.valid.any()
+            assert 0 <= sample.scene < len(dataset.scene_types) == 11
