@@ -34,9 +34,12 @@ class Batches:
 
     def load(self, step: int) -> Sample:
         """This process's share of the batch of a step, in (pinned) memory."""
-        indices = batch_indices(len(self.pack), self.batch, self.seed, step)[self.rank :: self.world]
-        sample = self.pack.batch(indices)
+        sample = self.pack.batch(self._indices(step)[self.rank :: self.world])
         return Sample(*(field.pin_memory() for field in sample)) if self.pin else sample
+
+    def whole(self, step: int) -> Sample:
+        """The batch of a step, the shares of all processes in it."""
+        return self.pack.batch(self._indices(step))
 
     def draws(self, step: int, count: int) -> Tensor:
         """(count, share of the batch) uniform numbers; the same image draws the same whatever the processes."""
@@ -54,6 +57,10 @@ class Batches:
                 if step + 1 < stop:
                     upcoming = thread.submit(self.load, step + 1)
                 yield sample, waited_s
+
+
+    def _indices(self, step: int) -> NDArray[np.int64]:
+        return batch_indices(len(self.pack), self.batch, self.seed, step)
 
 
 def mix(*numbers: int) -> int:

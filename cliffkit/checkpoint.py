@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from cliffkit.store import replace_folder, write_atomic
+from cliffkit.store import replace_folder, write_atomic, write_json
 
 Tensors = Mapping[str, Tensor]
 
@@ -28,13 +28,15 @@ def save_tensors(path: Path, tensors: Tensors) -> None:
 
 def save_checkpoint(folder: Path, groups: Mapping[str, Tensors], state: Mapping[str, Any]) -> None:
     """Replace the checkpoint in `folder`, whole or not at all."""
-    fresh = folder / "checkpoint.new"
+    fresh, target = folder / "checkpoint.new", folder / "checkpoint"
+    if (fresh / "state.json").exists() and not target.exists():
+        fresh.rename(target)  # a replacement was cut off; until this one is whole, that is the last checkpoint
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
     for name, tensors in groups.items():
         save_tensors(fresh / f"{name}.safetensors", tensors)
-    (fresh / "state.json").write_text(json.dumps(state), encoding="utf-8")
-    replace_folder(fresh, folder / "checkpoint")
+    write_json(fresh / "state.json", state)  # the last, and atomically: where it is, the checkpoint is whole
+    replace_folder(fresh, target)
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
@@ -62,12 +64,15 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
-    """Put `optimizer_tensors` back."""
+    """Put `optimizer_tensors` back, each in its parameter's memory layout: fused optimisers walk both as they lie."""
     whole = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = tensor
+        like = parameters[int(index)]
+        laid = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
+        state.setdefault(int(index), {})[name] = laid
     optimizer.load_state_dict({**whole, "state": state})
 
 

@@ -57,15 +57,19 @@ class Device:
         before = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(True, warn_only=True)
         try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
+            with warnings.catch_warnings():
+                warnings.filterwarnings("always", ".*deterministic")
+                show = warnings.showwarning
+
+                def note(message: Warning | str, *others: Any, **more: Any) -> None:
+                    text = str(message)
+                    if "deterministic" not in text:
+                        show(message, *others, **more)
+                    elif text not in self.nondeterministic:
+                        self.nondeterministic.append(text)
+
+                warnings.showwarning = note
                 yield
-            for warning in caught:
-                text = str(warning.message)
-                if "deterministic" not in text:
-                    warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-                elif text not in self.nondeterministic:
-                    self.nondeterministic.append(text)
         finally:
             torch.use_deterministic_algorithms(before)
 

@@ -75,7 +75,7 @@ def _run_job(job: Job, store: Store, device: Device, roots: Roots, emit: Emit) -
                 with device.determinism(job.recipe.train.deterministic):
                     STAGES[job.stage](job, Context(folder, needs, device, roots, emit))
         except UserError:
-            if job.stage not in TRAINED or not any(folder.glob("*.safetensors")):
+            if job.stage not in TRAINED or not any(folder.rglob("*.safetensors")):  # a checkpoint, or a kept batch
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         seconds = time.monotonic() - started

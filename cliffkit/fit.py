@@ -39,6 +39,9 @@ LOG_EVERY = 10
 """Steps between looks at the losses: each look waits for the device."""
 CHECKPOINT_SECONDS = 20.0
 
+Looked = tuple[int, float, list[str], Tensor]
+"""A step with its learning rate, the names of its terms and their values, still on the device."""
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -114,7 +117,7 @@ def fit(
     wrapped = accelerator.prepare(objective) if world > 1 else objective
     batches = Batches(pack, settings.batch, seed, rank, world, pin=device.torch.type == "cuda")
     started = saved = looked = time.monotonic()
-    pending: list[tuple[int, list[str], Tensor]] = []
+    pending: list[Looked] = []
 
     def save() -> None:
         state = {
@@ -143,10 +146,10 @@ def fit(
         step += 1
         if average is not None:
             _update_average(average, module, min(settings.ema, step / (10 + step)))
-        pending.append((step, list(terms), torch.stack(list(terms.values()))))
+        pending.append((step, rate, list(terms), torch.stack(list(terms.values()))))
         last = step == settings.steps
         if step % LOG_EVERY == 0 or last:
-            figures = _look(pending, batches, folder, stage, log, rate)
+            figures = _look(pending, batches, folder, stage, log)
             now = time.monotonic()
             figures["images_per_s"] = len(pending) * settings.batch / max(now - looked, 1e-9)
             pending, looked = [], now
@@ -213,17 +216,15 @@ def _backward(objective: nn.Module, sample: Sample, step: int, micro: int | None
     return {name: accelerator.reduce(term, "sum") for name, term in total.items()}
 
 
-def _look(
-    pending: list[tuple[int, list[str], Tensor]], batches: Batches, folder: Path, stage: str, log: StepLog, rate: float
-) -> dict[str, float]:
+def _look(pending: list[Looked], batches: Batches, folder: Path, stage: str, log: StepLog) -> dict[str, float]:
     """Write the terms of the last steps down; stop where one is not finite."""
     figures: dict[str, float] = {}
-    values = torch.stack([terms for _, _, terms in pending]).tolist()  # one wait for the device
-    for (step, names, _), row in zip(pending, values, strict=True):
+    values = torch.stack([terms for *_, terms in pending]).tolist()  # one wait for the device
+    for (step, rate, names, _), row in zip(pending, values, strict=True):
         for name, value in zip(names, row, strict=True):
             if not math.isfinite(value):
                 path = folder / f"diverged-{step:06d}.safetensors"
-                save_tensors(path, batches.load(step - 1)._asdict())
+                save_tensors(path, batches.whole(step - 1)._asdict())
                 raise UserError(
                     f"stage {stage}, step {step}: the term '{name}' is {value}; its batch is kept in {path}; lower "
                     f"train.{stage}.lr, set train.{stage}.clip_norm=1, or look at that batch's depth"

@@ -92,7 +92,7 @@ class Embedding(nn.Module, ABC):
     """Whether stage `embedding` fits it on the training split's depth; False for generators without parameters."""
 
     levels: int
-    """How many feature maps `forward` gives."""
+    """How many feature maps `forward` gives; 0, said on the class, for a generator that adds no term to the loss."""
 
     @abstractmethod
     def forward(self, depth: Tensor) -> list[Tensor]:

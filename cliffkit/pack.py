@@ -74,19 +74,28 @@ def resize_image(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return resized.round_().clamp_(0, 255).to(torch.uint8)
 
 
+def read_sample(dataset: Dataset, index: int) -> Sample:
+    """The index-th image at full size. Raises UserError that names it where it cannot be read."""
+    try:
+        return dataset[index]
+    except UserError:
+        raise
+    except (OSError, ValueError) as error:
+        raise UserError(f"{dataset.name(index)}: {error}") from error
+
+
 def write_pack(
     dataset: Dataset, folder: Path, size: tuple[int, int], crop: float, progress: Callable[[int], None]
 ) -> dict[str, Any]:
     """Pack a split into `folder` and return its facts, which also stand in meta.json.
 
-    Raises UserError where no image has a valid pixel. Images without one are packed and counted.
+    Raises UserError where an image cannot be read or none has a valid pixel. Images without one are packed and counted.
     """
     folder.mkdir(exist_ok=True)
     n, (height, width) = len(dataset), size
     image = np.lib.format.open_memmap(folder / "image.npy", "w+", np.uint8, (n, 3, height, width))
     depth = np.lib.format.open_memmap(folder / "depth.npy", "w+", np.uint16, (n, 1, height, width))
     metres, scene = np.zeros(n, np.float32), np.full(n, -1, np.int64)
-    medians: list[float] = []
     valid_pixels = np.zeros(n, np.int64)
     for start, chunk in _chunks(dataset, size, crop):
         for i, sample in enumerate(chunk, start):
@@ -99,9 +108,8 @@ def write_pack(
                 metres[i] = values[valid].max() / STEPS
                 steps = np.where(valid, values, 0) / metres[i]
                 depth[i] = np.where(valid, np.clip(np.rint(steps), 1, STEPS), 0)
-                medians.append(float(np.median(values[valid])))
         progress(min(start + len(chunk), n))
-    if not medians:
+    if not valid_pixels.any():
         raise UserError("no image of the split has a pixel with a valid depth; `cliffkit data check` says more")
     image.flush()
     depth.flush()
@@ -153,7 +161,7 @@ def _one_thread() -> None:
 
 
 def _read(dataset: Dataset, start: int, stop: int, size: tuple[int, int], crop: float) -> list[Sample]:
-    return [at_training_size(dataset[i], size, crop) for i in range(start, stop)]
+    return [at_training_size(read_sample(dataset, i), size, crop) for i in range(start, stop)]
 
 
 def _read_arrays(dataset: Dataset, start: int, stop: int, size: tuple[int, int], crop: float) -> list[NDArray[Any]]:

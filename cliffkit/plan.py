@@ -114,7 +114,7 @@ def _protocol(protocol: Protocol) -> dict[str, Any]:
 def _content(path: Path, part: Part) -> str:
     """The hash of a file that an option names: a result depends on what it says, not on where it lies."""
     try:
-        with path.open("rb") as file:
+        with path.expanduser().open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"{part.place}: {path} cannot be read: {error.strerror}; give the path of a file") from error

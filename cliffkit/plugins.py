@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -45,7 +45,7 @@ class Plugins:
         failed = {}
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             try:
-                implementation.function(*(arguments[name] for name in implementation.argnames))
+                _call(implementation, arguments)
             except Exception as error:  # whatever a stranger's hook raises
                 failed[implementation.plugin_name] = f"{hook}: {type(error).__name__}: {error}"
         return failed
@@ -87,7 +87,7 @@ def load_plugins(*, strict: bool = False, found: Iterable[EntryPoint] | None = N
             _load(point, manager, registry)
         except NameClashError:
             raise
-        except Exception as error:  # whatever a stranger's module raises
+        except (Exception, SystemExit) as error:  # whatever a stranger's module raises; a script's ends with sys.exit
             reason = f"{type(error).__name__}: {error}"
             if strict:
                 raise UserError(f"plugin '{point.name}' ({point.value}) failed to load: {reason}") from error
@@ -101,15 +101,23 @@ def load_plugins(*, strict: bool = False, found: Iterable[EntryPoint] | None = N
 
 def _load(point: EntryPoint, manager: pluggy.PluginManager, registry: Registry) -> None:
     module = point.load()
-    manager.register(module, name=point.name)
     try:
+        manager.register(module, name=point.name)
         manager.check_pending()  # a misspelt hook
-        register = getattr(module, "cliffkit_register", None)
-        if register is not None:
-            register(registry=registry)
-    except Exception:
-        manager.unregister(module)
+        for hook in vars(hookspecs):
+            if hook.startswith("cliffkit_") and hasattr(module, hook) and not manager.parse_hookimpl_opts(module, hook):
+                raise ValueError(f"{hook} is not marked as a hook and would never be called; write @hookimpl above it")
+        for implementation in manager.hook.cliffkit_register.get_hookimpls():
+            if implementation.plugin_name == point.name:
+                _call(implementation, {"registry": registry})
+    except (Exception, SystemExit):
+        if manager.has_plugin(point.name):
+            manager.unregister(name=point.name)
         raise
+
+
+def _call(implementation: pluggy.HookImpl, arguments: Mapping[str, Any]) -> None:
+    implementation.function(*(arguments[name] for name in implementation.argnames))
 
 
 def _origin(point: EntryPoint) -> tuple[str, str]:

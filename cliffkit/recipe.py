@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -20,7 +20,7 @@ from cliffkit import yamlstrict
 from cliffkit.errors import Fault, RecipeError, UserError
 from cliffkit.protocols import Protocol
 from cliffkit.registry import Component, Registry
-from cliffkit.schema import DataOptions, EmbeddingOptions, LossOptions, Section, Train, options_schema
+from cliffkit.schema import MAX_SEED, DataOptions, EmbeddingOptions, LossOptions, Section, Train, options_schema
 from cliffkit.yamlstrict import Document, dotted
 
 PathInRecipe = tuple[str | int, ...]
@@ -109,6 +109,7 @@ def override(document: Document, overrides: Iterable[str], registry: Registry) -
     Raises RecipeError for what cannot be applied; whether the result is a recipe is for `check_recipe`.
     """
     data = copy.deepcopy(document.data)
+    replaced = dict(document.replaced)
     faults: list[Fault] = []
     for text in overrides:
         place = f"--set {text}"
@@ -122,11 +123,14 @@ def override(document: Document, overrides: Iterable[str], registry: Registry) -
             faults += error.faults
             continue
         faults += parsed.faults
-        if not set_value(data, target.strip().split("."), parsed.data):
+        steps = target.strip().split(".")
+        if set_value(data, steps, parsed.data):
+            replaced[_path(data, steps)] = place
+        else:
             faults.append(Fault(place, target, "no such place in the recipe; the part before the last dot must exist"))
     if faults:
         raise RecipeError([*document.faults, *faults])
-    return Document(document.file, data, document.lines, document.faults)
+    return replace(document, data=data, replaced=replaced)
 
 
 def set_value(data: Any, steps: list[str], value: Any) -> bool:
@@ -150,6 +154,15 @@ def set_value(data: Any, steps: list[str], value: Any) -> bool:
     else:
         return False
     return True
+
+
+def _path(data: Any, steps: Iterable[str]) -> PathInRecipe:
+    """The steps to a value that is there, those into lists as numbers."""
+    path: list[str | int] = []
+    for step in steps:
+        path.append(int(step) if isinstance(data, list) else step)
+        data = data[path[-1]]
+    return tuple(path)
 
 
 def check_recipe(document: Document, registry: Registry) -> Recipe:
@@ -193,8 +206,8 @@ class _Check:
                 ("name",), f"{name!r} is no name; use letters, digits, '.', '_' and '-', a letter or digit first"
             )
         seed = data.get("seed", 0)
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            self.fault(("seed",), f"{seed!r} is no seed; write a whole number from 0 up")
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
+            self.fault(("seed",), f"{seed!r} is no seed; write a whole number from 0 to {MAX_SEED}")
         dataset = self.part("dataset", ("data",), data.get("data"), "data" in data)
         model = data.get("model")
         parts: dict[str, Part | None] = dict.fromkeys(MODEL)
@@ -283,15 +296,16 @@ class _Check:
         if not isinstance(data, list) or not data:
             self.fault(("evaluate",), "write a list of protocols, as [full]")
             return ()
-        protocols = []
+        protocols: list[Protocol] = []
         for i, spec in enumerate(data):
             try:
-                protocols.append(known_protocols.protocol(spec if isinstance(spec, str) else json.dumps(spec)))
+                protocol = known_protocols.protocol(spec if isinstance(spec, str) else json.dumps(spec))
             except UserError as error:
                 self.fault(("evaluate", i), str(error))
             else:
-                if spec in data[:i]:
-                    self.fault(("evaluate", i), f"'{spec}' stands twice; keep one")
+                if protocol in protocols:
+                    self.fault(("evaluate", i), f"'{protocol.name}' stands twice; keep one")
+                protocols.append(protocol)
         return tuple(protocols)
 
     def validated(self, schema: type[Section], path: PathInRecipe, data: Any, has: str) -> Section | None:
@@ -307,9 +321,10 @@ def describe_options(component: Component) -> dict[str, str]:
     """What a component takes in a recipe: each option's type and default, in words."""
     factory = component.load()
     schema = options_schema(factory, engine_options(component.kind, factory))
+    kinds = get_type_hints(schema)  # without the bounds
     described = {}
     for name, field in schema.model_fields.items():
-        kind = inspect.formatannotation(field.annotation).replace("pathlib.", "").replace("typing.", "")
+        kind = inspect.formatannotation(kinds[name]).replace("pathlib.", "").replace("typing.", "")
         default = "needed" if field.is_required() else f"default {to_jsonable_python(field.default)}"
         described[name] = f"{kind}, {default}"
     return described
@@ -349,11 +364,14 @@ def _written(data: Any, location: tuple[Any, ...], missing: bool) -> PathInRecip
 
 
 def _message(schema: type[BaseModel], error: Any, has: str) -> str:
-    fields = list(_section(schema, error["loc"][:-1]).model_fields)
+    within = error["loc"] if error["type"] == "model_type" else error["loc"][:-1]
+    fields = list(_section(schema, within).model_fields)
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(error["loc"][-1]), fields, n=1)
         takes = f"{has}: {', '.join(fields)}" if fields else f"{has} no options"
         return f"unknown option; {takes}" + (f"; did you mean '{near[0]}'?" if near else "")
+    if error["type"] == "missing" and isinstance(error["loc"][-1], int):
+        return "is missing; the list is too short"
     if error["type"] == "missing":
         return f"is missing; {has}: {', '.join(fields)}"
     if error["type"] == "model_type":

@@ -36,7 +36,7 @@ class Component:
         module_name, _, attribute = self.reference.partition(":")
         try:
             factory: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
-        except Exception as error:  # whatever a stranger's module raises
+        except (Exception, SystemExit) as error:  # whatever a stranger's module raises
             raise UserError(
                 f"{self.kind} '{self.name}' of plugin '{self.plugin}' cannot be imported from {self.reference}: "
                 f"{type(error).__name__}: {error}; mend or uninstall the plugin"

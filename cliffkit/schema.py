@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 Positive = Annotated[int, Field(gt=0)]
+MAX_SEED = 2**63 - 1
+"""The largest that every random generator takes."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -84,7 +86,7 @@ class Fit(Section):
 class EmbeddingFit(Fit):
     """Stage `embedding`. Its seed is its own, so that replicates of a study share one generator."""
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     augment: Augment = Augment(brightness=0, contrast=0, saturation=0)
 
 

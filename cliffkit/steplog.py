@@ -19,9 +19,9 @@ class StepLog:
         """Drop every line after a step, and a last line that was cut off."""
         if not self.active:
             return
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-        self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True) if self.path.exists() else []
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        self.path.write_text("".join(kept), encoding="utf-8")
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add a line; what is not finite is written as null, since JSON has no NaN."""

@@ -32,7 +32,7 @@ class Store:
             self.jobs.mkdir(parents=True, exist_ok=True)
             stamp = root / "store.json"
             if stamp.exists():
-                version = json.loads(stamp.read_text(encoding="utf-8"))["version"]
+                version = int(json.loads(stamp.read_text(encoding="utf-8"))["version"])
             else:
                 version = STORE_VERSION
                 write_json(stamp, {"version": version})

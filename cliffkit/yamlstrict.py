@@ -16,6 +16,7 @@ Path_ = tuple[str | int, ...]
 
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)")
 _WORDS: Mapping[str, Any] = {"": None, "null": None, "~": None, "true": True, "false": False}
 
 
@@ -27,9 +28,14 @@ class Document:
     data: Any
     lines: Mapping[Path_, int]
     faults: tuple[Fault, ...] = field(default=())
+    replaced: Mapping[Path_, str] = field(default_factory=dict)
+    """Where values come from that are not the file's, with all below them."""
 
     def place(self, path: Path_) -> str:
-        """`file:line` of a value, or of its nearest parent that is written in the file."""
+        """`file:line` of a value, or of its nearest parent that is written in the file; else where it came from."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.replaced:
+                return self.replaced[path[:end]]
         while path and path not in self.lines:
             path = path[:-1]
         line = self.lines.get(path)
@@ -70,8 +76,10 @@ def scalar(text: str) -> Any:
         return _WORDS[lowered]
     if _INT.fullmatch(text):
         return int(text)
-    if _FLOAT.fullmatch(text) or lowered.lstrip("+-") in (".inf", ".nan"):
-        return float(lowered.replace(".inf", "inf").replace(".nan", "nan"))
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _NOT_FINITE.fullmatch(lowered):
+        return float(lowered.replace(".", ""))
     return text
 
 
@@ -84,6 +92,8 @@ def _value(
         faults.append(Fault(f"{file}:{line}", dotted(path), "an alias refers to what it stands in; write it out"))
         return None
     above = above | {id(node)}
+    if node.tag.startswith("!"):
+        faults.append(Fault(f"{file}:{line}", dotted(path), f"tag {node.tag} means nothing here; remove it"))
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -100,8 +110,6 @@ def _value(
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, (*path, i), file, lines, faults, above) for i, item in enumerate(node.value)]
     assert isinstance(node, yaml.ScalarNode)
-    if node.tag.startswith("!"):
-        faults.append(Fault(f"{file}:{line}", dotted(path), f"tag {node.tag} means nothing here; remove it"))
     return scalar(node.value) if node.style is None else node.value
 
 

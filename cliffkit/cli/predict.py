@@ -36,12 +36,13 @@ def evaluate(
 
     recipe = load_run(run, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
     depth = plan(recipe, dict(roots))[-1].needs["depth"]
-    if not job_folder(run.parent, depth).is_dir():
+    runs = run.parent if run.name else run.resolve().parent  # `.` has no name
+    if not job_folder(runs, depth).is_dir():
         raise UserError(
             f"{run}: its store has no job {depth.stage}-{depth.key}: the run was moved away from its runs folder, or "
             "data or plugins changed since; score it where it was made, or run its recipe.yaml again"
         )
-    report(perform(plugins, recipe, dict(roots), run.parent, device), recipe, as_json)
+    report(perform(plugins, recipe, dict(roots), runs, device), recipe, as_json)
 
 
 @click.command()

@@ -16,7 +16,7 @@ from cliffkit.errors import UserError
 from cliffkit.events import Notice, Progress
 from cliffkit.interfaces import Dataset, Sample
 from cliffkit.metrics import METRICS, score_protocols, summarise
-from cliffkit.pack import resize_image
+from cliffkit.pack import read_sample, resize_image
 from cliffkit.pictures import PanelRow, panel
 from cliffkit.plan import Job, open_split
 from cliffkit.predict import Predictor, predictor
@@ -143,11 +143,11 @@ def _image_in_view(sample: Sample, shape: tuple[int, ...], view: View) -> Any:
 def _ahead(dataset: Dataset) -> Iterator[Sample]:
     """Every image in order, the next one read while one is scored."""
     with ThreadPoolExecutor(1, "test") as thread:
-        upcoming = thread.submit(dataset.__getitem__, 0)
+        upcoming = thread.submit(read_sample, dataset, 0)
         for index in range(len(dataset)):
             sample = upcoming.result()
             if index + 1 < len(dataset):
-                upcoming = thread.submit(dataset.__getitem__, index + 1)
+                upcoming = thread.submit(read_sample, dataset, index + 1)
             yield sample
 
 

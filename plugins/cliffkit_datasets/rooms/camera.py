@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .layout import Room
+from .layout import Room, overlaps
 from .scene import Dice
 
 FOCAL_AT_640 = 518.86
 """Focal length in pixels of NYU-Depth V2's Kinect at width 640 (its toolbox's camera_params.m)."""
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 
 class Camera(NamedTuple):
@@ -57,22 +57,54 @@ def _reach(room: Room, x: float, y: float, heading: float) -> float:
     return min(to_x, to_y)
 
 
-def draw_camera(dice: Dice, room: Room, height: int, width: int) -> Camera | None:
-    """A camera on the open floor that looks at something; None where twenty tries found none."""
+def _stand(dice: Dice, room: Room, height: int, width: int, close: bool) -> Camera | None:
+    """A camera on the open floor, turned to a piece of furniture; None where a person could not stand or see."""
     w, d, _ = room.size
-    for _ in range(20):
-        x, y = dice.uniform(0.2, w - 0.2), dice.uniform(0.2, d - 0.2)
-        eye = dice.uniform(1.15, 1.65)
-        body = 0.18
-        rect = (x - body, y - body, x + body, y + body)
-        if any(h > 0.1 and r[0] < rect[2] and rect[0] < r[2] and r[1] < rect[3] and rect[1] < r[3] for r, h in room.taken):
-            continue
-        tx, ty, tz = dice.pick(room.focus) if room.focus and dice.chance(0.8) else (w / 2, d / 2, 0.8)
-        heading = math.atan2(ty - y, tx - x) + dice.uniform(-0.3, 0.3)
-        distance = math.hypot(tx - x, ty - y)
-        if distance < 1.1 or _reach(room, x, y, heading) < min(1.8, 0.6 * max(w, d)):
-            continue
-        down = math.atan2(eye - tz, distance)
-        pitch = min(0.5, max(-0.1, 0.6 * down + dice.uniform(-0.08, 0.14)))
-        return Camera((x, y, eye), orient(heading, pitch, dice.uniform(-0.04, 0.04)), height, width)
-    return None
+    x, y = dice.uniform(0.2, w - 0.2), dice.uniform(0.2, d - 0.2)
+    body = (x - 0.18, y - 0.18, x + 0.18, y + 0.18)
+    tx, ty, tz = dice.pick(room.focus) if room.focus and dice.chance(0.8) else (w / 2, d / 2, 0.8)
+    eye, swing = dice.uniform(1.15, 1.65), dice.uniform(-0.3, 0.3)
+    tilt, roll = dice.uniform(-0.08, 0.14), dice.uniform(-0.04, 0.04)
+    heading, distance = math.atan2(ty - y, tx - x) + swing, math.hypot(tx - x, ty - y)
+    if distance < (0.7 if close else 1.1) or _reach(room, x, y, heading) < (
+        1.1 if close else min(1.8, 0.6 * max(w, d))
+    ):
+        return None
+    if any(top > 0.1 and overlaps(rect, body) for rect, top in room.taken):
+        return None
+    pitch = min(0.5, max(-0.1, 0.6 * math.atan2(eye - tz, distance) + tilt))
+    return Camera((x, y, eye), orient(heading, pitch, roll), height, width)
+
+
+def _interest(room: Room, camera: Camera) -> int:
+    """How many pieces of furniture stand before the camera, near enough to be told."""
+    x, y, _ = camera.position
+    fx, fy = camera.rotation[0, 2], camera.rotation[1, 2]
+    ahead = [((px - x) * fx + (py - y) * fy, (px - x) * fy - (py - y) * fx) for px, py, _ in room.focus]
+    return sum(1.0 < a < 6 and abs(b) < 0.55 * a for a, b in ahead)
+
+
+def _ahead(room: Room, camera: Camera) -> float:
+    """Distance to the wall along the optical axis."""
+    x, y, _ = camera.position
+    return _reach(room, x, y, math.atan2(camera.rotation[1, 2], camera.rotation[0, 2]))
+
+
+def draw_camera(dice: Dice, room: Room, height: int, width: int) -> Camera | None:
+    """The best of three standpoints; None where thirty tries found none.
+
+    Some views are taken close to a wall and some across the room, so that images differ in depth as a person's do.
+    """
+    wish = dice.integer(0, 3)
+    found: list[Camera] = []
+    for _ in range(30):
+        camera = _stand(dice, room, height, width, close=wish == 0)
+        if camera is not None:
+            found.append(camera)
+        if len(found) == 3:
+            break
+    if wish == 0:
+        return min(found, key=lambda camera: _ahead(room, camera), default=None)
+    if wish == 1:
+        return max(found, key=lambda camera: _ahead(room, camera), default=None)
+    return max(found, key=lambda camera: _interest(room, camera), default=None)

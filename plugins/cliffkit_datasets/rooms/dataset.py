@@ -18,7 +18,7 @@ SPLITS = ("train", "val", "test")
 
 
 class Rooms(Dataset):
-    """Procedural indoor scenes of fourteen types, rendered when asked for: RGB with true depth in 0.5 to 10 m.
+    """Procedural indoor scenes of fifteen types, rendered when asked for: RGB with true depth in 0.5 to 10 m.
 
     `train`, `val`, `test` count the frames of each split; every frame is a room of its own, and more frames leave the
     earlier ones as they are. `holes` drops the depth that a structured-light sensor would miss. `root` is not used.
@@ -51,6 +51,11 @@ class Rooms(Dataset):
         ):
             if value < least:
                 raise ValueError(f"rooms: {option}={value} is below {least}: set it to {least} or more")
+        if height > 1.25 * width:
+            raise ValueError(
+                f"rooms: height={height} at width={width} would look past the floor at one's feet: "
+                f"set height to {int(1.25 * width)} or less"
+            )
         self._split = split
         self._count = {"train": train, "val": val, "test": test}[split]
         self._height, self._width, self._seed, self._holes = height, width, seed, holes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .clutter import bright
 from .layout import Room, Spot
 from .materials import BLACK, BRIGHTS, FABRICS, STEEL, WHITE, cloth, jitter, plain, shade
-from .scene import Dice, Light, Material, Piece
+from .scene import Color, Dice, Light, Material, Piece
 from .shell import WARM
 
 
@@ -25,7 +25,7 @@ def picture(dice: Dice, room: Room) -> Piece:
     return framed(dice, room, dice.uniform(0.35, 0.9), dice.uniform(0.35, 0.7), face)
 
 
-def poster(dice: Dice, colors=BRIGHTS) -> Piece:
+def poster(dice: Dice, colors: tuple[Color, ...] = BRIGHTS) -> Piece:
     """A bare sheet on the wall."""
     piece = Piece(dice.uniform(0.4, 0.7), 0.012, dice.uniform(0.5, 0.9))
     face = Material("poster", jitter(dice, dice.pick(colors)), jitter(dice, dice.pick(colors)))

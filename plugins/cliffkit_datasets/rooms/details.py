@@ -15,8 +15,8 @@ def books(p: Patch) -> Array:
     top = np.float32(0.7) + np.float32(0.3) * scatter(book, book + 9, p.seed)
     level = (p.v / p.hv + 1) * np.float32(0.5)
     hue = np.stack([scatter(book, book + 17 * k, p.seed + k) for k in range(3)])
-    tone = np.float32(0.06) + np.float32(0.6) * scatter(book, book + 3, p.seed) ** 2
-    spine = tone * (np.float32(0.35) + hue)
+    tone = np.float32(0.12) + np.float32(0.6) * scatter(book, book + 3, p.seed) ** 2
+    spine = tone * (np.float32(0.12) + np.float32(1.2) * hue**2)
     band = np.abs(level / top - np.float32(0.75)) < np.float32(0.06)
     spine = np.where(band, np.float32(0.75) * spine + np.float32(0.15), spine)
     sharp = fade(p.scale * 1.2, p.foot)

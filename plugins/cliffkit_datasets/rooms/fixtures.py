@@ -128,8 +128,9 @@ def toilet(dice: Dice) -> Piece:
     m = plain(PORCELAIN, 0.6)
     piece = Piece(0.4, 0.68, 0.8)
     piece.box(0, 0.0, 0, 0.24, 0.42, 0.2, m._replace(soft=True))
-    piece.ball(0, 0.08, 0.1, 0.38, 0.5, 0.5, m)
-    piece.tube(0, 0.08, 0.36, 0.39, 0.5, 0.045, m)
+    piece.ball(0, 0.08, 0.04, 0.37, 0.5, 0.38, m)
+    piece.tube(0, 0.08, 0.37, 0.4, 0.52, 0.05, m)
+    piece.box(0, -0.12, 0.39, 0.36, 0.06, 0.4, m._replace(soft=True))
     piece.box(0, -0.25, 0.34, 0.4, 0.18, 0.42, m)
     piece.box(0, -0.25, 0.76, 0.42, 0.2, 0.035, m)
     return piece
@@ -206,6 +207,7 @@ def ironing_board(dice: Dice) -> Piece:
     piece = Piece(1.25, 0.36, 0.9)
     piece.box(0, 0, 0.86, 1.25, 0.34, 0.035, cloth(dice)._replace(soft=False))
     for x in (-0.3, 0.3):
-        piece.box(x, 0, 0, 0.03, 0.32, 0.86, plain(STEEL, 0.5))
+        for y in (-0.13, 0.13):
+            piece.tube(x, y, 0, 0.03, 0.03, 0.86, plain(STEEL, 0.5))
     piece.box(0.3, 0, 0.895, 0.22, 0.11, 0.1, plain((0.3, 0.4, 0.7), 0.6, True))
     return piece

@@ -1,4 +1,4 @@
-"""Where a structured-light sensor sees nothing: beside near objects, on glass, dark, shiny or slanted surfaces, far away."""
+"""Where a structured-light sensor sees nothing: beside near things, far away, on glass, dark, shiny or slanted ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from .surface import Surface
 from .textures import noise
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 BASELINE_M = 0.075
 """Distance between the Kinect's projector and its infrared camera."""

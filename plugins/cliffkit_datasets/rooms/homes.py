@@ -4,41 +4,12 @@ from __future__ import annotations
 
 import math
 
-from . import clutter, decor, fixtures, seating, storage, tables
+from . import clutter, decor, seating, storage, tables
+from .arrange import chairs_around, litter, pictures
 from .layout import Room
 from .materials import BRIGHTS, DARK_WOODS, LIGHT_WOODS, PAINTS, WHITE, draw_style
 from .scene import Color, Dice
 from .shell import add_block, add_ceiling_light, add_door, add_window, new_room
-
-COOL: tuple[Color, ...] = ((0.85, 0.9, 0.92), (0.92, 0.92, 0.9), (0.78, 0.86, 0.86), (0.9, 0.86, 0.78))
-
-
-def chairs_around(room: Room, make, spot, width: float, depth: float, reach: float = 0.14, ends: bool = True) -> None:
-    """Chairs at a table's sides, some pulled out, some missing."""
-    dice = room.dice
-    places = [(x, side) for side in (-1, 1) for x in ((0.0,) if width < 1.0 else (-width / 4, width / 4))]
-    rest = [(x, side * (depth / 2 + reach + dice.uniform(-0.05, 0.22)), 0.0 if side < 0 else math.pi) for x, side in places]
-    if ends:
-        rest += [(s * (width / 2 + reach + dice.uniform(-0.02, 0.2)), 0.0, -s * math.pi / 2 + math.pi) for s in (-1, 1)]
-    for right, front, yaw in rest:
-        if dice.chance(0.88):
-            x, y = spot.at(right, front)
-            turn = spot.yaw + yaw + dice.uniform(-0.25, 0.25)
-            piece = make(dice, room.style)
-            room.parts += piece.moved(x, y, 0.0, turn)
-            room.taken.append((room.footprint(x, y, piece.width, piece.depth, turn), piece.height))
-
-
-def pictures(room: Room, low: int, high: int) -> None:
-    """Some pictures at eye height."""
-    for _ in range(room.dice.integer(low, high)):
-        room.hang(decor.picture(room.dice, room), room.dice.uniform(1.25, 1.5))
-
-
-def litter(room: Room, things, low: int, high: int) -> None:
-    """Things on the floor."""
-    for _ in range(room.dice.integer(low, high)):
-        room.free(room.dice.pick(things)(room.dice), tries=4, margin=0.05)
 
 
 def bedroom(dice: Dice) -> Room:
@@ -64,6 +35,8 @@ def bedroom(dice: Dice) -> Room:
         room.hang(decor.mirror(dice, room, 0.6, 0.8), 1.2, chest.wall, chest.along)
     if dice.chance(0.4):
         room.against(tables.desk(dice, style, 1.1))
+    if dice.chance(0.5):
+        room.against(decor.radiator(dice))
     if dice.chance(0.4):
         room.free(seating.chair(dice, style))
     pictures(room, 0, 2)
@@ -75,7 +48,7 @@ def bedroom(dice: Dice) -> Room:
 def living_room(dice: Dice) -> Room:
     """Sofa, armchairs, low table on a rug, television, bookcase, lamp, plants."""
     style = draw_style(dice)
-    room = new_room(dice, style, (3.8, 5.0), (4.2, 6.0), floor=("planks", "planks", "carpet"))
+    room = new_room(dice, style, (3.8, 6.0), (4.2, 8.0), floor=("planks", "planks", "carpet"))
     if dice.chance(0.3):
         add_block(room)
     add_door(room)
@@ -101,6 +74,8 @@ def living_room(dice: Dice) -> Room:
         room.against(decor.plant(dice))
     if dice.chance(0.5):
         room.against(storage.sideboard(dice, style))
+    if dice.chance(0.5):
+        room.against(decor.radiator(dice))
     pictures(room, 1, 3)
     litter(room, (clutter.book_stack, clutter.toy, clutter.shoes), 0, 2)
     add_ceiling_light(room, dice.pick(("dome", "pendant", "dome")))
@@ -110,7 +85,7 @@ def living_room(dice: Dice) -> Room:
 def dining_room(dice: Dice) -> Room:
     """A laid table with chairs under a pendant lamp, sideboard, china cabinet."""
     style = draw_style(dice)
-    room = new_room(dice, style, (3.3, 4.4), (3.8, 5.2), floor=("planks", "planks", "tiles"))
+    room = new_room(dice, style, (3.3, 5.0), (3.8, 6.5), floor=("planks", "planks", "tiles"))
     add_door(room)
     add_window(room, curtains=0.6)
     w, d, _ = room.size
@@ -135,79 +110,12 @@ def dining_room(dice: Dice) -> Room:
     return room
 
 
-def kitchen(dice: Dice) -> Room:
-    """Counters and cupboards on two walls, stove with hood, fridge, a small table."""
-    style = draw_style(dice)
-    room = new_room(
-        dice, style, (2.7, 3.6), (3.2, 4.6), floor=("tiles", "tiles", "planks", "checker"), walls=("paint", "tiles")
-    )
-    top = fixtures.worktop(dice)
-    main = dice.integer(0, 3)
-    add_door(room, (main + dice.pick((1, 2, 3))) % 4)
-    long = room.length(main)
-    room.against(fixtures.fridge(dice), main, long - 0.4)
-    stove = room.against(fixtures.stove(dice, style), main, dice.uniform(0.95, max(1.0, long - 1.45)))
-    if stove:
-        room.hang(fixtures.hood(dice), 1.65, main, stove.along)
-        for low, high, sink in ((0.03, stove.along - 0.31, True), (stove.along + 0.31, long - 0.78, False)):
-            if high - low > 0.35:
-                middle = (low + high) / 2
-                room.against(fixtures.counter(dice, style, top, high - low, sink and high - low > 0.7), main, middle)
-                room.hang(fixtures.wall_cupboards(dice, style, high - low - 0.02), 1.45, main, middle)
-    side = (main + dice.pick((1, 3))) % 4
-    add_window(room, side if dice.chance(0.5) else None, curtains=0.2)
-    for _ in range(3):
-        width = dice.uniform(1.0, 1.8)
-        spot = room.against(fixtures.counter(dice, style, top, width, not stove), side)
-        if spot:
-            if dice.chance(0.7):
-                room.hang(fixtures.wall_cupboards(dice, style, width), 1.45, side, spot.along)
-            break
-    if dice.chance(0.7):
-        width = dice.uniform(0.75, 1.1)
-        spot = room.free(tables.dining_table(dice, style, width, 0.75), turn=dice.pick((0.0, math.pi / 2)), margin=0.3)
-        if spot:
-            chairs_around(room, seating.chair, spot, width, 0.75)
-    room.hang(decor.clock(dice), 1.9)
-    pictures(room, 0, 1)
-    litter(room, (decor.bin_, clutter.carton, clutter.basket), 0, 2)
-    add_ceiling_light(room, dice.pick(("dome", "pendant", "panels")))
-    return room
-
-
-def bathroom(dice: Dice) -> Room:
-    """Tub or shower, toilet, washbasin with mirror, towels; tiles all round."""
-    style = draw_style(dice)
-    room = new_room(
-        dice, style, (2.2, 2.9), (2.6, 3.6), (2.3, 2.6), ("tiles", "tiles", "checker"), ("tiles", "tiles", "paint"), COOL
-    )
-    add_door(room)
-    if dice.chance(0.4):
-        add_window(room, curtains=0.1, power=0.6)
-    spot = room.against(fixtures.bathtub(dice))
-    if spot is None or dice.chance(0.3):
-        room.against(fixtures.shower(dice))
-    width = dice.uniform(0.6, 1.1)
-    basin = room.against(fixtures.vanity(dice, style, width), tries=30)
-    if basin:
-        room.hang(decor.mirror(dice, room, min(width, 0.9), 0.8), 1.1, basin.wall, basin.along)
-    room.against(fixtures.toilet(dice), tries=30)
-    room.hang(decor.towel_rail(dice), 1.0)
-    if dice.chance(0.5):
-        room.hang(storage.shelf_board(dice, style, (clutter.towels, clutter.bottle)), 1.5)
-    if basin and dice.chance(0.7):
-        room.lay(decor.rug(dice, 0.8, 0.5, True), *basin.at(0, 0.6), basin.yaw)
-    litter(room, (decor.bin_, clutter.basket, clutter.clothes), 1, 2)
-    add_ceiling_light(room, "dome")
-    return room
-
-
 def playroom(dice: Dice) -> Room:
     """Foam floor, toy shelves, a small table, bean bags, toys everywhere."""
     style = draw_style(dice, LIGHT_WOODS, BRIGHTS)
     pastel: tuple[Color, ...] = ((0.75, 0.88, 0.95), (0.95, 0.9, 0.7), (0.85, 0.93, 0.78), (0.95, 0.82, 0.82), WHITE)
     room = new_room(
-        dice, style, (3.2, 4.4), (3.6, 5.0), floor=("patchwork", "carpet", "planks"), walls=("paint", "paper"),
+        dice, style, (3.2, 5.0), (3.6, 6.5), floor=("patchwork", "carpet", "planks"), walls=("paint", "paper"),
         colors=pastel,
     )  # fmt: skip
     add_door(room)
@@ -220,8 +128,7 @@ def playroom(dice: Dice) -> Room:
     size = dice.uniform(0.65, 0.9)
     spot = room.free(tables.table(dice, style, size, 0.6, 0.5), margin=0.3)
     if spot:
-        small = lambda dice, style: seating.chair(dice, style, clutter.bright(dice), 0.65)  # noqa: E731
-        chairs_around(room, small, spot, size, 0.6)
+        chairs_around(room, seating.small_chair, spot, size, 0.6)
     for _ in range(dice.integer(0, 2)):
         room.free(seating.bean_bag(dice))
     for _ in range(dice.integer(1, 3)):
@@ -235,7 +142,7 @@ def foyer(dice: Dice) -> Room:
     """An entrance: stairs or bench, console with mirror, coats, shoes."""
     style = draw_style(dice)
     room = new_room(
-        dice, style, (2.4, 3.2), (4.2, 6.2), (2.5, 3.0), ("tiles", "checker", "planks"), ("paint", "paper", "brick")
+        dice, style, (2.4, 3.2), (4.2, 7.5), (2.5, 3.0), ("tiles", "checker", "planks"), ("paint", "paper", "brick")
     )
     long = 0 if room.size[0] > room.size[1] else 1
     add_door(room, 1 - long)
@@ -274,7 +181,9 @@ def study(dice: Dice) -> Room:
     add_window(room, curtains=0.7)
     side = dice.integer(0, 3)
     for _ in range(4):
-        room.against(storage.bookcase(dice, style, dice.uniform(0.9, 1.2), 2.1, 0.96), side if dice.chance(0.6) else None)
+        room.against(
+            storage.bookcase(dice, style, dice.uniform(0.9, 1.2), 2.1, 0.96), side if dice.chance(0.6) else None
+        )
     w, d, _ = room.size
     room.lay(decor.rug(dice, 2.2, 1.6), w / 2, d / 2, dice.pick((0.0, math.pi / 2)))
     spot = room.against(tables.desk(dice, style, dice.uniform(1.3, 1.6), dice.integer(0, 1)))
@@ -313,28 +222,4 @@ def home_office(dice: Dice) -> Room:
     pictures(room, 0, 2)
     litter(room, (decor.bin_, clutter.carton, clutter.book_stack), 1, 3)
     add_ceiling_light(room, "dome")
-    return room
-
-
-def laundry_room(dice: Dice) -> Room:
-    """Machines in a row, shelves of linen, baskets, an ironing board."""
-    style = draw_style(dice)
-    room = new_room(dice, style, (2.3, 3.0), (2.8, 4.0), floor=("tiles", "checker", "vinyl"), colors=COOL)
-    add_door(room)
-    if dice.chance(0.5):
-        add_window(room, curtains=0.1)
-    for _ in range(6):
-        first = room.against(fixtures.washer(dice))
-        if first:
-            for k in range(1, dice.integer(2, 3)):
-                room.against(fixtures.washer(dice), first.wall, first.along + 0.63 * k)
-            room.hang(storage.shelf_board(dice, style, (clutter.bottle, clutter.towels)), 1.5, first.wall, first.along)
-            break
-    room.against(fixtures.counter(dice, style, fixtures.worktop(dice), dice.uniform(0.8, 1.3), True))
-    for _ in range(dice.integer(1, 2)):
-        room.against(storage.metal_rack(dice))
-    room.free(fixtures.ironing_board(dice))
-    room.hang(storage.coat_rack(dice, style), 0.95)
-    litter(room, (clutter.basket, clutter.basket, clutter.clothes, clutter.carton), 2, 5)
-    add_ceiling_light(room, dice.pick(("dome", "panels")))
     return room

@@ -40,13 +40,15 @@ class Room:
         """Materials of the faces x=0, x=max, y=0, y=max, floor, ceiling."""
         self.parts: list[Part] = []
         self.lights: list[Light] = []
-        self.panes: list[tuple[int, Rect]] = []
-        """Windows: the wall and (from, bottom, to, top) on it."""
+        self.windows = 0
+        """How many windows there are."""
         self.taken: list[tuple[Rect, float]] = []
         """Floor rectangles in use, with the height of what stands there (0 for a passage kept free)."""
         self.hung: list[list[Rect]] = [[], [], [], []]
         self.focus: list[tuple[float, float, float]] = []
         """Points worth looking at."""
+        self.sun: tuple[int, Rect, tuple[float, float, float]] | None = None
+        """The window that the sun shines through: its wall, its opening on it, the direction to the sun."""
 
     def length(self, wall: int) -> float:
         """The wall's length."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .scene import Dice
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 
 def _blurred(image: Array, amount: float) -> Array:
@@ -27,7 +27,7 @@ def expose(radiance: Array, dice: Dice) -> NDArray[np.uint8]:
     balance = (grey.mean() / grey) ** np.float32(dice.uniform(0.3, 0.8))
     cast = np.array([1 + dice.uniform(-0.04, 0.05), 1.0, 1 + dice.uniform(-0.05, 0.04)], np.float32)
     x = (np.arange(width, dtype=np.float32) / np.float32(width) - np.float32(0.5)) * np.float32(1.25)
-    y = (np.arange(height, dtype=np.float32) / np.float32(height) - np.float32(0.5))
+    y = np.arange(height, dtype=np.float32) / np.float32(height) - np.float32(0.5)
     falloff = 1 - np.float32(dice.uniform(0.15, 0.4)) * (x[None] ** 2 + y[:, None] ** 2)
     image = radiance * (np.float32(gain) * balance * cast)[:, None, None] * falloff
     image = _blurred(image, dice.uniform(0.08, 0.17))

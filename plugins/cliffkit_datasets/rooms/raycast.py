@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from .camera import Camera
 from .layout import Room
-from .scene import BALL, BOX, TUBE, Part
+from .scene import BALL, BOX, Part
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 Ints = NDArray[np.int32]
 
 SHELL = 6
@@ -159,6 +159,3 @@ def trace(room: Room, solids: Solids, camera: Camera) -> tuple[Array, Ints, Arra
         np.copyto(best, t, where=nearer)
         seen[pane][nearer] = k + SHELL
     return depth, seen, rays
-
-
-__all__ = ["BALL", "BOX", "SHELL", "TUBE", "Solids", "pack", "trace"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import homes, workplaces
+from . import homes, wetrooms, workplaces
 from .layout import Room
 from .scene import Dice
 
 BUILDERS: tuple[Callable[[Dice], Room], ...] = (
-    homes.bathroom,
+    wetrooms.bathroom,
     homes.bedroom,
     workplaces.bookstore,
     workplaces.classroom,
@@ -17,8 +17,8 @@ BUILDERS: tuple[Callable[[Dice], Room], ...] = (
     homes.dining_room,
     homes.foyer,
     homes.home_office,
-    homes.kitchen,
-    homes.laundry_room,
+    wetrooms.kitchen,
+    wetrooms.laundry_room,
     homes.living_room,
     workplaces.office,
     homes.playroom,

@@ -17,7 +17,7 @@ from .recipes import build_room
 from .scene import Dice
 from .surface import gather
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever any frame's bits change: it is part of every fingerprint."""
 
 MIN_DEPTH_M, MAX_DEPTH_M = 0.5, 10.0
@@ -36,26 +36,41 @@ def _worth(depth: NDArray[np.float32], seen: NDArray[np.int32]) -> bool:
     if depth.min() < MIN_DEPTH_M or depth.max() > MAX_DEPTH_M:
         return False
     counts = np.bincount(seen.ravel(), minlength=SHELL)
-    return bool(counts.max() < 0.55 * seen.size and (counts[SHELL:] > 12e-4 * seen.size).sum() >= 7)
+    return bool(counts.max() < 0.5 * seen.size and (counts[SHELL:] > 12e-4 * seen.size).sum() >= 5)
 
 
-def compose(kind: int, seed: np.random.SeedSequence, height: int, width: int) -> tuple[Room, Solids, Camera, Dice]:
-    """A room of scene type `kind`, its solids, a camera whose view is worth taking, and the draws left over."""
+class View(NamedTuple):
+    """A furnished room and what a camera sees of it."""
+
+    room: Room
+    solids: Solids
+    camera: Camera
+    depth: NDArray[np.float32]
+    seen: NDArray[np.int32]
+    rays: NDArray[np.float32]
+    dice: Dice
+    """The draws left over."""
+
+
+def compose(kind: int, seed: np.random.SeedSequence, height: int, width: int) -> View:
+    """A room of scene type `kind` and a view of it worth taking; other rooms are tried until there is one."""
     while True:
         dice = Dice(np.random.default_rng(seed))
         room = build_room(kind, dice)
         solids = pack(room.parts)
         for _ in range(6):
             camera = draw_camera(dice, room, height, width)
-            if camera is not None and _worth(*trace(room, solids, camera)[:2]):
-                return room, solids, camera, dice
+            if camera is None:
+                break
+            depth, seen, rays = trace(room, solids, camera)
+            if _worth(depth, seen):
+                return View(room, solids, camera, depth, seen, rays, dice)
         (seed,) = seed.spawn(1)
 
 
 def render(kind: int, seed: np.random.SeedSequence, height: int, width: int, holes: bool) -> Shot:
     """The frame that a seed stands for; the same image and depth with holes and without."""
-    room, solids, camera, dice = compose(kind, seed, height, width)
-    depth, seen, rays = trace(room, solids, camera)
+    room, solids, camera, depth, seen, rays, dice = compose(kind, seed, height, width)
     eye = np.array(camera.position, np.float32)
     surface = gather(room, solids, seen.ravel(), depth.ravel(), rays.reshape(3, -1), eye, camera.focal)
     radiance = shade(room, solids, surface, eye).reshape(3, height, width)

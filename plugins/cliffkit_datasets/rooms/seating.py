@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from .materials import BLACK, BRIGHTS, WHITE, Style, cloth, jitter, metal, plain
-from .scene import Dice, Piece
+from .scene import Dice, Material, Piece
 
 
-def legs(piece: Piece, width: float, depth: float, height: float, thick: float, material, z: float = 0.0) -> None:
+def legs(piece: Piece, width: float, depth: float, height: float, thick: float, m: Material, z: float = 0.0) -> None:
     """Four legs at the corners of a width by depth rectangle."""
     for x in (-1, 1):
         for y in (-1, 1):
-            piece.box(x * (width - thick) / 2, y * (depth - thick) / 2, z, thick, thick, height, material)
+            piece.box(x * (width - thick) / 2, y * (depth - thick) / 2, z, thick, thick, height, m)
 
 
-def chair(dice: Dice, style: Style, material=None, size: float = 1.0) -> Piece:
+def chair(dice: Dice, style: Style, material: Material | None = None, size: float = 1.0) -> Piece:
     """A dining chair: seat, legs, a back of slats or a board."""
     m = material or style.wood
     w, d, seat, top = 0.43 * size, 0.44 * size, 0.45 * size, dice.uniform(0.85, 0.98) * size
@@ -31,6 +31,11 @@ def chair(dice: Dice, style: Style, material=None, size: float = 1.0) -> Piece:
     else:
         piece.box(0, -d / 2 + 0.02, seat + 0.16, w * 0.95, 0.025, top - seat - 0.16, m)
     return piece
+
+
+def small_chair(dice: Dice, style: Style) -> Piece:
+    """A child's chair in a strong colour."""
+    return chair(dice, style, plain(jitter(dice, dice.pick(BRIGHTS)), 0.4), 0.65)
 
 
 def office_chair(dice: Dice, style: Style) -> Piece:
@@ -76,8 +81,9 @@ def sofa(dice: Dice, style: Style, seats: int) -> Piece:
     return piece
 
 
-def stool(dice: Dice, style: Style, height: float = 0.65) -> Piece:
+def stool(dice: Dice, style: Style) -> Piece:
     """A round stool on four legs."""
+    height = dice.uniform(0.42, 0.5)
     piece = Piece(0.36, 0.36, height)
     legs(piece, 0.28, 0.28, height - 0.04, 0.035, style.metal if dice.chance(0.5) else style.wood)
     piece.tube(0, 0, height - 0.05, 0.36, 0.36, 0.05, style.wood if dice.chance(0.6) else style.fabric)
@@ -115,7 +121,7 @@ def bed(dice: Dice, style: Style, width: float) -> Piece:
     piece.box(0, -length / 2 - 0.01, 0.1, width + 0.06, 0.06, head - 0.1, frame)
     piece.box(0, 0.02, 0.3, width - 0.02, length - 0.08, top - 0.32, plain(jitter(dice, WHITE), 0.0, True))
     cover = cloth(dice)
-    piece.box(0, 0.24, 0.24, width + 0.05, length - 0.52, top - 0.2, cover)
+    piece.box(0, 0.255, 0.24, width + 0.05, length - 0.52, top - 0.2, cover)
     if dice.chance(0.6):
         piece.box(0, length / 2 - 0.4, 0.25, width + 0.08, 0.55, top - 0.19, style.accent)
     count = 2 if width > 1.2 else 1

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from .layout import Room, Spot
+from .layout import Room
 from .materials import BLACK, BRIGHTS, FABRICS, PAINTS, WHITE, WOODS, Style, cloth, jitter, panels, plain, shade
 from .scene import Color, Dice, Light, Material, Piece
 
-DAY: Color = (1.0, 1.0, 1.0)
 WARM: Color = (1.0, 0.8, 0.55)
 NEUTRAL: Color = (1.0, 0.93, 0.82)
 
@@ -28,8 +27,8 @@ def floor_material(dice: Dice, kind: str) -> Material:
         return Material("checker", jitter(dice, WHITE), jitter(dice, (0.25, 0.25, 0.27)), dice.uniform(0.2, 0.4), 0.4)
     if kind == "patchwork":
         return Material("patchwork", BRIGHTS[0], BRIGHTS[1], 0.4)
-    color = jitter(dice, (0.72, 0.7, 0.66))
-    return Material("granite", color, shade(color, 0.8), 0.3, 0.4)
+    color = jitter(dice, dice.pick(((0.72, 0.7, 0.66), (0.55, 0.57, 0.58), (0.62, 0.55, 0.47))))
+    return Material("granite", color, shade(color, 0.92), 0.3, 0.4)
 
 
 def wall_material(dice: Dice, kind: str, colors: tuple[Color, ...] = PAINTS) -> Material:
@@ -113,6 +112,9 @@ def add_window(room: Room, wall: int | None = None, curtains: float = 0.5, power
     along = dice.uniform(width / 2 + 0.4, max(width / 2 + 0.41, room.length(side) - width / 2 - 0.4))
     drape = 0.3 if dice.chance(curtains) else 0.0
     face = (along - width / 2 - 0.1 - drape, sill - 0.1, along + width / 2 + 0.1 + drape, sill + height + 0.15)
+    long = drape > 0 and dice.chance(0.5)
+    if long:
+        face = (face[0], 0.0, face[2], face[3])
     if any(f[0] < face[2] and face[0] < f[2] for f in room.hung[side]):
         return
     pane = Piece(width, 0.08, height)
@@ -120,9 +122,9 @@ def add_window(room: Room, wall: int | None = None, curtains: float = 0.5, power
     view = Material("outdoors", sky, dice.pick(((0.42, 0.5, 0.33), (0.5, 0.48, 0.45))), 1.0, 0.0, False, 1.0)
     shaded = dice.chance(0.3)
     if shaded:
-        view = Material("blinds", (0.95, 0.94, 0.9), (0.75, 0.74, 0.72), dice.uniform(0.04, 0.06), 0.0, False, 0.7)
+        view = Material("blinds", (0.95, 0.94, 0.9), (0.55, 0.54, 0.52), dice.uniform(0.05, 0.08), 0.0, False, 0.7)
     strength = dice.uniform(0.5, 1.6) * power * (0.5 if shaded else 1)
-    view = view._replace(glow=(2.2 if not shaded else 1.4) * strength**0.5)
+    view = view._replace(glow=(2.2 if not shaded else 0.7) * strength**0.5)
     pane.box(0, -0.02, 0, width, 0.04, height, view)
     for x0 in (-1, 1):
         pane.box(x0 * (width / 2 + 0.035), 0, -0.07, 0.07, 0.07, height + 0.14, trim)
@@ -136,16 +138,20 @@ def add_window(room: Room, wall: int | None = None, curtains: float = 0.5, power
     if drape:
         color = jitter(dice, dice.pick((*FABRICS, WHITE, WHITE)))
         stuff = Material("folds", color, shade(color, 0.65), dice.uniform(0.09, 0.15))
-        low = -sill + 0.06 if dice.chance(0.6) else -0.15
+        low = -sill + 0.06 if long else -0.15
         for x0 in (-1, 1):
             pane.box(x0 * (width / 2 + 0.05), 0.09, low, 0.42, 0.06, height + 0.12 - low, stuff)
         pane.box(0, 0.09, height + 0.12, width + 0.6, 0.03, 0.03, room.style.metal)
     room.hung[side].append(face)
     room.parts += pane.moved(*room.on_wall(side, along, 0.04), sill, side * math.pi / 2)
-    room.panes.append((side, face))
+    room.windows += 1
     x, y = room.on_wall(side, along, 0.12)
     p = 1.6 * width * height * strength
     axis, sign = ((1, 1.0), (0, -1.0), (1, -1.0), (0, 1.0))[side]
+    if not shaded and room.sun is None and dice.chance(0.4):
+        high, turn = dice.uniform(0.4, 0.9), side * math.pi / 2 + dice.uniform(-0.7, 0.7)
+        towards = (math.sin(turn) * math.cos(high), -math.cos(turn) * math.cos(high), math.sin(high))
+        room.sun = (side, (along - width / 2, sill, along + width / 2, sill + height), towards)
     tint = (0.9 * p, 0.97 * p, 1.05 * p)
     room.lights.append(Light((x, y, sill + 0.55 * height), axis, sign, tint, True))
 
@@ -154,7 +160,7 @@ def add_ceiling_light(room: Room, kind: str, power: float = 1.0) -> None:
     """Lamps of one of the kinds dome, pendant, panels; off or dim now and then where there is daylight."""
     dice = room.dice
     w, d, h = room.size
-    level = power * dice.uniform(0.7, 1.3) * (0.35 if room.panes and dice.chance(0.3) else 1.0)
+    level = power * dice.uniform(0.7, 1.3) * (0.35 if room.windows and dice.chance(0.3) else 1.0)
     color = WARM if dice.chance(0.45) else NEUTRAL
     if kind == "panels":
         nx, ny = max(1, round(w / 2.6)), max(1, round(d / 2.6))
@@ -166,7 +172,7 @@ def add_ceiling_light(room: Room, kind: str, power: float = 1.0) -> None:
                 lamp.box(0, 0, 0, 1.16, 0.56, 0.03, glow)
                 room.parts += lamp.moved(x, y, h - 0.03, 0.0)
                 p = level * 9 / (nx * ny) ** 0.6
-                shadows = nx * ny <= 2 or (i + j) % 2 == 0 and len(room.lights) < 3
+                shadows = nx * ny <= 2 or ((i + j) % 2 == 0 and len(room.lights) < 3)
                 room.lights.append(Light((x, y, h - 0.06), 2, -1.0, (p, p * 0.98, p * 0.92), True, shadows))
         return
     x, y = w / 2 + dice.uniform(-0.2, 0.2), d / 2 + dice.uniform(-0.2, 0.2)
@@ -196,8 +202,5 @@ def add_block(room: Room) -> None:
     block.box(0, 0, 0, a, b, h, room.shell[0])
     x, y = dice.pick((a / 2, w - a / 2)), dice.pick((b / 2, d - b / 2))
     if room.is_free((x - a / 2 + 0.01, y - b / 2 + 0.01, x + a / 2 - 0.01, y + b / 2 - 0.01)):
-        room.parts += block.parts and block.moved(x, y, 0.0, 0.0)
+        room.parts += block.moved(x, y, 0.0, 0.0)
         room.taken.append(((x - a / 2, y - b / 2, x + a / 2, y + b / 2), h))
-
-
-__all__ = ["Spot", "add_block", "add_ceiling_light", "add_door", "add_window", "new_room"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from . import clutter
 from .materials import BLACK, BRIGHTS, STEEL, Style, cloth, jitter, metal, plain
 from .scene import Dice, Material, Piece
@@ -38,7 +40,7 @@ def bookcase(dice: Dice, style: Style, width: float, height: float, fill: float 
                 thing = dice.pick((clutter.mug, clutter.book_stack, clutter.bottle, clutter.bowl))
                 piece.put(thing(dice), x, 0, z, dice.uniform(-0.4, 0.4))
     if dice.chance(0.4) and height < 1.9:
-        strew(dice, piece, dice.integer(1, 2), (clutter.vase, clutter.book_stack, clutter.carton))
+        strew(dice, piece, dice.integer(1, 2), (clutter.vase, clutter.book_stack, clutter.bowl))
     return piece
 
 
@@ -184,7 +186,7 @@ def coat_rack(dice: Dice, style: Style) -> Piece:
     return piece
 
 
-def shelf_board(dice: Dice, style: Style, things=None) -> Piece:
+def shelf_board(dice: Dice, style: Style, things: Sequence[Callable[[Dice], Piece]] = ()) -> Piece:
     """A board on brackets with things on it, to hang on a wall."""
     width = dice.uniform(0.7, 1.3)
     piece = Piece(width, 0.24, 0.35)
@@ -208,5 +210,7 @@ def metal_rack(dice: Dice) -> Piece:
         piece.box(0, 0, z, 0.93, 0.42, 0.02, m)
         for x in (-0.24, 0.24):
             if dice.chance(0.75):
-                piece.put(dice.pick((clutter.carton, clutter.towels, clutter.bottle, clutter.towels))(dice), x, 0, z + 0.02)
+                piece.put(
+                    dice.pick((clutter.carton, clutter.towels, clutter.bottle, clutter.towels))(dice), x, 0, z + 0.02
+                )
     return piece

@@ -12,7 +12,7 @@ from .layout import Room
 from .raycast import SHELL, Solids
 from .scene import BALL, BOX, TUBE
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 Ints = NDArray[np.int32]
 
 TEXTURES: dict[str, textures.Texture] = {

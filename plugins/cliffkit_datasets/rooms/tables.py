@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from . import clutter
 from .materials import BLACK, Style, plain
 from .scene import Dice, Piece
@@ -28,7 +30,14 @@ def round_table(dice: Dice, style: Style, width: float, height: float = 0.74) ->
     return piece
 
 
-def strew(dice: Dice, piece: Piece, count: int, things, top: float | None = None, margin: float = 0.12) -> None:
+def strew(
+    dice: Dice,
+    piece: Piece,
+    count: int,
+    things: Sequence[Callable[[Dice], Piece]],
+    top: float | None = None,
+    margin: float = 0.12,
+) -> None:
     """Put things drawn from `things` here and there on a piece's top, side by side along its width."""
     top = piece.height if top is None else top
     if count <= 0:
@@ -86,7 +95,9 @@ def coffee_table(dice: Dice, style: Style) -> Piece:
     piece.box(0, 0, height - 0.04, width, depth, 0.04, style.wood)
     if dice.chance(0.5):
         piece.box(0, 0, 0.12, width - 0.08, depth - 0.08, 0.025, style.wood)
-    strew(dice, piece, dice.integer(1, 4), (clutter.book_stack, clutter.mug, clutter.bowl, clutter.papers, clutter.vase))
+    strew(
+        dice, piece, dice.integer(1, 4), (clutter.book_stack, clutter.mug, clutter.bowl, clutter.papers, clutter.vase)
+    )
     return piece
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 TILE = 256
 
 
@@ -62,7 +62,7 @@ def cells(x: Array) -> tuple[NDArray[np.int32], Array]:
 
 def fade(period: Array | float, foot: Array) -> Array:
     """1 where a pixel is small against the period, 0 where it covers it."""
-    return np.clip(np.float32(1.6) - np.float32(2) * foot / np.float32(1) / period, 0, 1)
+    return np.clip(np.float32(1.6) - np.float32(2) * foot / period, 0, 1)
 
 
 def line(distance: Array, width: float, foot: Array) -> Array:
@@ -109,9 +109,7 @@ def tiles(p: Patch) -> Array:
     i, _ = cells(p.u / p.scale + np.float32(0.5))
     j, _ = cells(p.v / p.scale + np.float32(0.5))
     tone = 1 + np.float32(0.12) * (scatter(i, j, p.seed) - np.float32(0.5)) * fade(p.scale, p.foot)
-    joint = np.maximum(
-        grid(p.u + p.scale / 2, p.scale, 0.008, p.foot), grid(p.v + p.scale / 2, p.scale, 0.008, p.foot)
-    )
+    joint = np.maximum(grid(p.u + p.scale / 2, p.scale, 0.008, p.foot), grid(p.v + p.scale / 2, p.scale, 0.008, p.foot))
     return (p.color * tone) * (1 - joint) + p.second * joint
 
 

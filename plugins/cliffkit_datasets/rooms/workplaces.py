@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from . import clutter, decor, seating, storage, tables
-from .homes import chairs_around, litter
+from .arrange import chairs_around, litter
 from .layout import Room
 from .materials import FABRICS, STEEL, WHITE, cloth, draw_style, plain
 from .scene import Color, Dice, Piece
@@ -17,16 +17,16 @@ OFFICE: tuple[Color, ...] = ((0.9, 0.9, 0.87), (0.86, 0.87, 0.85), (0.85, 0.82, 
 def office(dice: Dice) -> Room:
     """Desks parted by low screens, swivel chairs, filing cabinets, boards, panel lights."""
     style = draw_style(dice)
-    room = new_room(
-        dice, style, (3.6, 5.2), (4.2, 6.4), (2.5, 2.9), ("carpet",), ("paint",), OFFICE, ceiling="panels"
-    )
+    room = new_room(dice, style, (3.6, 6.0), (4.2, 8.5), (2.5, 2.9), ("carpet",), ("paint",), OFFICE, ceiling="panels")
     if dice.chance(0.3):
         add_block(room)
     add_door(room)
     for _ in range(dice.integer(0, 2)):
         add_window(room, curtains=0.05)
-    divider = cloth(dice, ((0.5, 0.53, 0.58), (0.6, 0.57, 0.5), (0.4, 0.45, 0.5)))._replace(soft=False, texture="carpet")
-    for _ in range(dice.integer(2, 4)):
+    divider = cloth(dice, ((0.5, 0.53, 0.58), (0.6, 0.57, 0.5), (0.4, 0.45, 0.5)))._replace(
+        soft=False, texture="carpet"
+    )
+    for _ in range(dice.integer(3, 5)):
         width = dice.uniform(1.3, 1.6)
         spot = room.against(tables.desk(dice, style, width, dice.integer(1, 2)), tries=20)
         if spot is None:
@@ -56,7 +56,7 @@ def classroom(dice: Dice) -> Room:
     """Rows of desks and chairs that face a board, a teacher's desk, posters."""
     style = draw_style(dice, woods=((0.8, 0.68, 0.5), (0.7, 0.55, 0.38), (0.75, 0.72, 0.66)))
     room = new_room(
-        dice, style, (5.0, 6.2), (5.2, 6.8), (2.7, 3.1), ("vinyl", "vinyl", "tiles", "carpet"), ("paint",), OFFICE,
+        dice, style, (5.0, 7.0), (6.0, 9.0), (2.7, 3.1), ("vinyl", "vinyl", "tiles", "carpet"), ("paint",), OFFICE,
         ceiling="panels",
     )  # fmt: skip
     front = dice.integer(0, 3)
@@ -82,10 +82,11 @@ def classroom(dice: Dice) -> Room:
             if dice.chance(0.4):
                 desk.put(dice.pick((clutter.papers, clutter.book_stack))(dice), 0, 0, 0.72, dice.uniform(-0.4, 0.4))
             if room.try_at(desk, *room.on_wall(front, along, out), turn + dice.uniform(-0.05, 0.05)):
-                wiggle = dice.uniform(-0.3, 0.3)
-                room.try_at(seat, *room.on_wall(front, along, out + 0.5), turn + math.pi + wiggle)
+                wiggle = dice.uniform(-0.25, 0.25)
+                room.try_at(seat, *room.on_wall(front, along, out + 0.58), turn + math.pi + wiggle)
     for _ in range(2):
         room.against(storage.bookcase(dice, style, 1.0, dice.uniform(0.9, 1.8), 0.7))
+    room.against(decor.radiator(dice))
     for _ in range(dice.integer(2, 5)):
         room.hang(decor.poster(dice), dice.uniform(1.1, 1.5))
     add_ceiling_light(room, "panels", 1.2)
@@ -96,7 +97,7 @@ def bookstore(dice: Dice) -> Room:
     """Shelves along the walls and in rows, tables piled with books, signs."""
     style = draw_style(dice)
     room = new_room(
-        dice, style, (5.2, 6.4), (5.4, 6.8), (2.7, 3.1), ("carpet", "planks", "vinyl"), ("paint", "brick"),
+        dice, style, (5.2, 7.0), (5.4, 9.0), (2.7, 3.1), ("carpet", "planks", "vinyl"), ("paint", "brick"),
         ceiling=dice.pick(("panels", "plain")),
     )  # fmt: skip
     add_door(room)
@@ -136,9 +137,7 @@ def bookstore(dice: Dice) -> Room:
 def conference_room(dice: Dice) -> Room:
     """A long table ringed by swivel chairs, a display, a whiteboard, a credenza."""
     style = draw_style(dice)
-    room = new_room(
-        dice, style, (3.7, 4.6), (4.8, 6.4), (2.6, 2.9), ("carpet",), ("paint",), OFFICE, ceiling="panels"
-    )
+    room = new_room(dice, style, (3.7, 5.0), (4.8, 8.5), (2.6, 2.9), ("carpet",), ("paint",), OFFICE, ceiling="panels")
     w, d, _ = room.size
     turn = 0.0 if w > d else math.pi / 2
     end = dice.pick((1, 3)) if w > d else dice.pick((0, 2))
@@ -177,7 +176,7 @@ def student_lounge(dice: Dice) -> Room:
     """Sofas in groups, round tables with stools, vending machine, notices."""
     style = draw_style(dice)
     room = new_room(
-        dice, style, (4.4, 5.8), (5.0, 6.6), (2.6, 3.0), ("vinyl", "carpet", "tiles"), ("paint", "paint", "brick"),
+        dice, style, (4.4, 6.5), (5.0, 9.0), (2.6, 3.0), ("vinyl", "carpet", "tiles"), ("paint", "paint", "brick"),
         OFFICE, ceiling="panels",
     )  # fmt: skip
     add_door(room)
@@ -198,7 +197,7 @@ def student_lounge(dice: Dice) -> Room:
         width = dice.uniform(0.7, 0.95)
         spot = room.free(tables.round_table(dice, style, width), margin=0.8, tries=20)
         if spot:
-            make = seating.metal_chair if dice.chance(0.6) else seating.chair
+            make = dice.pick((seating.metal_chair, seating.metal_chair, seating.chair, seating.stool))
             chairs_around(room, make, spot, width, width)
     for _ in range(dice.integer(1, 2)):
         room.against(decor.plant(dice))
