@@ -58,7 +58,6 @@ class Batches:
                     upcoming = thread.submit(self.load, step + 1)
                 yield sample, waited_s
 
-
     def _indices(self, step: int) -> NDArray[np.int64]:
         return batch_indices(len(self.pack), self.batch, self.seed, step)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.utils import broadcast_object_list
 
 from cliffkit.context import Context
@@ -38,10 +39,20 @@ class Run:
 
 
 def check_buildable(recipe: Recipe, roots: Roots) -> None:
-    """Build every part once, so that what cannot be built is known before any work. Raises UserError."""
+    """Build every part once and show the network an image, so that what cannot be is known before any work.
+
+    Some backbones refuse some sizes; each that training, a protocol or `predict` will ask for is tried. Raises
+    UserError.
+    """
     scene_types = len(open_split(recipe, "train", roots).scene_types)
+    size, crop = recipe.data.engine["size"], recipe.data.engine["crop"]
+    shares = {crop, 1.0, *(protocol.view.region for protocol in recipe.protocols)}
+    shown = sorted({tuple(max(1, round(side / crop * share)) for side in size) for share in shares})
     try:
-        build(recipe)
+        network = build(recipe).eval()
+        with torch.inference_mode():
+            for height, width in shown:
+                network(torch.zeros(1, 3, height, width))
         build_losses(recipe)
         hierarchical_loss(recipe, scene_types)
     except UserError:

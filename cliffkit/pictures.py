@@ -17,10 +17,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -32,6 +32,8 @@ DEPTH_COLOURS = "viridis"
 ERROR_COLOURS = "inferno"
 _NONE_GREY = 0.62  # lighter than the dark end and duller than the bright end of both maps
 _MAX_MM = 65535
+LOG_FROM = 8.0
+"""Ratio of the largest to the smallest depth from which a panel's colours are logarithmic."""
 
 
 class PanelRow(NamedTuple):
@@ -49,19 +51,21 @@ class PanelRow(NamedTuple):
 
 
 def panel(path: Path, rows: Sequence[PanelRow], title: str, subtitle: str = "") -> None:
-    """Image, truth, prediction and error |d - p| of each row, under one colour scale for all depths and one for errors.
+    """Image, truth, prediction and error |d - p| / d of each row, one colour scale for all depths and one for errors.
 
     Put the run's name into `title` and the protocol's into `subtitle`. The scales span the 1st to the 99th percentile
-    of what is drawn, and their bars are pointed at the ends where something lies beyond.
+    of what is drawn, and their bars are pointed at the ends where something lies beyond. Depths that differ more than
+    eightfold, as indoors beside outdoors, are coloured by their logarithm.
     """
     if not rows:
         raise UserError("a panel needs at least one image; name some")
     for row in rows:
         if row.truth.shape != row.prediction.shape or row.truth.ndim != 2:
             raise ValueError(f"{row.name}: truth {row.truth.shape}, prediction {row.prediction.shape}: need one (H, W)")
-    with np.errstate(invalid="ignore"):
-        errors = [np.abs(row.truth - row.prediction) for row in rows]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        errors = [np.abs(row.truth - row.prediction) / row.truth for row in rows]
     depth_norm, depth_extend = _scale([part for row in rows for part in (row.truth, row.prediction)])
+    depth_norm = _wide(depth_norm)
     error_norm, error_extend = _scale(errors, low=0.0)
 
     # Inches, from the top left corner.
@@ -99,7 +103,7 @@ def panel(path: Path, rows: Sequence[PanelRow], title: str, subtitle: str = "") 
     y += 0.22
     bars = (
         (column[1], 2 * width + gap, DEPTH_COLOURS, depth_norm, depth_extend, "depth d, prediction p [m]"),
-        (column[3], width, ERROR_COLOURS, error_norm, error_extend, "error |d - p| [m]"),
+        (column[3], width, ERROR_COLOURS, error_norm, error_extend, "relative error |d - p| / d"),
     )
     for x, w, colours, norm, extend, words in bars:
         bar = figure.colorbar(
@@ -107,6 +111,10 @@ def panel(path: Path, rows: Sequence[PanelRow], title: str, subtitle: str = "") 
         )
         bar.set_label(words, fontsize=9)
         bar.ax.tick_params(labelsize=8)
+        if isinstance(norm, LogNorm):
+            bar.locator, bar.formatter = LogLocator(subs=(1, 2, 5)), FormatStrFormatter("%g")
+            bar.minorticks_off()
+            bar.update_ticks()
     figure.legend(
         handles=[Patch(facecolor=str(_NONE_GREY), label="no depth")],
         loc="upper left",
@@ -207,6 +215,12 @@ def _scale(parts: Sequence[Floats], low: float | None = None) -> tuple[Normalize
 def _norm(low: float, high: float) -> Normalize:
     """A scale from low to high, one metre long where that would have no length."""
     return Normalize(low, high if high > low else low + 1)
+
+
+def _wide(norm: Normalize) -> Normalize:
+    """The same scale, logarithmic where it spans much."""
+    low, high = _ends(norm)
+    return LogNorm(low, high) if 0 < low * LOG_FROM < high else norm
 
 
 def _ends(norm: Normalize) -> tuple[float, float]:

@@ -226,6 +226,8 @@ class _Check:
         if train is not None and embedding is not None and train.embedding is None and is_trained(embedding):
             message = f"'embedding' is missing: `{embedding.component.name}` is trained first; add {{steps: 400}}"
             self.fault(("train",), message)
+        if losses and embedding is not None and not any(loss.engine["weight"] for loss in losses):
+            self.unweighted(embedding)
         if self.faults:
             raise RecipeError(self.faults)
         backbone, pyramid, fusion = (parts[kind] for kind in MODEL)
@@ -284,6 +286,14 @@ class _Check:
             return ()
         parts = (self.part("loss", ("loss", i), item, True) for i, item in enumerate(data))
         return tuple(part for part in parts if part is not None)
+
+    def unweighted(self, embedding: Part) -> None:
+        """No loss has a weight: the embedding loss must drive the network, from the first step on."""
+        if not any(embedding.engine.get("weights", ())):
+            self.fault(("loss",), "every weight is 0, so there is nothing to learn from; give one loss a weight")
+        elif embedding.engine["warmup_steps"]:
+            message = "every weight is 0, and so is the embedding loss at the first step; set embedding.warmup_steps=0"
+            self.fault(("loss",), message)
 
     def train(self, data: Any, present: bool) -> Train | None:
         if not present:

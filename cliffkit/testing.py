@@ -377,14 +377,15 @@ def _build(make: Callable[[], Any], kind: type) -> Any:
 
 
 def _sample(height: int, width: int, scene_types: int) -> Sample:
-    """Three images of 1 to 5 m with a quarter of their pixels invalid; the last has no scene type."""
+    """Three images of 1 to 5 m, a quarter of their pixels and one block invalid; the last has no scene type."""
     shape = (3, 1, height, width)
-    scene = torch.tensor([0, scene_types - 1, -1])
+    valid = torch.rand(shape) < 0.75
+    valid[0, :, :12, :14] = False
     return Sample(
         image=torch.randint(0, 256, (3, 3, height, width), dtype=torch.uint8),
         depth=1 + 4 * torch.rand(shape),
-        valid=torch.rand(shape) < 0.75,
-        scene=scene,
+        valid=valid,
+        scene=torch.tensor([0, scene_types - 1, -1]),
     )
 
 

@@ -138,7 +138,18 @@ def test_truth_and_prediction_share_one_scale_over_all_rows(tmp_path: Path) -> N
     assert np.array_equal(picture[rows[0], truth], picture[rows[1], prediction])
     assert np.array_equal(picture[rows[1], truth], picture[rows[0], prediction])
     assert not np.array_equal(picture[rows[0], truth], picture[rows[0], prediction])
-    assert np.array_equal(picture[rows[0], error], picture[rows[1], error])
+    assert not np.array_equal(picture[rows[0], error], picture[rows[1], error]), "8 m off at 1 m is worse than at 9 m"
+
+
+def test_depths_of_very_different_range_are_coloured_by_their_logarithm(tmp_path: Path) -> None:
+    image = np.zeros((40, 40, 3), np.uint8)
+    steps = [np.full((40, 40), depth) for depth in (1.0, 4.0, 16.0)]
+    rows = [PanelRow("in between", image, steps[1], steps[1], 0.0), PanelRow("ends", image, steps[0], steps[2], 15.0)]
+    panel(tmp_path / "wide", rows, "run")
+    picture = _read(tmp_path / "wide")[..., :3]
+    between = picture[int(picture.shape[0] * 0.3), int(picture.shape[1] * 0.375)]
+    middle = np.array(matplotlib.colormaps["viridis"](0.5)[:3]) * 255
+    assert np.abs(between - middle).max() < 6, "4 m is halfway from 1 m to 16 m"
 
 
 def test_a_panel_without_any_truth_is_drawn(tmp_path: Path) -> None:

@@ -51,8 +51,7 @@ def evaluate(job: Job, context: Context) -> None:
         baseline.append(constant)
         if index in picked:
             image, truth, prediction = drawn
-            first = row[0]
-            shown.append(PanelRow(name, image, truth, prediction, float("nan") if first is None else first["abs_rel"]))
+            shown.append(PanelRow(name, image, truth, prediction, row[0]["abs_rel"] if row[0] else None))
         context.emit(Progress("evaluate", index + 1, len(dataset), "image", {}))
     assert len(scores) == len(dataset), "every test image is scored once"
     results = {}

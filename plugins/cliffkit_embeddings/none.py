@@ -13,10 +13,10 @@ class NoEmbedding(Embedding):
     """A generator without levels: the hierarchical embedding loss is 0 and there is nothing to train."""
 
     trained: ClassVar[bool] = False
+    levels = 0
 
     def __init__(self, scene_types: int, /) -> None:
         super().__init__()
-        self.levels = 0
 
     def forward(self, depth: Tensor) -> list[Tensor]:
         """No feature maps."""

@@ -1,0 +1,179 @@
+"""What the engine's tests share: a data set, a network and an objective small enough to check by hand."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cliffkit.interfaces import Dataset, Sample
+from cliffkit.pack import Pack, write_pack
+from cliffkit.schema import Augment, Fit
+
+if TYPE_CHECKING:
+    from cliffkit.device import Device
+    from cliffkit.events import Emit
+    from cliffkit.execute import Run
+    from cliffkit.recipe import Recipe
+    from cliffkit.registry import Registry
+
+PLAIN = Augment(flip=0, brightness=0, contrast=0, saturation=0)
+
+
+class Tiny(Dataset):
+    """Random images with random depth, more holes from image to image, NaN in the holes; none at all in `empty`."""
+
+    scene_types = ("hall", "den", "loft")
+
+    def __init__(
+        self,
+        split: str = "train",
+        root: Path | None = None,
+        *,
+        count: int = 12,
+        height: int = 12,
+        width: int = 16,
+        top_m: float = 10.0,
+        empty: tuple[int, ...] = (),
+        broken: int = -1,
+    ) -> None:
+        self.split, self.count, self.size, self.top_m = split, count, (height, width), top_m
+        self.empty, self.broken = empty, broken
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        if index == self.broken:
+            raise ValueError("the file is cut off")
+        random = np.random.default_rng([len(self.split), index])
+        image = random.integers(0, 256, (3, *self.size), dtype=np.uint8)
+        depth = random.uniform(0.05, 1, (1, *self.size)).astype(np.float32) * np.float32(self.top_m)
+        valid = random.random((1, *self.size)) > index / self.count
+        if index in self.empty:
+            valid[:] = False
+        depth[~valid] = np.nan
+        scene = torch.tensor(index % len(self.scene_types))
+        return Sample(torch.from_numpy(image), torch.from_numpy(depth), torch.from_numpy(valid), scene)
+
+    def name(self, index: int) -> str:
+        return f"tiny/{self.split}/{index}"
+
+    def fingerprint(self) -> str:
+        return f"tiny {self.split} {self.count}"
+
+
+def packed(dataset: Dataset, folder: Path, size: tuple[int, int] = (12, 16), crop: float = 1.0) -> Pack:
+    """A data set as a pack."""
+    write_pack(dataset, folder, size, crop, lambda done: None)
+    return Pack(folder)
+
+
+class Toy(nn.Module):
+    """Two convolutions without normalisation, (B, 3, H, W) to (B, 1, H, W) metres."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 3, padding=1)
+        self.second = nn.Conv2d(6, 1, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.second(torch.relu(self.first(image)))
+
+
+class ToyObjective(nn.Module):
+    """Two terms, each a mean over valid pixels."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, sample: Sample, step: int) -> dict[str, Tensor]:
+        error = torch.where(sample.valid, self.net(sample.image) - sample.filled_depth(), 0)
+        count = sample.valid.sum().clamp(min=1)
+        return {"mean": error.abs().sum() / count, "square": 0.1 * error.square().sum() / count}
+
+
+def toy(seed: int = 0) -> tuple[Toy, ToyObjective]:
+    torch.manual_seed(seed)
+    net = Toy()
+    return net, ToyObjective(net)
+
+
+def settings(**options: Any) -> Fit:
+    """A fit of the toy: no augmentation, no decay, constant rate, unless said otherwise."""
+    plain: Mapping[str, Any] = {"batch": 4, "schedule": "constant", "weight_decay": 0.0, "augment": PLAIN}
+    return Fit(**{**plain, **options})
+
+
+@functools.cache
+def cpu() -> Device:
+    """The processor in float32."""
+    from cliffkit.device import open_device  # not above: the processes that read a Tiny need no accelerate
+
+    return open_device("cpu", "fp32")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Tensors this small gain nothing from threads, which only wait for each other on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+RECIPE = """\
+name: engine
+seed: 0
+data: {use: rooms, size: [32, 48], train: 24, val: 6, test: 4, height: 48, width: 64, holes: true}
+model:
+  backbone: {use: handbuilt}
+  pyramid: {use: fpn, channels: 8}
+  fusion: {use: cliff}
+embedding: {use: heg_r, weights: [10, 15], warmup_steps: 3}
+loss: [{use: l1}, {use: gradient, weight: 0.5}]
+train:
+  precision: fp32
+  embedding: {steps: 6, batch: 4}
+  depth: {steps: 6, batch: 4, validate_every: 2}
+evaluate: [full, hu+flip]
+"""
+"""Every part that has a state, on depth with holes."""
+
+
+def engine_recipe(folder: Path, registry: Registry, *changes: str) -> Recipe:
+    """RECIPE with `--set` changes."""
+    from cliffkit.recipe import load_recipe
+
+    path = folder / "engine.yaml"
+    path.write_text(RECIPE, encoding="utf-8")
+    return load_recipe(path, registry, changes)
+
+
+def do(recipe: Recipe, runs: Path, emit: Emit = lambda event: None, precision: str = "fp32") -> Run:
+    """What `cliffkit run` does."""
+    from cliffkit.device import open_device
+    from cliffkit.execute import publish, run_jobs
+    from cliffkit.plan import plan
+    from cliffkit.store import Store
+
+    jobs, store = plan(recipe, {}), Store(runs)
+    reused = run_jobs(jobs, store, open_device("cpu", precision), {}, emit)
+    return publish(recipe, jobs, store, reused)
+
+
+def bits(run: Path) -> dict[str, Any]:
+    """All that a run leaves but its times: every file of its folder, and its embedding's weights."""
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    del metrics["seconds"]
+    embedding = run.parent / "jobs" / f"embedding-{metrics['jobs']['embedding']}"
+    files = {path.name: path.read_bytes() for path in run.iterdir() if path.name != "metrics.json"}
+    return {**files, "metrics": metrics, "embedding": (embedding / "weights.safetensors").read_bytes()}

@@ -1,0 +1,52 @@
+"""Every component that is registered, built in or not, keeps its contract: a new one is tested because it exists."""
+
+from typing import Any
+
+import pytest
+
+from cliffkit import testing
+from cliffkit.plugins import load_plugins
+
+CHECKS = {
+    "backbone": testing.check_backbone,
+    "pyramid": testing.check_pyramid,
+    "fusion": testing.check_fusion,
+    "embedding": testing.check_embedding,
+    "loss": testing.check_loss,
+}
+OPTIONS: dict[tuple[str, str], list[dict[str, Any]]] = {
+    # One per family: convolutions, ConvNeXt, EfficientNet, vision transformer.
+    ("backbone", "timm"): [
+        {"name": name} for name in ("test_resnet", "test_convnext", "test_efficientnet", "test_vit", "test_vit3")
+    ],
+    ("fusion", "cliff"): [{}, {"upsample": "transposed"}],
+    ("pyramid", "fpn"): [{"channels": 12}],  # the default of 256 only takes longer
+}
+NEED_DATA = {"nyu", "pairs"}  # checked beside the files that their own tests write
+REGISTRY = load_plugins(strict=True).registry
+CASES = [
+    pytest.param(component, options, id="-".join([component.kind, component.name, *map(str, options.values())]))
+    for component in REGISTRY
+    if component.kind in CHECKS
+    for options in OPTIONS.get((component.kind, component.name), [{}])
+]
+
+
+@pytest.mark.parametrize(("component", "options"), CASES)
+def test_component_keeps_its_contract(component, options):
+    CHECKS[component.kind](component.load(), **options)
+
+
+@pytest.mark.parametrize("name", sorted(set(REGISTRY.names("dataset")) - NEED_DATA))
+def test_dataset_keeps_its_contract(name):
+    factory = REGISTRY.get("dataset", name).load()
+    testing.check_dataset(lambda split: factory(split, None))
+
+
+def test_the_options_above_are_those_of_registered_components():
+    assert set(OPTIONS) <= {(component.kind, component.name) for component in REGISTRY}
+    assert set(REGISTRY.names("dataset")) >= NEED_DATA
+
+
+def test_every_kind_of_torch_component_has_one():
+    assert {component.kind for component in REGISTRY} >= set(CHECKS)

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cliffkit.events import Event, JobStarted, Progress, Validated
+from cliffkit.plan import plan
+from cliffkit.registry import Registry
+from cliffkit.store import Store
+
+from .engine_fixtures import RECIPE, bits, do, engine_recipe, one_thread  # noqa: F401
+
+ALL_AT_ONCE = "steps: 24, schedule: step, milestones: [8, 16], reload_best: true, ema: 0.9, validate_every: 4, batch: 4"
+CHANGES = (f"train.embedding={{{ALL_AT_ONCE}}}", f"train.depth={{{ALL_AT_ONCE}, micro_batch: 2, clip_norm: 1}}")
+
+
+class Killed(BaseException):
+    pass
+
+
+def die(when: Callable[[Event], bool], heard: list[Event]) -> Callable[[Event], None]:
+    def emit(event: Event) -> None:
+        heard.append(event)
+        if when(event):
+            raise Killed
+
+    return emit
+
+
+def validated(stage: str, step: int) -> Callable[[Event], bool]:
+    return lambda event: isinstance(event, Validated) and (event.stage, event.step) == (stage, step)
+
+
+def looked(stage: str, step: int) -> Callable[[Event], bool]:
+    return lambda event: isinstance(event, Progress) and (event.stage, event.done) == (stage, step)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_that_was_killed_ends_with_the_bits_of_an_unbroken_one(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    """Averaged weights, milestones that go back to the best, micro-batches, holes: all that has a state, in both."""
+    monkeypatch.setattr("cliffkit.fit.CHECKPOINT_SECONDS", 0.0)
+    recipe = engine_recipe(tmp_path, registry, *CHANGES, f"train.precision={precision}")
+    unbroken = do(recipe, tmp_path / "unbroken", precision=precision)
+    broken = tmp_path / "broken"
+    # the step of the kill, and of the checkpoint that it leaves
+    deaths = [
+        ("embedding", validated("embedding", 8), None),  # before the first checkpoint
+        ("embedding", validated("embedding", 12), 10),
+        ("embedding", looked("embedding", 20), 10),  # logged already, not yet saved
+        ("depth", validated("depth", 16), 10),
+        ("depth", validated("depth", 24), 20),  # all but finished
+    ]
+    resumed: int | None = None
+    for stage, death, left in deaths:
+        heard: list[Event] = []
+        with pytest.raises(Killed):
+            do(recipe, broken, die(death, heard), precision)
+        started = [event for event in heard if isinstance(event, JobStarted) and event.stage == stage]
+        assert [event.resumed_at for event in started] == [resumed if stage == deaths[0][0] or left == 20 else None]
+        (folder,) = (broken / "jobs").glob(f"{stage}-*.partial")
+        state = folder / "checkpoint" / "state.json"
+        resumed = json.loads(state.read_text())["step"] if state.exists() else None
+        assert resumed == left
+    finished = do(recipe, broken, precision=precision)
+    assert set(finished.reused) == {"pack", "embedding"}
+    assert bits(finished.folder) == bits(unbroken.folder)
+    steps = [
+        (line["stage"], line["step"]) for line in map(json.loads, (finished.folder / "log.jsonl").open()) if "lr" in line
+    ]
+    assert steps == [(stage, step) for stage in ("embedding", "depth") for step in range(1, 25)]
+    assert not [path for path in (broken / "jobs").iterdir() if path.suffix == ".partial"]
+
+
+def test_a_run_killed_by_the_system_ends_with_the_bits_of_an_unbroken_one(tmp_path: Path, registry: Registry) -> None:
+    """SIGKILL, once in each stage that takes long, at a moment nobody chose."""
+    longer = [f"train.{stage}={{steps: 60, batch: 4, validate_every: 15, ema: 0.9}}" for stage in ("embedding", "depth")]
+    recipe = engine_recipe(tmp_path, registry, *longer)
+    unbroken = do(recipe, tmp_path / "unbroken")
+    jobs, store = plan(recipe, {}), Store(tmp_path / "broken")
+    partial = {job.stage: store.folder(job).with_name(f"{job.stage}-{job.key}.partial") for job in jobs}
+    (tmp_path / "engine.yaml").write_text(RECIPE, encoding="utf-8")
+    code = "import cliffkit.fit as f; f.CHECKPOINT_SECONDS = 0; from cliffkit.cli.main import main; main()"
+    sets = [argument for change in longer for argument in ("--set", change)]
+    where = ["--runs", str(store.root), "--device", "cpu"]
+    command = [sys.executable, "-c", code, "run", str(tmp_path / "engine.yaml"), *where, *sets]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    moments = random.Random()
+    for sign in (
+        partial["pack"] / "train" / "image.npy",
+        partial["embedding"] / "checkpoint",
+        partial["depth"] / "checkpoint",
+    ):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+        give_up = time.monotonic() + 60
+        while not sign.exists() and process.poll() is None and time.monotonic() < give_up:
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        _, errors = process.communicate()
+        assert process.returncode == -signal.SIGKILL, errors.decode()
+    last = subprocess.run(command, capture_output=True, env=environment, text=True, check=False)
+    assert last.returncode == 0, last.stderr
+    assert "going on from step" in last.stderr or store.done(jobs[-2]), last.stderr
+    (finished,) = store.root.glob("engine-*")
+    assert bits(finished) == bits(unbroken.folder)
+
+
+@pytest.mark.parametrize("state", ["new alone", "old and new", "old alone", "both"])
+def test_a_kill_while_a_checkpoint_takes_the_place_of_another_changes_no_bit(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, unbroken: Path, state: str
+) -> None:
+    monkeypatch.setattr("cliffkit.fit.CHECKPOINT_SECONDS", 0.0)
+    recipe = engine_recipe(tmp_path, registry, STEPS_24)
+    shutil.copytree(unbroken.parent / "jobs", tmp_path / "jobs", ignore=shutil.ignore_patterns("depth-*", "evaluate-*"))
+    folders = []
+    for step in (12, 23):  # checkpoints at 10 and at 20
+        with pytest.raises(Killed):
+            do(recipe, tmp_path, die(looked("depth", 20) if step == 12 else validated("depth", 24), []))
+        (folder,) = (tmp_path / "jobs").glob("depth-*.partial")
+        folders.append(shutil.copytree(folder / "checkpoint", tmp_path / f"at{step}"))
+    assert [json.loads((copy / "state.json").read_text())["step"] for copy in folders] == [10, 20]
+    shutil.rmtree(folder / "checkpoint")
+    if state in ("old and new", "old alone"):
+        shutil.copytree(folders[0], folder / ".checkpoint.123.old")
+    if state in ("old and new", "new alone"):
+        shutil.copytree(folders[1], folder / "checkpoint.new")
+    if state == "both":
+        shutil.copytree(folders[0], folder / "checkpoint")
+        shutil.copytree(folders[1], folder / "checkpoint.new")
+    assert bits(do(recipe, tmp_path).folder) == bits(unbroken)
+
+
+STEPS_24 = "train.depth={steps: 24, batch: 4, validate_every: 6}"
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Path:
+    folder = tmp_path_factory.mktemp("unbroken")
+    return do(engine_recipe(folder, registry, STEPS_24), folder / "runs").folder
+
+
+def test_a_fault_that_the_user_can_mend_costs_no_checkpoint(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, unbroken: Path
+) -> None:
+    """As when a run is resumed by a number of processes that cannot share its batch."""
+    from cliffkit.errors import UserError
+
+    monkeypatch.setattr("cliffkit.fit.CHECKPOINT_SECONDS", 0.0)
+    recipe = engine_recipe(tmp_path, registry, STEPS_24)
+    shutil.copytree(unbroken.parent / "jobs", tmp_path / "jobs", ignore=shutil.ignore_patterns("depth-*", "evaluate-*"))
+    with pytest.raises(Killed):
+        do(recipe, tmp_path, die(validated("depth", 18), []))
+
+    def refuse(*arguments: object, **named: object) -> None:
+        raise UserError("train.depth.batch: 4 images cannot be shared evenly by 3 processes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cliffkit.stages.depth.fit", refuse)
+        with pytest.raises(UserError, match="cannot be shared"):
+            do(recipe, tmp_path)
+    heard: list[Event] = []
+    finished = do(recipe, tmp_path, heard.append)
+    assert [event.resumed_at for event in heard if isinstance(event, JobStarted) and event.stage == "depth"] == [10]
+    assert bits(finished.folder) == bits(unbroken)
