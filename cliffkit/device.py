@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from timm.layers import convert_sync_batchnorm  # type: ignore[attr-defined]
-from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch import Tensor, distributed, nn
 
 from cliffkit.errors import UserError
 
@@ -126,6 +125,22 @@ def choose_precision(device: torch.device, wanted: str) -> tuple[torch.dtype, st
     return torch.float32, f"bfloat16 on {device.type} is not tried"
 
 
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum of a tensor over all processes, in each of them; so is its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        total = own.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> Tensor:
+        total = slopes[0].contiguous().clone()
+        distributed.all_reduce(total)
+        return total
+
+
 class GlobalBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation over the batch of all processes, for devices that torch's SyncBatchNorm refuses."""
 
@@ -136,7 +151,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         wide = x.float()
         ones = torch.ones_like(wide[:, :1])
         sums = torch.cat([wide.sum((0, 2, 3)), (wide * wide).sum((0, 2, 3)), ones.sum()[None]])
-        sums = all_reduce(sums)  # type: ignore[no-untyped-call]
+        sums = _SumOverProcesses.apply(sums)
         count = sums[-1]
         mean, square = (sums[:-1] / count).chunk(2)
         variance = (square - mean * mean).clamp_min(0)

@@ -1,4 +1,4 @@
-"""What several test modules start from: the plugins, a recipe of two seconds, one finished run of it, a command line."""
+"""What several test modules start from: plugins, a recipe of two seconds, one finished run of it, a command line."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -56,11 +57,18 @@ class Finished:
         return self.runs / Path(self.result["run"]).name
 
 
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the caller's shell says about data and plugins is not the tests' business."""
-    for name in [name for name in os.environ if name.startswith("CLIFFKIT_")]:
-        monkeypatch.delenv(name)
+@pytest.fixture(scope="session", autouse=True)
+def _surroundings() -> Iterator[None]:
+    """No settings of the caller's shell, and one thread: networks this small gain nothing by a second, and where
+    others compute beside us its barriers cost thirtyfold."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("CLIFFKIT_")]:
+            patch.delenv(name)
+        patch.setenv("OMP_NUM_THREADS", "1")  # of processes that tests start
+        yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -63,9 +63,7 @@ def run(
     assert objective is not None
     goal = Goal("score", higher, validate or Scripted(net))
     folder.mkdir(parents=True, exist_ok=True)
-    fitted = fit(
-        net, objective, pack, options, goal, stage="depth", seed=SEED, folder=folder, device=cpu(), emit=emit
-    )
+    fitted = fit(net, objective, pack, options, goal, stage="depth", seed=SEED, folder=folder, device=cpu(), emit=emit)
     return net, fitted
 
 

@@ -142,6 +142,14 @@ def test_cliffkit_commands_adds_a_command(plugin: Make) -> None:
     assert CliRunner().invoke(group, ["hello"]).stdout == "hello from a plugin\n"
 
 
+def test_cliffkit_commands_cannot_replace_a_command(plugin: Make) -> None:
+    built_in = cli.commands["run"]
+    taker = plugin("taker", "import click\n@hookimpl\ndef cliffkit_commands(cli): cli.command('run')(lambda: None)")
+    failed = load_plugins(found=[taker]).call("cliffkit_commands", cli=cli)
+    assert "there is a command 'run' already" in failed["taker"]
+    assert cli.commands["run"] is built_in
+
+
 def test_cliffkit_commands_that_raises_leaves_the_others(
     plugin: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -93,7 +93,9 @@ def test_resizing_an_image_averages_it_and_keeps_a_constant() -> None:
     stripes = torch.tensor([0, 200], dtype=torch.uint8).repeat(1, 3, 32, 32)
     shrunk = resize_image(stripes, (8, 16))
     assert (shrunk.float() - 100).abs().max() < 15, "without antialiasing it would be 0 or 200"
-    assert torch.equal(resize_image(torch.full((1, 3, 9, 9), 77, dtype=torch.uint8), (4, 13)).unique(), torch.tensor([77]))
+    assert torch.equal(
+        resize_image(torch.full((1, 3, 9, 9), 77, dtype=torch.uint8), (4, 13)).unique(), torch.tensor([77])
+    )
 
 
 def test_images_without_depth_are_packed_and_counted(tmp_path: Path) -> None:

@@ -229,7 +229,9 @@ class TestFilesThatOptionsName:
 
     @pytest.mark.parametrize("path", ["missing.pt", ""])
     def test_must_be_there(self, with_weights, tmp_path, path):
-        with pytest.raises(UserError, match=r"model\.backbone \(timm\): .* cannot be read: .*; give the path of a file"):
+        with pytest.raises(
+            UserError, match=r"model\.backbone \(timm\): .* cannot be read: .*; give the path of a file"
+        ):
             with_weights(tmp_path / path)
 
 

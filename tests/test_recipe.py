@@ -77,13 +77,21 @@ def test_the_unchanged_text_is_a_recipe(check):
 ONE_FAULT = [
     # misspelt keys and names, each with what was meant
     ("name: a", "name: a\nlos: 1", "2: los: unknown key; did you mean 'loss'?"),
-    ("name: a", "name: a\nzzz: 1", "2: zzz: unknown key; a recipe has: name, seed, data, model, embedding, loss, train"),
+    (
+        "name: a",
+        "name: a\nzzz: 1",
+        "2: zzz: unknown key; a recipe has: name, seed, data, model, embedding, loss, train",
+    ),
     ("  pyramid:", "  bakbone: 1\n  pyramid:", "5: model.bakbone: unknown key; did you mean 'backbone'?"),
     ("use: cliff", "use: clif", "6: model.fusion.use: no fusion is called 'clif'; did you mean 'cliff'?"),
     ("use: rooms", "use: ruums", "2: data.use: no dataset is called 'ruums'; did you mean 'rooms'?"),
     ("use: l1", "use: zzz", "8: loss.0.use: no loss is called 'zzz'; there are: berhu, "),
     ("[full]", "[full, egen]", "14: evaluate.1: no protocol is called 'egen'; did you mean 'eigen'?"),
-    ("[full]", "[full+flop]", "14: evaluate.0: protocol 'full+flop': no modifier is called 'flop'; did you mean 'flip'?"),
+    (
+        "[full]",
+        "[full+flop]",
+        "14: evaluate.0: protocol 'full+flop': no modifier is called 'flop'; did you mean 'flip'?",
+    ),
     # misspelt options, with what the component takes
     (
         "use: cliff",
@@ -95,7 +103,11 @@ ONE_FAULT = [
     ("    steps: 6", "    steps: 6\n    stepz: 6", "13: train.depth.stepz: unknown option; it has: steps, batch, "),
     ("{steps: 6}", "{steps: 6, select: rmse}", "10: train.embedding.select: unknown option; it has: steps, "),
     ("{flip: 0.5}", "{flop: 1}", "13: train.depth.augment.flop: unknown option; it has: flip, brightness, contrast, "),
-    ("train:\n", "train:\n  precison: auto\n", "10: train.precison: unknown option; it has: depth, embedding, precision"),
+    (
+        "train:\n",
+        "train:\n  precison: auto\n",
+        "10: train.precison: unknown option; it has: depth, embedding, precision",
+    ),
     # wrong types and values
     ("name: a", "name: 3", "1: name: 3 is no name; "),
     ("name: a", "name: ../a", "1: name: '../a' is no name; "),
@@ -112,7 +124,11 @@ ONE_FAULT = [
     ("48]", "48], crop: 1.1", "2: data.crop: 1.1: input should be less than or equal to 1"),
     ("[10, 15]", "[10, many]", "7: embedding.weights.1: 'many': input should be a valid number"),
     ("[10, 15]", "[-1]", "7: embedding.weights.0: -1: input should be greater than or equal to 0"),
-    ("use: cliff", "use: cliff, upsample: 3", "6: model.fusion.upsample: 3: input should be 'bilinear' or 'transposed'"),
+    (
+        "use: cliff",
+        "use: cliff, upsample: 3",
+        "6: model.fusion.upsample: 3: input should be 'bilinear' or 'transposed'",
+    ),
     ("use: l1", "use: l1, weight: .inf", "8: loss.0.weight: inf: input should be a finite number"),
     ("use: l1", "use: l1, weight: -1", "8: loss.0.weight: -1: input should be greater than or equal to 0"),
     ("{use: cliff}", "cliff", "6: model.fusion: name a fusion, as {use: NAME}; there are: add, cliff, concat"),
@@ -133,7 +149,11 @@ ONE_FAULT = [
     ("    steps: 6", "    steps: 6\n    lr: 0", "13: train.depth.lr: 0: input should be greater than 0"),
     ("    steps: 6", "    steps: 6\n    ema: 1", "13: train.depth.ema: 1: input should be less than 1"),
     ("    steps: 6", "    steps: 6\n    select: acc", "13: train.depth.select: 'acc': input should be 'abs_rel', "),
-    ("train:\n", "train:\n  precision: fp16\n", "10: train.precision: 'fp16': input should be 'auto', 'bf16' or 'fp32'"),
+    (
+        "train:\n",
+        "train:\n  precision: fp16\n",
+        "10: train.precision: 'fp16': input should be 'auto', 'bf16' or 'fp32'",
+    ),
     ("train:\n", "train:\n  deterministic: on\n", "10: train.deterministic: 'on': input should be a valid boolean"),
     ("use: l1", "use: l1, weight: 0", "8: loss: every weight is 0, and so is the embedding loss at the first step"),
     # what is missing
@@ -339,7 +359,7 @@ RECIPES = st.fixed_dictionaries(
             }
         ),
         "loss": st.lists(
-            st.fixed_dictionaries({"use": st.sampled_from(["l1", "l2"])}, optional={"weight": st.floats(0, 1e9)}),
+            st.fixed_dictionaries({"use": st.sampled_from(["l1", "l2"])}, optional={"weight": st.floats(1e-9, 1e9)}),
             min_size=1,
             max_size=3,
         ),

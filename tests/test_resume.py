@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from cliffkit.errors import UserError
 from cliffkit.events import Event, JobStarted, Progress, Validated
 from cliffkit.plan import plan
 from cliffkit.registry import Registry
@@ -62,30 +64,31 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_an_unbroken_one(
         ("depth", validated("depth", 16), 10),
         ("depth", validated("depth", 24), 20),  # all but finished
     ]
-    resumed: int | None = None
+    at: dict[str, int | None] = {}
     for stage, death, left in deaths:
         heard: list[Event] = []
         with pytest.raises(Killed):
             do(recipe, broken, die(death, heard), precision)
         started = [event for event in heard if isinstance(event, JobStarted) and event.stage == stage]
-        assert [event.resumed_at for event in started] == [resumed if stage == deaths[0][0] or left == 20 else None]
+        assert [event.resumed_at for event in started] == [at.get(stage)]
         (folder,) = (broken / "jobs").glob(f"{stage}-*.partial")
         state = folder / "checkpoint" / "state.json"
-        resumed = json.loads(state.read_text())["step"] if state.exists() else None
-        assert resumed == left
+        at[stage] = json.loads(state.read_text())["step"] if state.exists() else None
+        assert at[stage] == left
     finished = do(recipe, broken, precision=precision)
     assert set(finished.reused) == {"pack", "embedding"}
     assert bits(finished.folder) == bits(unbroken.folder)
-    steps = [
-        (line["stage"], line["step"]) for line in map(json.loads, (finished.folder / "log.jsonl").open()) if "lr" in line
-    ]
+    log = map(json.loads, (finished.folder / "log.jsonl").read_text().splitlines())
+    steps = [(line["stage"], line["step"]) for line in log if "lr" in line]
     assert steps == [(stage, step) for stage in ("embedding", "depth") for step in range(1, 25)]
     assert not [path for path in (broken / "jobs").iterdir() if path.suffix == ".partial"]
 
 
 def test_a_run_killed_by_the_system_ends_with_the_bits_of_an_unbroken_one(tmp_path: Path, registry: Registry) -> None:
     """SIGKILL, once in each stage that takes long, at a moment nobody chose."""
-    longer = [f"train.{stage}={{steps: 60, batch: 4, validate_every: 15, ema: 0.9}}" for stage in ("embedding", "depth")]
+    longer = [
+        f"train.{stage}={{steps: 60, batch: 4, validate_every: 15, ema: 0.9}}" for stage in ("embedding", "depth")
+    ]
     recipe = engine_recipe(tmp_path, registry, *longer)
     unbroken = do(recipe, tmp_path / "unbroken")
     jobs, store = plan(recipe, {}), Store(tmp_path / "broken")
@@ -117,60 +120,67 @@ def test_a_run_killed_by_the_system_ends_with_the_bits_of_an_unbroken_one(tmp_pa
     assert bits(finished) == bits(unbroken.folder)
 
 
-@pytest.mark.parametrize("state", ["new alone", "old and new", "old alone", "both"])
-def test_a_kill_while_a_checkpoint_takes_the_place_of_another_changes_no_bit(
-    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, unbroken: Path, state: str
-) -> None:
-    monkeypatch.setattr("cliffkit.fit.CHECKPOINT_SECONDS", 0.0)
-    recipe = engine_recipe(tmp_path, registry, STEPS_24)
-    shutil.copytree(unbroken.parent / "jobs", tmp_path / "jobs", ignore=shutil.ignore_patterns("depth-*", "evaluate-*"))
-    folders = []
-    for step in (12, 23):  # checkpoints at 10 and at 20
-        with pytest.raises(Killed):
-            do(recipe, tmp_path, die(looked("depth", 20) if step == 12 else validated("depth", 24), []))
-        (folder,) = (tmp_path / "jobs").glob("depth-*.partial")
-        folders.append(shutil.copytree(folder / "checkpoint", tmp_path / f"at{step}"))
-    assert [json.loads((copy / "state.json").read_text())["step"] for copy in folders] == [10, 20]
-    shutil.rmtree(folder / "checkpoint")
-    if state in ("old and new", "old alone"):
-        shutil.copytree(folders[0], folder / ".checkpoint.123.old")
-    if state in ("old and new", "new alone"):
-        shutil.copytree(folders[1], folder / "checkpoint.new")
-    if state == "both":
-        shutil.copytree(folders[0], folder / "checkpoint")
-        shutil.copytree(folders[1], folder / "checkpoint.new")
-    assert bits(do(recipe, tmp_path).folder) == bits(unbroken)
-
-
 STEPS_24 = "train.depth={steps: 24, batch: 4, validate_every: 6}"
 
 
+@dataclass(frozen=True)
+class BrokenOff:
+    """A finished run, and the store of one that is not, with its last two checkpoints."""
+
+    unbroken: Path
+    store: Path
+    checkpoints: list[Path]
+    """After steps 10 and 20."""
+
+    def copy(self, to: Path) -> Path:
+        """Copy the store; gives the folder that stage `depth` was killed in."""
+        shutil.copytree(self.store / "jobs", to / "jobs")
+        (folder,) = (to / "jobs").glob("depth-*.partial")
+        return folder
+
+
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Path:
-    folder = tmp_path_factory.mktemp("unbroken")
-    return do(engine_recipe(folder, registry, STEPS_24), folder / "runs").folder
+def broken_off(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> BrokenOff:
+    root = tmp_path_factory.mktemp("broken_off")
+    recipe = engine_recipe(root, registry, STEPS_24)
+    unbroken = do(recipe, root / "unbroken").folder
+    store = root / "broken"
+    shutil.copytree(unbroken.parent / "jobs", store / "jobs", ignore=shutil.ignore_patterns("depth-*", "evaluate-*"))
+    checkpoints = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cliffkit.fit.CHECKPOINT_SECONDS", 0.0)
+        for step in (18, 24):
+            with pytest.raises(Killed):
+                do(recipe, store, die(validated("depth", step), []))
+            (checkpoint,) = (store / "jobs").glob("depth-*.partial/checkpoint")
+            checkpoints.append(shutil.copytree(checkpoint, root / f"killed at {step}"))
+    assert [json.loads((each / "state.json").read_text())["step"] for each in checkpoints] == [10, 20]
+    return BrokenOff(unbroken, store, checkpoints)
+
+
+@pytest.mark.parametrize("old", [".checkpoint.123.old", "checkpoint"], ids=["between the renames", "before them"])
+def test_a_kill_while_a_checkpoint_takes_the_place_of_another_changes_no_bit(
+    tmp_path: Path, registry: Registry, broken_off: BrokenOff, old: str
+) -> None:
+    folder = broken_off.copy(tmp_path)
+    shutil.rmtree(folder / "checkpoint")
+    shutil.copytree(broken_off.checkpoints[0], folder / old)
+    shutil.copytree(broken_off.checkpoints[1], folder / "checkpoint.new")
+    finished = do(engine_recipe(tmp_path, registry, STEPS_24), tmp_path)
+    assert bits(finished.folder) == bits(broken_off.unbroken)
+    assert not list((tmp_path / "jobs").glob("depth-*/*checkpoint*"))
 
 
 def test_a_fault_that_the_user_can_mend_costs_no_checkpoint(
-    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, unbroken: Path
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, broken_off: BrokenOff
 ) -> None:
     """As when a run is resumed by a number of processes that cannot share its batch."""
-    from cliffkit.errors import UserError
-
-    monkeypatch.setattr("cliffkit.fit.CHECKPOINT_SECONDS", 0.0)
-    recipe = engine_recipe(tmp_path, registry, STEPS_24)
-    shutil.copytree(unbroken.parent / "jobs", tmp_path / "jobs", ignore=shutil.ignore_patterns("depth-*", "evaluate-*"))
-    with pytest.raises(Killed):
-        do(recipe, tmp_path, die(validated("depth", 18), []))
+    folder = broken_off.copy(tmp_path)
 
     def refuse(*arguments: object, **named: object) -> None:
         raise UserError("train.depth.batch: 4 images cannot be shared evenly by 3 processes")
 
-    with monkeypatch.context() as patch:
-        patch.setattr("cliffkit.stages.depth.fit", refuse)
-        with pytest.raises(UserError, match="cannot be shared"):
-            do(recipe, tmp_path)
-    heard: list[Event] = []
-    finished = do(recipe, tmp_path, heard.append)
-    assert [event.resumed_at for event in heard if isinstance(event, JobStarted) and event.stage == "depth"] == [10]
-    assert bits(finished.folder) == bits(unbroken)
+    monkeypatch.setattr("cliffkit.stages.depth.fit", refuse)
+    with pytest.raises(UserError, match="cannot be shared"):
+        do(engine_recipe(tmp_path, registry, STEPS_24), tmp_path)
+    assert (folder / "checkpoint" / "state.json").exists()

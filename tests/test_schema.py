@@ -106,7 +106,7 @@ def test_only_its_own_kinds_engine_options_bind_a_component():
 
 
 def test_annotations_in_quotes_are_read():
-    def quoted(*, width: "int" = 3): ...  # noqa: UP037
+    def quoted(*, width: "int" = 3): ...
 
     with pytest.raises(ValidationError):
         options_schema(quoted)(width="3")

@@ -170,7 +170,7 @@ class TestOpening:
 
     def test_a_newer_store_is_refused(self, store):
         write_json(store.root / "store.json", {"version": store_module.STORE_VERSION + 1})
-        with pytest.raises(UserError, match="was written by a newer cliffkit .*upgrade, or name another folder"):
+        with pytest.raises(UserError, match=r"was written by a newer cliffkit .*upgrade, or name another folder"):
             Store(store.root)
 
     @pytest.mark.parametrize("stamp", ["", "{}", "[]", "3", '{"version": "new"}', '{"version": null}'])
@@ -182,13 +182,13 @@ class TestOpening:
     @pytest.mark.parametrize("inside", ["", "below"])
     def test_a_file_in_its_place_is_refused(self, tmp_path, inside):
         (tmp_path / "file").write_text("mine")
-        with pytest.raises(UserError, match="cannot be used as the runs folder: .*name a writable one with --runs"):
+        with pytest.raises(UserError, match=r"cannot be used as the runs folder: .*name a writable one with --runs"):
             Store(tmp_path / "file" / inside)
         assert (tmp_path / "file").read_text() == "mine"
 
     def test_a_folder_that_may_not_be_written_is_refused(self, store, monkeypatch):
         monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)  # as root, any mode may be written
-        with pytest.raises(UserError, match="cannot be used as the runs folder: .*not writable"):
+        with pytest.raises(UserError, match=r"cannot be used as the runs folder: .*not writable"):
             Store(store.root)
 
 

@@ -188,7 +188,13 @@ def test_an_alias_that_loops_is_a_fault(text):
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("a: 1\nb: [1, 2\nc: 3\n", 3), ("a: 1\n\tb: 2\n", 2), ("a: 1\nb: c: d\n", 2), ("a: *nowhere\n", 1), ("---\n---\n", 2)],
+    [
+        ("a: 1\nb: [1, 2\nc: 3\n", 3),
+        ("a: 1\n\tb: 2\n", 2),
+        ("a: 1\nb: c: d\n", 2),
+        ("a: *nowhere\n", 1),
+        ("---\n---\n", 2),
+    ],
 )
 def test_broken_yaml_is_refused_with_its_line(text, line):
     assert re.match(rf"f\.yaml:{line}: not YAML: .", refused(text))

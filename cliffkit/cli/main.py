@@ -27,6 +27,13 @@ class Mendable(click.ClickException):
 class Commands(click.Group):
     """A group in which what the user can mend ends with a message and exit code 2."""
 
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command. Raises UserError for a name that is taken: no plugin replaces what is there."""
+        name = name or cmd.name or ""
+        if name in self.commands:
+            raise UserError(f"there is a command '{name}' already; give yours another name")
+        super().add_command(cmd, name)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
