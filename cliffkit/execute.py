@@ -77,14 +77,16 @@ def _run_job(job: Job, store: Store, device: Device, roots: Roots, emit: Emit) -
         if _agree(device, store.done(job)):
             emit(JobSkipped(job.stage, job.key))
             return True
+        if not (main or job.stage in TRAINED):
+            device.accelerator.wait_for_everyone()
+            return False
         folder = store.working(job)
         needs = {stage: store.folder(need) for stage, need in job.needs.items()}
         started = time.monotonic()
         emit(JobStarted(job.stage, job.key, _checkpoint_step(folder)))
         try:
-            if main or job.stage in TRAINED:
-                with device.determinism(job.recipe.train.deterministic):
-                    STAGES[job.stage](job, Context(folder, needs, device, roots, emit))
+            with device.determinism(job.recipe.train.deterministic):
+                STAGES[job.stage](job, Context(folder, needs, device, roots, emit))
         except UserError:
             if job.stage not in TRAINED or not any(folder.rglob("*.safetensors")):  # a checkpoint, or a kept batch
                 shutil.rmtree(folder, ignore_errors=True)

@@ -105,7 +105,8 @@ def load_recipe(path: Path, registry: Registry, overrides: Iterable[str] = ()) -
 def override(document: Document, overrides: Iterable[str], registry: Registry) -> Document:
     """Apply `PATH=VALUE` texts, VALUE in YAML.
 
-    Setting `X.use` to another component drops the options that belonged to the former one: they are not the new one's.
+    Setting `X.use` to another component drops the options that belonged to the former one, since they are not the new
+    one's; what the engine takes beside both, as the weights of an embedding loss, stays.
     Raises RecipeError for what cannot be applied; whether the result is a recipe is for `check_recipe`.
     """
     data = copy.deepcopy(document.data)
@@ -124,7 +125,7 @@ def override(document: Document, overrides: Iterable[str], registry: Registry) -
             continue
         faults += parsed.faults
         steps = target.strip().split(".")
-        if set_value(data, steps, parsed.data):
+        if set_value(data, steps, parsed.data, registry):
             replaced[_path(data, steps)] = place
         else:
             faults.append(Fault(place, target, "no such place in the recipe; the part before the last dot must exist"))
@@ -133,9 +134,10 @@ def override(document: Document, overrides: Iterable[str], registry: Registry) -
     return replace(document, data=data, replaced=replaced)
 
 
-def set_value(data: Any, steps: list[str], value: Any) -> bool:
+def set_value(data: Any, steps: list[str], value: Any, registry: Registry) -> bool:
     """Put `value` at a path; False where a parent is missing."""
     *parents, last = steps
+    kind = {"data": "dataset", "embedding": "embedding", "loss": "loss"}.get(steps[0])
     for step in parents:
         if isinstance(data, list) and step.isdecimal() and int(step) < len(data):
             data = data[int(step)]
@@ -147,13 +149,24 @@ def set_value(data: Any, steps: list[str], value: Any) -> bool:
         data[int(last)] = value
     elif isinstance(data, dict):
         if last == "use" and data.get("use", value) != value:
-            engine = {name for section in (DataOptions, LossOptions) for name in section.model_fields}
-            for option in [key for key in data if key not in engine]:
+            kept = _engine_names(kind, value, registry)
+            for option in [key for key in data if key not in kept]:
                 del data[option]
         data[last] = value
     else:
         return False
     return True
+
+
+def _engine_names(kind: str | None, use: Any, registry: Registry) -> Iterable[str]:
+    """The engine's options beside a component; none for one that is not there, whose fault `check_recipe` reports."""
+    if kind is None or use not in registry.names(kind):
+        return ()
+    try:
+        section = engine_options(kind, registry.get(kind, use).load())
+    except UserError:
+        return ()
+    return section.model_fields if section else ()
 
 
 def _path(data: Any, steps: Iterable[str]) -> PathInRecipe:

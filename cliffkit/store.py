@@ -79,6 +79,8 @@ class Store:
     def finish(self, job: Job, seconds: float) -> None:
         """Make a job's working folder its result, in one step."""
         working = self.working(job)
+        for leftover in working.rglob(".*.tmp"):  # of a kill while a file was written
+            leftover.unlink()
         write_json(working / "job.json", {**job.to_dict(), "seconds": seconds, "finished": time.time()})
         for path in working.rglob("*"):
             sync(path)

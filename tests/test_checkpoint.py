@@ -134,6 +134,18 @@ def test_a_kill_anywhere_in_saving_leaves_the_last_checkpoint_or_the_new_one(
     assert places > 12, "the places to die at were met"
 
 
+def test_two_kills_in_a_row_cost_no_more_than_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first between the renames, the second as soon as the next checkpoint is begun."""
+    save(tmp_path, 20)
+    (tmp_path / "checkpoint").rename(tmp_path / "checkpoint.new")
+    for name in ("mkdir", "write_text"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, lambda *_, **__: (_ for _ in ()).throw(Killed))
+            with pytest.raises(Killed):
+                save(tmp_path, 30)
+        assert step_of(tmp_path) == 20
+
+
 def test_each_state_between_the_two_renames_is_survived(tmp_path: Path) -> None:
     new, whole, old = tmp_path / "checkpoint.new", tmp_path / "checkpoint", tmp_path / ".checkpoint.77.old"
     save(tmp_path, 20)

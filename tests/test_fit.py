@@ -384,8 +384,8 @@ def test_what_is_drawn_at_random_in_a_step_depends_on_seed_and_step_alone(pack: 
     runs = []
     for disturbance in (0, 5):
         drawn: list[tuple[int, float]] = []
-        torch.rand(disturbance)
         net, _ = toy()
+        torch.rand(disturbance)
         run(pack, tmp_path / str(disturbance), settings(steps=4), net=net, objective=Draws(net))
         runs.append(drawn)
     assert runs[0] == runs[1]
