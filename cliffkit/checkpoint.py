@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,44 @@ from torch import Tensor, nn
 from cliffkit.store import replace_folder, write_atomic, write_json
 
 Tensors = Mapping[str, Tensor]
+
+
+@dataclass
+class FitState:
+    """How far a fit is, beside the weights and the optimiser."""
+
+    step: int = 0
+    """Finished steps."""
+    best_step: int = 0
+    best_score: float | None = None
+    """None: no validation gave a finite score yet."""
+    seconds: float = 0.0
+    """Spent so far, over all attempts."""
+    waiting_s: float = 0.0
+    """Of which waiting for data."""
+    best: Tensors = field(default_factory=dict)
+    """The best weights so far, on the CPU."""
+    average: dict[str, Tensor] | None = None
+    """The weights' running average, where one is kept."""
+
+
+def save_fit(folder: Path, state: FitState, objective: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Replace the checkpoint of a fit."""
+    groups = {"weights": weights_of(objective), "optimizer": optimizer_tensors(optimizer), "best": state.best}
+    numbers = {name: value for name, value in vars(state).items() if name not in ("best", "average")}
+    save_checkpoint(folder, groups if state.average is None else {**groups, "average": state.average}, numbers)
+
+
+def resume_fit(folder: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> FitState:
+    """Put the last checkpoint into the objective and its optimiser; a fresh state where there is none."""
+    found = load_checkpoint(folder)
+    if found is None:
+        return FitState()
+    groups, numbers = found
+    objective.load_state_dict(groups["weights"])
+    load_optimizer(optimizer, groups.get("optimizer", {}))
+    average = {name: value.to(device) for name, value in groups["average"].items()} if "average" in groups else None
+    return FitState(**numbers, best=groups.get("best", {}), average=average)
 
 
 def save_tensors(path: Path, tensors: Tensors) -> None:

@@ -18,15 +18,7 @@ from torch import Tensor, nn
 
 from cliffkit.augment import DRAWS, augment
 from cliffkit.batches import Batches, mix
-from cliffkit.checkpoint import (
-    drop_checkpoint,
-    load_checkpoint,
-    load_optimizer,
-    optimizer_tensors,
-    save_checkpoint,
-    save_tensors,
-    weights_of,
-)
+from cliffkit.checkpoint import FitState, drop_checkpoint, resume_fit, save_fit, save_tensors, weights_of
 from cliffkit.device import Device, synchronise_batch_norm
 from cliffkit.errors import UserError
 from cliffkit.events import Emit, Progress, Validated
@@ -99,84 +91,70 @@ def fit(
     if world > 1:
         objective = synchronise_batch_norm(objective, device.torch)
     optimizer = _optimizer(objective, settings)
-    average = {name: value.clone() for name, value in weights_of(module).items()} if settings.ema else None
-    best: dict[str, Tensor] = {}
-    best_score: float | None = None
-    step, best_step, earlier_s, waiting_s = 0, 0, 0.0, 0.0
+    state = resume_fit(folder, objective, optimizer, device.torch)
+    if settings.ema and state.average is None:
+        state.average = {name: value.clone() for name, value in weights_of(module).items()}
     log = StepLog(folder / "log.jsonl", main)
-    checkpoint = load_checkpoint(folder)
-    if checkpoint is not None:
-        groups, state = checkpoint
-        objective.load_state_dict(groups["weights"])
-        load_optimizer(optimizer, groups.get("optimizer", {}))
-        best, average = groups.get("best", {}), groups.get("average")
-        average = None if average is None else {name: value.to(device.torch) for name, value in average.items()}
-        step, best_step, best_score = state["step"], state["best_step"], state["best_score"]
-        earlier_s, waiting_s = state["seconds"], state["waiting_s"]
-    log.keep_until(step)
+    log.keep_until(state.step)
     wrapped = accelerator.prepare(objective) if world > 1 else objective
     batches = Batches(pack, settings.batch, seed, rank, world, pin=device.torch.type == "cuda")
-    started = saved = looked = time.monotonic()
+    earlier_s, started = state.seconds, time.monotonic()
+    saved = looked = started
     pending: list[Looked] = []
-
-    def save() -> None:
-        state = {
-            "step": step,
-            "best_step": best_step,
-            "best_score": best_score,
-            "seconds": earlier_s + time.monotonic() - started,
-            "waiting_s": waiting_s,
-        }
-        groups = {"weights": weights_of(objective), "optimizer": optimizer_tensors(optimizer), "best": best}
-        save_checkpoint(folder, groups if average is None else {**groups, "average": average}, state)
-
-    for batch, waited_s in batches.run(step, settings.steps):
-        waiting_s += waited_s
-        torch.manual_seed(mix(seed, step, rank))
-        rate = learning_rate(settings, step)
+    for batch, waited_s in batches.run(state.step, settings.steps):
+        torch.manual_seed(mix(seed, state.step, rank))
+        rate = learning_rate(settings, state.step)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        sample = augment(batch.to(device.torch), settings.augment, batches.draws(step, DRAWS))
+        sample = augment(batch.to(device.torch), settings.augment, batches.draws(state.step, DRAWS))
         wrapped.train()
-        terms = _backward(wrapped, sample, step, settings.micro_batch, device)
+        terms = _backward(wrapped, sample, state.step, settings.micro_batch, device)
         if settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(objective.parameters(), settings.clip_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        step += 1
-        if average is not None:
-            _update_average(average, module, min(settings.ema, step / (10 + step)))
-        pending.append((step, rate, list(terms), torch.stack(list(terms.values()))))
-        last = step == settings.steps
-        if step % LOG_EVERY == 0 or last:
+        state.step += 1
+        state.waiting_s += waited_s
+        state.seconds = earlier_s + time.monotonic() - started
+        if state.average is not None:
+            _update_average(state.average, module, min(settings.ema, state.step / (10 + state.step)))
+        pending.append((state.step, rate, list(terms), torch.stack(list(terms.values()))))
+        last = state.step == settings.steps
+        if state.step % LOG_EVERY == 0 or last:
             figures = _look(pending, batches, folder, stage, log)
             now = time.monotonic()
             figures["images_per_s"] = len(pending) * settings.batch / max(now - looked, 1e-9)
             pending, looked = [], now
-            emit(Progress(stage, step, settings.steps, "step", figures))
-        if step % settings.validate_every == 0 or last:
-            with _standing_in(module, average):
-                module.eval()
-                scores = dict(goal.validate())
-                is_best = goal.better(scores[goal.score], best_score)
-                if is_best:
-                    best_score, best_step = scores[goal.score], step
-                    best = {name: value.detach().cpu().clone() for name, value in weights_of(module).items()}
-            log.write({"stage": stage, "step": step, "val": scores, "best": is_best})
-            emit(Validated(stage, step, scores, is_best))
+            emit(Progress(stage, state.step, settings.steps, "step", figures))
+        if state.step % settings.validate_every == 0 or last:
+            scores, is_best = _validate(module, goal, state)
+            log.write({"stage": stage, "step": state.step, "val": scores, "best": is_best})
+            emit(Validated(stage, state.step, scores, is_best))
             looked = time.monotonic()
-        if settings.reload_best and step in settings.milestones and best:
-            module.load_state_dict(best)
-        if main and not last and time.monotonic() - saved > CHECKPOINT_SECONDS and step % LOG_EVERY == 0:
-            save()
+        if settings.reload_best and state.step in settings.milestones and state.best:
+            module.load_state_dict(state.best)
+        if main and not last and state.step % LOG_EVERY == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
+            save_fit(folder, state, objective, optimizer)
             saved = time.monotonic()
-    if best_score is None:
+    if state.best_score is None:
         raise UserError(f"stage {stage}: no validation score is finite; the training diverged; lower train.{stage}.lr")
-    module.load_state_dict(best)
+    module.load_state_dict(state.best)
     if main:
-        save_tensors(folder / "weights.safetensors", best)
+        save_tensors(folder / "weights.safetensors", state.best)
         drop_checkpoint(folder)
-    return Fitted(best_step, best_score, earlier_s + time.monotonic() - started, waiting_s)
+    return Fitted(state.best_step, state.best_score, earlier_s + time.monotonic() - started, state.waiting_s)
+
+
+def _validate(module: nn.Module, goal: Goal, state: FitState) -> tuple[dict[str, float], bool]:
+    """Scores of the weights as they would be kept, and whether they are the best so far, which are then kept."""
+    with _standing_in(module, state.average):
+        module.eval()
+        scores = dict(goal.validate())
+        is_best = goal.better(scores[goal.score], state.best_score)
+        if is_best:
+            state.best_score, state.best_step = scores[goal.score], state.step
+            state.best = {name: value.detach().cpu().clone() for name, value in weights_of(module).items()}
+    return scores, is_best
 
 
 def learning_rate(settings: Fit, step: int) -> float:
@@ -190,9 +168,10 @@ def learning_rate(settings: Fit, step: int) -> float:
 
 
 def _backward(objective: nn.Module, sample: Sample, step: int, micro: int | None, device: Device) -> dict[str, Tensor]:
-    """Gradients of one effective batch, whatever its division into micro-batches and processes.
+    """Gradients of one effective batch, divided into micro-batches and processes.
 
-    A term is a mean over valid pixels, so each part weighs as many valid pixels as it has.
+    Each part weighs as many valid pixels as it has. That is exact for terms that are means over valid pixels; those
+    that are not, as silog's root or a gradient's pairs of pixels, come out a little different for other divisions.
     """
     accelerator = device.accelerator
     count = len(sample.image)
