@@ -82,7 +82,8 @@ class HierarchicalEmbeddingLoss(nn.Module):
         difference = a.float() - b.float()
         size = difference.abs() if self.norm == "l1" else difference.square()
         share = F.adaptive_avg_pool2d(valid, (size.shape[-2], size.shape[-1]))  # (B, 1, h, w) in [0, 1]
-        return (share * size).sum() / (share.sum() * size.shape[1]).clamp(min=torch.finfo(torch.float32).tiny)
+        per_cell = size.sum(1, keepdim=True)  # before the shares, which then meet one channel instead of all
+        return (share * per_cell).sum() / (share.sum() * size.shape[1]).clamp(min=torch.finfo(torch.float32).tiny)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         """Take the embedding along wherever `to()` takes this module."""

@@ -10,5 +10,5 @@ def conv_bn_leaky(in_channels: int, out_channels: int, stride: int = 1) -> nn.Se
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
         nn.BatchNorm2d(out_channels),
-        nn.LeakyReLU(0.01),
+        nn.LeakyReLU(0.01, inplace=True),
     )

@@ -59,5 +59,5 @@ def _transposed_bn_leaky(in_channels: int, out_channels: int, stride: int = 1) -
     return nn.Sequential(
         nn.ConvTranspose2d(in_channels, out_channels, 3, stride, padding=1, output_padding=stride - 1, bias=False),
         nn.BatchNorm2d(out_channels),
-        nn.LeakyReLU(0.01),
+        nn.LeakyReLU(0.01, inplace=True),
     )
