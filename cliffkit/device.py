@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -76,7 +77,7 @@ class Device:
         """What a result was computed with."""
         cuda = self.torch.type == "cuda"
         return {
-            "device": torch.cuda.get_device_name(self.torch) if cuda else platform.processor() or platform.machine(),
+            "device": torch.cuda.get_device_name(self.torch) if cuda else processor_name(),
             "device_type": self.torch.type,
             "processes": self.accelerator.num_processes,
             "threads": torch.get_num_threads(),
@@ -87,6 +88,16 @@ class Device:
             "system": f"{platform.system()} {platform.release()}",
             "versions": {name: version(name) for name in PACKAGES},
         }
+
+
+def processor_name() -> str:
+    """The processor as Linux names it, else as Python does."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def open_device(name: str, precision: str = "auto") -> Device:

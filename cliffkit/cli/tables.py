@@ -10,6 +10,8 @@ from rich.table import Table
 
 from cliffkit.metrics import HIGHER_IS_BETTER, METRICS, UNITS
 
+HIDDEN = ("use", "test_fingerprint")
+
 
 def console() -> Console:
     """Stdout; wide enough for a table where it is no terminal."""
@@ -33,4 +35,6 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
             absent = f" (+{row['absent']:.0f} absent)" if row["absent"] else ""
             table.add_row(label, *(f"{row[metric]:.4f}" for metric in METRICS), f"{row['n']:.0f}{absent}")
         out.print(table)
+    options = ", ".join(f"{name} {value}" for name, value in metrics["data"].items() if name not in HIDDEN)
+    out.print(f"data: {metrics['data']['use']} ({options})", highlight=False, markup=False)
     out.print(f"constant median: {metrics['baseline_depth_m']:.3f} m, of the training depths", highlight=False)

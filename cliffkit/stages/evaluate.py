@@ -76,6 +76,7 @@ def evaluate(job: Job, context: Context) -> None:
     write_json(
         context.folder / "metrics.json",
         {
+            "data": {**recipe.data.to_dict(), "test_fingerprint": job.inputs["test"]},
             "protocols": results,
             "baseline_depth_m": median_m,
             "selection": chosen,
