@@ -190,7 +190,7 @@ def check_dataset(name: str, options: Mapping[str, Any], registry: Registry) -> 
     part = check.part("dataset", (), {"size": [1, 1], **document.data}, True)
     if part is None or check.faults:
         raise RecipeError(check.faults)
-    return part
+    return replace(part, place=name)
 
 
 class _Check:
