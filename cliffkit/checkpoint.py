@@ -34,6 +34,8 @@ class FitState:
     """Spent so far, over all attempts."""
     waiting_s: float = 0.0
     """Of which waiting for data."""
+    micro_batch: int | None = None
+    """To which memory forced the micro-batch; None: it held what the recipe says."""
     best: Tensors = field(default_factory=dict)
     """The best weights so far, on the CPU."""
     average: dict[str, Tensor] | None = None

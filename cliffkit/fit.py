@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from cliffkit.augment import DRAWS, augment
-from cliffkit.batches import Batches, mix
+from cliffkit.batches import Batches
 from cliffkit.checkpoint import FitState, drop_checkpoint, resume_fit, save_fit, save_tensors, weights_of
 from cliffkit.device import Device, synchronise_batch_norm
 from cliffkit.errors import UserError
 from cliffkit.events import Emit, Progress, Validated
-from cliffkit.interfaces import Sample
+from cliffkit.gradients import gradients
 from cliffkit.pack import Pack
 from cliffkit.schema import Fit
 from cliffkit.steplog import StepLog
@@ -61,6 +61,8 @@ class Fitted:
     """Over all its attempts."""
     waiting_s: float
     """Spent waiting for data."""
+    micro_batch: int | None
+    """To which memory forced the micro-batch; None: it held what the recipe says."""
 
 
 def fit(
@@ -102,13 +104,12 @@ def fit(
     saved = looked = started
     pending: list[Looked] = []
     for batch, waited_s in batches.run(state.step, settings.steps):
-        torch.manual_seed(mix(seed, state.step, rank))
         rate = learning_rate(settings, state.step)
         for group in optimizer.param_groups:
             group["lr"] = rate
         sample = augment(batch.to(device.torch), settings.augment, batches.draws(state.step, DRAWS))
         wrapped.train()
-        terms = _backward(wrapped, sample, state.step, settings.micro_batch, device)
+        terms = gradients(wrapped, sample, state, settings, seed, stage, device, emit)
         if settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(objective.parameters(), settings.clip_norm)
         optimizer.step()
@@ -142,7 +143,8 @@ def fit(
     if main:
         save_tensors(folder / "weights.safetensors", state.best)
         drop_checkpoint(folder)
-    return Fitted(state.best_step, state.best_score, earlier_s + time.monotonic() - started, state.waiting_s)
+    seconds = earlier_s + time.monotonic() - started
+    return Fitted(state.best_step, state.best_score, seconds, state.waiting_s, state.micro_batch)
 
 
 def _validate(module: nn.Module, goal: Goal, state: FitState) -> tuple[dict[str, float], bool]:
@@ -165,34 +167,6 @@ def learning_rate(settings: Fit, step: int) -> float:
     if settings.schedule == "step":
         return settings.lr * warmup * settings.decay ** sum(step >= milestone for milestone in settings.milestones)
     return settings.lr * warmup
-
-
-def _backward(objective: nn.Module, sample: Sample, step: int, micro: int | None, device: Device) -> dict[str, Tensor]:
-    """Gradients of one effective batch, divided into micro-batches and processes.
-
-    Each part weighs as many valid pixels as it has. That is exact for terms that are means over valid pixels; those
-    that are not, as silog's root or a gradient's pairs of pixels, come out a little different for other divisions.
-    """
-    accelerator = device.accelerator
-    count = len(sample.image)
-    parts = [Sample(*(field[i : i + (micro or count)] for field in sample)) for i in range(0, count, micro or count)]
-    if len(parts) == 1 and accelerator.num_processes == 1:
-        terms: dict[str, Tensor] = objective(parts[0], step)
-        sum(terms.values(), torch.zeros((), device=device.torch)).backward()  # type: ignore[no-untyped-call]
-        return {name: term.detach() for name, term in terms.items()}
-    valid = torch.stack([part.valid.sum().float() for part in parts])
-    everywhere = accelerator.reduce(valid.sum(), "sum")
-    total: dict[str, Tensor] = {}
-    for i, part in enumerate(parts):
-        synchronise = i == len(parts) - 1 or accelerator.num_processes == 1
-        share = valid[i] / everywhere.clamp_min(1)
-        with nullcontext() if synchronise else accelerator.no_sync(objective):
-            terms = objective(part, step)
-            weighted = sum(terms.values(), torch.zeros((), device=device.torch)) * share
-            accelerator.backward(weighted * accelerator.num_processes)  # DDP divides by the processes
-        for name, term in terms.items():
-            total[name] = total.get(name, torch.zeros_like(term)) + term.detach() * share
-    return {name: accelerator.reduce(term, "sum") for name, term in total.items()}
 
 
 def _look(pending: list[Looked], batches: Batches, folder: Path, stage: str, log: StepLog) -> dict[str, float]:

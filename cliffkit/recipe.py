@@ -20,11 +20,20 @@ from cliffkit import yamlstrict
 from cliffkit.errors import Fault, RecipeError, UserError
 from cliffkit.protocols import Protocol
 from cliffkit.registry import Component, Registry
-from cliffkit.schema import MAX_SEED, DataOptions, EmbeddingOptions, LossOptions, Section, Train, options_schema
+from cliffkit.schema import (
+    MAX_SEED,
+    DataOptions,
+    EmbeddingOptions,
+    LossOptions,
+    Published,
+    Section,
+    Train,
+    options_schema,
+)
 from cliffkit.yamlstrict import Document, dotted
 
 PathInRecipe = tuple[str | int, ...]
-TOP = ("name", "seed", "data", "model", "embedding", "loss", "train", "evaluate")
+TOP = ("name", "seed", "data", "model", "embedding", "loss", "train", "evaluate", "published")
 NEEDED = ("name", "data", "model", "loss", "train")
 MODEL = ("backbone", "pyramid", "fusion")
 
@@ -74,6 +83,8 @@ class Recipe:
     losses: tuple[Part, ...]
     train: Train
     protocols: tuple[Protocol, ...]
+    published: tuple[Published, ...] = ()
+    """What others report for this network; no result depends on it."""
 
     def parts(self) -> Iterable[Part]:
         """Every component it names."""
@@ -81,6 +92,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """As YAML would say it, every default written out."""
+        published = [each.model_dump(mode="json") for each in self.published]
         return {
             "name": self.name,
             "seed": self.seed,
@@ -90,6 +102,7 @@ class Recipe:
             "loss": [loss.to_dict() for loss in self.losses],
             "train": self.train.model_dump(mode="json", exclude_none=True),
             "evaluate": [protocol.name for protocol in self.protocols],
+            **({"published": published} if published else {}),
         }
 
     def to_yaml(self) -> str:
@@ -214,7 +227,7 @@ class _Check:
             if key not in data:
                 self.fault((), f"'{key}' is missing; a recipe needs {', '.join(NEEDED)}")
         name: Any = data.get("name")
-        if "name" in data and not (isinstance(name, str) and name and set(name) <= _NAME and name[0].isalnum()):
+        if "name" in data and not is_name(name):
             self.fault(
                 ("name",), f"{name!r} is no name; use letters, digits, '.', '_' and '-', a letter or digit first"
             )
@@ -236,6 +249,7 @@ class _Check:
         losses = self.losses(data.get("loss"), "loss" in data)
         train = self.train(data.get("train"), "train" in data)
         protocols = self.protocols(data.get("evaluate", ["full"]))
+        published = self.published(data.get("published", []), protocols)
         if train is not None and embedding is not None and train.embedding is None and is_trained(embedding):
             message = f"'embedding' is missing: `{embedding.component.name}` is trained first; add {{steps: 400}}"
             self.fault(("train",), message)
@@ -250,7 +264,7 @@ class _Check:
         assert fusion
         assert embedding
         assert train
-        return Recipe(name, seed, dataset, backbone, pyramid, fusion, embedding, losses, train, protocols)
+        return Recipe(name, seed, dataset, backbone, pyramid, fusion, embedding, losses, train, protocols, published)
 
     def fault(self, path: PathInRecipe, message: str) -> None:
         self.faults.append(Fault(self.document.place(path), dotted(path), message))
@@ -288,7 +302,7 @@ class _Check:
             component,
             {key: value for key, value in options.items() if key not in owned},
             {key: options[key] for key in owned},
-            f"{self.document.place(path)}: {dotted(path)} ({use})",
+            f"{self.document.place((*path, 'use'))}: {dotted(path)} ({use})",
         )
 
     def losses(self, data: Any, present: bool) -> tuple[Part, ...]:
@@ -331,6 +345,21 @@ class _Check:
                 protocols.append(protocol)
         return tuple(protocols)
 
+    def published(self, data: Any, protocols: Iterable[Protocol]) -> tuple[Published, ...]:
+        if not isinstance(data, list):
+            self.fault(("published",), "write a list, as [{metric: rmse, protocol: eigen, value: 0.392, source: ...}]")
+            return ()
+        found = []
+        for i, item in enumerate(data):
+            one = self.validated(Published, ("published", i), item, "it has")
+            if isinstance(one, Published):
+                found.append(one)
+                scored = [protocol.name for protocol in protocols]
+                if one.protocol not in scored:
+                    message = f"'{one.protocol}' is not under `evaluate`; {_near(one.protocol, scored, 'there are')}"
+                    self.fault(("published", i, "protocol"), message)
+        return tuple(found)
+
     def validated(self, schema: type[Section], path: PathInRecipe, data: Any, has: str) -> Section | None:
         try:
             return schema.model_validate_json(json.dumps(data))
@@ -359,6 +388,11 @@ def engine_options(kind: str, factory: Any) -> type[Section] | None:
         return None
     sections: dict[str, type[Section]] = {"dataset": DataOptions, "embedding": EmbeddingOptions, "loss": LossOptions}
     return sections.get(kind)
+
+
+def is_name(name: Any) -> bool:
+    """Whether a recipe or study can be called so: its name becomes a folder's."""
+    return isinstance(name, str) and bool(name) and set(name) <= _NAME and name[0].isalnum()
 
 
 def is_trained(embedding: Part) -> bool:

@@ -90,10 +90,13 @@ class EmbeddingFit(Fit):
     augment: Augment = Augment(brightness=0, contrast=0, saturation=0)
 
 
+Metric = Literal["abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog", "delta1", "delta2", "delta3"]
+
+
 class DepthFit(Fit):
     """Stage `depth`."""
 
-    select: Literal["abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog", "delta1", "delta2", "delta3"] = "abs_rel"
+    select: Metric = "abs_rel"
     """The score on the validation split by which the best weights are chosen."""
 
 
@@ -107,6 +110,17 @@ class Train(Section):
     """`auto`: bf16 where the processor or GPU computes in it, else fp32."""
     deterministic: bool = False
     """Ask torch for deterministic kernels on a GPU too, at some cost; a CPU is deterministic anyway."""
+
+
+class Published(Section):
+    """A number that others report for this network: shown beside ours, marked as theirs, and never compared by test."""
+
+    metric: Metric
+    protocol: str
+    """The name of the protocol under which they say they scored."""
+    value: float
+    source: Annotated[str, Field(min_length=1)]
+    """Where it stands: paper and table, or address."""
 
 
 def options_schema(factory: Callable[..., Any], engine: type[Section] | None = None) -> type[Section]:

@@ -19,7 +19,8 @@ from cliffkit.batches import Batches, batch_indices
 from cliffkit.checkpoint import weights_of
 from cliffkit.errors import UserError
 from cliffkit.events import Event, Progress, Validated
-from cliffkit.fit import Fitted, Goal, _backward, fit, learning_rate
+from cliffkit.fit import Fitted, Goal, fit, learning_rate
+from cliffkit.gradients import _backward
 from cliffkit.interfaces import Sample
 from cliffkit.pack import Pack
 from cliffkit.schema import Augment, Fit

@@ -198,9 +198,9 @@ class TestWhereDataLie:
         assert data_root("my-data", {"other": Path("/x")}) == Path("/there")
 
     def test_data_that_are_not_there_name_the_line(self, jobs, tmp_path):
-        with pytest.raises(UserError, match=r"^tiny\.yaml:4: data \(pairs\): pairs: no folder given"):
+        with pytest.raises(UserError, match=r"^--set data.use=pairs: data \(pairs\): pairs: no folder given"):
             jobs("data.use=pairs")
-        with pytest.raises(UserError, match=r"^tiny\.yaml:4: data \(pairs\): .*index\.csv: there is no such file"):
+        with pytest.raises(UserError, match=r"^--set data.use=pairs: data \(pairs\): .*index\.csv: there is no"):
             jobs("data.use=pairs", roots={"pairs": tmp_path})
 
 
