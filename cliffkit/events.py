@@ -62,5 +62,17 @@ class Notice:
     text: str
 
 
-Event = JobStarted | JobSkipped | JobFinished | Progress | Validated | Notice
+@dataclass(frozen=True)
+class CellFinished:
+    """A cell of a study came to its end; heard in the process of `cliffkit ablate`, its jobs' events in the workers."""
+
+    variant: str
+    seed: int
+    state: str
+    """`done` or `failed`."""
+    reason: str = ""
+    """Why it failed."""
+
+
+Event = JobStarted | JobSkipped | JobFinished | Progress | Validated | Notice | CellFinished
 Emit = Callable[[Event], None]

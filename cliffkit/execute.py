@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from accelerate.utils import broadcast_object_list
 from cliffkit.context import Context
 from cliffkit.device import Device
 from cliffkit.errors import UserError
-from cliffkit.events import Emit, JobFinished, JobSkipped, JobStarted, Notice
+from cliffkit.events import Emit, Event, JobFinished, JobSkipped, JobStarted, Notice, Progress
 from cliffkit.plan import Job, Roots, open_split
 from cliffkit.recipe import Recipe
 from cliffkit.stages import STAGES, TRAINED
@@ -25,6 +26,7 @@ from cliffkit.stages.depth import build, build_losses, hierarchical_loss
 from cliffkit.store import Store, link, write_json, write_text
 
 LINKED = ("per_image.csv", "panel.png")
+TELL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -63,16 +65,20 @@ def check_buildable(recipe: Recipe, roots: Roots) -> None:
 
 def run_jobs(jobs: Sequence[Job], store: Store, device: Device, roots: Roots, emit: Emit) -> list[str]:
     """Do what is not done, in order; returns the stages that were."""
-    return [job.stage for job in jobs if _run_job(job, store, device, roots, emit)]
+    return [job.stage for job in jobs if run_job(job, store, device, roots, emit)]
 
 
-def _run_job(job: Job, store: Store, device: Device, roots: Roots, emit: Emit) -> bool:
-    """Do one job unless it is done; says whether it was."""
+def run_job(
+    job: Job, store: Store, device: Device, roots: Roots, emit: Emit, waiting: Callable[[], None] | None = None
+) -> bool:
+    """Do one job unless it is done; says whether it was. `waiting` is called where another process works on it."""
     main = device.accelerator.is_main_process
 
-    def waiting() -> None:
+    def wait() -> None:
         emit(Notice(f"another process works on {job.stage} {job.key[:8]}; waiting for it"))
 
+    emit = _telling(job, store, emit) if main else emit
+    waiting = waiting or wait
     with store.claim(job, waiting) if main else contextlib.nullcontext():
         if _agree(device, store.done(job)):
             emit(JobSkipped(job.stage, job.key))
@@ -80,6 +86,8 @@ def _run_job(job: Job, store: Store, device: Device, roots: Roots, emit: Emit) -
         if not (main or job.stage in TRAINED):
             device.accelerator.wait_for_everyone()
             return False
+        if main:
+            store.forget_failure(job)
         folder = store.working(job)
         needs = {stage: store.folder(need) for stage, need in job.needs.items()}
         started = time.monotonic()
@@ -99,12 +107,39 @@ def _run_job(job: Job, store: Store, device: Device, roots: Roots, emit: Emit) -
     return False
 
 
-def publish(recipe: Recipe, jobs: Sequence[Job], store: Store, reused: Sequence[str]) -> Run:
-    """Lay a run's folder out of its finished jobs: what a person looks at, small files copied, large ones linked."""
+def _telling(job: Job, store: Store, emit: Emit) -> Emit:
+    """Emit, and let other processes see in the store how far the job is, now and then, and what users should know."""
+    told = 0.0
+    notices: list[str] = []
+
+    def tell(event: Event) -> None:
+        nonlocal told
+        emit(event)
+        if isinstance(event, Notice):
+            notices.append(event.text)
+        elif isinstance(event, Progress) and time.monotonic() - told > TELL_SECONDS:
+            told = time.monotonic()
+            store.tell_progress(job, {**dataclasses.asdict(event), "notices": notices})
+
+    return tell
+
+
+def run_folder(recipe: Recipe, jobs: Sequence[Job], parent: Path) -> Path:
+    """The folder of a run among others in `parent`."""
+    return parent / f"{recipe.name}-{jobs[-1].key[:8]}"
+
+
+def publish(
+    recipe: Recipe, jobs: Sequence[Job], store: Store, reused: Sequence[str] = (), parent: Path | None = None
+) -> Run:
+    """Lay a run's folder out of its finished jobs: what a person looks at, small files copied, large ones linked.
+
+    It lies in `parent`, by default the store's own folder.
+    """
     last = jobs[-1]
     depth = last.needs["depth"]
-    folder = store.root / f"{recipe.name}-{last.key[:8]}"
-    folder.mkdir(exist_ok=True)
+    folder = run_folder(recipe, jobs, parent or store.root)
+    folder.mkdir(parents=True, exist_ok=True)
     result = json.loads((store.folder(last) / "metrics.json").read_text(encoding="utf-8"))
     records = {job.stage: store.record(job) for job in jobs}
     seconds = {stage: record["seconds"] for stage, record in records.items()}

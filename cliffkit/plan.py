@@ -38,14 +38,18 @@ class Job:
         return {"stage": self.stage, "key": self.key, "inputs": self.inputs}
 
 
-def plan(recipe: Recipe, roots: Roots) -> list[Job]:
+Prints = dict[str, dict[str, str]]
+"""Fingerprints by split of the data sets that were opened already, by what recipes say of them."""
+
+
+def plan(recipe: Recipe, roots: Roots, known: Prints | None = None) -> list[Job]:
     """The jobs of a recipe in the order of their needs, the last one `evaluate`.
 
-    Opens every split of the data set for its fingerprint. Raises UserError where the data cannot be used.
+    Opens every split of the data set for its fingerprint, unless that is `known`; what it opens becomes known. Raises
+    UserError where the data cannot be used.
     """
-    splits = {split: open_split(recipe, split, roots) for split in ("train", "val", "test")}
-    prints = {split: dataset.fingerprint() for split, dataset in splits.items()}
     data = _part(recipe.data)
+    prints = _fingerprints(recipe, roots, data, {} if known is None else known)
     train = recipe.train
     common = {"precision": train.precision, "deterministic": train.deterministic}
     pack = _job(recipe, "pack", {}, {"data": data, "train": prints["train"], "val": prints["val"]})
@@ -69,6 +73,14 @@ def plan(recipe: Recipe, roots: Roots) -> list[Job]:
     scoring = {"test": prints["test"], "protocols": [_protocol(protocol) for protocol in recipe.protocols]}
     evaluate = _job(recipe, "evaluate", {"pack": pack, "depth": depth}, scoring)
     return [*jobs, depth, evaluate]
+
+
+def _fingerprints(recipe: Recipe, roots: Roots, data: Mapping[str, Any], known: Prints) -> dict[str, str]:
+    said = json.dumps(data, sort_keys=True)
+    if said not in known:
+        splits = {split: open_split(recipe, split, roots) for split in ("train", "val", "test")}
+        known[said] = {split: dataset.fingerprint() for split, dataset in splits.items()}
+    return known[said]
 
 
 def open_split(recipe: Recipe, split: str, roots: Roots) -> Dataset:

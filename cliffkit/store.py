@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cliffkit.plan import Job
 
 STORE_VERSION = 1
+PROGRESS = "progress.json"
 
 
 class Store:
@@ -64,7 +65,10 @@ class Store:
 
     @contextlib.contextmanager
     def claim(self, job: Job, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Hold a job, so that no other process works on it; calls `waiting` once where another one does."""
+        """Hold a job, so that no other process works on it.
+
+        Where another one does, `waiting` is called once; unless it raises, the job is waited for.
+        """
         lock = FileLock(self.jobs / f".{job.stage}-{job.key}.lock")
         try:
             lock.acquire(timeout=0)
@@ -79,13 +83,52 @@ class Store:
     def finish(self, job: Job, seconds: float) -> None:
         """Make a job's working folder its result, in one step."""
         working = self.working(job)
-        for leftover in working.rglob(".*.tmp"):  # of a kill while a file was written
-            leftover.unlink()
+        for leftover in [*working.rglob(".*.tmp"), working / PROGRESS]:  # of a kill while a file was written
+            leftover.unlink(missing_ok=True)
         write_json(working / "job.json", {**job.to_dict(), "seconds": seconds, "finished": time.time()})
         for path in working.rglob("*"):
             sync(path)
         os.rename(working, self.folder(job))
         sync(self.jobs)
+
+    def fail(self, job: Job, reason: str, details: str) -> None:
+        """Write down why a job could not be done; `details` for those who want to know exactly."""
+        write_json(self._failure(job), {"reason": reason, "details": details, "time": time.time()})
+
+    def failure(self, job: Job) -> dict[str, Any] | None:
+        """What `fail` wrote of the last attempt; None where it did not fail."""
+        try:
+            failure: dict[str, Any] = json.loads(self._failure(job).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return failure
+
+    def forget_failure(self, job: Job) -> None:
+        """Take back what `fail` wrote: another attempt begins."""
+        self._failure(job).unlink(missing_ok=True)
+
+    def log(self, job: Job) -> Path:
+        """Where a worker's process writes what it would print while it does a job."""
+        return self.jobs / f"{job.stage}-{job.key}.log"
+
+    def _failure(self, job: Job) -> Path:
+        return self.jobs / f"{job.stage}-{job.key}.failed.json"
+
+    def tell_progress(self, job: Job, progress: Mapping[str, Any]) -> None:
+        """Let other processes know how far a job is. Not synced to the disk: lost, it is only told again."""
+        path = self.working(job) / PROGRESS
+        temporary = path.with_name(f".{PROGRESS}.{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(progress), encoding="utf-8")
+        os.replace(temporary, path)
+
+    def progress(self, job: Job) -> dict[str, Any] | None:
+        """What the process that works on a job told last; None where none does, or it has told nothing yet."""
+        try:
+            text = (self.jobs / f"{job.stage}-{job.key}.partial" / PROGRESS).read_text(encoding="utf-8")
+        except OSError:
+            return None
+        told: dict[str, Any] = json.loads(text)
+        return told
 
     def record(self, job: Job) -> dict[str, Any]:
         """What `finish` wrote of a done job."""

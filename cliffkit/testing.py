@@ -9,7 +9,9 @@ what the contract in `cliffkit.interfaces` asks for. No network, no data, no GPU
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -22,12 +24,14 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 
-from cliffkit.interfaces import Backbone, Dataset, Embedding, Fusion, Loss, Pyramid, Sample
+from cliffkit.errors import UserError
+from cliffkit.interfaces import Backbone, Dataset, Embedding, Executor, Fusion, Loss, Place, Pyramid, Sample
 
 __all__ = [
     "check_backbone",
     "check_dataset",
     "check_embedding",
+    "check_executor",
     "check_fusion",
     "check_loss",
     "check_pyramid",
@@ -190,6 +194,53 @@ def check_dataset(make: Callable[[str], Dataset]) -> None:
             raise AssertionError(f"{what}: cannot be pickled, as workers need it: {error}") from error
         for which, copy in (("read again", data), ("built again", again), ("unpickled", unpickled)):
             _expect(_same(copy[0], data[0]), f"{what}[0]: differs when {which}")
+
+
+def check_executor(make: Callable[[], Executor]) -> None:
+    """Check an executor: `make()` builds it, for this machine's processor and with its workers bound already.
+
+    Work is done in other processes, as many pieces at once as there are slots; what it raises comes back; a process
+    that dies fails its own work and no other. Takes as long as starting and killing a few processes.
+    """
+    executor = make()
+    what = type(executor).__name__
+    try:
+        _expect(isinstance(executor, Executor), f"{what}: is no cliffkit.interfaces.Executor")
+        _expect(executor.slots in executor.choices, f"{what}: {executor.slots} slots, choices {executor.choices}")
+        _expect(isinstance(executor.place, Place), f"{what}: place is {executor.place!r}")
+        for slots in executor.choices:
+            executor.resize(slots)
+            _expect(executor.slots == slots, f"{what}: {executor.slots} slots after resize({slots})")
+            numbers = list(range(slots))
+            futures = [executor.submit(_where, number) for number in numbers]
+            done = [future.result() for future in futures]
+            _expect([number for number, _, _ in done] == numbers, f"{what}: results are not those of the work given")
+            _expect(os.getpid() not in {process for _, process, _ in done}, f"{what}: works in the caller's process")
+            places = [place for _, _, place in done]
+            _expect(all(isinstance(place, Place) for place in places), f"{what}: work is given {places}")
+        error = executor.submit(_refuse, "no").exception()
+        _expect(isinstance(error, UserError) and str(error) == "no", f"{what}: work raised UserError, came {error!r}")
+        if executor.slots > 1:
+            beside = executor.submit(_where, 1)
+        death = executor.submit(_die, None).exception()
+        _expect(isinstance(death, UserError), f"{what}: a process died, the future raised {death!r}")
+        if executor.slots > 1:
+            _expect(beside.result()[0] == 1, f"{what}: a process died and took the work of another with it")
+        _expect(executor.submit(_where, 2).result()[0] == 2, f"{what}: does no more work after a process died")
+    finally:
+        executor.close()
+
+
+def _where(number: int, place: Place) -> tuple[int, int, Place]:
+    return number, os.getpid(), place
+
+
+def _refuse(reason: str, place: Place) -> None:
+    raise UserError(reason)
+
+
+def _die(nothing: None, place: Place) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _check_module(make: Callable[[], nn.Module], call: Call, inputs: list[Tensor], parameters: bool = True) -> None:

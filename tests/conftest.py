@@ -21,6 +21,8 @@ from cliffkit.cli.main import cli
 from cliffkit.plugins import Plugins, load_plugins
 from cliffkit.registry import Registry
 
+from .study_fixtures import FinishedStudy, Inline, run_small, small_study
+
 TINY = """\
 # A network of two seconds on six steps: what it predicts is worth nothing, how it comes about is all there.
 name: tiny
@@ -131,6 +133,16 @@ def own_run(finished: Finished, tmp_path: Path) -> Finished:
     recipe = tmp_path / "tiny.yaml"
     recipe.write_text(TINY, encoding="utf-8")
     return Finished(tmp_path / "runs", recipe, finished.result)
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> FinishedStudy:
+    """Two embeddings by two fusions under two seeds, run once for all tests."""
+    root = tmp_path_factory.mktemp("study")
+    study, cells = small_study(root, registry)
+    executor = Inline()
+    run_small(cells, root / "runs", executor)
+    return FinishedStudy(study, cells, root / "runs", executor.given)
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ def test_every_kind_is_documented_with_its_check(kind: str) -> None:
         assert f"\n| {kind} | " in PAGE
         assert f"`{check}(" in PAGE
     else:
-        assert kind in ("executor", "tracker")
+        assert kind == "tracker"
         assert kind in PAGE
 
 

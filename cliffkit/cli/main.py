@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cliffkit import __version__
+from cliffkit.cli.ablate import ablate, report
 from cliffkit.cli.data import data
 from cliffkit.cli.inspect import list_components, plan, plugins, validate
 from cliffkit.cli.predict import evaluate, predict
@@ -54,13 +55,14 @@ def cli(strict_plugins: bool) -> None:
         cliffkit run recipes/cliff_hegR.yaml        train and score CLIFFNet on built-in data
         cliffkit list                               every part there is
         cliffkit run RECIPE --set model.fusion.use=add   change one part
+        cliffkit ablate                             which part helps, by how much, and is it more than noise?
 
     Plugins add parts and commands: `cliffkit plugins` shows them. Names in the environment variable
     CLIFFKIT_DISABLE_PLUGINS, separated by commas, are not loaded.
     """
 
 
-for command in (run, plan, validate, list_components, plugins, evaluate, predict, data):
+for command in (run, ablate, report, plan, validate, list_components, plugins, evaluate, predict, data):
     cli.add_command(command)
 
 

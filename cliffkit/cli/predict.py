@@ -36,7 +36,7 @@ def evaluate(
 
     recipe = load_run(run, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
     depth = plan(recipe, dict(roots))[-1].needs["depth"]
-    runs = run.parent if run.name else run.resolve().parent  # `.` has no name
+    runs = next((folder for folder in run.resolve().parents if (folder / "store.json").exists()), run.resolve().parent)
     if not job_folder(runs, depth).is_dir():
         raise UserError(
             f"{run}: its store has no job {depth.stage}-{depth.key}: the run was moved away from its runs folder, or "

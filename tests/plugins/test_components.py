@@ -43,6 +43,14 @@ def test_component_keeps_its_contract(component, options):
     CHECKS[component.kind](component.load(), **options)
 
 
+@pytest.mark.parametrize("name", REGISTRY.names("executor"))
+def test_executor_keeps_its_contract(name):
+    if name == "ray":
+        pytest.importorskip("ray")
+    factory = REGISTRY.get("executor", name).load()
+    testing.check_executor(lambda: factory(2, "cpu"))
+
+
 @pytest.mark.parametrize("name", REGISTRY.names("dataset"))
 def test_dataset_keeps_its_contract(name, tmp_path):
     factory = REGISTRY.get("dataset", name).load()

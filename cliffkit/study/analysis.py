@@ -1,0 +1,175 @@
+"""What a study's differences are worth: verdicts per variant, effects per axis, shares per component."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cliffkit.metrics import HIGHER_IS_BETTER, METRICS, UNITS
+from cliffkit.statistics import (
+    Estimate,
+    Verdict,
+    compare,
+    estimate,
+    holm,
+    interaction,
+    main_effect,
+    shapley,
+    verdict,
+)
+from cliffkit.study.design import Variant
+from cliffkit.study.results import Results
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant under one protocol, in one metric."""
+
+    variant: Variant
+    mean: Estimate | None
+    """None: not one cell is done."""
+    difference: Estimate | None
+    """From the reference, on the same images under the same seeds; None for the reference itself."""
+    verdict: Verdict | None
+    """None for the reference itself."""
+    p_adjusted: float | None
+    """Holm's, over the table's differences."""
+    best: bool
+    """It has the best mean of the table."""
+    tied: bool
+    """It is the best, or not distinguishable from it."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Every variant under one protocol, in one metric."""
+
+    protocol: str
+    metric: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a change along axes does on average over the others, or a component's share of an improvement."""
+
+    label: str
+    axes: tuple[str, ...]
+    estimate: Estimate | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that is concluded from a study."""
+
+    tables: Mapping[tuple[str, str], Table]
+    """By protocol and metric."""
+    main: tuple[Effect, ...]
+    """Per axis and level other than the reference's, in the study's metric and protocol."""
+    interactions: tuple[Effect, ...]
+    shares: tuple[Effect, ...]
+    """Shapley shares of the improvement from the weakest variant to the full recipe."""
+    weakest: Variant | None
+
+    def first(self, results: Results) -> Table:
+        """The table that the study is about."""
+        return self.tables[results.study.protocol, results.study.metric]
+
+
+def analyse(results: Results) -> Analysis:
+    """Every table, and the effects in the study's own metric and protocol."""
+    study = results.study
+    tables = {
+        (protocol.name, metric): _table(results, protocol.name, metric)
+        for protocol in results.protocols
+        for metric in METRICS
+    }
+    first = tables[study.protocol, study.metric]
+    if len(study.axes) < 2:
+        return Analysis(tables, (), (), (), None)
+    values = results.table(study.protocol, study.metric)
+    measured = [i for i, rows in enumerate(values) if not np.isnan(rows).all()]
+    grid = {study.variants[i].levels: values[i] for i in measured}  # effects stand on the variants that there are
+    words: dict[str, Any] = {"higher_is_better": study.metric in HIGHER_IS_BETTER, "unit": UNITS[study.metric]}
+    if study.design == "grid":
+        main, interactions = _effects(results, grid, words)
+    else:
+        main, interactions = (), ()
+    shares: list[Effect] = []
+    weakest = _weakest(first) if study.design == "grid" else None
+    if weakest is not None and study.full in grid:
+        parts = shapley(grid, weakest.levels, study.full)
+        for axis, part in (parts or {}).items():
+            label = f"{weakest.levels[axis]} → {study.full[axis]}"
+            shares.append(Effect(label, (list(study.axes)[axis],), part, verdict(part, **words)))
+    return Analysis(tables, main, interactions, tuple(shares), weakest)
+
+
+def _table(results: Results, protocol: str, metric: str) -> Table:
+    study = results.study
+    values = results.table(protocol, metric)
+    higher = metric in HIGHER_IS_BETTER
+    reference = values[study.variants.index(study.reference)]
+    means = [estimate(rows) for rows in values]
+    measured = [i for i, mean in enumerate(means) if mean is not None]
+    best = (max if higher else min)(measured, key=lambda i: _value(means[i]), default=None)
+    differences = [
+        None if variant.levels == study.reference.levels else compare(rows, reference)
+        for variant, rows in zip(study.variants, values, strict=True)
+    ]
+    tested = [i for i, d in enumerate(differences) if d is not None and d.seeds_measured]
+    adjusted = dict(zip(tested, holm([_p(differences[i]) for i in tested]), strict=True))
+    rows = []
+    for i, variant in enumerate(study.variants):
+        own = variant.levels == study.reference.levels
+        said = None if own else verdict(differences[i], higher_is_better=higher, unit=UNITS[metric])
+        tied = i == best or (best is not None and _indistinguishable(compare(values[i], values[best])))
+        rows.append(Row(variant, means[i], differences[i], said, adjusted.get(i), i == best, tied))
+    return Table(protocol, metric, tuple(rows))
+
+
+def _value(mean: Estimate | None) -> float:
+    assert mean is not None
+    return mean.value
+
+
+def _p(difference: Estimate | None) -> float:
+    assert difference is not None
+    return difference.p
+
+
+def _indistinguishable(difference: Estimate | None) -> bool:
+    return difference is not None and difference.seeds_measured and difference.low <= 0 <= difference.high
+
+
+def _effects(
+    results: Results, grid: Mapping[tuple[str, ...], NDArray[np.float64]], words: Mapping[str, Any]
+) -> tuple[tuple[Effect, ...], tuple[Effect, ...]]:
+    study = results.study
+    names, start = list(study.axes), study.reference.levels
+    changes = [(k, level) for k, name in enumerate(names) for level in study.axes[name] if level != start[k]]
+    main = []
+    for k, level in changes:
+        found = main_effect(grid, k, level, start[k])
+        main.append(Effect(f"{start[k]} → {level}", (names[k],), found, verdict(found, **words)))
+    beside = []
+    for (j, one), (k, other) in itertools.combinations(changes, 2):
+        if j != k:
+            found = interaction(grid, (j, k), (one, other), (start[j], start[k]))
+            beside.append(Effect(f"{one} with {other}", (names[j], names[k]), found, verdict(found, **words)))
+    return tuple(main), tuple(beside)
+
+
+def _weakest(table: Table) -> Variant | None:
+    """The variant with the worst mean; chosen by the data, so that its distance from the others flatters them."""
+    measured = [row for row in table.rows if row.mean is not None]
+    if len(measured) < 2:
+        return None
+    pick = min if table.metric in HIGHER_IS_BETTER else max
+    return pick(measured, key=lambda row: _value(row.mean)).variant

@@ -1,0 +1,61 @@
+"""A study's cells: every variant under every seed, planned to jobs, equal work once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from cliffkit.errors import UserError
+from cliffkit.plan import Job, Prints, Roots, plan
+from cliffkit.recipe import Recipe
+from cliffkit.study.design import Study, Variant
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One variant under one seed."""
+
+    variant: Variant
+    seed: int
+    recipe: Recipe
+    """The variant's, its seed counted up by the study's."""
+    jobs: tuple[Job, ...]
+    """In the order of their needs, the last one `evaluate`."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.variant.name}, seed {self.seed}"
+
+
+def plan_cells(study: Study, roots: Roots) -> list[Cell]:
+    """Every cell, seed by seed. Raises UserError where the data cannot be used or differ between variants."""
+    known: Prints = {}
+    cells = []
+    for seed in study.seeds:
+        for variant in study.variants:
+            slug = re.sub(r"[^A-Za-z0-9_-]+", "-", variant.name)
+            name = f"{study.name}.{slug}.s{seed}"
+            recipe = replace(variant.recipe, name=name, seed=variant.recipe.seed + seed)
+            cells.append(Cell(variant, seed, recipe, tuple(plan(recipe, roots, known))))
+    _check_data(cells)
+    return cells
+
+
+def jobs_of(cells: Sequence[Cell]) -> dict[str, Job]:
+    """The jobs of all cells by key, each once, in the order in which they are wanted."""
+    return {job.key: job for cell in cells for job in cell.jobs}
+
+
+def _check_data(cells: Sequence[Cell]) -> None:
+    """Cells that are tested or selected on different images never share a table."""
+    first = cells[0]
+    for cell in cells[1:]:
+        for what, stage, name in (("test", "evaluate", "test"), ("validation", "pack", "val")):
+            a, b = ({job.stage: job for job in each.jobs}[stage].inputs[name] for each in (first, cell))
+            if a != b:
+                raise UserError(
+                    f"'{first.variant.name}' and '{cell.variant.name}' have different {what} images (fingerprints {a} "
+                    f"and {b}): no table may hold both; make studies of their own"
+                )

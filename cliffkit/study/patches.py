@@ -1,0 +1,79 @@
+"""Changes to a recipe's document: what a level of an axis is made of."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cliffkit.recipe import Recipe, set_value
+from cliffkit.registry import Registry
+from cliffkit.yamlstrict import Document
+
+Patch = Mapping[str, Any]
+"""Values by their paths in a recipe; empty: the base's own value."""
+
+
+def patched(
+    document: Document, patch: Patch, places: Mapping[str, str], registry: Registry
+) -> tuple[Document, list[str]]:
+    """A recipe with a patch, and the paths of the patch that have no place in it.
+
+    A mapping is merged into the one that stands there, anything else replaces it. As with `--set`, another component
+    under `use` drops the options of the former one and keeps the engine's. `places` says where each path was written.
+    """
+    data = copy.deepcopy(document.data)
+    replaced = dict(document.replaced)
+    missing = []
+    for path, value in patch.items():
+        steps = path.split(".")
+        if not _merge(data, steps, value, registry):
+            missing.append(path)
+        for written in [*leaves(steps, value), *([steps] if _at(document.data, steps) is None else [])]:
+            replaced[tuple(int(step) if step.isdecimal() else step for step in written)] = places[path]
+    return replace(document, data=data, replaced=replaced), missing
+
+
+def _merge(data: Any, steps: list[str], value: Any, registry: Registry) -> bool:
+    if isinstance(value, dict) and isinstance(_at(data, steps), dict):
+        keys = sorted(value, key=lambda key: key != "use")  # the component first: it says which options stay
+        return all(_merge(data, [*steps, key], value[key], registry) for key in keys)
+    return set_value(data, steps, value, registry)
+
+
+def _at(data: Any, steps: Iterable[str]) -> Any:
+    for step in steps:
+        if isinstance(data, list) and step.isdecimal() and int(step) < len(data):
+            data = data[int(step)]
+        elif isinstance(data, dict) and step in data:
+            data = data[step]
+        else:
+            return None
+    return data
+
+
+def leaves(steps: list[str], value: Any) -> Iterator[list[str]]:
+    """The paths that a patch writes, down to values that are no mappings."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from leaves([*steps, key], inner)
+    else:
+        yield steps
+
+
+def removals(base: Recipe) -> Iterator[tuple[str, Patch]]:
+    """Each component of a recipe that can be left out, with the patch that does it."""
+    written = base.to_dict()
+    names = [loss.component.name for loss in base.losses]
+    for i, name in enumerate(names):
+        label = name if names.count(name) == 1 else f"{name} {i}"
+        yield f"without loss {label}", {"loss": [loss for k, loss in enumerate(written["loss"]) if k != i]}
+    if any(base.embedding.engine.get("weights", ())):
+        yield f"without embedding {base.embedding.component.name}", {"embedding.use": "none"}
+    augment = base.train.depth.augment.model_dump()
+    for label, names in (("flip", ["flip"]), ("colour jitter", ["brightness", "contrast", "saturation"])):
+        if any(augment[name] for name in names):
+            yield f"without {label}", {"train.depth": {"augment": {**augment, **dict.fromkeys(names, 0)}}}
+    if base.backbone.options.get("pretrained"):
+        yield "without pretrained weights", {"model.backbone.pretrained": False}

@@ -1,0 +1,112 @@
+"""Worker processes on this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
+
+import torch
+
+from cliffkit.errors import UserError
+from cliffkit.interfaces import Executor, Place, Result, Task
+from cliffkit.workers import begin_worker
+
+
+class Local(Executor):
+    """One process per GPU; on a processor as many as the engine finds fastest, its cores divided among them."""
+
+    def __init__(self, workers: int | None, device: str) -> None:
+        self._cores = len(os.sched_getaffinity(0))
+        many = device in ("auto", "cuda") and torch.cuda.is_available()
+        on_processor = device == "cpu" or (device == "auto" and not torch.accelerator.is_available())
+        one = "cpu" if on_processor else str(torch.accelerator.current_accelerator()) if device == "auto" else device
+        self._devices = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if many else [one]
+        if workers is None and on_processor:
+            self.choices = [2**k for k in range(self._cores.bit_length()) if 2**k < self._cores] + [self._cores]
+        else:
+            self.choices = [workers or len(self._devices)]
+        self._workers: list[_Worker] = []
+        self.resize(self.choices[0])
+
+    def resize(self, slots: int) -> None:
+        """Divide the cores anew; processes that there are stay, more are started when there is work for them."""
+        self.slots = slots
+        self._threads = max(1, self._cores // slots)
+        self.place = Place(self._devices[0], self._threads)
+
+    def submit(self, work: Callable[[Task, Place], Result], task: Task) -> Future[Result]:
+        """Begin a piece of work in a process that is free."""
+        free = next((i for i, worker in enumerate(self._workers) if not worker.busy), None)
+        if free is None:
+            self._workers.append(_Worker())
+            free = len(self._workers) - 1
+        place = Place(self._devices[free % len(self._devices)], self._threads)
+        return self._workers[free].submit(work, task, place)
+
+    def close(self) -> None:
+        """Kill every process."""
+        for worker in self._workers:
+            worker.kill()
+        self._workers = []
+
+
+class _Worker:
+    """One process, started with its first work and again after it died."""
+
+    def __init__(self) -> None:
+        self.busy = False
+        self._pool: ProcessPoolExecutor | None = None
+        self._process: BaseProcess | None = None
+
+    def submit(self, work: Callable[[Task, Place], Result], task: Task, place: Place) -> Future[Result]:
+        self.busy = True
+        before = set(multiprocessing.active_children())
+        if self._pool is None:
+            # a pool of one: the standard library's pools break whole when one of their processes dies
+            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), begin_worker)
+        inner = self._pool.submit(work, task, place)
+        started = set(multiprocessing.active_children()) - before
+        self._process = started.pop() if started else self._process
+        outer: Future[Result] = Future()
+        outer.set_running_or_notify_cancel()
+        inner.add_done_callback(lambda done: self._pass_on(done, outer))
+        return outer
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _pass_on(self, inner: Future[Result], outer: Future[Result]) -> None:
+        try:
+            result = inner.result()
+        except BrokenProcessPool:
+            assert self._process is not None
+            self._process.join()
+            self._pool = None
+            self.busy = False
+            outer.set_exception(UserError(_death(self._process.exitcode)))
+        except BaseException as error:
+            self.busy = False
+            outer.set_exception(error)
+        else:
+            self.busy = False
+            outer.set_result(result)
+
+
+def _death(code: int | None) -> str:
+    """Why a process ended, as far as its exit code tells."""
+    if code == -signal.SIGKILL:
+        return (
+            "its process was killed by the system (SIGKILL), as happens when memory runs out; use fewer --workers, or "
+            "lower train.depth.micro_batch"
+        )
+    if code is not None and code < 0:
+        return f"its process crashed with {signal.Signals(-code).name}; the end of its log says more"
+    return f"its process ended with exit code {code}; the end of its log says more"
