@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from cliffkit.cli.ablate import built_in_study
-from cliffkit.cli.board import Board, BoardView, duration, summary
+from cliffkit.cli.board import BoardView, summary
 from cliffkit.registry import Registry
 from cliffkit.store import Store
+from cliffkit.study.run import Board, duration
 
 from .conftest import Invoke
 from .study_fixtures import BASE, STUDY, FinishedStudy, small_study, write_study
@@ -204,7 +205,8 @@ def test_what_a_worker_has_to_say_is_said_once(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(12.3, "12 s"), (89, "89 s"), (120, "2 min"), (5000, "83 min"), (7500, "2 h 05 min")]
+    ("seconds", "text"),
+    [(4.52, "4.5 s"), (12.3, "12 s"), (89, "89 s"), (120, "2 min"), (5000, "83 min"), (7500, "2 h 05 min")],
 )
 def test_durations_are_for_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text

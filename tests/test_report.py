@@ -28,7 +28,7 @@ from cliffkit.study.analysis import Analysis, analyse
 from cliffkit.study.report import gallery as galleries
 from cliffkit.study.report import write_report
 from cliffkit.study.report.figures import inline
-from cliffkit.study.report.wording import chance, digits, duration, heading, listed, number, pick, published
+from cliffkit.study.report.wording import chance, digits, heading, listed, number, pick, published
 from cliffkit.study.results import Results, load_results
 
 from .report_fixtures import (
@@ -571,9 +571,6 @@ def _quiet(done: int, total: int) -> None:
         (chance(0.0004), "<0.001"),
         (chance(0.0421), "0.042"),
         (chance(None), NOTHING),
-        (duration(3.21), "3.2 s"),
-        (duration(42.4), "42 s"),
-        (duration(3601), "1 h 0 min"),
         (listed(["a", "b", "c"], 2), "a, b and 1 more"),
     ],
 )

@@ -15,6 +15,7 @@ from cliffkit.cli import options
 from cliffkit.plugins import Plugins
 
 if TYPE_CHECKING:
+    from cliffkit.cli.board import BoardView
     from cliffkit.interfaces import Executor
     from cliffkit.plan import Roots
     from cliffkit.registry import Registry
@@ -92,22 +93,23 @@ def ablate(
     if retry_failed:
         board.retry()
     todo = board.to_do()
-    executor = _executor(plugins.registry, executor_name, workers, device, address)
-    try:
-        with BoardView(loaded.name) as view:
-            for note in loaded.notes:
-                view.say(note)
-            if dry_run:
-                _dry_run(loaded, board, executor, store, places, view.say, as_json)
-                return
-            if todo:
-                _check_buildable(cells, board, places, view.say)
+    with BoardView(loaded.name) as view:
+        for note in loaded.notes:
+            view.say(note)
+        if todo and not dry_run:
+            _check_buildable(cells, board, places)
+        if todo or dry_run:
+            executor = _executor(plugins.registry, executor_name, workers, device, address)
+            try:
+                if dry_run:
+                    _dry_run(loaded, board, executor, store, places, view.say, as_json)
+                    return
                 _run(plugins, board, executor, places, view)
-    except KeyboardInterrupt:
-        click.echo("\nstopped; the same command goes on where this one was", err=True)
-        raise SystemExit(130) from None
-    finally:
-        executor.close()
+            except KeyboardInterrupt:
+                view.say("stopped; the same command goes on where this one was")
+                raise SystemExit(130) from None
+            finally:
+                executor.close()
     if not todo:
         click.echo("Nothing to do: every cell of this study is in the store.", err=True)
     folder = _publish(board, loaded)
@@ -182,7 +184,7 @@ def _executor(registry: Registry, name: str, workers: int | None, device: str, a
     return built
 
 
-def _check_buildable(cells: Sequence[Cell], board: Board, roots: Roots, say: Any) -> None:
+def _check_buildable(cells: Sequence[Cell], board: Board, roots: Roots) -> None:
     """Build what each variant that is to be trained is made of, once. Raises UserError with the fault of every one."""
     from cliffkit.errors import UserError
     from cliffkit.execute import check_buildable
@@ -204,7 +206,7 @@ def _check_buildable(cells: Sequence[Cell], board: Board, roots: Roots, say: Any
         raise UserError("\n".join(faults))
 
 
-def _run(plugins: Plugins, board: Board, executor: Executor, roots: Roots, view: Any) -> None:
+def _run(plugins: Plugins, board: Board, executor: Executor, roots: Roots, view: BoardView) -> None:
     """Do what is left, tell the terminal and the plugins."""
     from cliffkit.events import CellFinished
     from cliffkit.study.forecast import choose_slots
@@ -239,8 +241,8 @@ def _run(plugins: Plugins, board: Board, executor: Executor, roots: Roots, view:
 def _dry_run(
     study: Study, board: Board, executor: Executor, store: Store, roots: Roots, say: Any, as_json: bool
 ) -> None:
-    from cliffkit.cli.board import duration
     from cliffkit.study.forecast import choose_slots, forecast
+    from cliffkit.study.run import duration
 
     todo = board.to_do()
     depth = [job for job in todo if job.stage == "depth"]

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cliffkit.study.cells import Cell
-from cliffkit.study.run import Board, JobState, seconds_left
+from cliffkit.study.run import Board, JobState, duration, seconds_left
 
 LINE_SECONDS = 30.0
 STYLES = {"done": "green", "failed": "bold red", "running": "bold", "elsewhere": "cyan", "waiting": "dim"}
@@ -102,14 +102,6 @@ def summary(board: Board, name: str) -> str:
     parts += [f"{count} {words[state]}" for state, count in counts.items() if count]
     left = seconds_left(board)
     return f"{name}: {', '.join(parts)}" + ("" if left is None else f"; about {duration(left)} left")
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 05 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _fitting(board: Board, rows: int) -> list[Cell]:

@@ -131,6 +131,14 @@ def seconds_left(board: Board) -> float | None:
     return sum(seconds) / board.slots
 
 
+def duration(seconds: float) -> str:
+    """`4.5 s`, `45 s`, `12 min`, `3 h 05 min`."""
+    if seconds < 89.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 def run_cells(board: Board, executor: Executor, roots: Roots, show: Callable[[Board], None]) -> None:
     """Do every job that is not done and did not fail before; `show` is called whenever something may have changed.
 

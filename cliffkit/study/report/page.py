@@ -21,6 +21,7 @@ from cliffkit.study.report.figures import inline
 from cliffkit.study.report.gallery import Gallery
 from cliffkit.study.report.wording import NOTHING, number
 from cliffkit.study.results import CellResult, Results
+from cliffkit.study.run import duration
 
 CAPTIONS = {
     "forest": "Difference of each variant from the reference, with its 95 % interval",
@@ -200,9 +201,9 @@ def _costs(results: Results) -> dict[str, Any]:
             {
                 "name": variant.name,
                 "parameters": ", ".join(f"{count:,}" for count in parameters),
-                "seconds": [wording.duration(seconds[stage]) if stage in seconds else NOTHING for stage in stages],
+                "seconds": [duration(seconds[stage]) if stage in seconds else NOTHING for stage in stages],
                 "sort": [round(seconds.get(stage, 0), 3) for stage in stages],
-                "total": wording.duration(sum(seconds.values())),
+                "total": duration(sum(seconds.values())),
                 "total_s": round(sum(seconds.values()), 3),
                 "note": f"micro-batch {', '.join(map(str, smaller))}: memory held no more" if smaller else "",
             }
