@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Dataset, Sample
+from cliffkit.workers import begin_worker
 
 STEPS = 65535
 """Depth is stored as 1..65535 sixty-five-thousandths of its image's deepest pixel; 0 is invalid."""
@@ -145,7 +146,7 @@ def _chunks(dataset: Dataset, size: tuple[int, int], crop: float) -> Iterator[tu
         for start, stop in ranges:
             yield start, _read(dataset, start, stop, size, crop)
         return
-    with ProcessPoolExecutor(processes, get_context("spawn"), _one_thread) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _begin) as pool:
         futures = [(start, pool.submit(_read_arrays, dataset, start, stop, size, crop)) for start, stop in ranges]
         try:
             for start, future in futures:
@@ -156,7 +157,8 @@ def _chunks(dataset: Dataset, size: tuple[int, int], crop: float) -> Iterator[tu
             raise
 
 
-def _one_thread() -> None:
+def _begin() -> None:
+    begin_worker()
     torch.set_num_threads(1)
 
 

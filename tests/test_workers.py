@@ -1,0 +1,51 @@
+"""No process outlives the one that started it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+PARENT = """\
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from cliffkit.workers import begin_worker
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(1, get_context("spawn"), begin_worker)
+    print(pool.submit(pow, 2, 3).result(), flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_their_parent(tmp_path, how):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, env=os.environ) as parent:
+        assert parent.stdout.readline() == b"8\n"
+        children = psutil.Process(parent.pid).children(recursive=True)
+        assert children
+        parent.send_signal(how)
+        parent.wait(10)
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+
+
+def test_ctrl_c_is_left_to_the_parent(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT.replace("time.sleep(60)", "input(); print(pool.submit(abs, -4).result(), flush=True)"))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, script], env=os.environ, **pipes) as parent:
+        assert parent.stdout.readline() == b"8\n"
+        children = psutil.Process(parent.pid).children()
+        workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        assert workers
+        for worker in workers:
+            worker.send_signal(signal.SIGINT)
+        out, _ = parent.communicate(b"\n", 30)
+    assert (out, parent.returncode) == (b"4\n", 0)
