@@ -248,10 +248,13 @@ def _power(noncentrality: float, bar: Floats) -> float:
     return float((ndtr(noncentrality - bar) + ndtr(-noncentrality - bar)).mean())
 
 
-def verdict(estimate: Estimate | None, *, higher_is_better: bool, unit: str = "") -> Verdict:
+def verdict(
+    estimate: Estimate | None, *, higher_is_better: bool, unit: str = "", p_adjusted: float | None = None
+) -> Verdict:
     """The estimate of (variant - reference) in words, for people; numbers in `unit`, where one is given.
 
-    `better` and `worse` where the interval excludes 0. Where it does not, what the study could have seen, and what it
+    `better` and `worse` where the interval excludes 0 and, where `p_adjusted` says what p is among all comparisons made
+    beside this one (`holm`), that is small too. Where not, what the study could have seen, and what it
     would take to see the difference observed. One seed gives no verdict on the recipe, one image none at all.
     """
     if estimate is None:
@@ -270,6 +273,9 @@ def verdict(estimate: Estimate | None, *, higher_is_better: bool, unit: str = ""
     if not estimate.seeds_measured:
         lean = f"{word} {amount}" + ("" if excluded else ", which the noise of the images explains")
         return Verdict(THESE_WEIGHTS, f"on these weights only: {lean}; seed noise was not measured, train more seeds")
+    if excluded and p_adjusted is not None and p_adjusted >= 1 - estimate.confidence:
+        alone = f"alone it would be {word} {amount}, but so many comparisons find as much by chance"
+        return Verdict(NOISE, f"{NOISE}: {alone} (Holm's {_p(p_adjusted)})")
     if excluded:
         return Verdict(word, f"{word} {amount}")
     if estimate.standard_error == 0:

@@ -22,7 +22,7 @@ import torch
 
 from cliffkit.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.registry import Registry
-from cliffkit.statistics import compare, estimate
+from cliffkit.statistics import compare, estimate, holm
 from cliffkit.store import Store
 from cliffkit.study.analysis import Analysis, analyse
 from cliffkit.study.report import gallery as galleries
@@ -156,6 +156,8 @@ def test_tables_hold_what_the_arrays_say(plain: Report, protocol: str, metric: s
     values = results.scores[protocol][..., METRICS.index(metric)]
     start = values[study.variants.index(study.reference)]
     table = plain.page.data["tables"][f"{protocol}|{metric}"]
+    others = [own for variant, own in zip(study.variants, values, strict=True) if variant is not study.reference]
+    adjusted = iter(holm([each.p for own in others if (each := compare(own, start))]))
     for variant, own, (cells, short, word, _) in zip(study.variants, values, table["rows"], strict=True):
         mean = estimate(own)
         assert mean is not None
@@ -173,7 +175,9 @@ def test_tables_hold_what_the_arrays_say(plain: Report, protocol: str, metric: s
         found = compare(own, start)
         assert found is not None
         better = (found.value > 0) == (metric in HIGHER_IS_BETTER)
-        told = "not distinguishable from noise" if found.low <= 0 <= found.high else "better" if better else "worse"
+        p = next(adjusted)
+        told = "not distinguishable from noise" if p >= 0.05 else "better" if better else "worse"
+        assert cells[4] == chance(p)
         assert cells[5].endswith(told)
         assert word == told
 
@@ -210,7 +214,7 @@ def test_verdicts_come_before_the_numbers(plain: Report) -> None:
         words = sentence.split(",")[0].split("(")[0].strip()
         assert 0 < text.index(words) < text.index("eigen")
     assert "5 comparisons" in plain.page.words
-    assert "Holm-adjusted" in plain.page.words
+    assert "Holm's p" in plain.page.words
 
 
 def test_nothing_from_outside_is_read_as_markup(hostile: Report) -> None:

@@ -211,6 +211,21 @@ def test_an_adjusted_p_is_holm_s_over_the_table(results: Results, noise: np.ndar
     assert [adjusted for _, adjusted in raw] == pytest.approx(expected)
 
 
+def test_what_many_comparisons_find_by_chance_is_no_verdict(results: Results) -> None:
+    """A main effect whose own interval excludes 0, and whose Holm's p among three differences is above 0.05."""
+    random = np.random.default_rng(11)
+    for _ in range(400):
+        noise = 0.3 + 0.01 * random.standard_normal((4, 3, 20))
+        found = with_scores(results, noise)
+        for row in analyse(found).first(found).rows:
+            if row.difference is not None and row.difference.p < 0.05 <= (row.p_adjusted or 0):
+                assert row.verdict is not None
+                assert row.verdict.word == NOISE
+                assert "alone it would be" in row.verdict.sentence
+                return
+    raise AssertionError("400 studies of noise, and not one small p")
+
+
 def test_a_result_s_cell_is_found_by_its_variant(results: Results) -> None:
     for variant in results.study.variants:
         found: list[CellResult] = results.of(variant)

@@ -32,14 +32,15 @@ def print_study(results: Results, analysis: Analysis) -> None:
     for row in first.rows:
         mark = "*" if row.best else "=" if row.tied else " "
         mean = "" if row.mean is None else f"{row.mean.value:.4f}{mark}"
-        _add(table, (row.variant.name, mean), row.difference, "reference" if row.verdict is None else row.verdict.word)
+        word = "reference" if row.verdict is None else row.verdict.word
+        _add(table, (row.variant.name, mean), row.difference, row.p_adjusted, word)
     out.print(table)
     out.print("* best   = not distinguishable from the best", highlight=False)
     found = [row.difference for row in first.rows if row.difference is not None and row.difference.seeds_measured]
     if found:
         seen = sorted(each.detectable() for each in found)
         text = f"each comparison would have seen a difference of {seen[0]:.2g} to {seen[-1]:.2g} four times in five"
-        out.print(f"{text}; {len(found)} comparisons, p as if each were the only one", highlight=False)
+        out.print(f"{text}; intervals are of each comparison alone, p is Holm's over {len(found)}", highlight=False)
     elif len(study.seeds) == 1:
         out.print("one seed: seed noise was not measured, and no verdict reaches beyond these weights", highlight=False)
     groups: list[tuple[str, Sequence[Effect]]] = [
@@ -52,7 +53,8 @@ def print_study(results: Results, analysis: Analysis) -> None:
         if effects:
             table = _table(title, "", "difference")
             for effect in effects:
-                _add(table, (f"{', '.join(effect.axes)}: {effect.label}", ""), effect.estimate, effect.verdict.word)
+                head = f"{', '.join(effect.axes)}: {effect.label}", ""
+                _add(table, head, effect.estimate, effect.p_adjusted, effect.verdict.word)
             out.print("")
             out.print(table)
     for each in results.cells:
@@ -63,18 +65,18 @@ def print_study(results: Results, analysis: Analysis) -> None:
 
 def _table(first: str, second: str, third: str) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in (first, second, third, "95 % interval", "p", "verdict"):
+    for name in (first, second, third, "95 % interval", "p (Holm)", "verdict"):
         table.add_column(escape(name), justify="left" if name in (first, "verdict") else "right")
     return table
 
 
-def _add(table: Table, head: tuple[str, str], difference: Estimate | None, word: str) -> None:
+def _add(table: Table, head: tuple[str, str], difference: Estimate | None, p: float | None, word: str) -> None:
     cells = ["", "", ""]
     if difference is not None:
         cells = [
             f"{difference.value:+.4f}",
             f"{difference.low:+.4f} to {difference.high:+.4f}",
-            "< 0.001" if difference.p < 0.001 else f"{difference.p:.3f}",
+            "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
         ]
     table.add_row(*map(escape, head), *cells, word, style=STYLES.get(word))
 
@@ -92,7 +94,13 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
 
     def effects(found: Iterable[Effect]) -> list[dict[str, Any]]:
         return [
-            {"axes": each.axes, "change": each.label, "verdict": each.verdict.word, **(numbers(each.estimate) or {})}
+            {
+                "axes": each.axes,
+                "change": each.label,
+                "verdict": each.verdict.word,
+                "p_adjusted": each.p_adjusted,
+                **(numbers(each.estimate) or {}),
+            }
             for each in found
         ]
 

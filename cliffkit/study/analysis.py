@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,8 @@ class Effect:
     axes: tuple[str, ...]
     estimate: Estimate | None
     verdict: Verdict
+    p_adjusted: float | None
+    """Holm's, over the effects of its kind."""
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,14 @@ def analyse(results: Results) -> Analysis:
         main, interactions = _effects(results, grid, words)
     else:
         main, interactions = (), ()
-    shares: list[Effect] = []
+    shares: list[tuple[str, tuple[str, ...], Estimate | None]] = []
     weakest = _weakest(first) if study.design == "grid" else None
     if weakest is not None and study.full in grid:
         parts = shapley(grid, weakest.levels, study.full)
         for axis, part in (parts or {}).items():
             label = f"{weakest.levels[axis]} → {study.full[axis]}"
-            shares.append(Effect(label, (list(study.axes)[axis],), part, verdict(part, **words)))
-    return Analysis(tables, main, interactions, tuple(shares), weakest)
+            shares.append((label, (list(study.axes)[axis],), part))
+    return Analysis(tables, main, interactions, _judged(shares, words), weakest)
 
 
 def _table(results: Results, protocol: str, metric: str) -> Table:
@@ -128,7 +130,8 @@ def _table(results: Results, protocol: str, metric: str) -> Table:
     rows = []
     for i, variant in enumerate(study.variants):
         own = variant.levels == study.reference.levels
-        said = None if own else verdict(differences[i], higher_is_better=higher, unit=UNITS[metric])
+        words: dict[str, Any] = {"higher_is_better": higher, "unit": UNITS[metric], "p_adjusted": adjusted.get(i)}
+        said = None if own else verdict(differences[i], **words)
         tied = i == best or (best is not None and _indistinguishable(compare(values[i], values[best])))
         rows.append(Row(variant, means[i], differences[i], said, adjusted.get(i), i == best, tied))
     return Table(protocol, metric, tuple(rows))
@@ -154,16 +157,25 @@ def _effects(
     study = results.study
     names, start = list(study.axes), study.reference.levels
     changes = [(k, level) for k, name in enumerate(names) for level in study.axes[name] if level != start[k]]
-    main = []
-    for k, level in changes:
-        found = main_effect(grid, k, level, start[k])
-        main.append(Effect(f"{start[k]} → {level}", (names[k],), found, verdict(found, **words)))
-    beside = []
-    for (j, one), (k, other) in itertools.combinations(changes, 2):
-        if j != k:
-            found = interaction(grid, (j, k), (one, other), (start[j], start[k]))
-            beside.append(Effect(f"{one} with {other}", (names[j], names[k]), found, verdict(found, **words)))
-    return tuple(main), tuple(beside)
+    main = [(f"{start[k]} → {level}", (names[k],), main_effect(grid, k, level, start[k])) for k, level in changes]
+    beside = [
+        (f"{one} with {other}", (names[j], names[k]), interaction(grid, (j, k), (one, other), (start[j], start[k])))
+        for (j, one), (k, other) in itertools.combinations(changes, 2)
+        if j != k
+    ]
+    return _judged(main, words), _judged(beside, words)
+
+
+def _judged(
+    found: Sequence[tuple[str, tuple[str, ...], Estimate | None]], words: Mapping[str, Any]
+) -> tuple[Effect, ...]:
+    """Effects with their verdicts, each among all of its kind."""
+    tested = [i for i, (*_, each) in enumerate(found) if each is not None and each.seeds_measured]
+    adjusted = dict(zip(tested, holm([_p(found[i][2]) for i in tested]), strict=True))
+    return tuple(
+        Effect(label, axes, each, verdict(each, **words, p_adjusted=adjusted.get(i)), adjusted.get(i))
+        for i, (label, axes, each) in enumerate(found)
+    )
 
 
 def _weakest(table: Table) -> Variant | None:

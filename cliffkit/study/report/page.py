@@ -139,7 +139,7 @@ def _effect(each: Effect, beside: Sequence[Effect]) -> dict[str, str]:
         "label": each.label,
         "value": NOTHING if found is None else number(found.value, decimals, sign=True),
         "interval": NOTHING if found is None else wording.interval(found, decimals, sign=True),
-        "p": wording.chance(None if found is None else found.p),
+        "p": wording.chance(each.p_adjusted),
         "word": each.verdict.word,
     }
 

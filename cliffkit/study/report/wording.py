@@ -115,9 +115,8 @@ def caveats(results: Results, analysis: Analysis) -> list[str]:
     compared = sum(row.p_adjusted is not None for row in analysis.first(results).rows)
     if compared > 1:
         found.append(
-            f"{compared} comparisons: each verdict is of its own {CONFIDENCE} interval, so that without any effect "
-            f"{0.05 * compared:.2g} would be called better or worse by chance. "
-            "The p values beside them are Holm-adjusted for all of them together."
+            f"{compared} comparisons: better and worse are said only where Holm's p, over all of them together, is "
+            "below 0.05, since each alone would err one time in twenty. Intervals are of each comparison alone."
         )
     return [*found, *study.notes]
 
