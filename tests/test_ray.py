@@ -16,7 +16,7 @@ from .study_fixtures import BASE, run_small, small_study
 
 ray = pytest.importorskip("ray")
 
-LONGER = BASE.replace("steps: 4, batch: 4, validate_every: 2", "steps: 600, batch: 4, validate_every: 200")
+LONGER = BASE.replace("steps: 4, batch: 4, validate_every: 2", "steps: 400, batch: 4, validate_every: 200")
 
 
 def test_a_study_survives_the_death_of_a_node(tmp_path: Path, registry: Registry) -> None:

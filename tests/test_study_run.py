@@ -185,12 +185,12 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> tu
 def test_a_study_that_was_killed_goes_on_and_ends_with_the_same_bits(
     tmp_path: Path, registry: Registry, unbroken: tuple[Path, dict[str, str]]
 ) -> None:
-    """SIGKILL of the coordinator, three times, at moments nobody chose; its workers must not live on."""
+    """SIGKILL of the coordinator, twice, at moments nobody chose; its workers must not live on."""
     study, expected = unbroken
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     moments = random.Random()
     jobs = tmp_path / "runs" / "jobs"
-    for sign in ("pack-*", "embedding-*/checkpoint", "depth-*.partial/checkpoint"):
+    for sign in ("embedding-*/checkpoint", "depth-*.partial/checkpoint"):
         with subprocess.Popen(
             command(study, tmp_path / "runs"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
         ) as process:

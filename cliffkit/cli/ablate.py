@@ -86,7 +86,7 @@ def ablate(
     from cliffkit.store import Store
     from cliffkit.study.run import Board
 
-    places = dict(roots)
+    places = {name: path.resolve() for name, path in roots}
     loaded, cells = _load(plugins, study, overrides, places)
     store = Store(runs)
     board = Board(cells, store)

@@ -147,6 +147,7 @@ def run_cells(board: Board, executor: Executor, roots: Roots, show: Callable[[Bo
     """
     running: dict[Future[Outcome], JobState] = {}
     paces = Paces(board.store)
+    runs = board.store.root.resolve()  # workers may stand elsewhere
     board.slots = executor.slots
 
     def pace(job: Job) -> float | None:
@@ -159,7 +160,7 @@ def run_cells(board: Board, executor: Executor, roots: Roots, show: Callable[[Bo
             if each.state == "elsewhere" and board.store.done(each.job):
                 board.put(each, "done")
                 continue
-            future = executor.submit(do_job, JobTask(each.job, board.store.root, roots))
+            future = executor.submit(do_job, JobTask(each.job, runs, roots))
             board.put(each, "running")
             running[future] = each
         show(board)
