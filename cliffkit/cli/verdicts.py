@@ -40,7 +40,8 @@ def print_study(results: Results, analysis: Analysis) -> None:
     if found:
         seen = sorted(each.detectable() for each in found)
         text = f"each comparison would have seen a difference of {seen[0]:.2g} to {seen[-1]:.2g} four times in five"
-        out.print(f"{text}; intervals are of each comparison alone, p is Holm's over {len(found)}", highlight=False)
+        out.print(text, highlight=False)
+        out.print(f"intervals are of each comparison alone, p is Holm's over all {len(found)}", highlight=False)
     elif len(study.seeds) == 1:
         out.print("one seed: seed noise was not measured, and no verdict reaches beyond these weights", highlight=False)
     groups: list[tuple[str, Sequence[Effect]]] = [
