@@ -1,0 +1,101 @@
+"""`python tests/benchmarks [NAME...]`: measure, print one table, and with --write put it into docs/performance.md.
+
+Each benchmark is a module here with a function `rows()`, run in a process of its own. Let nothing else compute beside
+them. Nothing is asserted: a target that is missed says so in the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import json
+import subprocess
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+
+from harness import Row, machine
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- table: python tests/benchmarks --write -->", "<!-- end of table -->"
+NOT_BENCHMARKS = {"__main__", "harness"}
+
+
+def names() -> list[str]:
+    """The benchmarks there are."""
+    return sorted(path.stem for path in HERE.glob("[a-z]*.py") if path.stem not in NOT_BENCHMARKS)
+
+
+def main() -> None:
+    """Measure what is named, by default everything."""
+    parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names())}; by default all")
+    parser.add_argument("--write", action="store_true", help="replace these rows in docs/performance.md")
+    parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)  # a child's way to hand its rows over
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - set(names()):
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(names())}")
+    if asked.into:
+        found = [dataclasses.asdict(row) for row in importlib.import_module(asked.names[0]).rows()]
+        asked.into.write_text(json.dumps(found), encoding="utf-8")
+        return
+    tables = {name: in_own_process(name) for name in asked.names or names()}
+    print(f"\n{machine()}, {date.today()}\n")
+    print("\n".join([HEAD, *(line(name, row) for name, found in tables.items() for row in found)]))
+    if asked.write:
+        write(tables)
+
+
+def in_own_process(name: str) -> list[Row]:
+    """A benchmark's rows, measured by a fresh interpreter."""
+    print(f"{name}:", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        into = Path(folder) / "rows.json"
+        subprocess.run([sys.executable, str(HERE), name, "--into", str(into)], check=True)
+        return [
+            Row(**found | {"spread": tuple(found["spread"])}) for found in json.loads(into.read_text(encoding="utf-8"))
+        ]
+
+
+HEAD = (
+    "| benchmark | what | against | ratio | quartiles | target | reached | figures |\n|---|---|---|---|---|---|---|---|"
+)
+
+
+def line(name: str, row: Row) -> str:
+    """A row in Markdown."""
+    reached = {None: "", True: "yes", False: "**no**"}[row.reached]
+    low, high = row.spread
+    cells = (
+        f"`{name}`",
+        row.what,
+        row.against,
+        f"{row.ratio:.3g}",
+        f"{low:.3g}-{high:.3g}",
+        row.target,
+        reached,
+        row.details,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def write(tables: dict[str, list[Row]]) -> None:
+    """Replace the measured benchmarks' rows in the page and keep the others."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    old, after = rest.split(END)
+    kept: dict[str, list[str]] = {}
+    for each in old.splitlines():
+        if each.startswith("| `"):
+            kept.setdefault(each.split("`")[1], []).append(each)
+    kept |= {name: [line(name, row) for row in found] for name, found in tables.items()}
+    table = "\n".join([HEAD, *(each for name in sorted(kept) for each in kept[name])])
+    table = f"{BEGIN}\n{table}\n\n{machine()}; last measured {date.today()}.\n{END}"
+    PAGE.write_text(f"{before}{table}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
