@@ -25,22 +25,23 @@ def augment(sample: Sample, settings: Augment, draws: Tensor) -> Sample:
     draws = draws[:, :, None, None, None]
     mirrored = (draws[0] < settings.flip).to(image.device, non_blocking=True)
     image, depth, valid = (torch.where(mirrored, field.flip(-1), field) for field in (image, depth, valid))
-    image = image.float() / 255
+    image = image.float().div_(255)  # ours alone from here on, so changed in place
     spreads = (settings.brightness, settings.contrast, settings.saturation)
     brightness, contrast, saturation = (
         (1 + (2 * draw - 1) * spread).to(image.device, non_blocking=True)
         for draw, spread in zip(draws[1:], spreads, strict=True)
     )
     if settings.brightness:
-        image = (image * brightness).clamp(0, 1)
+        image.mul_(brightness).clamp_(0, 1)
     if settings.contrast:
-        mean = _grey(image).mean(dim=(1, 2, 3), keepdim=True)
-        image = torch.lerp(mean, image, contrast).clamp(0, 1)
+        mean = _grey(image.mean(dim=(2, 3), keepdim=True))
+        image.mul_(contrast).add_(mean * (1 - contrast)).clamp_(0, 1)
     if settings.saturation:
-        image = torch.lerp(_grey(image), image, saturation).clamp(0, 1)
+        grey = _grey(image)
+        image.mul_(saturation).add_(grey * (1 - saturation)).clamp_(0, 1)
     return Sample(image, depth, valid, scene)
 
 
 def _grey(image: Tensor) -> Tensor:
-    weights = torch.tensor(GREY, device=image.device).view(1, 3, 1, 1)
-    return (image * weights).sum(1, keepdim=True)
+    red, green, blue = image[:, 0:1], image[:, 1:2], image[:, 2:3]
+    return (GREY[0] * red).add_(green, alpha=GREY[1]).add_(blue, alpha=GREY[2])

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cliffkit.interfaces import Embedding, Sample
+
+Module = TypeVar("Module", bound=nn.Module)
+
+VALUES_AT_ONCE = 2**17
+"""Of features that a CPU compares together: half a megabyte."""
 
 
 class HierarchicalEmbeddingLoss(nn.Module):
@@ -23,8 +31,9 @@ class HierarchicalEmbeddingLoss(nn.Module):
     r rises linearly with the step, counted from 0: r = min(1, step / warmup_steps), so 0 at step 0 and 1 from step
     `warmup_steps` on; always 1 where that is 0. A level of weight 0 is left out; a term of weight 0 costs nothing.
 
-    The embedding is frozen in place: evaluation mode, no gradients for its parameters. It moves with this module, and
-    otherwise is no part of it: not of its parameters, not of its state, untouched by `train()`.
+    The loss holds a frozen copy of the embedding: evaluation mode, no gradients for its parameters, batch
+    normalisation folded into the convolutions. It moves with this module, and otherwise is no part of it: not of its
+    parameters, not of its state, untouched by `train()`.
 
     Raises ValueError where the weights are not one finite number >= 0 per level, or warmup_steps is negative.
     """
@@ -51,11 +60,12 @@ class HierarchicalEmbeddingLoss(nn.Module):
         self.weights = tuple(weights)
         self.norm = norm
         self.warmup_steps = warmup_steps
-        self._frozen = (embedding.requires_grad_(False).eval(),)  # in a tuple, where nn.Module does not look
+        frozen = folded(copy.deepcopy(embedding).eval()).eval().requires_grad_(False)
+        self._frozen = (frozen,)  # in a tuple, where nn.Module does not look
 
     @property
     def embedding(self) -> Embedding:
-        """The frozen generator."""
+        """The frozen copy of the generator."""
         return self._frozen[0]
 
     def ramp(self, step: int) -> float:
@@ -74,19 +84,74 @@ class HierarchicalEmbeddingLoss(nn.Module):
         valid = sample.valid.float()
         for weight, a, b in zip(self.weights, guess, truth, strict=True):
             if weight:
-                total = total + weight * self._distance(a, b, valid)
-        return ramp * total
-
-    def _distance(self, a: Tensor, b: Tensor, valid: Tensor) -> Tensor:
-        """Mean difference of two levels (B, C, h, w), each cell counted by its share of valid pixels, in float32."""
-        difference = a.float() - b.float()
-        size = difference.abs() if self.norm == "l1" else difference.square()
-        share = F.adaptive_avg_pool2d(valid, (size.shape[-2], size.shape[-1]))  # (B, 1, h, w) in [0, 1]
-        per_cell = size.sum(1, keepdim=True)  # before the shares, which then meet one channel instead of all
-        return (share * per_cell).sum() / (share.sum() * size.shape[1]).clamp(min=torch.finfo(torch.float32).tiny)
+                share = _pooled(valid, a)
+                cells = share.sum() * a.shape[1]
+                factor = torch.where(cells > 0, ramp * weight / cells, 0)
+                total = total + _weighted_sum(a, b, share * factor, self.norm)
+        return total
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         """Take the embedding along wherever `to()` takes this module."""
         self.embedding._apply(fn, recurse)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
+
+
+def _pooled(valid: Tensor, level: Tensor) -> Tensor:
+    """The share of valid pixels (B, 1, h, w), in [0, 1], of each cell of a level (B, C, h, w)."""
+    size = (level.shape[-2], level.shape[-1])
+    return valid if valid.shape[-2:] == size else F.adaptive_avg_pool2d(valid, size)
+
+
+def _weighted_sum(a: Tensor, b: Tensor, share: Tensor, norm: str) -> Tensor:
+    """Sum of share * |a - b|, or of share * (a - b)^2, in float32: two levels (B, C, h, w), shares (B, 1, h, w)."""
+    if a.device.type == "cpu" and a.requires_grad:
+        total: Tensor = _BlockedSum.apply(a, b, share, norm)
+        return total
+    return _sum(a.float() - b.float(), share, norm)
+
+
+def _sum(difference: Tensor, share: Tensor, norm: str) -> Tensor:
+    size = difference.abs() if norm == "l1" else difference.square()
+    return (size.sum(1, keepdim=True) * share).sum()  # channels first: the shares then meet one instead of all
+
+
+class _BlockedSum(torch.autograd.Function):
+    """The same with its gradient by `a` at once, in blocks that a processor's cache holds.
+
+    Written out plainly, a dozen passes in float32 over full-size features go through memory: most of the loss's time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, share: Tensor, norm: str) -> Tensor:
+        total, slope = torch.zeros(()), torch.empty_like(a)
+        rows = max(1, VALUES_AT_ONCE // (a.shape[1] * a.shape[3]))
+        for i in range(len(a)):
+            for top in range(0, a.shape[2], rows):
+                block = (slice(i, i + 1), slice(None), slice(top, top + rows))
+                difference = a[block].float() - b[block].float()
+                total += _sum(difference, share[block], norm)
+                change = difference.sign_() if norm == "l1" else difference.mul_(2)
+                slope[block] = change.mul_(share[block])
+        ctx.save_for_backward(slope)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *above: Tensor) -> tuple[Tensor, None, None, None]:
+        (slope,) = ctx.saved_tensors
+        return slope if above[0] == 1 else slope * above[0], None, None, None  # 1 wherever losses are simply added
+
+
+def folded(module: Module) -> Module:
+    """The same module, each batch normalisation behind a convolution in an nn.Sequential folded into it; for inference.
+
+    Equal to rounding: what is folded is the convolution's weights instead of its result.
+    """
+    for child in module.children():
+        folded(child)
+    if isinstance(module, nn.Sequential):
+        for i, (conv, norm) in enumerate(itertools.pairwise(list(module))):
+            if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d and norm.track_running_stats:
+                module[i] = fuse_conv_bn_eval(conv, norm)
+                module[i + 1] = nn.Identity()
+    return module

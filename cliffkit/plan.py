@@ -15,7 +15,7 @@ from cliffkit.interfaces import Dataset
 from cliffkit.protocols import Protocol
 from cliffkit.recipe import Part, Recipe, is_trained
 
-STAGE_VERSIONS = {"pack": 1, "embedding": 1, "depth": 1, "evaluate": 1}
+STAGE_VERSIONS = {"pack": 1, "embedding": 1, "depth": 2, "evaluate": 1}
 """Raised when a stage's code comes to give another result for the same inputs."""
 
 Roots = Mapping[str, Path]

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cliffkit.hierarchical import HierarchicalEmbeddingLoss
+from cliffkit.hierarchical import HierarchicalEmbeddingLoss, folded
 from cliffkit.interfaces import Embedding, Sample
 from cliffkit_embeddings.heg_r import HegR
 from cliffkit_embeddings.heg_s import HegS
@@ -57,7 +57,7 @@ def slope(loss, prediction, sample, step=1000):
 @pytest.mark.parametrize("kind", ["heg_s", "heg_r"])
 @pytest.mark.parametrize("size", [(20, 28), (21, 27)])
 def test_on_dense_depth_it_is_the_authors(kind, size):
-    heg = generator(kind)
+    heg = generator(kind).eval()
     sample, prediction = scene(1.1, size)
     loss = HierarchicalEmbeddingLoss(heg, (10, 15))
     pairs = list(zip(heg(sample.depth), heg(prediction), strict=True))
@@ -150,15 +150,71 @@ def test_the_embedding_is_frozen_whatever_is_done_to_its_holder():
     before = {key: value.clone() for key, value in heg.state_dict().items()}
     sample, prediction = scene(0.6)
     holder = torch.nn.ModuleDict({"loss": HierarchicalEmbeddingLoss(heg, (10, 15))}).train()
+    frozen = holder["loss"].embedding
     first = holder["loss"](prediction, sample, 100)
     prediction.requires_grad_()
-    holder["loss"](prediction, sample, 100).backward()
-    assert torch.equal(first, holder["loss"](prediction, sample, 100))
-    assert not any(module.training for module in heg.modules())
-    assert all(p.grad is None and not p.requires_grad for p in heg.parameters())
+    again = holder["loss"](prediction, sample, 100)
+    again.backward()
+    torch.testing.assert_close(first, again)  # with gradients it is summed in blocks
+    assert not any(module.training for module in frozen.modules())
+    assert all(p.grad is None and not p.requires_grad for p in frozen.parameters())
     assert list(holder.parameters()) == list(holder.buffers()) == []
     assert not holder.state_dict()
     assert all(torch.equal(value, before[key]) for key, value in heg.state_dict().items())
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+@pytest.mark.parametrize("kind", ["heg_s", "heg_r"])
+def test_its_gradient_is_autograds_of_the_written_out_loss(kind, norm, monkeypatch):
+    """Blocks, folded normalisation and the gradient that is computed along with the value change neither."""
+    monkeypatch.setattr("cliffkit.hierarchical.VALUES_AT_ONCE", 16 * 27 * 4)  # several blocks an image, the last short
+    heg = generator(kind).eval().requires_grad_(False)
+    sample, prediction = scene(0.6, (21, 27))
+    prediction.requires_grad_()
+    truth = heg(sample.filled_depth())
+    guess = heg(torch.where(sample.valid, prediction, 0))
+    value = 0
+    for weight, a, b in zip((10, 15), guess, truth, strict=True):
+        share = F.adaptive_avg_pool2d(sample.valid.float(), a.shape[-2:])
+        size = (a - b).abs() if norm == "l1" else (a - b).square()
+        value = value + weight * (share * size).sum() / (share.sum() * a.shape[1])
+    (wanted,) = torch.autograd.grad(value, prediction)
+    ours = HierarchicalEmbeddingLoss(heg, (10, 15), norm)(prediction, sample, 100)
+    torch.testing.assert_close(ours, value.detach())
+    (slope_2,) = torch.autograd.grad(2 * ours, prediction, retain_graph=True)
+    (slope_1,) = torch.autograd.grad(ours, prediction)
+    torch.testing.assert_close(slope_1, wanted, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(slope_2, 2 * wanted, atol=2e-6, rtol=1e-4)
+
+
+def test_in_bf16_its_gradient_is_as_near_to_float32s_as_the_written_out_loss():
+    sample, prediction = scene(0.6, (40, 56))
+    heg = generator("heg_s").eval()
+    loss = HierarchicalEmbeddingLoss(heg, (10, 15), "l2")
+    wanted = slope(loss, prediction, sample)
+
+    def written_out(guess, sample, _):
+        total = 0
+        truth = heg(sample.filled_depth())
+        for weight, a, b in zip((10, 15), heg(torch.where(sample.valid, guess, 0)), truth, strict=True):
+            share = F.adaptive_avg_pool2d(sample.valid.float(), a.shape[-2:])
+            total = total + weight * (share * (a.float() - b.float()).square()).sum() / (share.sum() * a.shape[1])
+        return total
+
+    with torch.autocast("cpu", torch.bfloat16):
+        errors = [(slope(each, prediction, sample) - wanted).norm() / wanted.norm() for each in (loss, written_out)]
+    assert errors[0] < 1.25 * errors[1] < 0.05
+
+
+def test_normalisation_is_folded_only_behind_convolutions():
+    heg = generator("heg_s").eval()
+    frozen = HierarchicalEmbeddingLoss(heg, (10, 15)).embedding
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in frozen.modules())
+    assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in heg.modules()) == 4
+    odd = torch.nn.Sequential(
+        torch.nn.BatchNorm2d(3), torch.nn.Conv2d(3, 3, 1), torch.nn.ReLU(), torch.nn.BatchNorm2d(3)
+    )
+    assert [type(layer).__name__ for layer in folded(odd.eval())] == ["BatchNorm2d", "Conv2d", "ReLU", "BatchNorm2d"]
 
 
 def test_the_gradient_flows_to_the_prediction_only():
@@ -191,7 +247,7 @@ def test_differences_are_taken_in_float32():
     sample, prediction = scene(1.1)
     sample, prediction = sample._replace(depth=torch.full_like(prediction, 0.5)), torch.full_like(prediction, 256.0)
     value = HierarchicalEmbeddingLoss(Rounded(), (1, 0))(prediction, sample, 100)
-    assert value == 255.5  # 256 in bf16
+    torch.testing.assert_close(value, torch.tensor(255.5))  # 256 in bf16
 
 
 def test_the_value_hardly_changes_under_autocast():
