@@ -1,9 +1,10 @@
-"""A split at training size as memory-mapped arrays, written once, gathered a batch at a time."""
+"""A split at training size as plain arrays on disk, written once, gathered a batch at a time."""
 
 from __future__ import annotations
 
 import json
 import os
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -31,8 +32,8 @@ class Pack:
 
     def __init__(self, folder: Path) -> None:
         self.meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        self._image = np.load(folder / "image.npy", mmap_mode="r")
-        self._depth = np.load(folder / "depth.npy", mmap_mode="r")
+        self._image = _Rows(folder / "image.npy")
+        self._depth = _Rows(folder / "depth.npy")
         self._metres = np.load(folder / "metres.npy")
         self._scene = np.load(folder / "scene.npy")
 
@@ -41,14 +42,35 @@ class Pack:
 
     def batch(self, indices: NDArray[np.int64]) -> Sample:
         """Gather images by index into one collated sample in memory."""
-        depth = self._depth[indices]
+        depth = self._depth.gather(indices)
         metres = depth.astype(np.float32) * self._metres[indices][:, None, None, None]
         return Sample(
-            torch.from_numpy(self._image[indices]),
+            torch.from_numpy(self._image.gather(indices)),
             torch.from_numpy(metres),
             torch.from_numpy(depth > 0),
             torch.from_numpy(self._scene[indices]),
         )
+
+
+class _Rows:
+    """The rows of an array in a file, read where they lie: a memory map would count as memory of the process."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            mapped = np.load(path, mmap_mode="r")
+        except ValueError as error:
+            raise UserError(f"{path} is damaged, {error}; delete its folder and run again") from error
+        self._shape, self._dtype, self._offset = mapped.shape[1:], mapped.dtype, mapped.offset
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+
+    def gather(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """(len(indices), ...) in memory."""
+        rows = np.empty((len(indices), *self._shape), self._dtype)
+        for row, index in zip(rows, indices, strict=True):
+            count = os.preadv(self._file, [row], self._offset + int(index) * row.nbytes)
+            assert count == row.nbytes, "the file is as long as its header says"
+        return rows
 
 
 def at_training_size(sample: Sample, size: tuple[int, int], crop: float) -> Sample:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +149,11 @@ def test_several_processes_write_the_same_bytes_as_one(tmp_path: Path, monkeypat
     small = [at_training_size(data[i], (6, 8), 0.9) for i in range(140)]
     assert json.loads(written[1]["meta.json"])["without_depth"] == sum(not sample.valid.any() for sample in small)
     assert torch.equal(Pack(tmp_path / "2").batch(np.array([139])).image[0], small[139].image)
+
+
+def test_a_pack_that_was_cut_short_is_named(tmp_path: Path) -> None:
+    packed(Tiny(count=3), tmp_path / "pack")
+    image = tmp_path / "pack" / "image.npy"
+    os.truncate(image, image.stat().st_size - 1)
+    with pytest.raises(UserError, match=r"image\.npy is damaged, .*; delete its folder and run again"):
+        Pack(tmp_path / "pack")
