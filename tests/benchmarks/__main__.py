@@ -21,7 +21,7 @@ from harness import Row, machine
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- table: python tests/benchmarks --write -->", "<!-- end of table -->"
-NOT_BENCHMARKS = {"__main__", "harness"}
+NOT_BENCHMARKS = {"harness", "parts"}
 
 
 def names() -> list[str]:
