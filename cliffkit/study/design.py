@@ -18,7 +18,7 @@ from typing import Any
 from cliffkit import protocols, yamlstrict
 from cliffkit.errors import Fault, RecipeError, UserError
 from cliffkit.metrics import METRICS
-from cliffkit.recipe import Recipe, check_recipe, is_name, override
+from cliffkit.recipe import Known, Recipe, check_recipe, is_name, override
 from cliffkit.registry import Registry
 from cliffkit.schema import MAX_SEED
 from cliffkit.study.patches import Patch, leaves, patched, removals
@@ -91,6 +91,7 @@ class _Check:
         self.document, self.path, self.registry, self.overrides = document, path, registry, tuple(overrides)
         self.faults: list[Fault] = list(document.faults)
         self.notes: list[str] = []
+        self.known: Known = {}
 
     def study(self) -> Study:
         data = self.document.data
@@ -113,7 +114,7 @@ class _Check:
         document = self.base(data.get("base"))
         if document is None:
             raise RecipeError(self.faults)
-        base = check_recipe(document, self.registry)  # its faults alone: all that follows would repeat them
+        base = check_recipe(document, self.registry, self.known)  # its faults alone: all that follows would repeat them
         axes = self.axes(data.get("axes", {} if design == "leave_one_out" else None), design, document, base)
         metric, protocol, centre = self.compare(data.get("compare", {}), axes, base)
         points = self.points(axes, data.get("exclude", []))
@@ -208,7 +209,7 @@ class _Check:
 
     def checked(self, document: Document, variant: str) -> Recipe | None:
         try:
-            return check_recipe(document, self.registry)
+            return check_recipe(document, self.registry, self.known)
         except RecipeError as error:
             known = {(fault.place, fault.path) for fault in self.faults}
             suffix = f" (in variant '{variant}')" if variant else ""
@@ -228,7 +229,7 @@ class _Check:
         for level, patch in wanted.items():
             changed, _ = patched(document, patch, dict.fromkeys(patch, self.document.file), self.registry)
             try:
-                check_recipe(changed, self.registry)
+                check_recipe(changed, self.registry, self.known)
                 kept[level] = patch
             except RecipeError as error:
                 self.notes.append(f"'{level}' cannot be left out: {error.faults[0].message}")
