@@ -5,24 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Dataset
+from cliffkit.once import Once
 from cliffkit.protocols import Protocol
-from cliffkit.recipe import Part, Recipe, is_trained
+from cliffkit.recipe import MODEL, Part, Recipe, is_trained
+from cliffkit.schema import Train
 
 STAGE_VERSIONS = {"pack": 1, "embedding": 1, "depth": 1, "evaluate": 1}
 """Raised when a stage's code comes to give another result for the same inputs."""
 
 Roots = Mapping[str, Path]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,61 +56,60 @@ class Planner:
 
     def __init__(self, roots: Roots) -> None:
         self._roots = roots
+        self._once = Once()
         self._prints: dict[str, dict[str, str]] = {}
         """Fingerprints of data sets by split, by what recipes say of them."""
         self._files: dict[Path, str] = {}
         """Hashes of the files that options name."""
-        self._written: dict[tuple[Callable[[Any], object], int], tuple[Any, object]] = {}
 
     def plan(self, recipe: Recipe) -> list[Job]:
-        """As `plan`."""
+        """As the function `plan`; equal packs and embedding generators are one job, of the recipe that came first."""
         once, train = self._once, recipe.train
-        data = once(self._part, recipe.data)
-        prints = self._fingerprints(recipe, data)
-        common = {"precision": train.precision, "deterministic": train.deterministic}
-        pack = _job(recipe, "pack", {}, {"data": data, "train": prints["train"], "val": prints["val"]})
+        prints = once("prints", (recipe.data,), lambda: self._fingerprints(recipe))
+        pack = once("pack", (recipe.data,), lambda: self._pack(recipe, prints))
         needs = {"pack": pack}
-        jobs = [pack]
         if is_trained(recipe.embedding):
-            assert train.embedding is not None
-            fitting = once(_section, train.embedding)
-            generator = {"embedding": once(self._without_engine, recipe.embedding), "train": fitting, **common}
-            needs = {**needs, "embedding": _job(recipe, "embedding", needs, generator)}
-            jobs.append(needs["embedding"])
+            of = (pack, recipe.embedding, train)
+            needs["embedding"] = once("embedding", of, lambda: self._embedding(recipe, pack))
         inputs: dict[str, Any] = {
             "seed": recipe.seed,
-            "model": {kind: once(self._part, getattr(recipe, kind)) for kind in ("backbone", "pyramid", "fusion")},
-            "embedding": once(self._part, recipe.embedding),
-            "loss": [once(self._part, loss) for loss in recipe.losses],
-            "train": once(_section, train.depth),
-            **common,
+            "model": {kind: self._part(getattr(recipe, kind)) for kind in MODEL},
+            "embedding": self._part(recipe.embedding),
+            "loss": [self._part(loss) for loss in recipe.losses],
+            "train": once("depth", (train,), lambda: train.depth.model_dump(mode="json")),
+            **_common(train),
         }
         depth = _job(recipe, "depth", needs, inputs)
-        scoring = {"test": prints["test"], "protocols": [once(_protocol, protocol) for protocol in recipe.protocols]}
-        evaluate = _job(recipe, "evaluate", {"pack": pack, "depth": depth}, scoring)
-        return [*jobs, depth, evaluate]
+        protocols = [once("protocol", (each,), partial(_protocol, each)) for each in recipe.protocols]
+        scoring = {"test": prints["test"], "protocols": protocols}
+        return [*needs.values(), depth, _job(recipe, "evaluate", {"pack": pack, "depth": depth}, scoring)]
 
-    def _once(self, write: Callable[[T], dict[str, Any]], what: T) -> dict[str, Any]:
-        """`write(what)`, once for each object; it is held, so that its id stays its own."""
-        key = write, id(what)
-        if key not in self._written:
-            self._written[key] = write(what), what
-        return self._written[key][0]
+    def _pack(self, recipe: Recipe, prints: Mapping[str, str]) -> Job:
+        inputs = {"data": self._part(recipe.data), "train": prints["train"], "val": prints["val"]}
+        return _job(recipe, "pack", {}, inputs)
 
-    def _fingerprints(self, recipe: Recipe, data: Mapping[str, Any]) -> dict[str, str]:
-        said = json.dumps(data, sort_keys=True)
+    def _embedding(self, recipe: Recipe, pack: Job) -> Job:
+        assert recipe.train.embedding is not None
+        engine = recipe.embedding.engine
+        generator = {name: value for name, value in self._part(recipe.embedding).items() if name not in engine}
+        fitting = recipe.train.embedding.model_dump(mode="json")
+        inputs = {"embedding": generator, "train": fitting, **_common(recipe.train)}
+        return _job(recipe, "embedding", {"pack": pack}, inputs)
+
+    def _fingerprints(self, recipe: Recipe) -> dict[str, str]:
+        said = json.dumps(self._part(recipe.data), sort_keys=True)
         if said not in self._prints:
             splits = {split: open_split(recipe, split, self._roots) for split in ("train", "val", "test")}
             self._prints[said] = {split: dataset.fingerprint() for split, dataset in splits.items()}
         return self._prints[said]
 
     def _part(self, part: Part) -> dict[str, Any]:
+        return self._once("part", (part,), partial(self._written, part))
+
+    def _written(self, part: Part) -> dict[str, Any]:
         plugin = f"{part.component.plugin} ({part.component.version})"
         files = {name: self._content(value, part) for name, value in part.options.items() if isinstance(value, Path)}
         return {"plugin": plugin, **part.to_dict(), **files}
-
-    def _without_engine(self, part: Part) -> dict[str, Any]:
-        return {name: value for name, value in self._part(part).items() if name not in part.engine}
 
     def _content(self, path: Path, part: Part) -> str:
         """The hash of a file that an option names: a result depends on what it says, not on where it lies."""
@@ -152,8 +152,9 @@ def _job(recipe: Recipe, stage: str, needs: Mapping[str, Job], inputs: Mapping[s
     return Job(stage, hashlib.sha256(text.encode()).hexdigest()[:20], inputs, needs, recipe)
 
 
-def _section(section: BaseModel) -> dict[str, Any]:
-    return section.model_dump(mode="json")
+def _common(train: Train) -> dict[str, Any]:
+    """What both trained stages depend on."""
+    return {"precision": train.precision, "deterministic": train.deterministic}
 
 
 def _protocol(protocol: Protocol) -> dict[str, Any]:
