@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import warnings
@@ -90,6 +91,7 @@ class Device:
         }
 
 
+@functools.cache
 def processor_name() -> str:
     """The processor as Linux names it, else as Python does."""
     try:
