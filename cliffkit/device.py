@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import platform
 import warnings
@@ -97,6 +98,7 @@ class Device:
         }
 
 
+@functools.cache
 def processor_name() -> str:
     """The processor as Linux names it, else as Python does."""
     try:

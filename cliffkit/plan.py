@@ -7,13 +7,18 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Dataset
+from cliffkit.once import Once
 from cliffkit.protocols import Protocol
-from cliffkit.recipe import Part, Recipe, is_trained
+from cliffkit.recipe import MODEL, Part, Recipe, is_trained
+from cliffkit.schema import Train
 
 STAGE_VERSIONS = {"pack": 1, "embedding": 1, "depth": 2, "evaluate": 1}
 """Raised when a stage's code comes to give another result for the same inputs."""
@@ -38,49 +43,85 @@ class Job:
         return {"stage": self.stage, "key": self.key, "inputs": self.inputs}
 
 
-Prints = dict[str, dict[str, str]]
-"""Fingerprints by split of the data sets that were opened already, by what recipes say of them."""
-
-
-def plan(recipe: Recipe, roots: Roots, known: Prints | None = None) -> list[Job]:
+def plan(recipe: Recipe, roots: Roots) -> list[Job]:
     """The jobs of a recipe in the order of their needs, the last one `evaluate`.
 
-    Opens every split of the data set for its fingerprint, unless that is `known`; what it opens becomes known. Raises
-    UserError where the data cannot be used.
+    Opens every split of the data set for its fingerprint. Raises UserError where the data cannot be used.
     """
-    data = _part(recipe.data)
-    prints = _fingerprints(recipe, roots, data, {} if known is None else known)
-    train = recipe.train
-    common = {"precision": train.precision, "deterministic": train.deterministic}
-    pack = _job(recipe, "pack", {}, {"data": data, "train": prints["train"], "val": prints["val"]})
-    needs = {"pack": pack}
-    jobs = [pack]
-    if is_trained(recipe.embedding):
-        assert train.embedding is not None
-        fitting = train.embedding.model_dump(mode="json")
-        generator = {"embedding": _part(recipe.embedding, engine=False), "train": fitting, **common}
-        needs = {**needs, "embedding": _job(recipe, "embedding", needs, generator)}
-        jobs.append(needs["embedding"])
-    inputs: dict[str, Any] = {
-        "seed": recipe.seed,
-        "model": {kind: _part(getattr(recipe, kind)) for kind in ("backbone", "pyramid", "fusion")},
-        "embedding": _part(recipe.embedding),
-        "loss": [_part(loss) for loss in recipe.losses],
-        "train": train.depth.model_dump(mode="json"),
-        **common,
-    }
-    depth = _job(recipe, "depth", needs, inputs)
-    scoring = {"test": prints["test"], "protocols": [_protocol(protocol) for protocol in recipe.protocols]}
-    evaluate = _job(recipe, "evaluate", {"pack": pack, "depth": depth}, scoring)
-    return [*jobs, depth, evaluate]
+    return Planner(roots).plan(recipe)
 
 
-def _fingerprints(recipe: Recipe, roots: Roots, data: Mapping[str, Any], known: Prints) -> dict[str, str]:
-    said = json.dumps(data, sort_keys=True)
-    if said not in known:
-        splits = {split: open_split(recipe, split, roots) for split in ("train", "val", "test")}
-        known[said] = {split: dataset.fingerprint() for split, dataset in splits.items()}
-    return known[said]
+class Planner:
+    """Plans recipes that have much in common, as a study's cells: opens, reads and writes out once what they share."""
+
+    def __init__(self, roots: Roots) -> None:
+        self._roots = roots
+        self._once = Once()
+        self._prints: dict[str, dict[str, str]] = {}
+        """Fingerprints of data sets by split, by what recipes say of them."""
+        self._files: dict[Path, str] = {}
+        """Hashes of the files that options name."""
+
+    def plan(self, recipe: Recipe) -> list[Job]:
+        """As the function `plan`; equal packs and embedding generators are one job, of the recipe that came first."""
+        once, train = self._once, recipe.train
+        prints = once("prints", (recipe.data,), lambda: self._fingerprints(recipe))
+        pack = once("pack", (recipe.data,), lambda: self._pack(recipe, prints))
+        needs = {"pack": pack}
+        if is_trained(recipe.embedding):
+            of = (pack, recipe.embedding, train)
+            needs["embedding"] = once("embedding", of, lambda: self._embedding(recipe, pack))
+        inputs: dict[str, Any] = {
+            "seed": recipe.seed,
+            "model": {kind: self._part(getattr(recipe, kind)) for kind in MODEL},
+            "embedding": self._part(recipe.embedding),
+            "loss": [self._part(loss) for loss in recipe.losses],
+            "train": once("depth", (train,), lambda: train.depth.model_dump(mode="json")),
+            **_common(train),
+        }
+        depth = _job(recipe, "depth", needs, inputs)
+        protocols = [once("protocol", (each,), partial(_protocol, each)) for each in recipe.protocols]
+        scoring = {"test": prints["test"], "protocols": protocols}
+        return [*needs.values(), depth, _job(recipe, "evaluate", {"pack": pack, "depth": depth}, scoring)]
+
+    def _pack(self, recipe: Recipe, prints: Mapping[str, str]) -> Job:
+        inputs = {"data": self._part(recipe.data), "train": prints["train"], "val": prints["val"]}
+        return _job(recipe, "pack", {}, inputs)
+
+    def _embedding(self, recipe: Recipe, pack: Job) -> Job:
+        assert recipe.train.embedding is not None
+        engine = recipe.embedding.engine
+        generator = {name: value for name, value in self._part(recipe.embedding).items() if name not in engine}
+        fitting = recipe.train.embedding.model_dump(mode="json")
+        inputs = {"embedding": generator, "train": fitting, **_common(recipe.train)}
+        return _job(recipe, "embedding", {"pack": pack}, inputs)
+
+    def _fingerprints(self, recipe: Recipe) -> dict[str, str]:
+        said = json.dumps(self._part(recipe.data), sort_keys=True)
+        if said not in self._prints:
+            splits = {split: open_split(recipe, split, self._roots) for split in ("train", "val", "test")}
+            self._prints[said] = {split: dataset.fingerprint() for split, dataset in splits.items()}
+        return self._prints[said]
+
+    def _part(self, part: Part) -> dict[str, Any]:
+        return self._once("part", (part,), partial(self._written, part))
+
+    def _written(self, part: Part) -> dict[str, Any]:
+        plugin = f"{part.component.plugin} ({part.component.version})"
+        files = {name: self._content(value, part) for name, value in part.options.items() if isinstance(value, Path)}
+        return {"plugin": plugin, **part.to_dict(), **files}
+
+    def _content(self, path: Path, part: Part) -> str:
+        """The hash of a file that an option names: a result depends on what it says, not on where it lies."""
+        if path not in self._files:
+            try:
+                with path.expanduser().open("rb") as file:
+                    self._files[path] = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise UserError(
+                    f"{part.place}: {path} cannot be read: {error.strerror}; give the path of a file"
+                ) from error
+        return self._files[path]
 
 
 def open_split(recipe: Recipe, split: str, roots: Roots) -> Dataset:
@@ -108,25 +149,15 @@ def _job(recipe: Recipe, stage: str, needs: Mapping[str, Job], inputs: Mapping[s
         **inputs,
     }
     text = json.dumps(inputs, sort_keys=True, allow_nan=False)
-    return Job(stage, hashlib.sha256(text.encode()).hexdigest()[:20], json.loads(text), needs, recipe)
+    return Job(stage, hashlib.sha256(text.encode()).hexdigest()[:20], inputs, needs, recipe)
 
 
-def _part(part: Part, *, engine: bool = True) -> dict[str, Any]:
-    plugin = f"{part.component.plugin} ({part.component.version})"
-    files = {name: _content(value, part) for name, value in part.options.items() if isinstance(value, Path)}
-    written = {name: value for name, value in part.to_dict().items() if engine or name not in part.engine}
-    return {"plugin": plugin, **written, **files}
+def _common(train: Train) -> dict[str, Any]:
+    """What both trained stages depend on."""
+    return {"precision": train.precision, "deterministic": train.deterministic}
 
 
 def _protocol(protocol: Protocol) -> dict[str, Any]:
     """What of a protocol a score depends on: all but whom it is credited to."""
-    return {name: value for name, value in protocol.to_dict().items() if name != "source"}
-
-
-def _content(path: Path, part: Part) -> str:
-    """The hash of a file that an option names: a result depends on what it says, not on where it lies."""
-    try:
-        with path.expanduser().open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{part.place}: {path} cannot be read: {error.strerror}; give the path of a file") from error
+    plain: dict[str, Any] = to_jsonable_python(protocol.to_dict())
+    return {name: value for name, value in plain.items() if name != "source"}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
 import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -122,7 +121,7 @@ def override(document: Document, overrides: Iterable[str], registry: Registry) -
     one's; what the engine takes beside both, as the weights of an embedding loss, stays.
     Raises RecipeError for what cannot be applied; whether the result is a recipe is for `check_recipe`.
     """
-    data = copy.deepcopy(document.data)
+    data = document.data
     replaced = dict(document.replaced)
     faults: list[Fault] = []
     for text in overrides:
@@ -138,37 +137,36 @@ def override(document: Document, overrides: Iterable[str], registry: Registry) -
             continue
         faults += parsed.faults
         steps = target.strip().split(".")
-        if set_value(data, steps, parsed.data, registry):
-            replaced[_path(data, steps)] = place
-        else:
+        try:
+            data = with_value(data, steps, parsed.data, registry)
+        except LookupError:
             faults.append(Fault(place, target, "no such place in the recipe; the part before the last dot must exist"))
+        else:
+            replaced[_path(data, steps)] = place
     if faults:
         raise RecipeError([*document.faults, *faults])
     return replace(document, data=data, replaced=replaced)
 
 
-def set_value(data: Any, steps: list[str], value: Any, registry: Registry) -> bool:
-    """Put `value` at a path; False where a parent is missing."""
-    *parents, last = steps
+def with_value(data: Any, steps: Sequence[str], value: Any, registry: Registry) -> Any:
+    """A recipe's data with `value` at a path; what lies beside the path is shared. LookupError: a parent is missing."""
     kind = {"data": "dataset", "embedding": "embedding", "loss": "loss"}.get(steps[0])
-    for step in parents:
-        if isinstance(data, list) and step.isdecimal() and int(step) < len(data):
-            data = data[int(step)]
-        elif isinstance(data, dict) and step in data:
-            data = data[step]
-        else:
-            return False
-    if isinstance(data, list) and last.isdecimal() and int(last) < len(data):
-        data[int(last)] = value
-    elif isinstance(data, dict):
-        if last == "use" and data.get("use", value) != value:
-            kept = _engine_names(kind, value, registry)
-            for option in [key for key in data if key not in kept]:
-                del data[option]
-        data[last] = value
-    else:
-        return False
-    return True
+    return _with_value(data, steps, value, kind, registry)
+
+
+def _with_value(data: Any, steps: Sequence[str], value: Any, kind: str | None, registry: Registry) -> Any:
+    step, *rest = steps
+    if isinstance(data, list) and step.isdecimal() and int(step) < len(data):
+        i = int(step)
+        return [*data[:i], _with_value(data[i], rest, value, kind, registry) if rest else value, *data[i + 1 :]]
+    if not isinstance(data, dict):
+        raise LookupError(step)
+    if rest:
+        return {**data, step: _with_value(data[step], rest, value, kind, registry)}
+    if step == "use" and data.get("use", value) != value:
+        kept = _engine_names(kind, value, registry)
+        data = {key: option for key, option in data.items() if key in kept}
+    return {**data, step: value}
 
 
 def _engine_names(kind: str | None, use: Any, registry: Registry) -> Iterable[str]:
@@ -191,9 +189,16 @@ def _path(data: Any, steps: Iterable[str]) -> PathInRecipe:
     return tuple(path)
 
 
-def check_recipe(document: Document, registry: Registry) -> Recipe:
-    """Turn a document into a recipe. Raises RecipeError with every fault, each at its line."""
-    return _Check(document, registry).recipe()
+Known = dict[tuple[Any, ...], Any]
+"""Parts and sections of recipes that were found right, by what they say and where they stand."""
+
+
+def check_recipe(document: Document, registry: Registry, known: Known | None = None) -> Recipe:
+    """Turn a document into a recipe. Raises RecipeError with every fault, each at its line.
+
+    What is `known` is not checked again; what is found right becomes known, and recipes share it.
+    """
+    return _Check(document, registry, known).recipe()
 
 
 def check_dataset(name: str, options: Mapping[str, Any], registry: Registry) -> Part:
@@ -209,9 +214,10 @@ def check_dataset(name: str, options: Mapping[str, Any], registry: Registry) -> 
 class _Check:
     """One pass over a document that gathers faults instead of stopping at the first."""
 
-    def __init__(self, document: Document, registry: Registry) -> None:
+    def __init__(self, document: Document, registry: Registry, known: Known | None = None) -> None:
         self.document = document
         self.registry = registry
+        self.known: Known = {} if known is None else known
         self.faults = list(document.faults)
 
     def recipe(self) -> Recipe:
@@ -276,6 +282,11 @@ class _Check:
             self.fault(path, f"name a {kind}, as {{use: NAME}}; there are: {', '.join(self.registry.names(kind))}")
             return None
         use = data["use"]
+        place = f"{self.document.place((*path, 'use'))}: {dotted(path)} ({use})"
+        key = (kind, place, json.dumps(data))
+        if key in self.known:
+            known: Part = self.known[key]
+            return known
         try:
             component = self.registry.get(kind, use)
         except UserError as error:
@@ -298,12 +309,13 @@ class _Check:
             return None
         options = dict(model)
         owned = engine.model_fields if engine else {}
-        return Part(
+        part = self.known[key] = Part(
             component,
-            {key: value for key, value in options.items() if key not in owned},
-            {key: options[key] for key in owned},
-            f"{self.document.place((*path, 'use'))}: {dotted(path)} ({use})",
+            {name: value for name, value in options.items() if name not in owned},
+            {name: options[name] for name in owned},
+            place,
         )
+        return part
 
     def losses(self, data: Any, present: bool) -> tuple[Part, ...]:
         if not present:
@@ -335,14 +347,16 @@ class _Check:
             return ()
         protocols: list[Protocol] = []
         for i, spec in enumerate(data):
+            said = spec if isinstance(spec, str) else json.dumps(spec)
             try:
-                protocol = known_protocols.protocol(spec if isinstance(spec, str) else json.dumps(spec))
+                protocol = self.known.get((Protocol, said)) or known_protocols.protocol(said)
             except UserError as error:
                 self.fault(("evaluate", i), str(error))
             else:
                 if protocol in protocols:
                     self.fault(("evaluate", i), f"'{protocol.name}' stands twice; keep one")
                 protocols.append(protocol)
+                self.known[Protocol, said] = protocol
         return tuple(protocols)
 
     def published(self, data: Any, protocols: Iterable[Protocol]) -> tuple[Published, ...]:
@@ -361,8 +375,13 @@ class _Check:
         return tuple(found)
 
     def validated(self, schema: type[Section], path: PathInRecipe, data: Any, has: str) -> Section | None:
+        key = (schema, json.dumps(data))
+        if key in self.known:
+            known: Section = self.known[key]
+            return known
         try:
-            return schema.model_validate_json(json.dumps(data))
+            section = self.known[key] = schema.model_validate_json(key[1])
+            return section
         except ValidationError as error:
             for one in error.errors():
                 self.fault((*path, *_written(data, one["loc"], one["type"] == "missing")), _message(schema, one, has))

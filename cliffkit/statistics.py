@@ -253,15 +253,33 @@ def verdict(
 ) -> Verdict:
     """The estimate of (variant - reference) in words, for people; numbers in `unit`, where one is given.
 
-    `better` and `worse` where the interval excludes 0 and, where `p_adjusted` says what p is among all comparisons made
-    beside this one (`holm`), that is small too. Where not, what the study could have seen, and what it
-    would take to see the difference observed. One seed gives no verdict on the recipe, one image none at all.
+    Beside the word of `judged` what the study could have seen, and what it would take to see the difference observed:
+    that takes a hundred times as long.
     """
+    word = judged(estimate, higher_is_better=higher_is_better, p_adjusted=p_adjusted)
+    return Verdict(word, _sentence(estimate, higher_is_better, unit, p_adjusted))
+
+
+def judged(estimate: Estimate | None, *, higher_is_better: bool, p_adjusted: float | None = None) -> str:
+    """The word of the verdict on (variant - reference).
+
+    `better` and `worse` where the interval excludes 0 and, where `p_adjusted` says what p is among all comparisons made
+    beside this one (`holm`), that is small too. One seed gives no verdict on the recipe, one image none at all.
+    """
+    if estimate is None or estimate.images == 1:
+        return UNMEASURED
+    if not estimate.seeds_measured:
+        return THESE_WEIGHTS
+    if max(estimate.p, p_adjusted or 0.0) >= 1 - estimate.confidence:
+        return NOISE
+    return BETTER if (estimate.value > 0) == higher_is_better else WORSE
+
+
+def _sentence(estimate: Estimate | None, higher_is_better: bool, unit: str, p_adjusted: float | None) -> str:
     if estimate is None:
-        return Verdict(UNMEASURED, "not measured: no image is scored in both")
+        return "not measured: no image is scored in both"
     value, low, high = estimate.value, estimate.low, estimate.high
-    good = (value > 0) == higher_is_better
-    word = BETTER if good else WORSE
+    word = BETTER if (value > 0) == higher_is_better else WORSE
     shown = _Numbers(max(abs(low), abs(high)) if math.isfinite(low) else abs(value), unit)
     # As an amount: "worse by 0.3 (0.1 to 0.5)", whichever way the metric points.
     ends = (low, high) if value >= 0 else (-high, -low)
@@ -269,17 +287,17 @@ def verdict(
     excluded = estimate.p < 1 - estimate.confidence
     if estimate.images == 1:
         lean = f"{word} by {shown(abs(value))} on it" if value else "no difference on it"
-        return Verdict(UNMEASURED, f"not measured: one image says nothing of others; {lean}")
+        return f"not measured: one image says nothing of others; {lean}"
     if not estimate.seeds_measured:
         lean = f"{word} {amount}" + ("" if excluded else ", which the noise of the images explains")
-        return Verdict(THESE_WEIGHTS, f"on these weights only: {lean}; seed noise was not measured, train more seeds")
+        return f"on these weights only: {lean}; seed noise was not measured, train more seeds"
     if excluded and p_adjusted is not None and p_adjusted >= 1 - estimate.confidence:
         alone = f"alone it would be {word} {amount}, but so many comparisons find as much by chance"
-        return Verdict(NOISE, f"{NOISE}: {alone} (Holm's {_p(p_adjusted)})")
+        return f"{NOISE}: {alone} (Holm's {_p(p_adjusted)})"
     if excluded:
-        return Verdict(word, f"{word} {amount}")
+        return f"{word} {amount}"
     if estimate.standard_error == 0:
-        return Verdict(NOISE, f"{NOISE}: the two are equal on every image under every seed")
+        return f"{NOISE}: the two are equal on every image under every seed"
     seen = f"this study would have seen {shown(estimate.detectable())} four times in five"
     needed = estimate.seeds_needed()
     if value == 0:
@@ -288,7 +306,7 @@ def verdict(
         wanted = "no number of seeds would show the one observed, these images alone vary too much"
     else:
         wanted = f"the one observed, if real, would take {_count(max(needed - estimate.seeds, 1))}"
-    return Verdict(NOISE, f"{NOISE}: {_signed(estimate, shown)}; {seen}; {wanted}")
+    return f"{NOISE}: {_signed(estimate, shown)}; {seen}; {wanted}"
 
 
 def _count(more: int) -> str:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from cliffkit import yamlstrict
 from cliffkit.errors import UserError
-from cliffkit.plan import data_root, plan
+from cliffkit.plan import Planner, data_root, plan
 from cliffkit.recipe import check_recipe, override
 
 STAGES = ("pack", "embedding", "depth", "evaluate")
@@ -222,6 +222,17 @@ class TestFilesThatOptionsName:
         assert changed(before, with_weights(moved)) == set()
         weights.write_bytes(b"other weights")
         assert changed(before, with_weights(weights)) == DEPTH
+
+    def test_are_read_once_for_all_recipes_of_a_planner(self, with_weights, weights, monkeypatch):
+        recipe = with_weights(weights)["depth"].recipe
+        other = dataclasses.replace(recipe, backbone=dataclasses.replace(recipe.backbone, place="elsewhere"))
+        read = []
+        digest = hashlib.file_digest
+        monkeypatch.setattr(hashlib, "file_digest", lambda *of: read.append(of) or digest(*of))
+        planner = Planner({})
+        assert keys({job.stage: job for job in planner.plan(recipe)}) == keys(with_weights(weights))
+        assert planner.plan(other)[-1].key == planner.plan(recipe)[-1].key
+        assert len(read) == 2  # the planner's, and that of `with_weights`
 
     def test_may_lie_in_the_home_folder(self, with_weights, weights, tmp_path, monkeypatch):
         monkeypatch.setenv("HOME", str(tmp_path))

@@ -272,6 +272,16 @@ def test_figures_are_the_same_bytes_whenever_they_are_drawn(plain: Report, tmp_p
     }
 
 
+def test_a_report_leaves_alone_what_another_process_writes_beside_it(plain: Report, tmp_path: Path) -> None:
+    figures = tmp_path / "figures"
+    figures.mkdir()
+    for name in (".forest.svg.1234.tmp", "formerly.svg"):
+        (figures / name).write_text("")
+    write(plain.results, tmp_path, "no device was at hand")
+    assert (figures / ".forest.svg.1234.tmp").exists()
+    assert not (figures / "formerly.svg").exists()
+
+
 def test_inline_figures_follow_the_page() -> None:
     svg = '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><metadata>x</metadata>'
     svg += '<g id="a" clip-path="url(#b)">'

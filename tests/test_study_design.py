@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from cliffkit.errors import RecipeError, UserError
-from cliffkit.plan import plan
+from cliffkit.plan import open_split, plan
+from cliffkit.recipe import load_recipe
 from cliffkit.registry import Registry
+from cliffkit.schema import Section
 from cliffkit.study.cells import jobs_of, plan_cells
 from cliffkit.study.design import Study, load_study
 
@@ -205,11 +207,50 @@ def test_the_built_in_study_is_27_cells_that_share_a_pack_and_two_generators(reg
     }  # fmt: skip
 
 
-def test_a_cell_is_the_run_of_its_recipe(load: Load) -> None:
-    """So a study finds what `cliffkit run` has done, and the other way round."""
-    cells = plan_cells(load(STUDY), {})
-    for cell in cells[:3]:
-        assert [job.key for job in cell.jobs] == [job.key for job in plan(cell.recipe, {})]
+def test_a_cell_is_the_run_of_its_recipe(load: Load, tmp_path: Path, registry: Registry) -> None:
+    """So a study finds what `cliffkit run` has done, and the other way round; it shares nothing that it should not."""
+    sets = {
+        "none": "embedding.use=none", "heg_s": "seed=0", "heg_r": "embedding.use=heg_r",
+        "cliff": "seed=0", "add": "model.fusion.use=add",
+    }  # fmt: skip
+    for cell in plan_cells(load(STUDY, base=TINY_WEIGHTS), {}):
+        written = [sets[level] for level in cell.variant.levels]
+        alone = load_recipe(tmp_path / "base.yaml", registry, [*written, f"seed={cell.seed}"])
+        assert [job.to_dict() for job in cell.jobs] == [job.to_dict() for job in plan(alone, {})]
+        assert cell.variant.recipe.to_dict() == {**alone.to_dict(), "seed": 0}
+
+
+def test_what_variants_share_is_checked_and_read_once(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planning takes as long as what differs between variants, not as all that they are made of."""
+    validated, opened = [], []
+    validate = Section.model_validate_json.__func__  # type: ignore[attr-defined]
+
+    def counted(cls: type[Section], text: str) -> Section:
+        validated.append((cls, text))
+        found: Section = validate(cls, text)
+        return found
+
+    monkeypatch.setattr(Section, "model_validate_json", classmethod(counted))
+    monkeypatch.setattr("cliffkit.plan.open_split", lambda *of: opened.append(of) or open_split(*of))
+    rates = ", ".join(f"r{i}: {{train.depth.lr: {1e-5 * (i + 1)}}}" for i in range(20))
+    study = load(STUDY.replace("compare:", f"  rate: {{own: {{}}, {rates}}}\ncompare:"), base=TINY_WEIGHTS)
+    assert len(study.variants) == 6 * 21
+    assert len(validated) == len(set(validated))
+    assert len({id(variant.recipe.data) for variant in study.variants}) == 1
+    cells = plan_cells(study, {})
+    assert len(opened) == 3
+    assert len({id(job) for cell in cells for job in cell.jobs if job.stage == "pack"}) == 1
+
+
+def test_one_at_a_time_does_not_expand_the_grid(load: Load) -> None:
+    paths = ("lr", "weight_decay", "decay", "ema", "clip_norm")
+    axes = "".join(
+        f"  {name}: {{own: {{}}, {', '.join(f'v{i}: {{train.depth.{name}: {(i + 1) / 101}}}' for i in range(40))}}}\n"
+        for name in paths
+    )
+    study = load(f"name: a\nbase: base.yaml\ndesign: one_at_a_time\naxes:\n{axes}")  # a grid of 115,856,201
+    assert len(study.variants) == 1 + 5 * 40
+    assert [variant.levels for variant in study.variants[:2]] == [("own",) * 5, ("own",) * 4 + ("v0",)]
 
 
 # ---- faults, all at once

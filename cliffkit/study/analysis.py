@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from cliffkit.statistics import (
     estimate,
     holm,
     interaction,
+    judged,
     main_effect,
     shapley,
     verdict,
@@ -31,18 +33,27 @@ class Row:
     """One variant under one protocol, in one metric."""
 
     variant: Variant
+    metric: str
     mean: Estimate | None
     """None: not one cell is done."""
     difference: Estimate | None
     """From the reference, on the same images under the same seeds; None for the reference itself."""
-    verdict: Verdict | None
-    """None for the reference itself."""
+    word: str | None
+    """Of the verdict; None for the reference itself."""
     p_adjusted: float | None
     """Holm's, over the table's differences."""
     best: bool
     """It has the best mean of the table."""
     tied: bool
     """It is the best, or not distinguishable from it."""
+
+    @cached_property
+    def verdict(self) -> Verdict | None:
+        """With its sentence, which takes long and is worked out when asked for: a report tells those of one table."""
+        if self.word is None:
+            return None
+        higher, unit = self.metric in HIGHER_IS_BETTER, UNITS[self.metric]
+        return verdict(self.difference, higher_is_better=higher, unit=unit, p_adjusted=self.p_adjusted)
 
 
 @dataclass(frozen=True)
@@ -130,10 +141,9 @@ def _table(results: Results, protocol: str, metric: str) -> Table:
     rows = []
     for i, variant in enumerate(study.variants):
         own = variant.levels == study.reference.levels
-        words: dict[str, Any] = {"higher_is_better": higher, "unit": UNITS[metric], "p_adjusted": adjusted.get(i)}
-        said = None if own else verdict(differences[i], **words)
+        word = None if own else judged(differences[i], higher_is_better=higher, p_adjusted=adjusted.get(i))
         tied = i == best or (best is not None and _indistinguishable(compare(values[i], values[best])))
-        rows.append(Row(variant, means[i], differences[i], said, adjusted.get(i), i == best, tied))
+        rows.append(Row(variant, metric, means[i], differences[i], word, adjusted.get(i), i == best, tied))
     return Table(protocol, metric, tuple(rows))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cliffkit.errors import UserError
-from cliffkit.plan import Job, Prints, Roots, plan
+from cliffkit.plan import Job, Planner, Roots
 from cliffkit.recipe import Recipe
 from cliffkit.study.design import Study, Variant
 
@@ -31,14 +31,14 @@ class Cell:
 
 def plan_cells(study: Study, roots: Roots) -> list[Cell]:
     """Every cell, seed by seed. Raises UserError where the data cannot be used or differ between variants."""
-    known: Prints = {}
+    planner = Planner(roots)
     cells = []
     for seed in study.seeds:
         for variant in study.variants:
             slug = re.sub(r"[^A-Za-z0-9_-]+", "-", variant.name)
             name = f"{study.name}.{slug}.s{seed}"
             recipe = replace(variant.recipe, name=name, seed=variant.recipe.seed + seed)
-            cells.append(Cell(variant, seed, recipe, tuple(plan(recipe, roots, known))))
+            cells.append(Cell(variant, seed, recipe, tuple(planner.plan(recipe))))
     _check_data(cells)
     return cells
 

@@ -12,13 +12,15 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cliffkit import protocols, yamlstrict
 from cliffkit.errors import Fault, RecipeError, UserError
 from cliffkit.metrics import METRICS
-from cliffkit.recipe import Recipe, check_recipe, is_name, override
+from cliffkit.once import Once
+from cliffkit.recipe import Known, Part, Recipe, check_recipe, is_name, override
 from cliffkit.registry import Registry
 from cliffkit.schema import MAX_SEED
 from cliffkit.study.patches import Patch, leaves, patched, removals
@@ -90,7 +92,10 @@ class _Check:
     def __init__(self, document: Document, path: Path, registry: Registry, overrides: Sequence[str]) -> None:
         self.document, self.path, self.registry, self.overrides = document, path, registry, tuple(overrides)
         self.faults: list[Fault] = list(document.faults)
+        self.told = {(fault.place, fault.path) for fault in document.faults}
         self.notes: list[str] = []
+        self.known: Known = {}
+        self.once = Once()
 
     def study(self) -> Study:
         data = self.document.data
@@ -113,12 +118,10 @@ class _Check:
         document = self.base(data.get("base"))
         if document is None:
             raise RecipeError(self.faults)
-        base = check_recipe(document, self.registry)  # its faults alone: all that follows would repeat them
+        base = check_recipe(document, self.registry, self.known)  # its faults alone: all that follows would repeat them
         axes = self.axes(data.get("axes", {} if design == "leave_one_out" else None), design, document, base)
         metric, protocol, centre = self.compare(data.get("compare", {}), axes, base)
-        points = self.points(axes, data.get("exclude", []))
-        if design == "one_at_a_time":
-            points = [point for point in points if sum(map(str.__ne__, point, centre)) <= 1]
+        points = self.points(axes, data.get("exclude", []), centre if design == "one_at_a_time" else None)
         if points and centre not in points and not self.faults:
             message = f"'{' + '.join(centre)}' is no variant of the study: it is excluded; name another one"
             self.fault(("compare", "reference"), message)
@@ -145,7 +148,11 @@ class _Check:
         )
 
     def fault(self, path: Path_, message: str) -> None:
-        self.faults.append(Fault(self.document.place(path), dotted(path), message))
+        self.add(Fault(self.document.place(path), dotted(path), message))
+
+    def add(self, fault: Fault) -> None:
+        self.faults.append(fault)
+        self.told.add((fault.place, fault.path))
 
     def seeds(self, data: Any) -> tuple[int, ...]:
         if not isinstance(data, list) or not data:
@@ -203,20 +210,16 @@ class _Check:
         for path in missing:
             self.fault((*here, path), "no such place in the base recipe; the part before the last dot must exist")
         recipe = None if missing else self.checked(changed, "")
-        if recipe is not None and _content(recipe) == _content(base):
+        if recipe is not None and self.content(recipe) == self.content(base):
             self.fault(here, "the patch changes nothing: the base has these values already; write {} if that is meant")
 
     def checked(self, document: Document, variant: str) -> Recipe | None:
         try:
-            return check_recipe(document, self.registry)
+            return check_recipe(document, self.registry, self.known)
         except RecipeError as error:
-            known = {(fault.place, fault.path) for fault in self.faults}
             suffix = f" (in variant '{variant}')" if variant else ""
-            self.faults += [
-                replace(fault, message=fault.message + suffix)
-                for fault in error.faults
-                if (fault.place, fault.path) not in known
-            ]
+            for fault in [fault for fault in error.faults if (fault.place, fault.path) not in self.told]:
+                self.add(replace(fault, message=fault.message + suffix))
             return None
 
     def places(self, here: Path_, patch: Patch) -> dict[str, str]:
@@ -228,7 +231,7 @@ class _Check:
         for level, patch in wanted.items():
             changed, _ = patched(document, patch, dict.fromkeys(patch, self.document.file), self.registry)
             try:
-                check_recipe(changed, self.registry)
+                check_recipe(changed, self.registry, self.known)
                 kept[level] = patch
             except RecipeError as error:
                 self.notes.append(f"'{level}' cannot be left out: {error.faults[0].message}")
@@ -248,8 +251,12 @@ class _Check:
                             message = f"axis '{first}' sets {leaf} too, so one of the two would do nothing; keep one"
                             self.fault(("axes", axis, level, path), message)
 
-    def points(self, axes: Mapping[str, Mapping[str, Patch]], rules: Any) -> list[Levels]:
-        points = list(itertools.product(*axes.values())) if axes else []
+    def points(self, axes: Mapping[str, Mapping[str, Patch]], rules: Any, centre: Levels | None) -> list[Levels]:
+        """What `exclude` leaves of the grid, or of the points that differ from a `centre` along one axis at most."""
+        if centre is None:
+            points = list(itertools.product(*axes.values())) if axes else []
+        else:
+            points = list(_around(centre, list(map(list, axes.values()))))
         if not isinstance(rules, list):
             self.fault(("exclude",), "write a list of patterns, as [{embedding: none, fusion: 'c*'}]")
             return points
@@ -277,7 +284,7 @@ class _Check:
         axes: Mapping[str, Mapping[str, Patch]],
         document: Document,
     ) -> Iterator[Variant]:
-        contents: dict[str, str] = {}
+        contents: dict[tuple[Any, ...], str] = {}
         for levels in points:
             name = " + ".join(levels)
             changed, missing = document, []
@@ -292,15 +299,21 @@ class _Check:
             recipe = self.checked(changed, name)
             if recipe is None:
                 continue
-            twin = contents.setdefault(_content(recipe), name)
+            twin = contents.setdefault(self.content(recipe), name)
             if twin != name:
                 self.notes.append(
                     f"'{twin}' and '{name}' are one recipe under two names: they share every result, "
                     "so their difference is exactly zero"
                 )
-            if any(axes[axis][level] for axis, level in zip(axes, levels, strict=True)):
+            if recipe.published and any(axes[axis][level] for axis, level in zip(axes, levels, strict=True)):
                 recipe = replace(recipe, published=())  # those of the base are for the base alone
             yield Variant(name, levels, recipe)
+
+    def content(self, recipe: Recipe) -> tuple[Any, ...]:
+        """What a recipe amounts to, its name and what others report of it aside."""
+        parts = (self.once("part", (part,), partial(_written, part)) for part in recipe.parts())
+        train = self.once("train", (recipe.train,), lambda: str(recipe.train.model_dump(mode="json")))
+        return recipe.seed, *parts, train, *(protocol.name for protocol in recipe.protocols)
 
     def compare(self, data: Any, axes: Mapping[str, Mapping[str, Patch]], base: Recipe) -> tuple[str, str, Levels]:
         if not isinstance(data, dict):
@@ -330,7 +343,7 @@ class _Check:
         here = ("compare", "reference")
         if not isinstance(data, dict):
             self.fault(here, "write one level per axis, as {embedding: none, fusion: cliff}")
-            return ()
+            data = {}
         for axis in data:
             if axis not in axes:
                 self.fault((*here, axis), f"no axis is called '{axis}'; {_near(axis, axes, 'there are')}")
@@ -344,7 +357,7 @@ class _Check:
                 )
             elif str(level) not in known:
                 self.fault((*here, axis), f"axis '{axis}' has no level '{level}'; {_near(level, known, 'it has')}")
-            levels.append(str(level))
+            levels.append(str(level) if str(level) in known else next(iter(known)))
         return tuple(levels)
 
     def comparable(self, variants: Sequence[Variant]) -> None:
@@ -362,9 +375,20 @@ class _Check:
                     raise RecipeError([Fault(self.document.place(("axes",)), "axes", message)])
 
 
-def _content(recipe: Recipe) -> str:
-    """What a recipe amounts to, its name and what others report of it aside."""
-    return str({**recipe.to_dict(), "name": "", "published": ""})
+def _written(part: Part) -> str:
+    return str(part.to_dict())
+
+
+def _around(centre: Levels, axes: Sequence[Sequence[str]]) -> Iterator[Levels]:
+    """A grid's points that differ from the centre along one axis at most, in the grid's order."""
+    if not axes:
+        yield ()
+        return
+    for level in axes[0]:
+        if level == centre[0]:
+            yield from ((level, *rest) for rest in _around(centre[1:], axes[1:]))
+        else:
+            yield (level, *centre[1:])
 
 
 def _matches(levels: Mapping[str, str], rule: Mapping[str, Sequence[Any]]) -> bool:

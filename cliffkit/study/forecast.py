@@ -101,10 +101,18 @@ class Paces:
         self._known: dict[str, list[Any]] = {}
         if self._path.exists():
             self._known = json.loads(self._path.read_text(encoding="utf-8"))
+        self._kinds: dict[tuple[str, Place], str] = {}
+
+    def kind(self, job: Job, place: Place) -> str:
+        """`kind_of_work`, worked out once per job: a study asks for the paces of all its jobs again and again."""
+        key = job.key, place
+        if key not in self._kinds:
+            self._kinds[key] = kind_of_work(job, place)
+        return self._kinds[key]
 
     def get(self, job: Job, place: Place) -> Pace | None:
         """The pace of a job at a place, None where nothing like it was measured."""
-        known = self._known.get(kind_of_work(job, place))
+        known = self._known.get(self.kind(job, place))
         return None if known is None else Pace(*known)
 
     def learn(self, measured: Mapping[str, Pace]) -> None:
@@ -143,7 +151,7 @@ def paces_at(slots: int, jobs: Sequence[Job], executor: Executor, paces: Paces, 
     """The pace of jobs by key when `slots` workers are busy; measured where it is not known."""
     executor.resize(slots)
     place = executor.place
-    unknown = {kind_of_work(job, place): job for job in jobs if paces.get(job, place) is None}
+    unknown = {paces.kind(job, place): job for job in jobs if paces.get(job, place) is None}
     queue = list(unknown.items())
     measured: dict[str, Pace] = {}
     while queue:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from cliffkit.recipe import Recipe, set_value
+from cliffkit.recipe import Recipe, with_value
 from cliffkit.registry import Registry
 from cliffkit.yamlstrict import Document
 
@@ -23,23 +22,26 @@ def patched(
     A mapping is merged into the one that stands there, anything else replaces it. As with `--set`, another component
     under `use` drops the options of the former one and keeps the engine's. `places` says where each path was written.
     """
-    data = copy.deepcopy(document.data)
+    data = document.data
     replaced = dict(document.replaced)
     missing = []
     for path, value in patch.items():
         steps = path.split(".")
-        if not _merge(data, steps, value, registry):
+        try:
+            data = _merged(data, steps, value, registry)
+        except LookupError:
             missing.append(path)
         for written in [*leaves(steps, value), *([steps] if _at(document.data, steps) is None else [])]:
             replaced[tuple(int(step) if step.isdecimal() else step for step in written)] = places[path]
     return replace(document, data=data, replaced=replaced), missing
 
 
-def _merge(data: Any, steps: list[str], value: Any, registry: Registry) -> bool:
-    if isinstance(value, dict) and isinstance(_at(data, steps), dict):
-        keys = sorted(value, key=lambda key: key != "use")  # the component first: it says which options stay
-        return all(_merge(data, [*steps, key], value[key], registry) for key in keys)
-    return set_value(data, steps, value, registry)
+def _merged(data: Any, steps: list[str], value: Any, registry: Registry) -> Any:
+    if not (isinstance(value, dict) and isinstance(_at(data, steps), dict)):
+        return with_value(data, steps, value, registry)
+    for key in sorted(value, key=lambda key: key != "use"):  # the component first: it says which options stay
+        data = _merged(data, [*steps, key], value[key], registry)
+    return data
 
 
 def _at(data: Any, steps: Iterable[str]) -> Any:

@@ -19,7 +19,7 @@ from cliffkit.protocols import Protocol
 from cliffkit.statistics import pooled
 from cliffkit.store import Store
 from cliffkit.study.cells import Cell
-from cliffkit.study.design import Study, Variant
+from cliffkit.study.design import Levels, Study, Variant
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +68,14 @@ class Results:
 
     def of(self, variant: Variant) -> list[CellResult]:
         """A variant's cells, seed by seed."""
-        return [each for each in self.cells if each.cell.variant.levels == variant.levels]
+        return self._by_levels.get(variant.levels, [])
+
+    @cached_property
+    def _by_levels(self) -> dict[Levels, list[CellResult]]:
+        found: dict[Levels, list[CellResult]] = {}
+        for each in self.cells:
+            found.setdefault(each.cell.variant.levels, []).append(each)
+        return found
 
     @cached_property
     def done(self) -> int:
@@ -149,12 +156,14 @@ def _per_image(each: CellResult, store: Store, images: Sequence[str]) -> dict[st
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.reader(file)
         next(rows)
-        found: dict[str, list[list[str]]] = {}
-        for row in rows:
-            found.setdefault(row[0], []).append(row[1:])
-    tables = {}
-    for protocol, lines in found.items():
-        if tuple(line[0] for line in lines) != tuple(images):
-            raise UserError(f"{path}: its test images are not those of the study's other cells; run it again")
-        tables[protocol] = np.array([[float(value or "nan") for value in line[1:]] for line in lines])
-    return tables
+        names: dict[str, list[str]] = {}
+        scores: dict[str, list[str]] = {}
+        for protocol, image, *values in rows:
+            names.setdefault(protocol, []).append(image)
+            scores.setdefault(protocol, []).extend(values)
+    if any(tuple(own) != tuple(images) for own in names.values()):
+        raise UserError(f"{path}: its test images are not those of the study's other cells; run it again")
+    return {
+        protocol: np.array([float(value or "nan") for value in values]).reshape(len(images), len(METRICS))
+        for protocol, values in scores.items()
+    }

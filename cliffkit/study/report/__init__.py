@@ -34,9 +34,9 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     progress("figures")
     figures = draw_all(results, analysis, folder / "figures")
-    for path in (folder / "figures").glob("*"):
+    for path in (folder / "figures").glob("[!.]*"):  # hidden ones are what another process is writing just now
         if path.stem not in figures:
-            path.unlink()  # of an earlier report, of what this study no longer has
+            path.unlink(missing_ok=True)  # of an earlier report, of what this study no longer has
     progress("report.html")
     shown = "it was not asked for" if gallery is None else gallery
     _write(folder / "report.html", page(results, analysis, figures, shown, command))

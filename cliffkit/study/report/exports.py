@@ -146,7 +146,7 @@ def row_cells(row: Row, decimals: int) -> list[str]:
     gaps = nothing
     if gap is not None:
         gaps = [number(gap.value, decimals, sign=True), wording.interval(gap, decimals, sign=True)]
-    word = "reference" if row.verdict is None else f"{wording.MARKS[row.verdict.word]} {row.verdict.word}"
+    word = "reference" if row.word is None else f"{wording.MARKS[row.word]} {row.word}"
     counted = NOTHING if mean is None else f"{mean.seeds} × {mean.images}"
     return [*means, *gaps, wording.chance(row.p_adjusted), word, counted]
 
@@ -194,8 +194,8 @@ def _tex_rows(results: Results, analysis: Analysis) -> Iterator[str]:
     for rows in zip(*(table.rows for table in tables), strict=True):
         cells = [rf"\raggedright {_tex(rows[0].variant.name)}"]
         for table, row, decimals in zip(tables, rows, places, strict=True):
-            told = row.verdict is not None and row.verdict.word in (BETTER, WORSE)
-            cells.append(_tex_cell(row, decimals, marked=told and table.metric == study.metric))
+            marked = row.word in (BETTER, WORSE) and table.metric == study.metric
+            cells.append(_tex_cell(row, decimals, marked=marked))
         yield " & ".join(cells) + r" \\ \addlinespace[2pt]"
 
 

@@ -31,7 +31,7 @@ from cliffkit.statistics import BETTER, NOISE, THESE_WEIGHTS, WORSE, Estimate
 from cliffkit.store import write_atomic
 from cliffkit.study.analysis import Analysis, Effect, Table
 from cliffkit.study.report.wording import pick
-from cliffkit.study.results import Results
+from cliffkit.study.results import CellResult, Results
 
 INK, FAINT, GOOD, BAD = "#1b1d1f", "#6b7076", "#0b5cad", "#a33a00"
 ON_PAGE: Mapping[str, str] = MappingProxyType(
@@ -115,7 +115,7 @@ def effects(results: Results, analysis: Analysis) -> Figure | None:
 
 def curves(results: Results, analysis: Analysis) -> Figure | None:
     """Validation score by step: mean over seeds, and from the lowest to the highest seed; None where there is none."""
-    known = {variant.levels: _curve(results, variant.levels) for variant in results.study.variants}
+    known = {variant.levels: _curve(results.of(variant)) for variant in results.study.variants}
     known = {levels: curve for levels, curve in known.items() if curve[0].size}
     if not known:
         return None
@@ -230,9 +230,9 @@ def _fill(word: str) -> Literal["none", "full"]:
 
 def _bars(table: Table) -> list[Bar]:
     return [
-        (row.variant.name, row.difference, row.verdict.word)
+        (row.variant.name, row.difference, row.word)
         for row in table.rows
-        if row.difference is not None and row.verdict is not None
+        if row.difference is not None and row.word is not None
     ]
 
 
@@ -249,9 +249,9 @@ def _some(bars: Sequence[Bar]) -> Sequence[Bar | None]:
     return [*ranked[: MOST_ROWS // 2], None, *ranked[-MOST_ROWS // 2 :]]
 
 
-def _curve(results: Results, levels: tuple[str, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _curve(cells: Sequence[CellResult]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(steps), (seeds, steps) of a variant: the steps at which every seed that is done was validated."""
-    found = [dict(each.curve) for each in results.cells if each.cell.variant.levels == levels and each.curve]
+    found = [dict(each.curve) for each in cells if each.curve]
     common = set.intersection(*(set(curve) for curve in found)) if found else set()
     steps = sorted(step for step in common if any(math.isfinite(curve[step]) for curve in found))
     return np.array(steps, dtype=np.float64), np.array([[curve[step] for step in steps] for curve in found])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -109,7 +109,7 @@ def _table(results: Results, table: Table) -> dict[str, Any]:
             Line(
                 [*row_cells(row, decimals), "" if value is None else f"{value:g} [{sources.index(source) + 1}]"],
                 wording.spread(row.mean, decimals),
-                "" if row.verdict is None else row.verdict.word,
+                row.word or "",
                 "best" if row.best else "tied" if row.tied else "",
             )
         )
@@ -128,20 +128,21 @@ def _effects(results: Results, analysis: Analysis) -> list[tuple[str, list[dict[
         ("Interactions", analysis.interactions),
         ("Shapley shares", analysis.shares),
     )
-    return [(title, [_effect(each, found) for each in found]) for title, found in parts if found]
+    return [(title, list(_told(found))) for title, found in parts if found]
 
 
-def _effect(each: Effect, beside: Sequence[Effect]) -> dict[str, str]:
-    decimals = wording.digits(other.estimate for other in beside)
-    found = each.estimate
-    return {
-        "axes": " × ".join(each.axes),
-        "label": each.label,
-        "value": NOTHING if found is None else number(found.value, decimals, sign=True),
-        "interval": NOTHING if found is None else wording.interval(found, decimals, sign=True),
-        "p": wording.chance(each.p_adjusted),
-        "word": each.verdict.word,
-    }
+def _told(effects: Sequence[Effect]) -> Iterator[dict[str, str]]:
+    decimals = wording.digits(each.estimate for each in effects)
+    for each in effects:
+        found = each.estimate
+        yield {
+            "axes": " × ".join(each.axes),
+            "label": each.label,
+            "value": NOTHING if found is None else number(found.value, decimals, sign=True),
+            "interval": NOTHING if found is None else wording.interval(found, decimals, sign=True),
+            "p": wording.chance(each.p_adjusted),
+            "word": each.verdict.word,
+        }
 
 
 def _means(results: Results, table: Table) -> dict[str, Any] | None:
@@ -183,11 +184,11 @@ def _gallery(gallery: Gallery | str, metric: str) -> dict[str, Any]:
 
 def _costs(results: Results) -> dict[str, Any]:
     """Parameters and time per variant."""
-    done = [each for each in results.cells if each.metrics is not None and each.seconds is not None]
+    done = [each for each in results.cells if each.seconds is not None]
     stages = list(dict.fromkeys(stage for each in done for stage in each.seconds or ()))
     rows = []
     for variant in results.study.variants:
-        own = [each for each in done if each.cell.variant.levels == variant.levels]
+        own = [each for each in results.of(variant) if each.seconds is not None]
         if not own:
             continue
         seconds = {
