@@ -25,7 +25,11 @@ UNITS: Mapping[str, str] = MappingProxyType(
 )
 """What stands behind a metric's name in a table's head; empty for plain ratios."""
 
-_THRESHOLDS = (1.25, 1.25**2, 1.25**3)
+_DELTA_LOGS = tuple(k * math.log(1.25) for k in (1, 2, 3))
+_SLACK = 1e-13
+"""Of a logarithm: a ratio of exactly 1.25^k is counted as such; of two float32 none other comes so near it."""
+_BOUNDS = tuple(tuple(log + slack for log in _DELTA_LOGS) for slack in (-_SLACK, _SLACK))
+"""What |e| must be below for delta 1-3: strict, then inclusive."""
 _BLOCK = 8192  # pixels at a time: a block's float64 temporaries stay in the processor's cache
 
 Floats = NDArray[np.floating[Any]]
@@ -143,14 +147,24 @@ def _groups(
 def _median_scale(parts: Sequence[_Group], protocol: Protocol) -> float:
     """median(truth) / median(prediction) over the scored pixels that have a finite prediction."""
     prediction = np.concatenate([part.prediction for part in parts])
-    finite = np.isfinite(prediction)
-    if not finite.any():
-        raise ValueError(f"protocol '{protocol.name}' cannot align: no scored pixel has a finite prediction")
     depth = np.concatenate([part.depth for part in parts])
-    middle = float(np.median(prediction[finite].astype(np.float64)))
+    finite = np.isfinite(prediction)
+    if not finite.all():
+        prediction, depth = prediction[finite], depth[finite]
+    if not prediction.size:
+        raise ValueError(f"protocol '{protocol.name}' cannot align: no scored pixel has a finite prediction")
+    middle = _median(prediction)
     if not middle > 0:
         raise ValueError(f"protocol '{protocol.name}' cannot align: the median of the prediction is {middle:g} m")
-    return float(np.median(depth[finite].astype(np.float64))) / middle
+    return _median(depth) / middle
+
+
+def _median(values: Floats) -> float:
+    """`np.median` of values without NaN; it looks for NaN by a second partition, which costs more than the first."""
+    half = values.size // 2
+    parted = np.partition(values, half)
+    upper = float(parted[half])
+    return upper if values.size % 2 else (float(parted[:half].max()) + upper) / 2
 
 
 def _change(prediction: Floats, scale: float, protocol: Protocol) -> _Change:
@@ -171,7 +185,7 @@ def _change(prediction: Floats, scale: float, protocol: Protocol) -> _Change:
 # Rows of the sums, after which come the counts of delta 1-3, strict, then inclusive.
 _N, _ABS_REL, _SQ_REL, _SQ, _ABS_E, _E, _E2 = range(7)
 _DELTA = 7
-_N_SUMS = _DELTA + 2 * len(_THRESHOLDS)
+_N_SUMS = _DELTA + 2 * len(_DELTA_LOGS)
 
 
 def _sums(group: _Group, change: _Change, modes: Sequence[bool]) -> NDArray[np.float64]:
@@ -188,23 +202,20 @@ def _sums(group: _Group, change: _Change, modes: Sequence[bool]) -> NDArray[np.f
         _apply(change, p)
         total[_N] += n
         np.subtract(p, d, out=a)
-        np.divide(a, d, out=b)
         total[_SQ] += a @ a
+        np.divide(p, d, out=p)
+        np.subtract(p, 1, out=b)
         total[_SQ_REL] += a @ b
         total[_ABS_REL] += np.abs(b, out=b).sum()
         if change.floor is not None:
-            np.maximum(p, change.floor, out=p)
-        np.divide(p, d, out=a)
-        np.divide(d, p, out=b)
-        np.maximum(a, b, out=b)
-        for k, threshold in enumerate(_THRESHOLDS):
-            for inclusive in modes:
-                (np.less_equal if inclusive else np.less)(b, threshold, out=hit)
-                total[_DELTA + len(_THRESHOLDS) * inclusive + k] += np.count_nonzero(hit)
-        np.log(a, out=a)
+            np.maximum(p, np.divide(change.floor, d, out=b), out=p)
+        np.log(p, out=a)
         total[_E] += a.sum()
         total[_E2] += a @ a
         total[_ABS_E] += np.abs(a, out=a).sum()
+        for inclusive in modes:
+            for k, bound in enumerate(_BOUNDS[inclusive]):
+                total[_DELTA + len(_DELTA_LOGS) * inclusive + k] += np.count_nonzero(np.less(a, bound, out=hit))
     return total
 
 
@@ -223,7 +234,7 @@ def _apply(change: _Change, prediction: NDArray[np.float64]) -> None:
 
 def _metrics(total: NDArray[np.float64], protocol: Protocol) -> dict[str, float]:
     mean = (total / total[_N]).tolist()
-    first = _DELTA + len(_THRESHOLDS) * protocol.delta_inclusive
+    first = _DELTA + len(_DELTA_LOGS) * protocol.delta_inclusive
     values = (
         mean[_ABS_REL],
         mean[_SQ_REL],
@@ -231,7 +242,7 @@ def _metrics(total: NDArray[np.float64], protocol: Protocol) -> dict[str, float]
         math.sqrt(mean[_E2]),
         mean[_ABS_E] / math.log(10),
         100 * math.sqrt(max(0.0, mean[_E2] - mean[_E] ** 2)),
-        *mean[first : first + len(_THRESHOLDS)],
+        *mean[first : first + len(_DELTA_LOGS)],
     )
     metrics = dict(zip(METRICS, values, strict=True))
     if not all(math.isfinite(value) for value in values):

@@ -6,6 +6,7 @@ brought to the wanted size bilinearly: the same image gives the same depth whoev
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ from cliffkit.protocols import View, image_region
 from cliffkit.recipe import Recipe, load_recipe
 from cliffkit.registry import Registry
 from cliffkit.store import write_atomic
+from cliffkit.workers import in_order
 
 Floats = NDArray[np.float32]
 WHOLE = View()
@@ -90,7 +92,7 @@ def predict_files(
     """Write each image's depth into `out` in three forms; yields where they lie and their range in metres.
 
     Every image is opened before the first is predicted. Raises UserError for one that cannot be read, and for two that
-    would be written under one name.
+    would be written under one name. Other images are read and written while the network sees one.
     """
     stems: dict[str, Path] = {}
     for path in images:
@@ -98,25 +100,36 @@ def predict_files(
             raise UserError(
                 f"{stems[path.stem]} and {path} would both be written as {path.stem}.npy; predict them apart"
             )
-        read_image(path)
+    threads = len(os.sched_getaffinity(0))
+    for _ in in_order(_check_image, images, threads):
+        pass
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out}: cannot be made: {error.strerror}; name another folder with -o") from error
-    for stem, path in stems.items():
-        depth_m = predict(read_image(path), flip=flip)
-        files = {name: out / f"{stem}.{name}" for name in ("npy", "depth.png", "colour.png")}
-        write_atomic(files["npy"], partial(_save_array, depth_m=depth_m))
-        write_atomic(files["depth.png"], partial(save_depth_png16, depth_m=depth_m))
-        write_atomic(files["colour.png"], partial(depth_colour_png, depth_m=depth_m))
-        facts = {"min_m": depth_m.min(), "median_m": np.median(depth_m), "max_m": depth_m.max()}
-        yield {
-            "image": str(path),
-            "depth_npy": str(files["npy"]),
-            "depth_png": str(files["depth.png"]),
-            "colour_png": str(files["colour.png"]),
-            **{name: float(value) for name, value in facts.items()},
-        }
+    shown = in_order(read_image, images, 1)
+    predicted = ((path, predict(image, flip=flip)) for path, image in zip(images, shown, strict=True))
+    yield from in_order(partial(_write, out), predicted, threads)
+
+
+def _check_image(path: Path) -> None:
+    read_image(path)
+
+
+def _write(out: Path, predicted: tuple[Path, Floats]) -> dict[str, Any]:
+    path, depth_m = predicted
+    files = {name: out / f"{path.stem}.{name}" for name in ("npy", "depth.png", "colour.png")}
+    write_atomic(files["npy"], partial(_save_array, depth_m=depth_m))
+    write_atomic(files["depth.png"], partial(save_depth_png16, depth_m=depth_m))
+    write_atomic(files["colour.png"], partial(depth_colour_png, depth_m=depth_m))
+    facts = {"min_m": depth_m.min(), "median_m": np.median(depth_m), "max_m": depth_m.max()}
+    return {
+        "image": str(path),
+        "depth_npy": str(files["npy"]),
+        "depth_png": str(files["depth.png"]),
+        "colour_png": str(files["colour.png"]),
+        **{name: float(value) for name, value in facts.items()},
+    }
 
 
 def read_image(path: Path) -> Tensor:

@@ -1,4 +1,4 @@
-"""Processes that others start: none outlives its parent, whatever became of that."""
+"""Processes and threads that others start: no process outlives its parent, whatever became of that."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 def begin_worker() -> None:
@@ -22,3 +29,18 @@ def begin_worker() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def in_order(work: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
+    """`work` of each item, in the items' order, done by threads at most two items each ahead of who asks.
+
+    `items` is advanced in the caller's thread, so that stages chained by this work at the same time.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        upcoming: deque[Future[B]] = deque()
+        for item in items:
+            upcoming.append(pool.submit(work, item))
+            if len(upcoming) > 2 * threads:
+                yield upcoming.popleft().result()
+        while upcoming:
+            yield upcoming.popleft().result()

@@ -6,9 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
+
+from cliffkit.workers import in_order
 
 PARENT = """\
 import time
@@ -49,3 +52,24 @@ def test_ctrl_c_is_left_to_the_parent(tmp_path):
             worker.send_signal(signal.SIGINT)
         out, _ = parent.communicate(b"\n", 30)
     assert (out, parent.returncode) == (b"4\n", 0)
+
+
+def test_work_comes_in_order_and_a_failure_in_its_place():
+    begun = []
+
+    def work(item):
+        begun.append(item)
+        time.sleep(0.002 * (item % 3))
+        if item == 17:
+            raise ValueError("the seventeenth")
+        return item * item
+
+    assert list(in_order(work, [], 2)) == []
+    assert list(in_order(work, range(16), 3)) == [item * item for item in range(16)]
+    begun.clear()
+    results = in_order(work, iter(range(100)), 2)
+    assert next(results) == 0
+    assert len(begun) <= 5, "no more than two items a thread ahead"
+    with pytest.raises(ValueError, match="the seventeenth"):
+        list(results)
+    assert len(begun) < 30

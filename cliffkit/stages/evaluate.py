@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,12 @@ from cliffkit.predict import Predictor, predictor
 from cliffkit.protocols import Protocol, View, image_region, truth_in_view
 from cliffkit.recipe import Recipe
 from cliffkit.store import write_atomic, write_json
+from cliffkit.workers import in_order
 
 PANEL_ROWS = 6
 Scores = dict[str, float] | None
+Predicted = tuple[Sample, list[Any]]
+Drawn = tuple[Any, Any, Any]
 
 
 def evaluate(job: Job, context: Context) -> None:
@@ -39,19 +43,21 @@ def evaluate(job: Job, context: Context) -> None:
     baseline: list[list[Scores]] = []
     shown: list[PanelRow] = []
     picked = set(np.linspace(0, len(dataset) - 1, min(PANEL_ROWS, len(dataset))).round().astype(int).tolist())
-    for index, sample in enumerate(_ahead(dataset)):
-        name = dataset.name(index)
+
+    def score(predicted: tuple[int, Predicted]) -> tuple[list[Scores], list[Scores], Drawn | None]:
+        index, (sample, predictions) = predicted
         try:
-            row, constant, drawn = _score(sample, protocols, predict, median_m)
-        except UserError:
-            raise
+            row, constant = _score(sample, protocols, predictions, median_m)
         except ValueError as error:
-            raise UserError(f"test image {name}: {error}") from error
+            raise UserError(f"test image {dataset.name(index)}: {error}") from error
+        return row, constant, _drawn(sample, predictions[0], protocols[0].view) if index in picked else None
+
+    predicted = enumerate(_predicted(dataset, protocols, predict))
+    for index, (row, constant, drawn) in enumerate(in_order(score, predicted, len(os.sched_getaffinity(0)))):
         scores.append(row)
         baseline.append(constant)
-        if index in picked:
-            image, truth, prediction = drawn
-            shown.append(PanelRow(name, image, truth, prediction, row[0]["abs_rel"] if row[0] else None))
+        if drawn is not None:
+            shown.append(PanelRow(dataset.name(index), *drawn, row[0]["abs_rel"] if row[0] else None))
         context.emit(Progress("evaluate", index + 1, len(dataset), "image", {}))
     assert len(scores) == len(dataset), "every test image is scored once"
     results = {}
@@ -103,26 +109,28 @@ def describe_parts(recipe: Recipe) -> list[str]:
     ]
 
 
+def _predicted(dataset: Dataset, protocols: Sequence[Protocol], predict: Predictor) -> Iterator[Predicted]:
+    """Every image in order with its prediction for each view; the next ones are read meanwhile."""
+    views = list(_alike(protocols))
+    for sample in in_order(partial(read_sample, dataset), range(len(dataset)), 1):
+        yield sample, [predict(sample.image, view, flip=flip) for view, flip in views]
+
+
 def _score(
-    sample: Sample, protocols: Sequence[Protocol], predict: Predictor, median_m: float
-) -> tuple[list[Scores], list[Scores], tuple[Any, Any, Any]]:
-    """One image under every protocol: its scores, the constant median's, and what the panel shows (first protocol)."""
+    sample: Sample, protocols: Sequence[Protocol], predictions: Sequence[Any], median_m: float
+) -> tuple[list[Scores], list[Scores]]:
+    """One image under every protocol: its scores and the constant median's."""
     scores: dict[int, Scores] = {}
     constant: dict[int, Scores] = {}
-    drawn: tuple[Any, Any, Any] | None = None
     depth, valid = sample.depth.numpy()[0], sample.valid.numpy()[0]
-    for (view, flip), members in _alike(protocols).items():
+    for ((view, _), members), prediction in zip(_alike(protocols).items(), predictions, strict=True):
         truth, known = truth_in_view(depth, valid, view)
-        prediction = predict(sample.image, view, flip=flip)
         wanted = [protocols[k] for k in members]
         scores |= zip(members, score_protocols(prediction, truth, known, wanted), strict=True)
         flat = np.full_like(truth, median_m)
         constant |= zip(members, score_protocols(flat, truth, known, wanted), strict=True)
-        if drawn is None:
-            drawn = (_image_in_view(sample, truth.shape, view), np.where(known, truth, np.nan), prediction)
-    assert drawn is not None
     order = range(len(protocols))
-    return [scores[k] for k in order], [constant[k] for k in order], drawn
+    return [scores[k] for k in order], [constant[k] for k in order]
 
 
 def _alike(protocols: Sequence[Protocol]) -> Mapping[tuple[View, bool], list[int]]:
@@ -133,22 +141,14 @@ def _alike(protocols: Sequence[Protocol]) -> Mapping[tuple[View, bool], list[int
     return groups
 
 
-def _image_in_view(sample: Sample, shape: tuple[int, ...], view: View) -> Any:
+def _drawn(sample: Sample, prediction: Any, view: View) -> Drawn:
+    """What the panel shows of an image: itself, its truth, its prediction."""
+    truth, known = truth_in_view(sample.depth.numpy()[0], sample.valid.numpy()[0], view)
     height, width = sample.image.shape[-2:]
     top, left, h, w = image_region(height, width, view)
     shown = sample.image[None, :, top : top + h, left : left + w]
-    return resize_image(shown, (shape[0], shape[1]))[0].permute(1, 2, 0).numpy()
-
-
-def _ahead(dataset: Dataset) -> Iterator[Sample]:
-    """Every image in order, the next one read while one is scored."""
-    with ThreadPoolExecutor(1, "test") as thread:
-        upcoming = thread.submit(read_sample, dataset, 0)
-        for index in range(len(dataset)):
-            sample = upcoming.result()
-            if index + 1 < len(dataset):
-                upcoming = thread.submit(read_sample, dataset, index + 1)
-            yield sample
+    image = resize_image(shown, (truth.shape[0], truth.shape[1]))[0].permute(1, 2, 0).numpy()
+    return image, np.where(known, truth, np.nan), prediction
 
 
 def _write_rows(path: Path, protocols: Sequence[Protocol], names: Sequence[str], rows: Sequence[list[Scores]]) -> None:

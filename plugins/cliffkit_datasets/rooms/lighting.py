@@ -20,6 +20,13 @@ def direct(room: Room, solids: Solids, surface: Surface, eye: Array) -> tuple[Ar
     n = surface.gloss.size
     matt, glint = np.zeros((3, n), np.float32), np.zeros((3, n), np.float32)
     which = casters(room, solids)
+    shiny = np.flatnonzero(surface.gloss > 0.05)
+    gloss = np.minimum(surface.gloss.take(shiny), 1)
+    power_of_gloss = 12 + 60 * gloss
+    normal = surface.normal.take(shiny, axis=1)
+    to_eye = eye[:, None] - surface.point.take(shiny, axis=1)
+    to_eye /= np.sqrt((to_eye * to_eye).sum(axis=0))
+    shine = np.zeros_like(to_eye)
     for light in room.lights:
         d = surface.point - np.array(light.position, np.float32)[:, None]
         square = (d * d).sum(axis=0)
@@ -30,18 +37,14 @@ def direct(room: Room, solids: Solids, surface: Surface, eye: Array) -> tuple[Ar
             strength *= np.clip(d[light.axis] * light.sign / length, 0, 1)
         lit = np.flatnonzero(strength > 0.002)
         if light.shadows and lit.size:
-            strength[lit] *= visible(light, d[:, lit], solids, which)
+            strength[lit] *= visible(light, d.take(lit, axis=1), solids, which)
         power = np.array(light.power, np.float32)[:, None]
         matt += power * strength
-        shiny = np.flatnonzero((surface.gloss > 0.05) & (strength > 0))
-        if shiny.size:
-            to_eye = eye[:, None] - surface.point[:, shiny]
-            to_eye /= np.sqrt((to_eye * to_eye).sum(axis=0))
-            middle = to_eye - d[:, shiny] / length[shiny]
-            middle /= np.sqrt((middle * middle).sum(axis=0)) + np.float32(1e-6)
-            cosine = np.clip((middle * surface.normal[:, shiny]).sum(axis=0), 0, 1)
-            gloss = np.minimum(surface.gloss[shiny], 1)
-            glint[:, shiny] += power * (strength[shiny] * gloss * cosine ** (12 + 60 * gloss))
+        middle = to_eye - d.take(shiny, axis=1) / length.take(shiny)
+        middle /= np.sqrt((middle * middle).sum(axis=0)) + np.float32(1e-6)
+        cosine = np.clip((middle * normal).sum(axis=0), 0, 1)
+        shine += power * (strength.take(shiny) * gloss * cosine**power_of_gloss)
+    glint[:, shiny] = shine
     return matt, glint
 
 
@@ -61,7 +64,7 @@ def sunshine(room: Room, solids: Solids, surface: Surface) -> Array:
     if lit.size:
         x, y = room.on_wall(wall, (left + right) / 2, 0.0)
         far = (x + 30 * towards[0], y + 30 * towards[1], (bottom + top) / 2 + 30 * towards[2])
-        d = surface.point[:, lit] - np.array(far, np.float32)[:, None]
+        d = surface.point.take(lit, axis=1) - np.array(far, np.float32)[:, None]
         light = Light(far, axis, sign, (1, 1, 1), True)
         strength[lit] *= visible(light, d, solids, casters(room, solids))
     return strength
