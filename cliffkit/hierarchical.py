@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from cliffkit.interfaces import Embedding, Sample
-
-Module = TypeVar("Module", bound=nn.Module)
 
 VALUES_AT_ONCE = 2**17
 """Of features that a CPU compares together: half a megabyte."""
@@ -31,8 +28,8 @@ class HierarchicalEmbeddingLoss(nn.Module):
     r rises linearly with the step, counted from 0: r = min(1, step / warmup_steps), so 0 at step 0 and 1 from step
     `warmup_steps` on; always 1 where that is 0. A level of weight 0 is left out; a term of weight 0 costs nothing.
 
-    The loss holds a frozen copy of the embedding: evaluation mode, no gradients for its parameters, batch
-    normalisation folded into the convolutions. It moves with this module, and otherwise is no part of it: not of its
+    The embedding is taken over and frozen for good: evaluation mode, no gradients for its parameters, batch
+    normalisation folded into its convolutions. It moves with this module, and otherwise is no part of it: not of its
     parameters, not of its state, untouched by `train()`.
 
     Raises ValueError where the weights are not one finite number >= 0 per level, or warmup_steps is negative.
@@ -60,12 +57,12 @@ class HierarchicalEmbeddingLoss(nn.Module):
         self.weights = tuple(weights)
         self.norm = norm
         self.warmup_steps = warmup_steps
-        frozen = folded(copy.deepcopy(embedding).eval()).eval().requires_grad_(False)
-        self._frozen = (frozen,)  # in a tuple, where nn.Module does not look
+        fold_batch_norm(embedding.eval())
+        self._frozen = (embedding.requires_grad_(False),)  # in a tuple, where nn.Module does not look
 
     @property
     def embedding(self) -> Embedding:
-        """The frozen copy of the generator."""
+        """The frozen generator."""
         return self._frozen[0]
 
     def ramp(self, step: int) -> float:
@@ -142,16 +139,19 @@ class _BlockedSum(torch.autograd.Function):
         return slope if above[0] == 1 else slope * above[0], None, None, None  # 1 wherever losses are simply added
 
 
-def folded(module: Module) -> Module:
-    """The same module, each batch normalisation behind a convolution in an nn.Sequential folded into it; for inference.
+def fold_batch_norm(module: nn.Module) -> None:
+    """Fold each batch normalisation that follows a convolution in an nn.Sequential into it, in place; for inference.
 
-    Equal to rounding: what is folded is the convolution's weights instead of its result.
+    Equal to rounding: the convolution's weights are scaled instead of its result.
     """
     for child in module.children():
-        folded(child)
+        fold_batch_norm(child)
     if isinstance(module, nn.Sequential):
         for i, (conv, norm) in enumerate(itertools.pairwise(list(module))):
             if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d and norm.track_running_stats:
-                module[i] = fuse_conv_bn_eval(conv, norm)
-                module[i + 1] = nn.Identity()
-    return module
+                assert norm.running_mean is not None
+                assert norm.running_var is not None
+                conv.weight, conv.bias = fuse_conv_bn_weights(
+                    conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+                )
+                module[i + 1] = nn.Identity().eval()

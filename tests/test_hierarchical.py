@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cliffkit.hierarchical import HierarchicalEmbeddingLoss, folded
+from cliffkit.hierarchical import HierarchicalEmbeddingLoss, fold_batch_norm
 from cliffkit.interfaces import Embedding, Sample
 from cliffkit_embeddings.heg_r import HegR
 from cliffkit_embeddings.heg_s import HegS
@@ -59,12 +59,12 @@ def slope(loss, prediction, sample, step=1000):
 def test_on_dense_depth_it_is_the_authors(kind, size):
     heg = generator(kind).eval()
     sample, prediction = scene(1.1, size)
-    loss = HierarchicalEmbeddingLoss(heg, (10, 15))
+    loss = HierarchicalEmbeddingLoss(generator(kind), (10, 15))
     pairs = list(zip(heg(sample.depth), heg(prediction), strict=True))
     means = [(b - a).abs().mean() for a, b in pairs]
     torch.testing.assert_close(loss(prediction, sample, 100), 10 * means[0] + 15 * means[1])
     squares = [(b - a).square().mean() for a, b in pairs]
-    squared = HierarchicalEmbeddingLoss(heg, (10, 15), norm="l2")
+    squared = HierarchicalEmbeddingLoss(generator(kind), (10, 15), norm="l2")
     torch.testing.assert_close(squared(prediction, sample, 100), 10 * squares[0] + 15 * squares[1])
 
 
@@ -147,17 +147,16 @@ def test_a_level_of_weight_zero_is_left_out():
 
 def test_the_embedding_is_frozen_whatever_is_done_to_its_holder():
     heg = generator("heg_s").train()
-    before = {key: value.clone() for key, value in heg.state_dict().items()}
     sample, prediction = scene(0.6)
     holder = torch.nn.ModuleDict({"loss": HierarchicalEmbeddingLoss(heg, (10, 15))}).train()
-    frozen = holder["loss"].embedding
+    before = {key: value.clone() for key, value in heg.state_dict().items()}
     first = holder["loss"](prediction, sample, 100)
     prediction.requires_grad_()
     again = holder["loss"](prediction, sample, 100)
     again.backward()
     torch.testing.assert_close(first, again)  # with gradients it is summed in blocks
-    assert not any(module.training for module in frozen.modules())
-    assert all(p.grad is None and not p.requires_grad for p in frozen.parameters())
+    assert not any(module.training for module in heg.modules())
+    assert all(p.grad is None and not p.requires_grad for p in heg.parameters())
     assert list(holder.parameters()) == list(holder.buffers()) == []
     assert not holder.state_dict()
     assert all(torch.equal(value, before[key]) for key, value in heg.state_dict().items())
@@ -179,7 +178,7 @@ def test_its_gradient_is_autograds_of_the_written_out_loss(kind, norm, monkeypat
         size = (a - b).abs() if norm == "l1" else (a - b).square()
         value = value + weight * (share * size).sum() / (share.sum() * a.shape[1])
     (wanted,) = torch.autograd.grad(value, prediction)
-    ours = HierarchicalEmbeddingLoss(heg, (10, 15), norm)(prediction, sample, 100)
+    ours = HierarchicalEmbeddingLoss(generator(kind), (10, 15), norm)(prediction, sample, 100)
     torch.testing.assert_close(ours, value.detach())
     (slope_2,) = torch.autograd.grad(2 * ours, prediction, retain_graph=True)
     (slope_1,) = torch.autograd.grad(ours, prediction)
@@ -190,7 +189,7 @@ def test_its_gradient_is_autograds_of_the_written_out_loss(kind, norm, monkeypat
 def test_in_bf16_its_gradient_is_as_near_to_float32s_as_the_written_out_loss():
     sample, prediction = scene(0.6, (40, 56))
     heg = generator("heg_s").eval()
-    loss = HierarchicalEmbeddingLoss(heg, (10, 15), "l2")
+    loss = HierarchicalEmbeddingLoss(generator("heg_s"), (10, 15), "l2")
     wanted = slope(loss, prediction, sample)
 
     def written_out(guess, sample, _):
@@ -207,14 +206,14 @@ def test_in_bf16_its_gradient_is_as_near_to_float32s_as_the_written_out_loss():
 
 
 def test_normalisation_is_folded_only_behind_convolutions():
-    heg = generator("heg_s").eval()
-    frozen = HierarchicalEmbeddingLoss(heg, (10, 15)).embedding
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in frozen.modules())
+    heg = generator("heg_s")
     assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in heg.modules()) == 4
-    odd = torch.nn.Sequential(
-        torch.nn.BatchNorm2d(3), torch.nn.Conv2d(3, 3, 1), torch.nn.ReLU(), torch.nn.BatchNorm2d(3)
-    )
-    assert [type(layer).__name__ for layer in folded(odd.eval())] == ["BatchNorm2d", "Conv2d", "ReLU", "BatchNorm2d"]
+    HierarchicalEmbeddingLoss(heg, (10, 15))
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in heg.modules())
+    layers = torch.nn.BatchNorm2d(3), torch.nn.Conv2d(3, 3, 1), torch.nn.ReLU(), torch.nn.BatchNorm2d(3)
+    odd = torch.nn.Sequential(*layers).eval()
+    fold_batch_norm(odd)
+    assert tuple(odd) == layers
 
 
 def test_the_gradient_flows_to_the_prediction_only():

@@ -5,8 +5,6 @@ from __future__ import annotations
 from harness import Row, paired, progress, row
 from parts import NYU_SIZE, BareLoop, random_pack, recipe
 
-from cliffkit.device import open_device
-
 HANDBUILT = ["model.backbone.use=handbuilt", "model.pyramid.use=symmetric"]
 CASES = {
     "ResNet-50, HEG-S": ("cliff_hegS", ["model.backbone.name=resnet50"], "<= 1.08"),
@@ -22,10 +20,9 @@ def rows() -> list[Row]:
     found = []
     for what, (name, sets, target) in CASES.items():
         progress(what)
-        device = open_device("cpu")
         of = [recipe(name, NYU_SIZE, "train.depth.batch=8", *sets, *more) for more in ([], ["embedding.use=none"])]
         with random_pack(16, (228, 304)) as pack:
-            own, other = (BareLoop(each, pack, device) for each in of)
+            own, other = (BareLoop(each, pack) for each in of)
         pairs = paired(lambda own=own: own.steps(1), lambda other=other: other.steps(1), PAIRS)
         found.append(row(f"hierarchical loss: {what}, both levels, 228x304, batch 8", "without it", pairs, target))
     return found

@@ -8,7 +8,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from cliffkit.interfaces import Sample
 from cliffkit.pack import Pack
 from cliffkit.plugins import load_plugins
 from cliffkit.recipe import Recipe, load_recipe
-from cliffkit.stages.depth import DepthObjective, build, build_losses, hierarchical_loss
+from cliffkit.stages.depth import DepthObjective, build, build_losses, hierarchical_loss, validate
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SCENE_TYPES = 10
@@ -66,10 +66,8 @@ def objective(of: Recipe, device: Device) -> DepthObjective:
     return DepthObjective(build(of), build_losses(of), hierarchical_loss(of, SCENE_TYPES), device)
 
 
-def engine_loop(
-    of: Recipe, pack: Pack, steps: int, tick: Callable[[int], object], every: int, device: Device
-) -> Fitted:
-    """The engine's loop over a pack, validation left out; `tick(steps)` after every few."""
+def engine_loop(of: Recipe, pack: Pack, val: Pack, steps: int, every: int, tick: Callable[[int], object]) -> Fitted:
+    """Stage `depth` over a pack, `tick(steps)` after every few steps, validated once, after the last."""
     cliffkit.fit.LOG_EVERY = every
     done = 0
 
@@ -79,9 +77,10 @@ def engine_loop(
             tick(event.done - done)
             done = event.done
 
+    device = open_device("cpu")
     trained = objective(of, device)
     settings = of.train.depth.model_copy(update={"steps": steps, "validate_every": steps})
-    goal = Goal("none", False, lambda: {"none": 0.0})
+    goal = Goal("abs_rel", False, lambda: validate(trained.network, val, settings.batch, device))
     with tempfile.TemporaryDirectory() as folder, device.determinism(False):
         return fit(
             trained.network, trained, pack, settings, goal,
@@ -92,7 +91,8 @@ def engine_loop(
 class BareLoop:
     """The same modules, precision, layout and optimiser as the engine's, over tensors in memory, and nothing else."""
 
-    def __init__(self, of: Recipe, pack: Pack, device: Device) -> None:
+    def __init__(self, of: Recipe, pack: Pack) -> None:
+        device = open_device("cpu")
         self.objective = objective(of, device).to(memory_format=torch.channels_last).train()
         self.optimizer = torch.optim.AdamW(self.objective.parameters(), lr=1e-4, fused=True)
         batch = of.train.depth.batch
@@ -162,12 +162,10 @@ class Turn:
         result: float = self._here.recv()
         return result
 
-    def close(self) -> int:
-        """End it; bytes that it took at its most."""
+    def close(self) -> None:
+        """End it."""
         self._here.send("end")
-        peak: int = self._here.recv()
         self._process.join()
-        return peak
 
 
 class _EndError(Exception):
@@ -186,7 +184,20 @@ def _take_turns(pipe: Connection, loop: Callable[..., object], arguments: tuple[
             raise _EndError
         resumed = time.perf_counter()
 
-    try:
+    with suppress(_EndError):
         loop(*arguments, tick)
-    except _EndError:
-        pipe.send(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def apart(work: Callable[..., Any], *arguments: Any) -> tuple[Any, int]:
+    """What a piece of work gives in a process of its own, and the bytes that this process took at its most."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_report, args=(there, work, arguments))
+    process.start()
+    result: tuple[Any, int] = here.recv()
+    process.join()
+    return result
+
+
+def _report(pipe: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    pipe.send((work(*arguments), 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))

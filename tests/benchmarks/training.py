@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from harness import Row, progress, row
 from parts import NYU_SIZE, BareLoop, NaiveLoop, Turn, engine_loop, random_pack, recipe, write_random_pack
 
-from cliffkit.device import open_device
 from cliffkit.pack import Pack
 
 TIMM = ["model.backbone.use=timm", NYU_SIZE, "train.depth.batch=8"]
@@ -33,9 +32,9 @@ def steps() -> list[Row]:
     found = []
     for what, (name, sets, every, count) in STEPS.items():
         progress(f"a step, {what}")
-        of, device = recipe(name, *sets), open_device("cpu")
+        of = recipe(name, *sets)
         with random_pack(4 * of.train.depth.batch, of.data.engine["size"]) as pack:
-            bare = BareLoop(of, pack, device)
+            bare = BareLoop(of, pack)
             pairs: list[tuple[float, float]] = []
             resumed = time.perf_counter()
 
@@ -47,7 +46,7 @@ def steps() -> list[Row]:
                 pairs.append((own / steps, (time.perf_counter() - started) / steps))
                 resumed = time.perf_counter()
 
-            engine_loop(of, pack, (count + 2) * every, tick, every, device)
+            engine_loop(of, pack, pack, (count + 2) * every, every, tick)
         # the first has the start in it, the last has no batch to fetch ahead
         found.append(row(f"a step of `cliffkit run`: {what}", "bare torch loop", pairs[1:-1], "<= 1.03"))
     return found
@@ -73,7 +72,7 @@ def defaults() -> list[Row]:
 
 def ours_in_turns(name: str, sets: list[str], pack: Path, tick: Callable[[int], None]) -> None:
     """The engine's loop, two steps a turn."""
-    engine_loop(recipe(name, *sets), Pack(pack), 10**6, tick, 2, open_device("cpu"))
+    engine_loop(recipe(name, *sets), Pack(pack), Pack(pack), 10**6, 2, tick)
 
 
 def naive_in_turns(name: str, sets: list[str], pack: Path, tick: Callable[[int], None]) -> None:
