@@ -139,7 +139,7 @@ class Contest:
 
 RECIPE = EXAMPLE / "recipes" / "cliff_lite0_hegR.yaml"
 SETTINGS = [Setting(lr, cosine) for lr in (3e-4, 1e-3, 3e-3, 1e-2) for cosine in (True, False)]
-CONTESTS = (Contest("pairs", (), Setting(3e-3, False)), Contest("rooms", ("data.use=rooms",), Setting(1e-3, False)))
+CONTESTS = (Contest("pairs", (), Setting(3e-3, False)), Contest("rooms", ("data.use=rooms",), Setting(3e-3, False)))
 
 
 @dataclass(frozen=True)
