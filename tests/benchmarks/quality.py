@@ -2,7 +2,7 @@
 
 Both have one encoder with one set of weights, the same packed images, and one scoring. The recipe runs first; the
 plain loop then has as many seconds as the stages `embedding` and `depth` took, validation within. Its images lie in
-memory, and its learning rate is the best of SETTINGS on val. Packing is outside for both. Both have one thread, and
+memory, and its learning rate was tuned on val. Packing is outside for both. Both have one thread, and
 seconds are that thread's: wall time where nothing else computes, and what neighbours do moves neither side's share.
 Needs cliffkit-lite0 and segmentation_models_pytorch; real pairs lie where CLIFFKIT_DATA_PAIRS says.
 """
@@ -129,7 +129,7 @@ def _validated(network: nn.Module, val: Pack, batch: int, device: Device) -> flo
 
 @dataclass(frozen=True)
 class Contest:
-    """A data set, and what the plain loop is given there: the best of SETTINGS on val, as docs/performance.md says."""
+    """A data set, and what the plain loop is given there; what was tried on val stands in docs/performance.md."""
 
     name: str
     overrides: tuple[str, ...]
@@ -249,7 +249,7 @@ def rows() -> list[Row]:
 
 
 def tune() -> None:
-    """Print what each setting of the plain loop comes to on val; the best stand in CONTESTS. Test is not looked at."""
+    """Print what each setting of the plain loop comes to on val. Test is not looked at."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         for contest in contests():
