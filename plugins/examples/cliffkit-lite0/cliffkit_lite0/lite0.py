@@ -34,7 +34,11 @@ class Lite0(Backbone):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """(B, 3, H, W) in [0, 1] to one (B, C_k, H/s_k, W/s_k) per level."""
-        return self.net((image - 0.5) / 0.5)  # the weights' own constants, not ImageNet's
+        image = (image - 0.5) / 0.5  # the weights' own constants, not ImageNet's
+        if image.device.type != "cpu":
+            return self.net(image)
+        with torch.autocast("cpu", enabled=False):  # bfloat16 slows depthwise convolutions' gradients there
+            return self.net(image.float())
 
 
 def imagenet_weights() -> dict[str, Tensor]:
