@@ -1,0 +1,75 @@
+"""The default settings and the loop that users write after equal steps: the same validation error to seed noise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import mean, stdev
+from tempfile import TemporaryDirectory
+
+import torch
+from harness import Row, progress
+from parts import recipe
+from safetensors.torch import load_file
+
+from cliffkit.augment import DRAWS, augment
+from cliffkit.batches import Batches
+from cliffkit.device import open_device
+from cliffkit.execute import run_jobs
+from cliffkit.fit import learning_rate
+from cliffkit.pack import Pack
+from cliffkit.plan import plan
+from cliffkit.recipe import Recipe
+from cliffkit.stages.depth import build, build_losses, validate
+from cliffkit.stages.embedding import build_embedding
+from cliffkit.store import Store
+
+STEPS, SEEDS = 200, 3
+SETS = ("data.train=800", f"train.depth.steps={STEPS}", f"train.depth.validate_every={STEPS}")
+
+
+def rows() -> list[Row]:
+    """Both under the same seeds, batches and augmentation."""
+    with TemporaryDirectory() as folder:
+        ours, theirs = [], []
+        for seed in range(SEEDS):
+            progress(f"equal steps, seed {seed}")
+            of = recipe("cliff_hegR", *SETS, f"seed={seed}")
+            jobs, store = plan(of, {}), Store(Path(folder))
+            run_jobs(jobs[:-1], store, open_device("cpu"), {}, lambda event: None)
+            needs = {job.stage: store.folder(job) for job in jobs[:-1]}
+            fitted = json.loads((needs["depth"] / "fit.json").read_text(encoding="utf-8"))
+            ours.append(fitted["best_score"])
+            theirs.append(naive(of, needs["pack"], needs["embedding"] / "weights.safetensors"))
+    difference = mean(ours) - mean(theirs)
+    each = [f"{mean(scores):.4f} ± {stdev(scores):.4f}" for scores in (ours, theirs)]
+    figures = f"{' against '.join(each)} (mean, standard deviation of {SEEDS} seeds); least and most of a seed"
+    what = f"val abs_rel after {STEPS} steps, recipes/cliff_hegR on 800 rooms: difference"
+    apart = [a - b for a, b in zip(ours, theirs, strict=True)]
+    return [Row(what, "the loop users write", difference, (min(apart), max(apart)), "", figures)]
+
+
+def naive(of: Recipe, pack: Path, weights: Path) -> float:
+    """fp32, NCHW, Adam, prediction and truth through the embedding with gradients; its validation abs_rel."""
+    device, settings = open_device("cpu", "fp32"), of.train.depth
+    train, val = Pack(pack / "train"), Pack(pack / "val")
+    torch.manual_seed(of.seed)
+    network = build(of).train()
+    losses = build_losses(of)
+    embedding = build_embedding(of, len(train.meta["scene_types"])).eval()
+    embedding.load_state_dict(load_file(weights))
+    engine = of.embedding.engine
+    optimizer = torch.optim.Adam(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    batches = Batches(train, settings.batch, of.seed, 0, 1, pin=False)
+    for step in range(settings.steps):
+        optimizer.param_groups[0]["lr"] = learning_rate(settings, step)
+        sample = augment(batches.load(step), settings.augment, batches.draws(step, DRAWS))
+        prediction = network(sample.image)
+        loss = sum(weight * term(prediction, sample) for _, weight, term in losses)
+        ramp = min(1.0, step / engine["warmup_steps"])
+        for weight, a, b in zip(engine["weights"], embedding(prediction), embedding(sample.depth), strict=True):
+            loss = loss + ramp * weight * (a - b).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return validate(network.eval(), val, settings.batch, device)["abs_rel"]
