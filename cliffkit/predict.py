@@ -6,7 +6,6 @@ brought to the wanted size bilinearly: the same image gives the same depth whoev
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +32,8 @@ from cliffkit.workers import in_order
 
 Floats = NDArray[np.float32]
 WHOLE = View()
+STREAMS = 4
+"""Images that `predict` has in work at a time: a thread each wastes less than all of them on every layer."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def predict_files(
     """Write each image's depth into `out` in three forms; yields where they lie and their range in metres.
 
     Every image is opened before the first is predicted. Raises UserError for one that cannot be read, and for two that
-    would be written under one name. Other images are read and written while the network sees one.
+    would be written under one name. Several images are in work at a time, the processor's threads shared among them.
     """
     stems: dict[str, Path] = {}
     for path in images:
@@ -100,24 +101,23 @@ def predict_files(
             raise UserError(
                 f"{stems[path.stem]} and {path} would both be written as {path.stem}.npy; predict them apart"
             )
-    threads = len(os.sched_getaffinity(0))
-    for _ in in_order(_check_image, images, threads):
-        pass
+    for path in images:
+        _check_image(path)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out}: cannot be made: {error.strerror}; name another folder with -o") from error
-    shown = in_order(read_image, images, 1)
-    predicted = ((path, predict(image, flip=flip)) for path, image in zip(images, shown, strict=True))
-    yield from in_order(partial(_write, out), predicted, threads)
+    threads = torch.get_num_threads()
+    streams = min(STREAMS, threads)
+    work = partial(_predict_file, predict, out, flip)
+    try:
+        yield from in_order(work, images, streams, partial(torch.set_num_threads, threads // streams))
+    finally:
+        torch.set_num_threads(threads)  # for threads to come
 
 
-def _check_image(path: Path) -> None:
-    read_image(path)
-
-
-def _write(out: Path, predicted: tuple[Path, Floats]) -> dict[str, Any]:
-    path, depth_m = predicted
+def _predict_file(predict: Predictor, out: Path, flip: bool, path: Path) -> dict[str, Any]:
+    depth_m = predict(read_image(path), flip=flip)
     files = {name: out / f"{path.stem}.{name}" for name in ("npy", "depth.png", "colour.png")}
     write_atomic(files["npy"], partial(_save_array, depth_m=depth_m))
     write_atomic(files["depth.png"], partial(save_depth_png16, depth_m=depth_m))
@@ -130,6 +130,15 @@ def _write(out: Path, predicted: tuple[Path, Floats]) -> dict[str, Any]:
         "colour_png": str(files["colour.png"]),
         **{name: float(value) for name, value in facts.items()},
     }
+
+
+def _check_image(path: Path) -> None:
+    """Raises UserError where a file does not begin as an image does; what comes later is seen when it is read."""
+    try:
+        with Image.open(path):
+            pass
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as an image: {error}") from error
 
 
 def read_image(path: Path) -> Tensor:

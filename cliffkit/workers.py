@@ -31,12 +31,15 @@ def begin_worker() -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def in_order(work: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
+def in_order(
+    work: Callable[[A], B], items: Iterable[A], threads: int, begin: Callable[[], None] | None = None
+) -> Iterator[B]:
     """`work` of each item, in the items' order, done by threads at most two items each ahead of who asks.
 
-    `items` is advanced in the caller's thread, so that stages chained by this work at the same time.
+    Each thread calls `begin` first. `items` is advanced in the caller's thread, so that stages chained by this work at
+    the same time.
     """
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=begin) as pool:
         upcoming: deque[Future[B]] = deque()
         for item in items:
             upcoming.append(pool.submit(work, item))
