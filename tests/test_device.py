@@ -153,3 +153,23 @@ def test_batch_normalisation_that_cannot_be_shared_between_processes_is_refused(
 
     with pytest.raises(UserError, match="Other cannot be trained by several processes on a cpu"):
         synchronise_batch_norm(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), Other(2)), torch.device("cpu"))
+
+
+def test_deterministic_kernels_do_not_fill_fresh_memory_and_leave_the_setting_as_it_was() -> None:
+    settings = torch.utils.deterministic
+    assert settings.fill_uninitialized_memory, "torch's own choice"
+    with open_device("cpu").determinism(False):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not settings.fill_uninitialized_memory
+    assert settings.fill_uninitialized_memory
+
+
+@pytest.mark.parametrize("library", [object(), None])
+def test_a_c_library_that_cannot_keep_memory_is_left_alone(
+    library: object | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[tuple[int, int]] = []
+    ours = library or SimpleNamespace(mallopt=lambda *setting: said.append(setting))
+    monkeypatch.setattr("ctypes.CDLL", lambda name: ours)
+    open_device("cpu")
+    assert [name for name, _ in said] == ([] if library else [-4, -1, -2])

@@ -1,4 +1,4 @@
-"""Stage `pack`: the train and val splits as memory-mapped arrays at training size."""
+"""Stage `pack`: the train and val splits as arrays on disk at training size."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -200,4 +199,7 @@ def apart(work: Callable[..., Any], *arguments: Any) -> tuple[Any, int]:
 
 
 def _report(pipe: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    pipe.send((work(*arguments), 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+    result = work(*arguments)
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()  # rusage begins with the parent's peak
+    (peak_kib,) = (int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    pipe.send((result, 1024 * peak_kib))

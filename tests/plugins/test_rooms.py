@@ -49,6 +49,17 @@ def test_same_seed_and_index_same_bits_in_any_order(frames):
     assert same(pickle.loads(pickle.dumps(again))[5], frames[5])
 
 
+def test_frames_of_this_version_are_what_they_were():
+    """Mean depth, mean and spread of the image. Whoever changes what is drawn raises render.VERSION, and these."""
+    rooms = Rooms("train", None)
+    found = [
+        (s.depth.double().mean(), s.image.double().mean(), s.image.double().std())
+        for s in map(rooms.__getitem__, range(3))
+    ]
+    drawn = [(1.426826, 111.5520, 26.48977), (3.416978, 127.9663, 42.96583), (3.082736, 109.6015, 24.22143)]
+    np.testing.assert_allclose(found, drawn, rtol=1e-4)
+
+
 def test_more_frames_keep_the_earlier_ones(frames):
     assert same(Rooms("train", None, train=900, **SIZE)[7], frames[7])
 
