@@ -88,6 +88,7 @@ def check_pyramid(factory: Callable[..., Pyramid], **options: Any) -> None:
                 [(2, pyramid.channels, *size) for size in sizes],
             )
             _check_module(make, lambda module, inputs: list(module(list(inputs))), levels)
+            _expect_training(type(pyramid).__name__, make(), [levels])
 
 
 def check_fusion(factory: Callable[..., Fusion], **options: Any) -> None:
@@ -103,6 +104,7 @@ def check_fusion(factory: Callable[..., Fusion], **options: Any) -> None:
             low, high = torch.randn(2, channels, *low_size), torch.randn(2, channels, *high_size)
             _expect_shapes(f"{what} of {high_size} into {low_size}", [make()(low, high)], [(2, channels, *low_size)])
             _check_module(make, lambda module, inputs: [module(*inputs)], [low, high])
+            _expect_training(what, make(), [low, high])
 
 
 def check_embedding(factory: Callable[..., Embedding], *, scene_types: int = 4, **options: Any) -> None:
@@ -495,6 +497,23 @@ def _close(a: Tensor, b: Tensor) -> bool:
 def _same(a: Sample, b: Sample) -> bool:
     """Equal to the bit, NaN included."""
     return all(torch.equal(x.nan_to_num(), y.nan_to_num()) for x, y in zip(a, b, strict=True))
+
+
+def _expect_training(what: str, module: nn.Module, inputs: Sequence[Tensor | list[Tensor]]) -> None:
+    """Features as training has them: channels_last, and bfloat16 from layers that came before."""
+
+    def lay_out(x: Tensor) -> Tensor:
+        return x.to(torch.bfloat16, memory_format=torch.channels_last)
+
+    laid_out = [lay_out(x) if isinstance(x, Tensor) else [lay_out(level) for level in x] for x in inputs]
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            module(*laid_out)
+    except RuntimeError as error:
+        raise AssertionError(
+            f"{what}: cannot take bfloat16 features in channels_last memory, as training has them: {error}; use "
+            "reshape or flatten instead of view, and let no tensor of another type meet them"
+        ) from error
 
 
 def _expect(condition: bool, message: str) -> None:

@@ -131,6 +131,20 @@ class TestList:
         assert [row["name"] for row in rows] == registry.names("fusion")
         assert invoke("list", "fushion").exit_code == 2
 
+    def test_a_part_that_cannot_be_used_hides_no_other(self, invoke, monkeypatch):
+        from cliffkit.recipe import describe_options as describe
+
+        def one_broken(component):
+            if component.name == "add":
+                raise TypeError("parameter 'gain' has no type")
+            return describe(component)
+
+        monkeypatch.setattr("cliffkit.recipe.describe_options", one_broken)
+        said = invoke("list", "fusion", "--options")
+        assert said.exit_code == 0
+        assert "cannot be used: parameter 'gain' has no type" in said.stderr
+        assert "upsample" in said.stdout
+
     def test_with_options(self, invoke):
         rows = one_object(invoke("list", "--options", "--json"))["components"]
         taken = {(row["kind"], row["name"]): row["options"] for row in rows}
@@ -331,6 +345,23 @@ class TestPlan:
 
 
 class TestValidate:
+    def test_a_study_is_checked_as_one(self, invoke, tmp_path):
+        good = ROOT / "recipes" / "studies" / "cliffnet.yaml"
+        said = invoke("validate", good)
+        assert (said.exit_code, said.stdout) == (0, f"{good}: good\n")
+        bad = tmp_path / "bad.yaml"
+        bad.write_text(good.read_text().replace("use: add", "use: ad").replace("../", f"{ROOT}/recipes/"))
+        said = invoke("validate", bad)
+        assert said.exit_code == 2
+        assert "no fusion is called 'ad'; did you mean 'add'?" in said.stderr
+
+    def test_with_several_recipes_a_fault_of_the_command_line_names_its_recipe(self, invoke, tiny, tmp_path):
+        files = [tmp_path / f"{name}.yaml" for name in "ab"]
+        for file in files:
+            file.write_text(tiny)
+        said = invoke("validate", *files, "--set", "model.fusion.use=clif").stderr.splitlines()
+        assert [line.startswith(f"{file}: --set ") for line, file in zip(said, files, strict=True)] == [True, True]
+
     def test_many_recipes_at_once(self, invoke, tiny, tmp_path):
         good, bad, missing = (tmp_path / f"{name}.yaml" for name in ("good", "bad", "missing"))
         good.write_text(tiny)

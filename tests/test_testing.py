@@ -211,6 +211,13 @@ class AtTheCoarseSize(GoodFusion):
         return F.adaptive_avg_pool2d(low, high.shape[-2:]) + self.mix(high)
 
 
+class ByView(GoodFusion):
+    """Right in contiguous memory only, which training does not have."""
+
+    def forward(self, low, high):
+        return super().forward(low, high) * low.view(len(low), -1).mean(1)[:, None, None, None].sigmoid()
+
+
 def test_a_good_fusion_passes():
     check_fusion(GoodFusion)
 
@@ -219,6 +226,7 @@ def test_a_good_fusion_passes():
     ("component", "message"),
     [
         (LowForgotten, "no gradient reaches input 0"),
+        (ByView, "cannot take bfloat16 features in channels_last memory"),
         (AtTheCoarseSize, r"outputs have shapes \[\(2, 8, 6, 8\)\], expected \[\(2, 8, 12, 16\)\]"),
     ],
 )

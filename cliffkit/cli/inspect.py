@@ -49,14 +49,22 @@ def plan(
 @options.as_json
 @click.pass_obj
 def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, ...], as_json: bool) -> None:
-    """Check RECIPEs whole, without data: every fault with its line, exit code 2 where there is one."""
+    """Check RECIPEs, or studies, whole, without data: every fault with its line, exit code 2 where there is one.
+
+    What only building a part shows, as a model's name that timm does not know, `run` and `ablate` tell before they
+    train.
+    """
+    from cliffkit import yamlstrict
     from cliffkit.errors import RecipeError
     from cliffkit.recipe import load_recipe
+    from cliffkit.study.design import load_study
 
     faults: dict[str, list[str]] = {}
     for path in recipes:
         try:
-            load_recipe(path, plugins.registry, overrides)
+            data = yamlstrict.load(path).data
+            load = load_study if isinstance(data, dict) and "base" in data else load_recipe
+            load(path, plugins.registry, overrides)
             faults[str(path)] = []
         except RecipeError as error:
             faults[str(path)] = [str(fault) for fault in error.faults]
@@ -65,7 +73,7 @@ def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, 
     else:
         for name, found in faults.items():
             for fault in found:
-                click.echo(fault, err=True)
+                click.echo(fault if len(faults) == 1 or fault.startswith(name) else f"{name}: {fault}", err=True)
             if not found:
                 click.echo(f"{name}: good")
     if any(faults.values()):
@@ -84,10 +92,14 @@ def list_components(plugins: Plugins, kind: str | None, show_options: bool, as_j
     chosen = [component for component in plugins.registry if kind in (None, component.kind)]
     rows = [dataclasses.asdict(component) for component in chosen]
     if show_options:
+        from cliffkit.errors import UserError
         from cliffkit.recipe import describe_options
 
         for row, component in zip(rows, chosen, strict=True):
-            row["options"] = describe_options(component)
+            try:
+                row["options"] = describe_options(component)
+            except (UserError, TypeError) as error:  # one part's fault hides no other part
+                row["options"], row["fault"] = {}, str(error)
     if as_json:
         click.echo(json.dumps({"components": rows}))
         return
@@ -95,6 +107,8 @@ def list_components(plugins: Plugins, kind: str | None, show_options: bool, as_j
         click.echo(f"{row['kind']:<10} {row['name']:<12} {row['summary']}  [{row['plugin']}]")
         for name, text in row.get("options", {}).items():
             click.echo(f"{'':<23} {name}: {text}")
+        if "fault" in row:
+            click.echo(f"{'':<23} cannot be used: {row['fault']}", err=True)
     for name, reason in plugins.registry.failures.items():
         click.echo(f"plugin '{name}' failed to load: {reason}", err=True)
 
