@@ -54,6 +54,7 @@ def refused(text):
         ("e5", "e5"),
         ("nan", "nan"),
         ("inf", "inf"),
+        ("1E310", "1E310"),
         (".inf", math.inf),
         ("-.Inf", -math.inf),
         ("+-.inf", "+-.inf"),

@@ -114,8 +114,9 @@ def rows() -> list[Row]:
     return [
         row(f"scores, one core: {set_of}", "plain numpy, float64, per protocol", pairs, ">= 4",
             f"metrics differ by {off[np.float64]:.0e} at most", unit="s"),
-        row(f"scores, {cores} threads as `evaluate` has them; {few} images", "the same, one thread", threads, ">= 4",
-            unit="s"),
+        row(f"scores, {cores} threads as `evaluate` has them; {few} images",
+            "plain numpy, float64, one thread, per protocol",
+            threads, ">= 4", unit="s"),
         row(f"scores, one core, seconds over theirs; {few} images", "plain numpy, float32, per protocol", single, "",
             f"metrics differ by {off[np.float32]:.0e} at most", unit="s"),
     ]  # fmt: skip
