@@ -9,8 +9,8 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
+    from cliffkit.components.registry import Registry
     from cliffkit.events import Event
-    from cliffkit.registry import Registry
 
 hookspec = pluggy.HookspecMarker("cliffkit")
 hookimpl = pluggy.HookimplMarker("cliffkit")

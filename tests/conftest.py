@@ -18,8 +18,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from cliffkit.cli.main import cli
-from cliffkit.plugins import Plugins, load_plugins
-from cliffkit.registry import Registry
+from cliffkit.components.load import Plugins, load_plugins
+from cliffkit.components.registry import Registry
 
 from .study_fixtures import FinishedStudy, Inline, run_small, small_study
 

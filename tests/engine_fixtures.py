@@ -13,16 +13,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cliffkit.data.pack import Pack, write_pack
 from cliffkit.interfaces import Dataset, Sample
-from cliffkit.pack import Pack, write_pack
-from cliffkit.schema import Augment, Fit
+from cliffkit.recipe.schema import Augment, Fit
 
 if TYPE_CHECKING:
-    from cliffkit.device import Device
+    from cliffkit.components.registry import Registry
     from cliffkit.events import Emit
-    from cliffkit.execute import Run
-    from cliffkit.recipe import Recipe
-    from cliffkit.registry import Registry
+    from cliffkit.jobs.run_folder import Run
+    from cliffkit.recipe.recipe import Recipe
+    from cliffkit.training.device import Device
 
 PLAIN = Augment(flip=0, brightness=0, contrast=0, saturation=0)
 
@@ -116,7 +116,7 @@ def settings(**options: Any) -> Fit:
 @functools.cache
 def cpu() -> Device:
     """The processor in float32."""
-    from cliffkit.device import open_device  # not above: the processes that read a Tiny need no accelerate
+    from cliffkit.training.device import open_device  # not above: the processes that read a Tiny need no accelerate
 
     return open_device("cpu", "fp32")
 
@@ -151,7 +151,7 @@ evaluate: [full, hu+flip]
 
 def engine_recipe(folder: Path, registry: Registry, *changes: str) -> Recipe:
     """RECIPE with `--set` changes."""
-    from cliffkit.recipe import load_recipe
+    from cliffkit.recipe.check import load_recipe
 
     path = folder / "engine.yaml"
     path.write_text(RECIPE, encoding="utf-8")
@@ -160,10 +160,11 @@ def engine_recipe(folder: Path, registry: Registry, *changes: str) -> Recipe:
 
 def do(recipe: Recipe, runs: Path, emit: Emit = lambda event: None, precision: str = "fp32") -> Run:
     """What `cliffkit run` does."""
-    from cliffkit.device import open_device
-    from cliffkit.execute import publish, run_jobs
-    from cliffkit.plan import plan
-    from cliffkit.store import Store
+    from cliffkit.jobs.execute import run_jobs
+    from cliffkit.jobs.plan import plan
+    from cliffkit.jobs.run_folder import publish
+    from cliffkit.store.store import Store
+    from cliffkit.training.device import open_device
 
     jobs, store = plan(recipe, {}), Store(runs)
     reused = run_jobs(jobs, store, open_device("cpu", precision), {}, emit)

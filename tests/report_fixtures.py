@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import yaml
 
-from cliffkit.metrics import HIGHER_IS_BETTER, METRICS, summarise
-from cliffkit.registry import Registry
+from cliffkit.components.registry import Registry
+from cliffkit.report.gallery import Chosen, Gallery, Shown
+from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
+from cliffkit.scoring.scores import summarise
 from cliffkit.study.cells import Cell, plan_cells
-from cliffkit.study.design import Study, load_study
-from cliffkit.study.report.gallery import Chosen, Gallery, Shown
+from cliffkit.study.check import load_study
 from cliffkit.study.results import CellResult, Results
+from cliffkit.study.study import Study
 
 HOSTILE_LEVEL = '=cmd() <b>&_%$#{}~^\\ "x" | `y` *z*'
 HOSTILE_IMAGE = "<script>alert(1)</script>"

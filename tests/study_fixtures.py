@@ -10,12 +10,14 @@ from pathlib import Path
 
 import torch
 
+from cliffkit.components.registry import Registry
 from cliffkit.interfaces import Executor, Place, Result, Task
-from cliffkit.registry import Registry
-from cliffkit.store import Store
+from cliffkit.store.store import Store
+from cliffkit.study.board import Board
 from cliffkit.study.cells import Cell, plan_cells
-from cliffkit.study.design import Study, load_study
-from cliffkit.study.run import Board, run_cells
+from cliffkit.study.check import load_study
+from cliffkit.study.run import run_cells
+from cliffkit.study.study import Study
 
 BASE = """\
 name: small

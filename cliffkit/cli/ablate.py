@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cliffkit.cli import options
-from cliffkit.plugins import Plugins
+from cliffkit.components.load import Plugins
 
 if TYPE_CHECKING:
     from cliffkit.cli.board import BoardView
+    from cliffkit.components.registry import Registry
+    from cliffkit.data.splits import Roots
     from cliffkit.interfaces import Executor
-    from cliffkit.plan import Roots
-    from cliffkit.registry import Registry
-    from cliffkit.store import Store
+    from cliffkit.store.store import Store
     from cliffkit.study.analysis import Analysis
+    from cliffkit.study.board import Board
     from cliffkit.study.cells import Cell
-    from cliffkit.study.design import Study
     from cliffkit.study.results import Results
-    from cliffkit.study.run import Board
+    from cliffkit.study.study import Study
 
 BUILT_IN = Path("recipes/studies/cliffnet.yaml")
 
@@ -83,8 +83,8 @@ def ablate(
     Exit code 1: some cells failed, the report is about the others.
     """
     from cliffkit.cli.board import BoardView
-    from cliffkit.store import Store
-    from cliffkit.study.run import Board
+    from cliffkit.store.store import Store
+    from cliffkit.study.board import Board
 
     places = {name: path.resolve() for name, path in roots}
     loaded, cells = _load(plugins, study, overrides, places)
@@ -140,7 +140,7 @@ def report(
 
     Without STUDY: the built-in one. Give the options that `cliffkit ablate` was given.
     """
-    from cliffkit.store import Store
+    from cliffkit.store.store import Store
 
     loaded, cells = _load(plugins, study, overrides, dict(roots))
     store = Store(runs)
@@ -151,7 +151,7 @@ def report(
 
 def _load(plugins: Plugins, study: Path | None, overrides: tuple[str, ...], roots: Roots) -> tuple[Study, list[Cell]]:
     from cliffkit.study.cells import plan_cells
-    from cliffkit.study.design import load_study
+    from cliffkit.study.check import load_study
 
     loaded = load_study(study or built_in_study(), plugins.registry, overrides)
     return loaded, plan_cells(loaded, roots)
@@ -187,7 +187,7 @@ def _executor(registry: Registry, name: str, workers: int | None, device: str, a
 def _check_buildable(cells: Sequence[Cell], board: Board, roots: Roots) -> None:
     """Build what each variant that is to be trained is made of, once. Raises UserError with the fault of every one."""
     from cliffkit.errors import UserError
-    from cliffkit.execute import check_buildable
+    from cliffkit.jobs.execute import check_buildable
 
     seen: set[str] = set()
     faults: dict[str, None] = {}
@@ -241,8 +241,8 @@ def _run(plugins: Plugins, board: Board, executor: Executor, roots: Roots, view:
 def _dry_run(
     study: Study, board: Board, executor: Executor, store: Store, roots: Roots, say: Any, as_json: bool
 ) -> None:
+    from cliffkit.study.board import duration
     from cliffkit.study.forecast import choose_slots, forecast
-    from cliffkit.study.run import duration
 
     todo = board.to_do()
     depth = [job for job in todo if job.stage == "depth"]
@@ -287,7 +287,7 @@ def _folder(store: Store, study: Study) -> Path:
 
 def _publish(board: Board, study: Study) -> Path:
     """Lay out a run folder for every cell that is done and has none, so that `predict` and `evaluate` can use it."""
-    from cliffkit.execute import publish, run_folder
+    from cliffkit.jobs.run_folder import publish, run_folder
 
     folder = _folder(board.store, study)
     for cell in board.cells:
@@ -302,11 +302,11 @@ def _report(
     from rich.console import Console
     from rich.progress import Progress
 
-    from cliffkit.device import open_device
+    from cliffkit.report.gallery import make_gallery
+    from cliffkit.report.write import write_report
     from cliffkit.study.analysis import analyse
-    from cliffkit.study.report import write_report
-    from cliffkit.study.report.gallery import make_gallery
     from cliffkit.study.results import load_results
+    from cliffkit.training.device import open_device
 
     with Progress(console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("reading results", total=None)

@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cliffkit.study.board import Board, JobState, duration, seconds_left
 from cliffkit.study.cells import Cell
-from cliffkit.study.run import Board, JobState, duration, seconds_left
 
 LINE_SECONDS = 30.0
 STYLES = {"done": "green", "failed": "bold red", "running": "bold", "elsewhere": "cyan", "waiting": "dim"}

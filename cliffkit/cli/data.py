@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cliffkit.cli import options
-from cliffkit.plugins import Plugins
+from cliffkit.components.load import Plugins
 
 
 @click.group()
@@ -44,9 +44,9 @@ def check(
     from rich.console import Console
     from rich.progress import Progress
 
-    from cliffkit import yamlstrict
-    from cliffkit.datacheck import check_data, describe
-    from cliffkit.recipe import check_dataset
+    from cliffkit.data.check import check_data, describe
+    from cliffkit.recipe import yamlstrict
+    from cliffkit.recipe.check import check_dataset
 
     chosen = {}
     for setting in settings:

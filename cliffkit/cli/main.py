@@ -10,11 +10,11 @@ import click
 from cliffkit import __version__
 from cliffkit.cli.ablate import ablate, report
 from cliffkit.cli.data import data
-from cliffkit.cli.inspect import list_components, plan, plugins, validate
 from cliffkit.cli.predict import evaluate, predict
 from cliffkit.cli.run import run
+from cliffkit.cli.show import list_components, plan, plugins, validate
+from cliffkit.components.load import load_plugins
 from cliffkit.errors import UserError
-from cliffkit.plugins import load_plugins
 
 STRICT = "--strict-plugins"
 

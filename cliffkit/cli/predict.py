@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cliffkit.cli import options
-from cliffkit.plugins import Plugins
+from cliffkit.components.load import Plugins
 
 
 @click.command()
@@ -30,9 +30,9 @@ def evaluate(
     """Score the weights of RUN under other protocols, without training. RUN is a folder that `cliffkit run` named."""
     from cliffkit.cli.run import perform, report
     from cliffkit.errors import UserError
-    from cliffkit.plan import plan
-    from cliffkit.predict import load_run
-    from cliffkit.store import job_folder
+    from cliffkit.jobs.plan import plan
+    from cliffkit.prediction.predictor import load_run
+    from cliffkit.store.store import job_folder
 
     recipe = load_run(run, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
     depth = plan(recipe, dict(roots))[-1].needs["depth"]
@@ -69,8 +69,9 @@ def predict(
     from rich.console import Console
     from rich.progress import track
 
-    from cliffkit.device import open_device
-    from cliffkit.predict import load_run, predict_files, predictor
+    from cliffkit.prediction.files import predict_files
+    from cliffkit.prediction.predictor import load_run, predictor
+    from cliffkit.training.device import open_device
 
     recipe = load_run(run, plugins.registry)
     opened = open_device(device, "fp32")

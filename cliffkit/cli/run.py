@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cliffkit.cli import options
-from cliffkit.plugins import Plugins
+from cliffkit.components.load import Plugins
 
 if TYPE_CHECKING:
-    from cliffkit.execute import Run
-    from cliffkit.recipe import Recipe
+    from cliffkit.jobs.run_folder import Run
+    from cliffkit.recipe.recipe import Recipe
 
 
 @click.command()
@@ -45,7 +45,7 @@ def run(
         cliffkit run recipes/cliff_hegR.yaml --set model.fusion.use=add --set name=add_hegR
         cliffkit run recipes/nyu/cliff_resnet50_hegR.yaml --data nyu=FOLDER
     """
-    from cliffkit.recipe import load_recipe
+    from cliffkit.recipe.check import load_recipe
 
     loaded = load_recipe(recipe, plugins.registry, overrides)
     finished = perform(plugins, loaded, dict(roots), runs, device)
@@ -55,11 +55,12 @@ def run(
 def perform(plugins: Plugins, recipe: Recipe, roots: dict[str, Path], runs: Path, device: str) -> Run:
     """Plan a recipe, do what is not done, lay out its run folder."""
     from cliffkit.cli.progress import Terminal
-    from cliffkit.device import open_device
     from cliffkit.events import Event, Notice
-    from cliffkit.execute import check_buildable, publish, run_jobs
-    from cliffkit.plan import plan
-    from cliffkit.store import Store
+    from cliffkit.jobs.execute import check_buildable, run_jobs
+    from cliffkit.jobs.plan import plan
+    from cliffkit.jobs.run_folder import publish
+    from cliffkit.store.store import Store
+    from cliffkit.training.device import open_device
 
     opened = open_device(device, recipe.train.precision)
     main = opened.accelerator.is_main_process

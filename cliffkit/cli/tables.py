@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cliffkit.metrics import HIGHER_IS_BETTER, METRICS, UNITS
+from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS, UNITS
 
 HIDDEN = ("use", "test_fingerprint")
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cliffkit.cli.tables import console
-from cliffkit.metrics import HIGHER_IS_BETTER
+from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import BETTER, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Effect
 from cliffkit.study.results import Results

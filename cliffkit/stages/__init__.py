@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from cliffkit.context import Context
-from cliffkit.plan import Job
+from cliffkit.stages.context import Context
 from cliffkit.stages.depth import fit_depth
 from cliffkit.stages.embedding import fit_embedding
 from cliffkit.stages.evaluate import evaluate
 from cliffkit.stages.pack import pack
+from cliffkit.store.job import Job
 
 STAGES: Mapping[str, Callable[[Job, Context], None]] = {
     "pack": pack,

@@ -4,62 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate.utils import gather_object
-from torch import Tensor, nn
+from torch import nn
 
-from cliffkit import protocols
-from cliffkit.context import Context
-from cliffkit.device import Device
-from cliffkit.fit import Goal, fit
-from cliffkit.hierarchical import HierarchicalEmbeddingLoss
-from cliffkit.interfaces import Loss, Sample
-from cliffkit.metrics import HIGHER_IS_BETTER, METRICS, score_image, summarise
-from cliffkit.network import DepthNetwork, build_network
-from cliffkit.pack import Pack
-from cliffkit.plan import Job
-from cliffkit.recipe import Recipe
-from cliffkit.stages.embedding import build_embedding
-from cliffkit.store import write_json
+from cliffkit.data.pack import Pack
+from cliffkit.method.assemble import build, build_losses, hierarchical_loss
+from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
+from cliffkit.method.objectives import DepthObjective
+from cliffkit.recipe.recipe import Recipe
+from cliffkit.scoring import protocols
+from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
+from cliffkit.scoring.scores import score_image, summarise
+from cliffkit.stages.context import Context
+from cliffkit.store.files import write_json
+from cliffkit.store.job import Job
+from cliffkit.training.device import Device
+from cliffkit.training.fit import Goal, fit
 
 NOT_FINITE = dict.fromkeys(METRICS, float("nan"))
-
-
-class DepthObjective(nn.Module):
-    """L = sum of weighted losses + r * sum of w_k * |G_k(truth) - G_k(prediction)|, each term by its name."""
-
-    def __init__(
-        self,
-        network: DepthNetwork,
-        losses: Sequence[tuple[str, float, Loss]],
-        hierarchical: HierarchicalEmbeddingLoss | None,
-        device: Device,
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.losses = nn.ModuleList([loss for _, _, loss in losses])
-        self.hierarchical = hierarchical
-        self._named = [(name, weight) for name, weight, _ in losses]
-        self._device = device
-
-    def forward(self, sample: Sample, step: int) -> dict[str, Tensor]:
-        """Weighted terms; those of weight 0 are absent."""
-        with self._device.autocast():
-            prediction = self.network(sample.image.contiguous(memory_format=torch.channels_last))
-        terms = {
-            name: weight * loss(prediction, sample)
-            for (name, weight), loss in zip(self._named, self.losses, strict=True)
-            if weight
-        }
-        if self.hierarchical is not None:
-            with self._device.autocast():
-                terms["embedding"] = self.hierarchical(prediction, sample, step)
-        return terms
 
 
 def fit_depth(job: Job, context: Context) -> None:
@@ -88,29 +55,6 @@ def fit_depth(job: Job, context: Context) -> None:
         facts = {"select": settings.select, "parameters": sum(p.numel() for p in network.parameters())}
         write_json(context.folder / "fit.json", {**dataclasses.asdict(fitted), **facts})
         write_json(context.folder / "environment.json", device.environment())
-
-
-def build(recipe: Recipe) -> DepthNetwork:
-    """A recipe's network, its weights drawn from torch's generator as it stands."""
-    return build_network(recipe.backbone.build(), recipe.pyramid.build, recipe.fusion.build)
-
-
-def build_losses(recipe: Recipe) -> list[tuple[str, float, Loss]]:
-    """A recipe's losses in depth space with name and weight; a name that stands twice is numbered."""
-    names = [part.component.name for part in recipe.losses]
-    return [
-        (name if names.count(name) == 1 else f"{name}_{i}", part.engine["weight"], part.build())
-        for i, (name, part) in enumerate(zip(names, recipe.losses, strict=True))
-    ]
-
-
-def hierarchical_loss(recipe: Recipe, scene_types: int, weights: Any = None) -> HierarchicalEmbeddingLoss | None:
-    """A recipe's hierarchical embedding loss; None where no level has a weight: the term is absent."""
-    embedding = build_embedding(recipe, scene_types, weights)
-    engine = recipe.embedding.engine
-    if not any(engine.get("weights", ())):
-        return None
-    return HierarchicalEmbeddingLoss(embedding, engine["weights"], engine["norm"], engine["warmup_steps"])
 
 
 def _hierarchical(recipe: Recipe, train: Pack, context: Context) -> HierarchicalEmbeddingLoss | None:

@@ -6,38 +6,20 @@ No other depth is shown to it, not even to choose its weights: what it knew of v
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
 
-from cliffkit.context import Context
-from cliffkit.device import Device
-from cliffkit.fit import Goal, fit
-from cliffkit.interfaces import Embedding, Sample
-from cliffkit.pack import Pack
-from cliffkit.plan import Job
-from cliffkit.recipe import Recipe
-from cliffkit.store import write_json
+from cliffkit.data.pack import Pack
+from cliffkit.method.assemble import build_embedding
+from cliffkit.method.objectives import EmbeddingObjective
+from cliffkit.stages.context import Context
+from cliffkit.store.files import write_json
+from cliffkit.store.job import Job
+from cliffkit.training.fit import Goal, fit
 
 LOOKED_AT = 256
 """Training images, unaugmented, on which the best weights are chosen."""
-
-
-class EmbeddingObjective(nn.Module):
-    """An embedding generator's own objective as the training loop wants it."""
-
-    def __init__(self, embedding: Embedding, device: Device) -> None:
-        super().__init__()
-        self.embedding = embedding
-        self._device = device
-
-    def forward(self, sample: Sample, step: int) -> dict[str, Tensor]:
-        """The one term."""
-        with self._device.autocast():
-            return {"objective": self.embedding.objective(sample).float()}
 
 
 def fit_embedding(job: Job, context: Context) -> None:
@@ -73,12 +55,3 @@ def fit_embedding(job: Job, context: Context) -> None:
     )
     if context.device.accelerator.is_main_process:
         write_json(context.folder / "fit.json", dataclasses.asdict(fitted))
-
-
-def build_embedding(recipe: Recipe, scene_types: int, weights: Path | None = None) -> Embedding:
-    """A recipe's embedding generator, with trained weights where their file is given."""
-    embedding = recipe.embedding.build(scene_types)
-    assert isinstance(embedding, Embedding)
-    if weights is not None:
-        embedding.load_state_dict(load_file(weights))
-    return embedding

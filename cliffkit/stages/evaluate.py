@@ -12,18 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from cliffkit.context import Context
+from cliffkit.data.pack import read_sample, resize_image
+from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
 from cliffkit.events import Notice, Progress
 from cliffkit.interfaces import Dataset, Sample
-from cliffkit.metrics import METRICS, score_protocols, summarise
-from cliffkit.pack import read_sample, resize_image
-from cliffkit.pictures import PanelRow, panel
-from cliffkit.plan import Job, open_split
-from cliffkit.predict import Predictor, predictor
-from cliffkit.protocols import Protocol, View, image_region, truth_in_view
-from cliffkit.recipe import Recipe
-from cliffkit.store import write_atomic, write_json
+from cliffkit.pictures.panel import PanelRow, panel
+from cliffkit.prediction.predictor import Predictor, predictor
+from cliffkit.recipe.recipe import Recipe
+from cliffkit.scoring.metrics import METRICS
+from cliffkit.scoring.protocols import Protocol
+from cliffkit.scoring.scores import score_protocols, summarise
+from cliffkit.scoring.views import View, image_region, truth_in_view
+from cliffkit.stages.context import Context
+from cliffkit.store.files import write_atomic, write_json
+from cliffkit.store.job import Job
 from cliffkit.workers import in_order
 
 PANEL_ROWS = 6

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 
-from cliffkit.context import Context
+from cliffkit.data.pack import write_pack
+from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
 from cliffkit.events import Notice, Progress
-from cliffkit.pack import write_pack
-from cliffkit.plan import Job, open_split
+from cliffkit.stages.context import Context
+from cliffkit.store.job import Job
 
 SPLITS = ("train", "val")
 """The test split is never packed: stage `evaluate` reads it at full size, and nothing else reads it at all."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffkit.metrics import HIGHER_IS_BETTER, METRICS, UNITS
+from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS, UNITS
 from cliffkit.statistics import (
     Estimate,
     Verdict,
@@ -24,8 +24,8 @@ from cliffkit.statistics import (
     shapley,
     verdict,
 )
-from cliffkit.study.design import Variant
 from cliffkit.study.results import Results
+from cliffkit.study.study import Variant
 
 
 @dataclass(frozen=True)

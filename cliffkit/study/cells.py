@@ -6,10 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from cliffkit.data.splits import Roots
 from cliffkit.errors import UserError
-from cliffkit.plan import Job, Planner, Roots
-from cliffkit.recipe import Recipe
-from cliffkit.study.design import Study, Variant
+from cliffkit.jobs.plan import Planner
+from cliffkit.recipe.recipe import Recipe
+from cliffkit.store.job import Job
+from cliffkit.study.study import Study, Variant
 
 
 @dataclass(frozen=True)

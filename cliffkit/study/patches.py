@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from cliffkit.recipe import Recipe, with_value
-from cliffkit.registry import Registry
-from cliffkit.yamlstrict import Document
+from cliffkit.components.registry import Registry
+from cliffkit.recipe.override import with_value
+from cliffkit.recipe.recipe import Recipe
+from cliffkit.recipe.yamlstrict import Document
 
 Patch = Mapping[str, Any]
 """Values by their paths in a recipe; empty: the base's own value."""

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.errors import UserError
-from cliffkit.metrics import METRICS
-from cliffkit.protocols import Protocol
+from cliffkit.scoring.metrics import METRICS
+from cliffkit.scoring.protocols import Protocol
 from cliffkit.statistics import pooled
-from cliffkit.store import Store
+from cliffkit.store.store import Store
 from cliffkit.study.cells import Cell
-from cliffkit.study.design import Levels, Study, Variant
+from cliffkit.study.study import Levels, Study, Variant
 
 Floats = NDArray[np.float64]
 

@@ -10,8 +10,9 @@ import numpy as np
 from harness import Row, paired, progress, row
 from numpy.typing import NDArray
 
-from cliffkit.metrics import METRICS, score_protocols
-from cliffkit.protocols import Protocol, protocol
+from cliffkit.scoring.metrics import METRICS
+from cliffkit.scoring.protocols import Protocol, protocol
+from cliffkit.scoring.scores import score_protocols
 from cliffkit.workers import in_order
 
 IMAGES, HEIGHT, WIDTH = 654, 480, 640

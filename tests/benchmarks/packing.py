@@ -17,8 +17,8 @@ import torch
 from harness import Row, paired, progress, quartiles, row
 from torch.nn import functional as F
 
+from cliffkit.data.pack import Pack, at_training_size, write_pack
 from cliffkit.interfaces import Sample
-from cliffkit.pack import Pack, at_training_size, write_pack
 from cliffkit_datasets.nyu import NYU
 
 SIZE, CROP = (228, 304), 0.95

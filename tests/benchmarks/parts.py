@@ -16,15 +16,18 @@ import numpy as np
 import torch
 from torch import nn
 
-import cliffkit.fit
-from cliffkit.device import Device, open_device
+import cliffkit.training.fit
+from cliffkit.components.load import load_plugins
+from cliffkit.data.pack import Pack
 from cliffkit.events import Event, Progress
-from cliffkit.fit import Fitted, Goal, fit
 from cliffkit.interfaces import Sample
-from cliffkit.pack import Pack
-from cliffkit.plugins import load_plugins
-from cliffkit.recipe import Recipe, load_recipe
-from cliffkit.stages.depth import DepthObjective, build, build_losses, hierarchical_loss, validate
+from cliffkit.method.assemble import build, build_losses, hierarchical_loss
+from cliffkit.method.objectives import DepthObjective
+from cliffkit.recipe.check import load_recipe
+from cliffkit.recipe.recipe import Recipe
+from cliffkit.stages.depth import validate
+from cliffkit.training.device import Device, open_device
+from cliffkit.training.fit import Fitted, Goal, fit
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SCENE_TYPES = 10
@@ -67,7 +70,7 @@ def objective(of: Recipe, device: Device) -> DepthObjective:
 
 def engine_loop(of: Recipe, pack: Pack, val: Pack, steps: int, every: int, tick: Callable[[int], object]) -> Fitted:
     """Stage `depth` over a pack, `tick(steps)` after every few steps, validated once, after the last."""
-    cliffkit.fit.LOG_EVERY = every
+    cliffkit.training.fit.LOG_EVERY = every
     done = 0
 
     def emit(event: Event) -> None:
@@ -122,7 +125,7 @@ class NaiveLoop:
         whole = objective(of, device)
         self.network: nn.Module = whole.network.train()
         assert whole.hierarchical is not None
-        from cliffkit.stages.embedding import build_embedding
+        from cliffkit.method.assemble import build_embedding
 
         torch.manual_seed(0)
         self.embedding = build_embedding(of, SCENE_TYPES).eval()

@@ -12,14 +12,16 @@ from pathlib import Path
 import numpy as np
 from harness import Row, progress, quartiles, seconds
 
-from cliffkit.metrics import METRICS, summarise
-from cliffkit.plugins import load_plugins
-from cliffkit.store import Store
+from cliffkit.components.load import load_plugins
+from cliffkit.report.write import write_report
+from cliffkit.scoring.metrics import METRICS
+from cliffkit.scoring.scores import summarise
+from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
 from cliffkit.study.cells import Cell, jobs_of, plan_cells
-from cliffkit.study.design import Study, load_study
-from cliffkit.study.report import write_report
+from cliffkit.study.check import load_study
 from cliffkit.study.results import load_results
+from cliffkit.study.study import Study
 
 PLANNING_S, REPORTING_S = "<= 5", "<= 60"
 SHAPES = ((1000, 10), (3334, 3), (10_000, 1))

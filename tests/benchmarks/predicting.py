@@ -14,10 +14,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from cliffkit.pack import resize_image
-from cliffkit.plugins import load_plugins
-from cliffkit.predict import Predictor, predict_files, read_image
-from cliffkit.recipe import Recipe, load_recipe
+from cliffkit.components.load import load_plugins
+from cliffkit.data.pack import resize_image
+from cliffkit.prediction.files import predict_files, read_image
+from cliffkit.prediction.predictor import Predictor
+from cliffkit.recipe.check import load_recipe
+from cliffkit.recipe.recipe import Recipe
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "nyu" / "cliff_resnet50_hegR.yaml"
 HEIGHT, WIDTH = 480, 640
@@ -61,7 +63,7 @@ def _bare(predict: Predictor, images: list[Tensor]) -> None:
 
 
 def _predictor(channels: int) -> Predictor:
-    from cliffkit.network import build_network
+    from cliffkit.method.network import build_network
 
     changes = ["model.backbone.name=resnet18", "model.backbone.pretrained=false", f"model.pyramid.channels={channels}"]
     recipe: Recipe = load_recipe(RECIPE, load_plugins().registry, changes)

@@ -25,19 +25,22 @@ from cliffkit_lite0.lite0 import MODEL, imagenet_weights
 from harness import Row, progress, quartiles
 from torch import Tensor, nn
 
-from cliffkit.batches import batch_indices
-from cliffkit.device import Device, open_device
-from cliffkit.execute import run_job
+from cliffkit.components.load import load_plugins
+from cliffkit.data.batches import batch_indices
+from cliffkit.data.pack import Pack
+from cliffkit.data.splits import open_split
 from cliffkit.interfaces import Sample
-from cliffkit.metrics import score_image, summarise
-from cliffkit.pack import Pack
-from cliffkit.plan import open_split, plan
-from cliffkit.plugins import load_plugins
-from cliffkit.predict import Predictor, predictor
-from cliffkit.protocols import protocol, truth_in_view
-from cliffkit.recipe import Recipe, load_recipe
+from cliffkit.jobs.execute import run_job
+from cliffkit.jobs.plan import plan
+from cliffkit.prediction.predictor import Predictor, predictor
+from cliffkit.recipe.check import load_recipe
+from cliffkit.recipe.recipe import Recipe
+from cliffkit.scoring.protocols import protocol
+from cliffkit.scoring.scores import score_image, summarise
+from cliffkit.scoring.views import truth_in_view
 from cliffkit.stages.depth import validate
-from cliffkit.store import Store
+from cliffkit.store.store import Store
+from cliffkit.training.device import Device, open_device
 
 EXAMPLE = Path(__file__).parents[2] / "plugins" / "examples" / "cliffkit-lite0"
 SEEDS = (0, 1, 2)

@@ -12,17 +12,17 @@ from harness import Row, progress
 from parts import recipe
 from safetensors.torch import load_file
 
-from cliffkit.augment import DRAWS, augment
-from cliffkit.batches import Batches
-from cliffkit.device import open_device
-from cliffkit.execute import run_jobs
-from cliffkit.fit import learning_rate
-from cliffkit.pack import Pack
-from cliffkit.plan import plan
-from cliffkit.recipe import Recipe
-from cliffkit.stages.depth import build, build_losses, validate
-from cliffkit.stages.embedding import build_embedding
-from cliffkit.store import Store
+from cliffkit.data.augment import DRAWS, augment
+from cliffkit.data.batches import Batches
+from cliffkit.data.pack import Pack
+from cliffkit.jobs.execute import run_jobs
+from cliffkit.jobs.plan import plan
+from cliffkit.method.assemble import build, build_embedding, build_losses
+from cliffkit.recipe.recipe import Recipe
+from cliffkit.stages.depth import validate
+from cliffkit.store.store import Store
+from cliffkit.training.device import open_device
+from cliffkit.training.fit import learning_rate
 
 STEPS, SEEDS = 200, 3
 SETS = ("data.train=800", f"train.depth.steps={STEPS}", f"train.depth.validate_every={STEPS}")

@@ -11,15 +11,15 @@ from tempfile import TemporaryDirectory
 from harness import Row, progress, seconds
 from parts import RECIPES
 
-from cliffkit.device import open_device
-from cliffkit.execute import run_job
-from cliffkit.plan import plan
-from cliffkit.plugins import load_plugins
-from cliffkit.recipe import load_recipe
-from cliffkit.store import Store
+from cliffkit.components.load import load_plugins
+from cliffkit.jobs.execute import run_job
+from cliffkit.jobs.plan import plan
+from cliffkit.jobs.worker import JobTask, do_job
+from cliffkit.recipe.check import load_recipe
+from cliffkit.store.store import Store
 from cliffkit.study.cells import Cell, plan_cells
-from cliffkit.study.design import load_study
-from cliffkit.work import JobTask, do_job
+from cliffkit.study.check import load_study
+from cliffkit.training.device import open_device
 from cliffkit_executors.local import Local
 
 STUDY = RECIPES / "studies" / "cliffnet.yaml"

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from harness import Row, progress, row
 from parts import NYU_SIZE, BareLoop, NaiveLoop, Turn, engine_loop, random_pack, recipe, write_random_pack
 
-from cliffkit.pack import Pack
+from cliffkit.data.pack import Pack
 
 TIMM = ["model.backbone.use=timm", NYU_SIZE, "train.depth.batch=8"]
 STEPS = {

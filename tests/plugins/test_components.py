@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cliffkit import testing
-from cliffkit.plugins import load_plugins
+from cliffkit.components.load import load_plugins
 
 from .nyu_file import write_nyu
 from .test_pairs import rows, write_pairs

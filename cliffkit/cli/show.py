@@ -1,0 +1,129 @@
+"""What there is and what would happen: `plan`, `validate`, `list`, `plugins`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from cliffkit.cli import options
+from cliffkit.components.load import Plugins
+from cliffkit.components.registry import KINDS
+
+
+@click.command()
+@options.recipe
+@options.sets
+@options.data
+@options.runs
+@options.as_json
+@click.pass_obj
+def plan(
+    plugins: Plugins,
+    recipe: Path,
+    overrides: tuple[str, ...],
+    roots: tuple[tuple[str, Path], ...],
+    runs: Path,
+    as_json: bool,
+) -> None:
+    """Show the jobs of RECIPE and which of them are done. Reads the data's fingerprint, computes nothing."""
+    from cliffkit.jobs.plan import plan as plan_jobs
+    from cliffkit.recipe.check import load_recipe
+    from cliffkit.store.store import job_folder
+
+    loaded = load_recipe(recipe, plugins.registry, overrides)
+    jobs = plan_jobs(loaded, dict(roots))
+    rows = [{"stage": job.stage, "key": job.key, "done": job_folder(runs, job).is_dir()} for job in jobs]
+    if as_json:
+        click.echo(json.dumps({"name": loaded.name, "jobs": rows}))
+        return
+    for row in rows:
+        click.echo(f"{row['stage']:<9} {row['key']}  {'done' if row['done'] else 'to do'}")
+
+
+@click.command()
+@click.argument("recipes", type=click.Path(path_type=Path), nargs=-1, required=True)
+@options.sets
+@options.as_json
+@click.pass_obj
+def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, ...], as_json: bool) -> None:
+    """Check RECIPEs, or studies, whole, without data: every fault with its line, exit code 2 where there is one.
+
+    What only building a part shows, as a model's name that timm does not know, `run` and `ablate` tell before they
+    train.
+    """
+    from cliffkit.errors import RecipeError
+    from cliffkit.recipe import yamlstrict
+    from cliffkit.recipe.check import load_recipe
+    from cliffkit.study.check import load_study
+
+    faults: dict[str, list[str]] = {}
+    for path in recipes:
+        try:
+            data = yamlstrict.load(path).data
+            load = load_study if isinstance(data, dict) and "base" in data else load_recipe
+            load(path, plugins.registry, overrides)
+            faults[str(path)] = []
+        except RecipeError as error:
+            faults[str(path)] = [str(fault) for fault in error.faults]
+    if as_json:
+        click.echo(json.dumps({"recipes": [{"recipe": path, "faults": found} for path, found in faults.items()]}))
+    else:
+        for name, found in faults.items():
+            for fault in found:
+                click.echo(fault if len(faults) == 1 or fault.startswith(name) else f"{name}: {fault}", err=True)
+            if not found:
+                click.echo(f"{name}: good")
+    if any(faults.values()):
+        raise SystemExit(2)
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.option(
+    "--options", "show_options", is_flag=True, help="Show what each component takes, with types and defaults."
+)
+@options.as_json
+@click.pass_obj
+def list_components(plugins: Plugins, kind: str | None, show_options: bool, as_json: bool) -> None:
+    """List the components that recipes can name with `use`, of one KIND or of all."""
+    chosen = [component for component in plugins.registry if kind in (None, component.kind)]
+    rows = [dataclasses.asdict(component) for component in chosen]
+    if show_options:
+        from cliffkit.errors import UserError
+        from cliffkit.recipe.options import describe_options
+
+        for row, component in zip(rows, chosen, strict=True):
+            try:
+                row["options"] = describe_options(component)
+            except (UserError, TypeError) as error:  # one part's fault hides no other part
+                row["options"], row["fault"] = {}, str(error)
+    if as_json:
+        click.echo(json.dumps({"components": rows}))
+        return
+    for row in rows:
+        click.echo(f"{row['kind']:<10} {row['name']:<12} {row['summary']}  [{row['plugin']}]")
+        for name, text in row.get("options", {}).items():
+            click.echo(f"{'':<23} {name}: {text}")
+        if "fault" in row:
+            click.echo(f"{'':<23} cannot be used: {row['fault']}", err=True)
+    for name, reason in plugins.registry.failures.items():
+        click.echo(f"plugin '{name}' failed to load: {reason}", err=True)
+
+
+@click.command()
+@options.as_json
+@click.pass_obj
+def plugins(plugins: Plugins, as_json: bool) -> None:
+    """List the plugins: loaded, disabled, or failed and why."""
+    rows = [dataclasses.asdict(status) for status in plugins.statuses]
+    if as_json:
+        click.echo(json.dumps({"plugins": rows}))
+        return
+    for row in rows:
+        reason = f"  {row['reason']}" if row["reason"] else ""
+        click.echo(
+            f"{row['name']:<12} {row['status']:<9} {row['distribution']} {row['version']}  {row['reference']}{reason}"
+        )

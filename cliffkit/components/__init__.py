@@ -1,0 +1,1 @@
+"""Components: the registry of parts and how plugins are found."""

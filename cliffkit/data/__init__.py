@@ -1,0 +1,1 @@
+"""Data: a split at training size, batches of it, and checks."""

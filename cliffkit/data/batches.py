@@ -1,0 +1,67 @@
+"""Which images make the batch of a step, and how they come to the device in time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cliffkit.data.pack import Pack
+from cliffkit.interfaces import Sample
+
+
+def batch_indices(images: int, batch: int, seed: int, step: int) -> NDArray[np.int64]:
+    """Which images make the batch of a step: permutations of the split, one after another, cut into batches."""
+    positions = np.arange(step * batch, (step + 1) * batch)
+    indices = np.empty(batch, np.int64)
+    for epoch in np.unique(positions // images):
+        inside = positions // images == epoch
+        order = np.random.default_rng([seed, int(epoch)]).permutation(images)
+        indices[inside] = order[positions[inside] % images]
+    return indices
+
+
+class Batches:
+    """The batches of this process, each gathered by a thread while the one before is trained on."""
+
+    def __init__(self, pack: Pack, batch: int, seed: int, rank: int, world: int, pin: bool) -> None:
+        self.pack, self.batch, self.seed, self.rank, self.world, self.pin = pack, batch, seed, rank, world, pin
+
+    def load(self, step: int) -> Sample:
+        """This process's share of the batch of a step, in (pinned) memory."""
+        sample = self.pack.batch(self._indices(step)[self.rank :: self.world])
+        return Sample(*(field.pin_memory() for field in sample)) if self.pin else sample
+
+    def whole(self, step: int) -> Sample:
+        """The batch of a step, the shares of all processes in it."""
+        return self.pack.batch(self._indices(step))
+
+    def draws(self, step: int, count: int) -> Tensor:
+        """(count, share of the batch) uniform numbers; the same image draws the same whatever the processes."""
+        generator = torch.Generator().manual_seed(mix(self.seed, step))
+        return torch.rand(count, self.batch, generator=generator)[:, self.rank :: self.world]
+
+    def run(self, start: int, stop: int) -> Iterator[tuple[Sample, float]]:
+        """Each batch with the seconds spent waiting for it."""
+        with ThreadPoolExecutor(1, "batches") as thread:
+            upcoming = thread.submit(self.load, start)
+            for step in range(start, stop):
+                asked = time.monotonic()
+                sample = upcoming.result()
+                waited_s = time.monotonic() - asked
+                if step + 1 < stop:
+                    upcoming = thread.submit(self.load, step + 1)
+                yield sample, waited_s
+
+    def _indices(self, step: int) -> NDArray[np.int64]:
+        return batch_indices(len(self.pack), self.batch, self.seed, step)
+
+
+def mix(*numbers: int) -> int:
+    """One seed out of several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

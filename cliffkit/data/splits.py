@@ -1,0 +1,30 @@
+"""A recipe's data set, opened: one split at full size."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from cliffkit.errors import UserError
+from cliffkit.interfaces import Dataset
+from cliffkit.recipe.recipe import Recipe
+
+Roots = Mapping[str, Path]
+
+
+def open_split(recipe: Recipe, split: str, roots: Roots) -> Dataset:
+    """One split of a recipe's data set. Raises UserError where it is missing, wrong or empty."""
+    dataset = recipe.data.build(split, data_root(recipe.data.component.name, roots))
+    assert isinstance(dataset, Dataset)
+    if len(dataset) == 0:
+        raise UserError(f"{recipe.data.place}: the {split} split is empty; every split needs an image")
+    return dataset
+
+
+def data_root(name: str, roots: Roots) -> Path | None:
+    """Where a data set lies: `--data NAME=PATH`, else the variable CLIFFKIT_DATA_NAME, else unsaid."""
+    if name in roots:
+        return roots[name]
+    variable = os.environ.get(f"CLIFFKIT_DATA_{name.upper().replace('-', '_')}")
+    return Path(variable) if variable else None

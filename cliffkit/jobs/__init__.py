@@ -1,0 +1,1 @@
+"""Jobs: planned by key, done once per store."""

@@ -1,0 +1,126 @@
+"""Recipes to jobs: one stage each, named by the hash of everything its result depends on and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from cliffkit.data.splits import Roots, open_split
+from cliffkit.errors import UserError
+from cliffkit.jobs.once import Once
+from cliffkit.recipe.recipe import MODEL, Part, Recipe, is_trained
+from cliffkit.recipe.schema import Train
+from cliffkit.scoring.protocols import Protocol
+from cliffkit.store.job import Job
+
+STAGE_VERSIONS = {"pack": 1, "embedding": 1, "depth": 2, "evaluate": 1}
+"""Raised when a stage's code comes to give another result for the same inputs."""
+
+
+def plan(recipe: Recipe, roots: Roots) -> list[Job]:
+    """The jobs of a recipe in the order of their needs, the last one `evaluate`.
+
+    Opens every split of the data set for its fingerprint. Raises UserError where the data cannot be used.
+    """
+    return Planner(roots).plan(recipe)
+
+
+class Planner:
+    """Plans recipes that have much in common, as a study's cells: opens, reads and writes out once what they share."""
+
+    def __init__(self, roots: Roots) -> None:
+        self._roots = roots
+        self._once = Once()
+        self._prints: dict[str, dict[str, str]] = {}
+        """Fingerprints of data sets by split, by what recipes say of them."""
+        self._files: dict[Path, str] = {}
+        """Hashes of the files that options name."""
+
+    def plan(self, recipe: Recipe) -> list[Job]:
+        """As the function `plan`; equal packs and embedding generators are one job, of the recipe that came first."""
+        once, train = self._once, recipe.train
+        prints = once("prints", (recipe.data,), lambda: self._fingerprints(recipe))
+        pack = once("pack", (recipe.data,), lambda: self._pack(recipe, prints))
+        needs = {"pack": pack}
+        if is_trained(recipe.embedding):
+            of = (pack, recipe.embedding, train)
+            needs["embedding"] = once("embedding", of, lambda: self._embedding(recipe, pack))
+        inputs: dict[str, Any] = {
+            "seed": recipe.seed,
+            "model": {kind: self._part(getattr(recipe, kind)) for kind in MODEL},
+            "embedding": self._part(recipe.embedding),
+            "loss": [self._part(loss) for loss in recipe.losses],
+            "train": once("depth", (train,), lambda: train.depth.model_dump(mode="json")),
+            **_common(train),
+        }
+        depth = _job(recipe, "depth", needs, inputs)
+        protocols = [once("protocol", (each,), partial(_protocol, each)) for each in recipe.protocols]
+        scoring = {"test": prints["test"], "protocols": protocols}
+        return [*needs.values(), depth, _job(recipe, "evaluate", {"pack": pack, "depth": depth}, scoring)]
+
+    def _pack(self, recipe: Recipe, prints: Mapping[str, str]) -> Job:
+        inputs = {"data": self._part(recipe.data), "train": prints["train"], "val": prints["val"]}
+        return _job(recipe, "pack", {}, inputs)
+
+    def _embedding(self, recipe: Recipe, pack: Job) -> Job:
+        assert recipe.train.embedding is not None
+        engine = recipe.embedding.engine
+        generator = {name: value for name, value in self._part(recipe.embedding).items() if name not in engine}
+        fitting = recipe.train.embedding.model_dump(mode="json")
+        inputs = {"embedding": generator, "train": fitting, **_common(recipe.train)}
+        return _job(recipe, "embedding", {"pack": pack}, inputs)
+
+    def _fingerprints(self, recipe: Recipe) -> dict[str, str]:
+        said = json.dumps(self._part(recipe.data), sort_keys=True)
+        if said not in self._prints:
+            splits = {split: open_split(recipe, split, self._roots) for split in ("train", "val", "test")}
+            self._prints[said] = {split: dataset.fingerprint() for split, dataset in splits.items()}
+        return self._prints[said]
+
+    def _part(self, part: Part) -> dict[str, Any]:
+        return self._once("part", (part,), partial(self._written, part))
+
+    def _written(self, part: Part) -> dict[str, Any]:
+        plugin = f"{part.component.plugin} ({part.component.version})"
+        files = {name: self._content(value, part) for name, value in part.options.items() if isinstance(value, Path)}
+        return {"plugin": plugin, **part.to_dict(), **files}
+
+    def _content(self, path: Path, part: Part) -> str:
+        """The hash of a file that an option names: a result depends on what it says, not on where it lies."""
+        if path not in self._files:
+            try:
+                with path.expanduser().open("rb") as file:
+                    self._files[path] = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise UserError(
+                    f"{part.place}: {path} cannot be read: {error.strerror}; give the path of a file"
+                ) from error
+        return self._files[path]
+
+
+def _job(recipe: Recipe, stage: str, needs: Mapping[str, Job], inputs: Mapping[str, Any]) -> Job:
+    inputs = {
+        "stage": stage,
+        "version": STAGE_VERSIONS[stage],
+        "needs": {name: job.key for name, job in needs.items()},
+        **inputs,
+    }
+    text = json.dumps(inputs, sort_keys=True, allow_nan=False)
+    return Job(stage, hashlib.sha256(text.encode()).hexdigest()[:20], inputs, needs, recipe)
+
+
+def _common(train: Train) -> dict[str, Any]:
+    """What both trained stages depend on."""
+    return {"precision": train.precision, "deterministic": train.deterministic}
+
+
+def _protocol(protocol: Protocol) -> dict[str, Any]:
+    """What of a protocol a score depends on: all but whom it is credited to."""
+    plain: dict[str, Any] = to_jsonable_python(protocol.to_dict())
+    return {name: value for name, value in plain.items() if name != "source"}

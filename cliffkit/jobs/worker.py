@@ -1,0 +1,114 @@
+"""One job in a worker process: what an executor is given to run."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import resource
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+
+from cliffkit.components.load import Plugins, load_plugins
+from cliffkit.data.splits import Roots
+from cliffkit.errors import UserError
+from cliffkit.events import Event
+from cliffkit.interfaces import Place
+from cliffkit.jobs.execute import run_job
+from cliffkit.store.job import Job
+from cliffkit.store.store import Store
+from cliffkit.training.device import open_device
+
+
+@dataclass(frozen=True)
+class JobTask:
+    """One job for a worker, all that it depends on done."""
+
+    job: Job
+    runs: Path
+    """The store's folder."""
+    roots: Roots
+
+
+class Outcome(NamedTuple):
+    """What became of a worker's job."""
+
+    state: Literal["done", "busy", "failed"]
+    """`busy`: another process works on it."""
+    reason: str = ""
+    """Why it failed; the store has the details."""
+    memory_bytes: int = 0
+    """What it took at its most, where it was done."""
+
+
+def do_job(task: JobTask, place: Place) -> Outcome:
+    """Do one job of a study in a worker process. Plugins hear its events there; the study hears of it by the store."""
+    torch.set_num_threads(place.threads)
+    job, store = task.job, Store(task.runs)
+
+    def waiting() -> None:
+        raise _BusyError
+
+    with _output_to(store.log(job)):
+        plugins = _plugins()
+
+        def emit(event: Event) -> None:
+            for name, reason in plugins.call("cliffkit_event", event=event).items():
+                print(f"plugin '{name}' failed to hear an event: {reason}", file=sys.stderr)
+
+        try:
+            run_job(job, store, open_device(place.device, job.recipe.train.precision), task.roots, emit, waiting)
+        except _BusyError:
+            return Outcome("busy")
+        except UserError as error:
+            reason, details = str(error), ""
+        except Exception as error:  # one cell's fault, whatever it is, is no other's
+            reason, details = f"{type(error).__name__}: {error}", traceback.format_exc()
+        else:
+            return Outcome("done", memory_bytes=peak_memory(place))
+    store.fail(job, reason, details)
+    return Outcome("failed", reason)
+
+
+def peak_memory(place: Place) -> int:
+    """Bytes that this process took at its most; on a GPU, what torch allocated there."""
+    if place.device.startswith("cuda"):
+        return int(torch.cuda.max_memory_allocated(place.device))
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+class _BusyError(Exception):
+    """Another process works on the job."""
+
+
+@functools.cache
+def _plugins() -> Plugins:
+    return load_plugins()
+
+
+@contextlib.contextmanager
+def _output_to(path: Path) -> Iterator[None]:
+    """What is printed within, by Python or below it, goes to the end of a file; an empty one is removed."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(number) for number in (1, 2)]
+    with path.open("ab") as file:
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, own in zip((1, 2), kept, strict=True):
+                os.dup2(own, number)
+                os.close(own)
+    with contextlib.suppress(FileNotFoundError):
+        if not path.stat().st_size:
+            path.unlink()

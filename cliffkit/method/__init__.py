@@ -1,0 +1,1 @@
+"""CLIFFNet's frame: network, hierarchical embedding loss, objectives."""

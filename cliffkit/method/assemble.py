@@ -1,0 +1,45 @@
+"""A recipe to modules: the one place where its parts become a network, losses and an embedding loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from cliffkit.interfaces import Embedding, Loss
+from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
+from cliffkit.method.network import DepthNetwork, build_network
+from cliffkit.recipe.recipe import Recipe
+
+
+def build(recipe: Recipe) -> DepthNetwork:
+    """A recipe's network, its weights drawn from torch's generator as it stands."""
+    return build_network(recipe.backbone.build(), recipe.pyramid.build, recipe.fusion.build)
+
+
+def build_losses(recipe: Recipe) -> list[tuple[str, float, Loss]]:
+    """A recipe's losses in depth space with name and weight; a name that stands twice is numbered."""
+    names = [part.component.name for part in recipe.losses]
+    return [
+        (name if names.count(name) == 1 else f"{name}_{i}", part.engine["weight"], part.build())
+        for i, (name, part) in enumerate(zip(names, recipe.losses, strict=True))
+    ]
+
+
+def hierarchical_loss(recipe: Recipe, scene_types: int, weights: Any = None) -> HierarchicalEmbeddingLoss | None:
+    """A recipe's hierarchical embedding loss; None where no level has a weight: the term is absent."""
+    embedding = build_embedding(recipe, scene_types, weights)
+    engine = recipe.embedding.engine
+    if not any(engine.get("weights", ())):
+        return None
+    return HierarchicalEmbeddingLoss(embedding, engine["weights"], engine["norm"], engine["warmup_steps"])
+
+
+def build_embedding(recipe: Recipe, scene_types: int, weights: Path | None = None) -> Embedding:
+    """A recipe's embedding generator, with trained weights where their file is given."""
+    embedding = recipe.embedding.build(scene_types)
+    assert isinstance(embedding, Embedding)
+    if weights is not None:
+        embedding.load_state_dict(load_file(weights))
+    return embedding

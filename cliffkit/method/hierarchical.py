@@ -1,0 +1,96 @@
+"""The hierarchical embedding loss: depth maps compared in the feature space of a frozen embedding generator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cliffkit.interfaces import Embedding, Sample
+from cliffkit.method.kernels import fold_batch_norm, weighted_sum
+
+
+class HierarchicalEmbeddingLoss(nn.Module):
+    """r * sum_k w_k * mean |G_k(prediction) - G_k(truth)|, right on depth with holes.
+
+    Both maps enter the generator with 0 in every invalid pixel, and each feature counts by the share of valid pixels
+    in its cell: what stands in invalid pixels changes neither the value nor its gradient, and on dense depth the mean
+    is the plain one of Wang et al., ECCV 2020.
+
+    r rises linearly with the step, counted from 0: r = min(1, step / warmup_steps), so 0 at step 0 and 1 from step
+    `warmup_steps` on; always 1 where that is 0. A level of weight 0 is left out; a term of weight 0 costs nothing.
+
+    The embedding is taken over and frozen for good: evaluation mode, no gradients for its parameters, batch
+    normalisation folded into its convolutions. It moves with this module, and otherwise is no part of it: not of its
+    parameters, not of its state, untouched by `train()`.
+
+    Raises ValueError where the weights are not one finite number >= 0 per level, or warmup_steps is negative.
+    """
+
+    def __init__(
+        self,
+        embedding: Embedding,
+        weights: Sequence[float],
+        norm: Literal["l1", "l2"] = "l1",
+        warmup_steps: int = 100,
+    ) -> None:
+        super().__init__()
+        if len(weights) != embedding.levels:
+            raise ValueError(
+                f"{type(embedding).__name__} gives {embedding.levels} levels of features and {len(weights)} weights "
+                f"are given, {list(weights)}; give one weight per level, shallow to deep"
+            )
+        if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
+            raise ValueError(f"weights of the embedding loss are {list(weights)}; each must be a finite number >= 0")
+        if norm not in ("l1", "l2"):
+            raise ValueError(f"norm of the embedding loss is '{norm}'; it must be 'l1' or 'l2'")
+        if warmup_steps < 0:
+            raise ValueError(f"warmup_steps is {warmup_steps}; it must be >= 0")
+        self.weights = tuple(weights)
+        self.norm = norm
+        self.warmup_steps = warmup_steps
+        fold_batch_norm(embedding.eval())
+        self._frozen = (embedding.requires_grad_(False),)  # in a tuple, where nn.Module does not look
+
+    @property
+    def embedding(self) -> Embedding:
+        """The frozen generator."""
+        return self._frozen[0]
+
+    def ramp(self, step: int) -> float:
+        """The factor r at a step, counted from 0."""
+        return 1.0 if step >= self.warmup_steps else step / self.warmup_steps
+
+    def forward(self, prediction: Tensor, sample: Sample, step: int) -> Tensor:
+        """(B, 1, H, W) metres and a collated sample to a float32 scalar; 0 where no pixel is valid."""
+        total = torch.zeros((), device=prediction.device)
+        ramp = self.ramp(step)
+        if ramp == 0 or not any(self.weights):
+            return total
+        with torch.no_grad():
+            truth = self.embedding(sample.filled_depth())
+        guess = self.embedding(torch.where(sample.valid, prediction, torch.zeros_like(prediction)))
+        valid = sample.valid.float()
+        for weight, a, b in zip(self.weights, guess, truth, strict=True):
+            if weight:
+                share = _pooled(valid, a)
+                cells = share.sum() * a.shape[1]
+                factor = torch.where(cells > 0, ramp * weight / cells, 0)
+                total = total + weighted_sum(a, b, share * factor, self.norm)
+        return total
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        """Take the embedding along wherever `to()` takes this module."""
+        self.embedding._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+
+def _pooled(valid: Tensor, level: Tensor) -> Tensor:
+    """The share of valid pixels (B, 1, h, w), in [0, 1], of each cell of a level (B, C, h, w)."""
+    size = (level.shape[-2], level.shape[-1])
+    return valid if valid.shape[-2:] == size else F.adaptive_avg_pool2d(valid, size)

@@ -1,0 +1,67 @@
+"""Colour scales of depth and error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import Colormap, LogNorm, Normalize
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+
+DEPTH_COLOURS = "viridis"
+ERROR_COLOURS = "inferno"
+NO_DEPTH_GREY = 0.62  # lighter than the dark end and duller than the bright end of both maps
+
+LOG_FROM = 8.0
+"""Ratio of the largest to the smallest depth from which a panel's colours are logarithmic."""
+
+
+def scale_of(parts: Sequence[Floats], low: float | None = None) -> tuple[Normalize, str]:
+    """A scale over what is finite, and which ends of its bar to point."""
+    values = np.concatenate([part[np.isfinite(part)] for part in parts])
+    if not values.size:
+        return linear_scale(0.0, 1.0), "neither"
+    first, last = np.percentile(values, [1, 99]).tolist()
+    norm = linear_scale(first if low is None else low, last)
+    low, high = scale_ends(norm)
+    ends = (bool(values.min() < low), bool(values.max() > high))
+    return norm, {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[ends]
+
+
+def linear_scale(low: float, high: float) -> Normalize:
+    """A scale from low to high, one metre long where that would have no length."""
+    return Normalize(low, high if high > low else low + 1)
+
+
+def wide_scale(norm: Normalize) -> Normalize:
+    """The same scale, logarithmic where it spans much."""
+    low, high = scale_ends(norm)
+    return LogNorm(low, high) if 0 < low * LOG_FROM < high else norm
+
+
+def scale_ends(norm: Normalize) -> tuple[float, float]:
+    """The ends of a scale."""
+    assert norm.vmin is not None
+    assert norm.vmax is not None
+    return norm.vmin, norm.vmax
+
+
+def colour_map(name: str) -> Colormap:
+    """A colour map by name, grey where there is no depth."""
+    return matplotlib.colormaps[name].with_extremes(bad=(NO_DEPTH_GREY,) * 3)
+
+
+def masked(depth: Floats) -> np.ma.MaskedArray[Any, np.dtype[np.floating[Any]]]:
+    """Depth with NaN and infinities masked."""
+    return np.ma.masked_invalid(depth)
+
+
+def check_map(depth_m: Floats) -> tuple[int, int]:
+    """Height and width of a map (H, W). Raises ValueError for other shapes."""
+    if depth_m.ndim != 2 or not depth_m.size:
+        raise ValueError(f"depth of shape {depth_m.shape} is no map (H, W)")
+    return depth_m.shape[0], depth_m.shape[1]

@@ -1,0 +1,90 @@
+"""Image files to depth files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from cliffkit.errors import UserError
+from cliffkit.pictures.png import depth_colour_png, save_depth_png16
+from cliffkit.prediction.predictor import Floats, Predictor
+from cliffkit.store.files import write_atomic
+from cliffkit.workers import in_order
+
+STREAMS = 4
+"""Images that `predict` has in work at a time: a thread each wastes less than all of them on every layer."""
+
+
+def predict_files(
+    predict: Predictor, images: Sequence[Path], out: Path, *, flip: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Write each image's depth into `out` in three forms; yields where they lie and their range in metres.
+
+    Every image is opened before the first is predicted. Raises UserError for one that cannot be read, and for two that
+    would be written under one name. Several images are in work at a time, the processor's threads shared among them.
+    """
+    stems: dict[str, Path] = {}
+    for path in images:
+        if stems.setdefault(path.stem, path) is not path:
+            raise UserError(
+                f"{stems[path.stem]} and {path} would both be written as {path.stem}.npy; predict them apart"
+            )
+    for path in images:
+        _check_image(path)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be made: {error.strerror}; name another folder with -o") from error
+    threads = torch.get_num_threads()
+    streams = min(STREAMS, threads)
+    work = partial(_predict_file, predict, out, flip)
+    try:
+        yield from in_order(work, images, streams, partial(torch.set_num_threads, threads // streams))
+    finally:
+        torch.set_num_threads(threads)  # for threads to come
+
+
+def _predict_file(predict: Predictor, out: Path, flip: bool, path: Path) -> dict[str, Any]:
+    depth_m = predict(read_image(path), flip=flip)
+    files = {name: out / f"{path.stem}.{name}" for name in ("npy", "depth.png", "colour.png")}
+    write_atomic(files["npy"], partial(_save_array, depth_m=depth_m))
+    write_atomic(files["depth.png"], partial(save_depth_png16, depth_m=depth_m))
+    write_atomic(files["colour.png"], partial(depth_colour_png, depth_m=depth_m))
+    facts = {"min_m": depth_m.min(), "median_m": np.median(depth_m), "max_m": depth_m.max()}
+    return {
+        "image": str(path),
+        "depth_npy": str(files["npy"]),
+        "depth_png": str(files["depth.png"]),
+        "colour_png": str(files["colour.png"]),
+        **{name: float(value) for name, value in facts.items()},
+    }
+
+
+def _check_image(path: Path) -> None:
+    """Raises UserError where a file does not begin as an image does; what comes later is seen when it is read."""
+    try:
+        with Image.open(path):
+            pass
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as an image: {error}") from error
+
+
+def read_image(path: Path) -> Tensor:
+    """An image file as (3, H, W) uint8 RGB. Raises UserError where it is none."""
+    try:
+        with Image.open(path) as image:
+            return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as an image: {error}") from error
+
+
+def _save_array(path: Path, depth_m: Floats) -> None:
+    with path.open("wb") as file:
+        np.save(file, depth_m)

@@ -1,0 +1,82 @@
+"""Depth of whole images or of a view of them, at their own size: one way for `evaluate` and `predict`.
+
+The network sees every image at the scale it was trained at, computes in float32 one image at a time, and its depth is
+brought to the wanted size bilinearly: the same image gives the same depth whoever asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from cliffkit.components.registry import Registry
+from cliffkit.data.pack import resize_image
+from cliffkit.errors import UserError
+from cliffkit.method.network import DepthNetwork, build_network
+from cliffkit.recipe.check import load_recipe
+from cliffkit.recipe.recipe import Recipe
+from cliffkit.scoring.views import View, image_region
+
+Floats = NDArray[np.float32]
+
+WHOLE = View()
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained network with the scale at which it sees images."""
+
+    network: DepthNetwork
+    size: tuple[int, int]
+    """Height and width at which it was trained."""
+    crop: float
+    """Share of each side of an image that `size` shows."""
+    device: torch.device
+
+    def __call__(self, image: Tensor, view: View = WHOLE, *, flip: bool = False) -> Floats:
+        """(3, H, W) uint8 RGB to the view's depth in metres; `flip` averages with the mirrored image's."""
+        height, width = image.shape[-2:]
+        top, left, h, w = image_region(height, width, view)
+        feed = (
+            max(1, round(self.size[0] / self.crop * h / height)),
+            max(1, round(self.size[1] / self.crop * w / width)),
+        )
+        shown = resize_image(image[None, :, top : top + h, left : left + w].to(self.device), feed)
+        depth = self._depth(shown, view.size or (h, w))
+        if flip:
+            depth = (depth + self._depth(shown.flip(-1), view.size or (h, w)).flip(-1)) / 2
+        return depth[0, 0].cpu().numpy()
+
+    @torch.inference_mode()
+    def _depth(self, image: Tensor, size: tuple[int, int]) -> Tensor:
+        depth = self.network(image.contiguous(memory_format=torch.channels_last)).float()
+        return F.interpolate(depth, size, mode="bilinear", align_corners=False)
+
+
+def predictor(recipe: Recipe, weights: Path, device: torch.device) -> Predictor:
+    """A recipe's network with its trained weights, which must fit exactly."""
+    backbone = recipe.backbone.without_weights().build()
+    network = build_network(backbone, recipe.pyramid.build, recipe.fusion.build)
+    try:
+        network.load_state_dict(load_file(weights))
+    except (RuntimeError, OSError) as error:
+        raise UserError(f"{weights}: does not hold this recipe's weights: {str(error).splitlines()[0]}") from error
+    network.to(device).to(memory_format=torch.channels_last).eval()
+    engine: Mapping[str, Any] = recipe.data.engine
+    return Predictor(network, tuple(engine["size"]), engine["crop"], device)
+
+
+def load_run(folder: Path, registry: Registry, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe of a run's folder, with `--set` overrides. Raises UserError where the folder is none."""
+    if not (folder / "recipe.yaml").exists() or not (folder / "weights.safetensors").exists():
+        raise UserError(f"{folder}: is no run; give the folder that `cliffkit run` named, with recipe.yaml in it")
+    return load_recipe(folder / "recipe.yaml", registry, overrides)

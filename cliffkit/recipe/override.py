@@ -1,0 +1,89 @@
+"""Change a recipe's document: `--set PATH=VALUE`, and what a study's levels write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from cliffkit.components.registry import Registry
+from cliffkit.errors import Fault, RecipeError, UserError
+from cliffkit.recipe import yamlstrict
+from cliffkit.recipe.options import engine_options
+from cliffkit.recipe.recipe import PathInRecipe
+from cliffkit.recipe.yamlstrict import Document
+
+
+def override(document: Document, overrides: Iterable[str], registry: Registry) -> Document:
+    """Apply `PATH=VALUE` texts, VALUE in YAML.
+
+    Setting `X.use` to another component drops the options that belonged to the former one, since they are not the new
+    one's; what the engine takes beside both, as the weights of an embedding loss, stays.
+    Raises RecipeError for what cannot be applied; whether the result is a recipe is for `check_recipe`.
+    """
+    data = document.data
+    replaced = dict(document.replaced)
+    faults: list[Fault] = []
+    for text in overrides:
+        place = f"--set {text}"
+        target, equals, written = text.partition("=")
+        if not equals or not target.strip():
+            faults.append(Fault(place, "", "write PATH=VALUE, as in --set model.fusion.use=add"))
+            continue
+        try:
+            parsed = yamlstrict.parse(written, place)
+        except RecipeError as error:
+            faults += error.faults
+            continue
+        faults += parsed.faults
+        steps = target.strip().split(".")
+        try:
+            data = with_value(data, steps, parsed.data, registry)
+        except LookupError:
+            faults.append(Fault(place, target, "no such place in the recipe; the part before the last dot must exist"))
+        else:
+            replaced[_path(data, steps)] = place
+    if faults:
+        raise RecipeError([*document.faults, *faults])
+    return replace(document, data=data, replaced=replaced)
+
+
+def with_value(data: Any, steps: Sequence[str], value: Any, registry: Registry) -> Any:
+    """A recipe's data with `value` at a path; what lies beside the path is shared. LookupError: a parent is missing."""
+    kind = {"data": "dataset", "embedding": "embedding", "loss": "loss"}.get(steps[0])
+    return _with_value(data, steps, value, kind, registry)
+
+
+def _with_value(data: Any, steps: Sequence[str], value: Any, kind: str | None, registry: Registry) -> Any:
+    step, *rest = steps
+    if isinstance(data, list) and step.isdecimal() and int(step) < len(data):
+        i = int(step)
+        return [*data[:i], _with_value(data[i], rest, value, kind, registry) if rest else value, *data[i + 1 :]]
+    if not isinstance(data, dict):
+        raise LookupError(step)
+    if rest:
+        return {**data, step: _with_value(data[step], rest, value, kind, registry)}
+    if step == "use" and data.get("use", value) != value:
+        kept = _engine_names(kind, value, registry)
+        data = {key: option for key, option in data.items() if key in kept}
+    return {**data, step: value}
+
+
+def _engine_names(kind: str | None, use: Any, registry: Registry) -> Iterable[str]:
+    """The engine's options beside a component; none for one that is not there, whose fault `check_recipe` reports."""
+    if kind is None or use not in registry.names(kind):
+        return ()
+    try:
+        section = engine_options(kind, registry.get(kind, use).load())
+    except UserError:
+        return ()
+    return section.model_fields if section else ()
+
+
+def _path(data: Any, steps: Iterable[str]) -> PathInRecipe:
+    """The steps to a value that is there, those into lists as numbers."""
+    path: list[str | int] = []
+    for step in steps:
+        path.append(int(step) if isinstance(data, list) else step)
+        data = data[path[-1]]
+    return tuple(path)

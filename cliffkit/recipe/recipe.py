@@ -1,0 +1,99 @@
+"""A checked recipe: components with their options, every default written out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import yaml
+from pydantic_core import to_jsonable_python
+
+from cliffkit.components.registry import Component
+from cliffkit.errors import UserError
+from cliffkit.recipe.schema import (
+    Published,
+    Train,
+)
+from cliffkit.scoring.protocols import Protocol
+
+PathInRecipe = tuple[str | int, ...]
+
+MODEL = ("backbone", "pyramid", "fusion")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component with its options, complete."""
+
+    component: Component
+    options: Mapping[str, Any]
+    """What its factory takes by keyword."""
+    engine: Mapping[str, Any]
+    """What the engine does with it: a data set's `size`, a loss's `weight`."""
+    place: str
+    """Where the recipe names it, for errors."""
+
+    def build(self, *wired: Any) -> Any:
+        """Call the factory. Raises UserError with the recipe's line where it raises ValueError."""
+        factory = self.component.load()
+        try:
+            return factory(*wired, **self.options)
+        except ValueError as error:
+            raise UserError(f"{self.place}: {error}") from error
+
+    def without_weights(self) -> Part:
+        """The same part starting from no weights of its own: for where trained ones are loaded over them."""
+        bare = {"pretrained": False, "weights": None}
+        return replace(self, options={name: bare.get(name, value) for name, value in self.options.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a recipe writes it, every default in, JSON-able."""
+        plain: dict[str, Any] = to_jsonable_python({**self.engine, **self.options})
+        return {"use": self.component.name, **plain}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked recipe: every default in, every component known."""
+
+    name: str
+    seed: int
+    data: Part
+    backbone: Part
+    pyramid: Part
+    fusion: Part
+    embedding: Part
+    losses: tuple[Part, ...]
+    train: Train
+    protocols: tuple[Protocol, ...]
+    published: tuple[Published, ...] = ()
+    """What others report for this network; no result depends on it."""
+
+    def parts(self) -> Iterable[Part]:
+        """Every component it names."""
+        return (self.data, self.backbone, self.pyramid, self.fusion, self.embedding, *self.losses)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As YAML would say it, every default written out."""
+        published = [each.model_dump(mode="json") for each in self.published]
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "data": self.data.to_dict(),
+            "model": {kind: getattr(self, kind).to_dict() for kind in MODEL},
+            "embedding": self.embedding.to_dict(),
+            "loss": [loss.to_dict() for loss in self.losses],
+            "train": self.train.model_dump(mode="json", exclude_none=True),
+            "evaluate": [protocol.name for protocol in self.protocols],
+            **({"published": published} if published else {}),
+        }
+
+    def to_yaml(self) -> str:
+        """`to_dict` as YAML that `load_recipe` reads back to an equal recipe."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None, width=120)
+
+
+def is_trained(embedding: Part) -> bool:
+    """Whether an embedding generator has a stage of its own."""
+    return bool(getattr(embedding.component.load(), "trained", True))

@@ -1,0 +1,274 @@
+"""A report's figures as SVG and PDF, and the same SVG as part of a page that may be light or dark.
+
+Everything is drawn without a background, in a few colours that `inline` replaces by those of the page's style sheet.
+Text stays text. Nothing of matplotlib's global state is left changed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from cliffkit.report.wording import pick
+from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
+from cliffkit.statistics import BETTER, NOISE, THESE_WEIGHTS, WORSE, Estimate
+from cliffkit.store.files import write_atomic
+from cliffkit.study.analysis import Analysis, Effect, Table
+from cliffkit.study.results import CellResult, Results
+
+INK, FAINT, GOOD, BAD = "#1b1d1f", "#6b7076", "#0b5cad", "#a33a00"
+
+ON_PAGE: Mapping[str, str] = MappingProxyType(
+    {INK: "currentColor", FAINT: "var(--muted)", GOOD: "var(--better)", BAD: "var(--worse)"}
+)
+
+LOOKS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {BETTER: ("^", GOOD), WORSE: ("v", BAD), NOISE: ("o", FAINT), THESE_WEIGHTS: ("D", FAINT)}
+)
+"""Marker and colour by verdict."""
+
+LINES = ("#2878b5", "#c8501e", "#1e8a5f", "#b5589b", "#9a7410", "#5a6fd0")
+"""Colours of curves, distinct to most eyes and readable on white and on black; dashes tell them apart too."""
+
+DASHES = ("-", "--", "-.", ":")
+
+MOST_ROWS, MOST_CURVES = 60, 6
+
+WIDTH_IN, ROW_IN = 6.4, 0.23
+
+_RC: Mapping[str, Any] = MappingProxyType(
+    {
+        "font.size": 9.0,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "cliffkit",
+        "pdf.fonttype": 42,
+        "text.parse_math": False,
+        "text.usetex": False,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.facecolor": "none",
+        "figure.facecolor": "none",
+        "savefig.facecolor": "none",
+        "legend.frameon": False,
+        **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+    }
+)
+
+Bar = tuple[str, Estimate, str]
+"""A label, what was estimated, and the word of its verdict."""
+
+
+def draw_all(results: Results, analysis: Analysis, folder: Path) -> dict[str, str]:
+    """Write what there is to draw into `folder`, NAME.svg and NAME.pdf; the SVG texts by name."""
+    drawn = {}
+    for name, draw in (("forest", forest), ("curves", curves), ("effects", effects)):
+        with _drawing():
+            figure = draw(results, analysis)
+            if figure is not None:
+                drawn[name] = _save(figure, folder, name)
+    return drawn
+
+
+def forest(results: Results, analysis: Analysis) -> Figure | None:
+    """Every variant's difference from the reference with its interval; None where there is none."""
+    table = analysis.first(results)
+    bars = _bars(table)
+    if not bars:
+        return None
+    figure, (axes,) = _rows([len(_some(bars))])
+    _forest(axes, bars, f"difference from {_label(results.study.reference.name)} in {_units(table.metric)}")
+    _direction(axes, table.metric)
+    _legend(figure, _some(bars))
+    return figure
+
+
+def effects(results: Results, analysis: Analysis) -> Figure | None:
+    """Effects along axes, interactions and Shapley shares, one below the other; None where there is none."""
+    parts = [
+        (title, _effect_bars(found))
+        for title, found in (
+            ("main effect", analysis.main),
+            ("interaction", analysis.interactions),
+            ("Shapley share", analysis.shares),
+        )
+    ]
+    parts = [(title, bars) for title, bars in parts if bars]
+    if not parts:
+        return None
+    figure, panels = _rows([len(_some(bars)) for _, bars in parts])
+    for axes, (title, bars) in zip(panels, parts, strict=True):
+        _forest(axes, bars, f"{title}, in {_units(results.study.metric)}")
+    _direction(panels[0], results.study.metric)
+    _legend(figure, [bar for _, bars in parts for bar in _some(bars)])
+    return figure
+
+
+def curves(results: Results, analysis: Analysis) -> Figure | None:
+    """Validation score by step: mean over seeds, and from the lowest to the highest seed; None where there is none."""
+    known = {variant.levels: _curve(results.of(variant)) for variant in results.study.variants}
+    known = {levels: curve for levels, curve in known.items() if curve[0].size}
+    if not known:
+        return None
+    shown = [v for v in pick(results, MOST_CURVES, spread_out=False) if v.levels in known]
+    figure = Figure(figsize=(WIDTH_IN, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    rest = [curve for levels, curve in known.items() if levels not in {v.levels for v in shown}]
+    lines = [np.stack([steps, np.nanmean(scores, axis=0)], axis=1) for steps, scores in rest]
+    axes.add_collection(LineCollection(lines, colors=FAINT, linewidths=0.5, alpha=0.5))
+    for k, variant in enumerate(shown):
+        steps, scores = known[variant.levels]
+        colour, dash = LINES[k % len(LINES)], DASHES[k % len(DASHES)]
+        label = _label(variant.name) + " (reference)" * (variant.levels == results.study.reference.levels)
+        axes.plot(steps, np.nanmean(scores, axis=0), dash, color=colour, linewidth=1.5, label=label)
+        if len(scores) > 1:
+            low, high = np.nanmin(scores, axis=0), np.nanmax(scores, axis=0)
+            axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.autoscale_view()
+    values = np.concatenate([scores.ravel() for _, scores in known.values()])
+    if 0 < 8 * np.nanmin(values) < np.nanmax(values):
+        axes.set_yscale("log")
+    metric = next(each.metrics["selection"]["score"] for each in results.cells if each.metrics is not None)
+    axes.set_xlabel("step")
+    axes.set_ylabel(f"validation {_units(metric)}")
+    handles = [*axes.get_legend_handles_labels()[0]]
+    handles += [Line2D([], [], color=FAINT, linewidth=0.5, label=f"{len(rest)} other variants")] if rest else []
+    figure.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=8)
+    return figure
+
+
+def inline(svg: str, name: str, label: str) -> str:
+    """A figure as part of a page: its ids begin with the figure's name, its colours are the page's."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', svg)
+    svg = svg.replace("url(#", f"url(#{name}-")
+    for colour, token in ON_PAGE.items():
+        svg = svg.replace(colour, token)
+    svg = re.sub(r' xmlns(?::xlink)?="[^"]*"', "", svg)  # a page's parser knows them; no address is left in it
+    return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+
+
+@contextmanager
+def _drawing() -> Iterator[None]:
+    settings: Any = dict(_RC)
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # names may be in any script
+        yield
+
+
+def _save(figure: Figure, folder: Path, name: str) -> str:
+    """Write both forms, alike bit by bit whenever they are drawn; returns the SVG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    undated = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    FigureCanvasSVG(figure)
+    write_atomic(folder / f"{name}.svg", lambda path: figure.savefig(path, format="svg", metadata=undated))
+    FigureCanvasPdf(figure)
+    undated = dict.fromkeys(("Creator", "Producer", "CreationDate"))
+    write_atomic(folder / f"{name}.pdf", lambda path: figure.savefig(path, format="pdf", metadata=undated))
+    return (folder / f"{name}.svg").read_text(encoding="utf-8")
+
+
+def _rows(counts: Sequence[int]) -> tuple[Figure, list[Axes]]:
+    """A figure with one panel above the other, each as high as its rows need."""
+    heights = [ROW_IN * count + 0.65 for count in counts]
+    figure = Figure(figsize=(WIDTH_IN, sum(heights) + 0.45), layout="constrained")
+    return figure, list(figure.subplots(len(counts), height_ratios=heights, squeeze=False)[:, 0])
+
+
+def _forest(axes: Axes, bars: Sequence[Bar], label: str) -> None:
+    """Points with intervals, the first on top, about a line at zero."""
+    shown = _some(bars)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    for place, bar in enumerate(shown):
+        if bar is not None:
+            _, found, word = bar
+            marker, colour = LOOKS[word]
+            ends = [end if math.isfinite(end) else found.value for end in (found.low, found.high)]
+            axes.plot(ends, [place, place], color=colour, linewidth=1.4, solid_capstyle="butt")
+            axes.plot(found.value, place, marker, color=colour, markersize=5, fillstyle=_fill(word))
+    left_out = f"… {len(bars) - len(shown) + 1} between, in the table"
+    axes.set_yticks(range(len(shown)), [left_out if bar is None else _label(bar[0]) for bar in shown])
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.set_xlabel(label)
+
+
+def _direction(axes: Axes, metric: str) -> None:
+    words = "better →" if metric in HIGHER_IS_BETTER else "← better"
+    side = 1.0 if metric in HIGHER_IS_BETTER else 0.0
+    axes.text(side, 1.0, words, transform=axes.transAxes, ha="right" if side else "left", va="bottom")
+
+
+def _legend(figure: Figure, bars: Iterable[Bar | None]) -> None:
+    words = {bar[2] for bar in bars if bar is not None}
+    handles = [
+        Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.4, label=word, fillstyle=_fill(word))
+        for word, (marker, colour) in LOOKS.items()
+        if word in words
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8)
+
+
+def _fill(word: str) -> Literal["none", "full"]:
+    return "none" if word == THESE_WEIGHTS else "full"
+
+
+def _bars(table: Table) -> list[Bar]:
+    return [
+        (row.variant.name, row.difference, row.word)
+        for row in table.rows
+        if row.difference is not None and row.word is not None
+    ]
+
+
+def _effect_bars(found: Sequence[Effect]) -> list[Bar]:
+    named = [(f"{' × '.join(each.axes)}: {each.label}", each) for each in found]
+    return [(label, each.estimate, each.verdict.word) for label, each in named if each.estimate is not None]
+
+
+def _some(bars: Sequence[Bar]) -> Sequence[Bar | None]:
+    """All of them in their order; of too many the lowest and the highest, with a None between."""
+    if len(bars) <= MOST_ROWS:
+        return bars
+    ranked = sorted(bars, key=lambda bar: bar[1].value)
+    return [*ranked[: MOST_ROWS // 2], None, *ranked[-MOST_ROWS // 2 :]]
+
+
+def _curve(cells: Sequence[CellResult]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(steps), (seeds, steps) of a variant: the steps at which every seed that is done was validated."""
+    found = [dict(each.curve) for each in cells if each.curve]
+    common = set.intersection(*(set(curve) for curve in found)) if found else set()
+    steps = sorted(step for step in common if any(math.isfinite(curve[step]) for curve in found))
+    return np.array(steps, dtype=np.float64), np.array([[curve[step] for step in steps] for curve in found])
+
+
+def _units(metric: str) -> str:
+    return f"{metric} [{UNITS[metric]}]" if UNITS[metric] else metric
+
+
+def _label(name: str) -> str:
+    """A name on one line that XML can hold, its middle left out where it is too long."""
+    name = "".join(char if char.isprintable() else "�" for char in name)
+    return name if len(name) <= 40 else f"{name[:19]}…{name[-20:]}"

@@ -1,0 +1,247 @@
+"""report.html: one file that loads nothing, readable without JavaScript, sorted and switched with it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from cliffkit.report import gallery as pictures
+from cliffkit.report import wording
+from cliffkit.report.exports import row_cells
+from cliffkit.report.figures import inline
+from cliffkit.report.gallery import Gallery
+from cliffkit.report.wording import NOTHING, number
+from cliffkit.scoring.metrics import METRICS
+from cliffkit.study.analysis import Analysis, Effect, Table
+from cliffkit.study.board import duration
+from cliffkit.study.results import CellResult, Results
+
+CAPTIONS = {
+    "forest": "Difference of each variant from the reference, with its 95 % interval",
+    "curves": "Validation score during training: mean over seeds, band from the lowest to the highest seed",
+    "effects": "Effects per axis, interactions and shares, with 95 % intervals",
+}
+
+
+class Line(NamedTuple):
+    """A variant's line in the tables; JSON makes an array of it."""
+
+    cells: list[str]
+    """Mean, interval, difference, interval, p, verdict, seeds × images, published."""
+    short: str
+    """Mean ± half-width."""
+    verdict: str
+    flag: str
+    """`best`, `tied` or nothing."""
+
+
+def page(results: Results, analysis: Analysis, figures: Mapping[str, str], gallery: Gallery | str, command: str) -> str:
+    """The whole page. `figures` are SVG by name; `gallery` may be the reason why there is none."""
+    environment = Environment(
+        loader=PackageLoader("cliffkit.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["csp_hash"] = _csp_hash
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False}
+    study, first = results.study, analysis.first(results)
+    tables = {f"{table.protocol}|{table.metric}": _table(results, table) for table in analysis.tables.values()}
+    context = {
+        "study": study,
+        "question": wording.question(results),
+        "state": wording.state(results),
+        "troubles": wording.troubles(results),
+        "caveats": wording.caveats(results, analysis),
+        "best": wording.best(first),
+        "verdicts": list(wording.verdicts(first)),
+        "on_average": wording.on_average(analysis),
+        "marks": dict(wording.MARKS),
+        "names": [variant.name for variant in study.variants],
+        "first": f"{first.protocol}|{first.metric}",
+        "tables": tables,
+        "metrics": METRICS,
+        "heads": [wording.heading(metric) for metric in METRICS],
+        "figures": {name: _figure(name, svg) for name, svg in figures.items()},
+        "captions": CAPTIONS,
+        "effects": _effects(results, analysis),
+        "weakest": analysis.weakest,
+        "means": _means(results, first),
+        "gallery": _gallery(gallery, study.metric),
+        "costs": _costs(results),
+        "protocols": results.protocols,
+        "selection": next((each.metrics["selection"] for each in results.cells if each.metrics is not None), None),
+        "data": next((each.metrics["data"] for each in results.cells if each.metrics is not None), None),
+        "environment": _environments(results),
+        "cells": [_cell(each) for each in results.cells],
+        "command": command,
+        "nothing": NOTHING,
+    }
+    return environment.get_template("report.html.j2").render(context)
+
+
+def _csp_hash(script: str) -> str:
+    """What the page's content security policy calls its one script."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(str(script).encode()).digest()).decode()
+
+
+def _figure(name: str, svg: str) -> Markup:
+    return Markup(inline(svg, name, str(escape(CAPTIONS[name]))))  # matplotlib has escaped the names in it
+
+
+def _table(results: Results, table: Table) -> dict[str, Any]:
+    """One protocol and metric as text, for the page's first view and, through JSON, for its script."""
+    decimals = wording.table_digits(table)
+    theirs = wording.published(results, table.protocol, table.metric)
+    sources = list(dict.fromkeys(source for _, source in theirs.values()))
+    rows = []
+    for row in table.rows:
+        value, source = theirs.get(row.variant.levels, (None, ""))
+        rows.append(
+            Line(
+                [*row_cells(row, decimals), "" if value is None else f"{value:g} [{sources.index(source) + 1}]"],
+                wording.spread(row.mean, decimals),
+                row.word or "",
+                "best" if row.best else "tied" if row.tied else "",
+            )
+        )
+    notes = [*wording.dropped(results, table), wording.baseline(results, table.protocol, table.metric)]
+    return {
+        "title": f"{wording.heading(table.metric)} under {table.protocol}",
+        "rows": rows,
+        "notes": [note for note in notes if note],
+        "sources": [f"[{i + 1}] as published, not measured here: {source}" for i, source in enumerate(sources)],
+    }
+
+
+def _effects(results: Results, analysis: Analysis) -> list[tuple[str, list[dict[str, str]]]]:
+    parts = (
+        ("Main effects", analysis.main),
+        ("Interactions", analysis.interactions),
+        ("Shapley shares", analysis.shares),
+    )
+    return [(title, list(_told(found))) for title, found in parts if found]
+
+
+def _told(effects: Sequence[Effect]) -> Iterator[dict[str, str]]:
+    decimals = wording.digits(each.estimate for each in effects)
+    for each in effects:
+        found = each.estimate
+        yield {
+            "axes": " × ".join(each.axes),
+            "label": each.label,
+            "value": NOTHING if found is None else number(found.value, decimals, sign=True),
+            "interval": NOTHING if found is None else wording.interval(found, decimals, sign=True),
+            "p": wording.chance(each.p_adjusted),
+            "word": each.verdict.word,
+        }
+
+
+def _means(results: Results, table: Table) -> dict[str, Any] | None:
+    """Means of a study with two axes, one along each side."""
+    study = results.study
+    if study.design != "grid" or len(study.axes) != 2:
+        return None
+    decimals = wording.digits(row.mean for row in table.rows)
+    found = {row.variant.levels: wording.spread(row.mean, decimals) for row in table.rows}
+    (down, rows), (across, columns) = study.axes.items()
+    cells = [(one, [found.get((one, other), "") for other in columns]) for one in rows]
+    return {"down": down, "across": across, "columns": columns, "rows": cells}
+
+
+def _gallery(gallery: Gallery | str, metric: str) -> dict[str, Any]:
+    if isinstance(gallery, str):
+        return {"reason": gallery, "images": []}
+    depth_norm, error_norm = pictures.scales(gallery)
+    images = []
+    for i, chosen in enumerate(gallery.images):
+        shown = [
+            {
+                "name": each.variant.name,
+                "seed": each.seed,
+                "score": f"{metric} {each.scores[i]:.3g}",
+                "depth": pictures.depth_picture(each.predictions[i], depth_norm),
+                "error": pictures.error_picture(pictures.errors(chosen, each.predictions[i]), error_norm),
+            }
+            for each in gallery.variants
+        ]
+        rgb, truth = pictures.photo(chosen.rgb), pictures.depth_picture(chosen.truth, depth_norm)
+        images.append({"name": chosen.name, "why": chosen.why, "rgb": rgb, "truth": truth, "shown": shown})
+    bars = [
+        ("depth, prediction [m]", *pictures.colour_bar(depth_norm, depth=True)),
+        ("relative error |d − p| / d", *pictures.colour_bar(error_norm, depth=False)),
+    ]
+    return {"reason": gallery.reason, "images": images, "bars": bars}
+
+
+def _costs(results: Results) -> dict[str, Any]:
+    """Parameters and time per variant."""
+    done = [each for each in results.cells if each.seconds is not None]
+    stages = list(dict.fromkeys(stage for each in done for stage in each.seconds or ()))
+    rows = []
+    for variant in results.study.variants:
+        own = [each for each in results.of(variant) if each.seconds is not None]
+        if not own:
+            continue
+        seconds = {
+            stage: fmean(each.seconds[stage] for each in own if each.seconds and stage in each.seconds)
+            for stage in stages
+            if any(each.seconds and stage in each.seconds for each in own)
+        }
+        parameters = sorted({each.metrics["parameters"] for each in own if each.metrics})
+        smaller = sorted({each.micro_batch for each in own if each.micro_batch is not None})
+        rows.append(
+            {
+                "name": variant.name,
+                "parameters": ", ".join(f"{count:,}" for count in parameters),
+                "seconds": [duration(seconds[stage]) if stage in seconds else NOTHING for stage in stages],
+                "sort": [round(seconds.get(stage, 0), 3) for stage in stages],
+                "total": duration(sum(seconds.values())),
+                "total_s": round(sum(seconds.values()), 3),
+                "note": f"micro-batch {', '.join(map(str, smaller))}: memory held no more" if smaller else "",
+            }
+        )
+    return {"stages": stages, "rows": rows, "noted": any(row["note"] for row in rows)}
+
+
+def _environments(results: Results) -> dict[str, Any]:
+    """What cells were trained with: what is common to them, and where they differ."""
+    flat = {each.cell.name: _flat(each.environment) for each in results.cells if each.environment is not None}
+    names = list(dict.fromkeys(name for each in flat.values() for name in each))
+    common, differing = [], []
+    for name in names:
+        counts = Counter(each.get(name, "not said") for each in flat.values())
+        if len(counts) == 1:
+            common.append((name, next(iter(counts))))
+        else:
+            who = [
+                (value, [cell for cell, each in flat.items() if each.get(name, "not said") == value])
+                for value in counts
+            ]
+            differing.append((name, [(value, len(cells), wording.listed(cells, 4)) for value, cells in who]))
+    return {"common": common, "differing": differing}
+
+
+def _flat(environment: Mapping[str, Any]) -> dict[str, str]:
+    found = {}
+    for name, value in environment.items():
+        if isinstance(value, Mapping):
+            found.update({str(key): str(inner) for key, inner in value.items()})
+        elif isinstance(value, list):
+            found[name] = "; ".join(map(str, value)) or "none"
+        else:
+            found[name] = str(value)
+    return found
+
+
+def _cell(each: CellResult) -> dict[str, Any]:
+    keys = {job.stage: job.key for job in each.cell.jobs}
+    return {"variant": each.cell.variant.name, "seed": each.cell.seed, "state": each.state, "keys": keys}

@@ -1,0 +1,245 @@
+"""A report's numbers and sentences, alike in every format."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
+from cliffkit.statistics import BETTER, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
+from cliffkit.study.analysis import Analysis, Row, Table
+from cliffkit.study.results import CellResult, Results
+from cliffkit.study.study import Levels, Variant
+
+MARKS: Mapping[str, str] = MappingProxyType({BETTER: "▲", WORSE: "▼", NOISE: "●", THESE_WEIGHTS: "◇", UNMEASURED: "×"})
+"""By verdict, in the order in which verdicts are told; colour is never the only carrier."""
+
+NOTHING = "–"
+
+MINUS = "−"
+
+CONFIDENCE = "95 %"
+
+
+def heading(metric: str) -> str:
+    """A metric with its unit and the direction that is better."""
+    unit = f" [{UNITS[metric]}]" if UNITS[metric] else ""
+    return f"{metric}{unit} {'↑' if metric in HIGHER_IS_BETTER else '↓'}"
+
+
+def digits(estimates: Iterable[Estimate | None]) -> int:
+    """Decimals that show two digits of the usual half-width of the intervals."""
+    halves = sorted(half(each) for each in estimates if each is not None)
+    halves = [value for value in halves if 0 < value < math.inf]
+    return min(max(1 - math.floor(math.log10(halves[(len(halves) - 1) // 2])), 0), 6) if halves else 4
+
+
+def table_digits(table: Table) -> int:
+    """Decimals for all of a table: as many as its means or its differences need, so that one explains the other."""
+    return max(digits(row.mean for row in table.rows), digits(row.difference for row in table.rows))
+
+
+def half(estimate: Estimate) -> float:
+    """Half the width of an interval."""
+    return (estimate.high - estimate.low) / 2
+
+
+def number(value: float, decimals: int, *, sign: bool = False) -> str:
+    """A number with a real minus; never a negative zero."""
+    if math.isinf(value) or math.isnan(value):
+        return {True: "∞", False: f"{MINUS}∞"}[value > 0] if math.isinf(value) else NOTHING
+    text = f"{value:{'+' if sign else ''}.{decimals}f}"
+    zero = not text.strip("+-0.")
+    return text.lstrip("+-") if zero else text.replace("-", MINUS)
+
+
+def interval(estimate: Estimate, decimals: int, *, sign: bool = False) -> str:
+    """[low, high]."""
+    return f"[{number(estimate.low, decimals, sign=sign)}, {number(estimate.high, decimals, sign=sign)}]"
+
+
+def spread(estimate: Estimate | None, decimals: int) -> str:
+    """Mean ± half-width."""
+    return NOTHING if estimate is None else f"{number(estimate.value, decimals)} ± {number(half(estimate), decimals)}"
+
+
+def chance(p: float | None) -> str:
+    """A p value."""
+    if p is None or math.isnan(p):
+        return NOTHING
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Names with commas, the rest counted."""
+    known = list(names)
+    return ", ".join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
+
+
+def question(results: Results) -> str:
+    """What is compared, how, with what."""
+    study = results.study
+    direction = "higher" if study.metric in HIGHER_IS_BETTER else "lower"
+    return (
+        f"Compared in {study.metric} ({direction} is better) under protocol {study.protocol}, "
+        f"each variant with the reference, {study.reference.name}, on the same images under the same seeds."
+    )
+
+
+def state(results: Results) -> str:
+    """How much of the study there is."""
+    study, total = results.study, len(results.cells)
+    counts = {word: sum(each.state == word for each in results.cells) for word in ("failed", "waiting")}
+    rest = [f"{counts['failed']} failed"] * bool(counts["failed"])
+    rest += [f"{counts['waiting']} not done yet"] * bool(counts["waiting"])
+    done = "All" if not rest else f"{results.done} of"
+    seeds = f"{len(study.seeds)} seed{'s' * (len(study.seeds) != 1)}"
+    images = f"; {len(results.images)} test images" if results.images else ""
+    return (
+        f"{done} {total} cells are done ({len(study.variants)} variants, {seeds}{images})"
+        + "".join(f", {words}" for words in rest)
+        + "."
+    )
+
+
+def caveats(results: Results, analysis: Analysis) -> list[str]:
+    """What a reader must know before the numbers: seeds, the number of comparisons, notes of the study."""
+    study, found = results.study, []
+    if not results.done:
+        found.append("No cell is done yet: there is nothing to compare.")
+    if len(study.seeds) == 1:
+        found.append(
+            f"One seed only (seed {study.seeds[0]}): what differs between variants may be the luck of their training, "
+            "so every difference holds for these weights only. Give the study three seeds or more."
+        )
+    compared = sum(row.p_adjusted is not None for row in analysis.first(results).rows)
+    if compared > 1:
+        found.append(
+            f"{compared} comparisons: better and worse are said only where Holm's p, over all of them together, is "
+            "below 0.05, since each alone would err one time in twenty. Intervals are of each comparison alone."
+        )
+    return [*found, *study.notes]
+
+
+def troubles(results: Results) -> list[str]:
+    """Cells that failed or are not done, one message for each variant or for all that failed alike."""
+    found: dict[tuple[str, str], list[str]] = {}
+    waiting = []
+    for variant in results.study.variants:
+        cells = results.of(variant)
+        failed = [each for each in cells if each.state == "failed"]
+        for reason, seeds in _reasons(failed).items():
+            where = "at every seed" if len(seeds) == len(cells) else f"at seed{'s' * (len(seeds) > 1)} {listed(seeds)}"
+            found.setdefault((where, reason), []).append(variant.name)
+        seeds = [str(each.cell.seed) for each in cells if each.state == "waiting"]
+        waiting += [f"{variant.name} (seed {listed(seeds)})"] * bool(seeds)
+    messages = [f"{listed(names)} failed {where}: {reason}" for (where, reason), names in found.items()]
+    messages += ["The same command with --retry-failed tries what failed again."] * bool(messages)
+    return messages + [f"Not done yet: {listed(waiting)}. The same command goes on with them."] * bool(waiting)
+
+
+def _reasons(failed: Iterable[CellResult]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for each in failed:
+        reasons.setdefault(each.reason or "no reason is known", []).append(str(each.cell.seed))
+    return reasons
+
+
+def best(table: Table) -> str | None:
+    """The best mean and what cannot be told from it, as a sentence."""
+    leader = next((row for row in table.rows if row.best), None)
+    if leader is None:
+        return None
+    said = f"Best mean: {leader.variant.name}, {spread(leader.mean, table_digits(table))}"
+    ties = [row.variant.name for row in table.rows if row.tied and not row.best]
+    return f"{said}; not distinguishable from it: {listed(ties)}." if ties else f"{said}."
+
+
+def verdicts(table: Table) -> Iterator[tuple[str, list[str]]]:
+    """Each verdict with the sentences of the variants that got it, the largest difference first."""
+    rows = [row for row in table.rows if row.verdict is not None]
+    rows.sort(key=_size, reverse=True)
+    for word in MARKS:
+        said = [f"{r.variant.name}: {r.verdict.sentence}" for r in rows if r.verdict and r.verdict.word == word]
+        if said:
+            yield word, said
+
+
+def on_average(analysis: Analysis) -> list[str]:
+    """The main effects as sentences."""
+    return [f"{', '.join(each.axes)}, {each.label}: {each.verdict.sentence}" for each in analysis.main]
+
+
+def _size(row: Row) -> float:
+    return abs(row.difference.value) if row.difference is not None else 0.0
+
+
+def dropped(results: Results, table: Table) -> list[str]:
+    """Images that count for no mean, and why."""
+    total = len(results.images)
+    measured = [row for row in table.rows if row.mean is not None]
+    counts: dict[tuple[int, int], list[str]] = {}
+    for row in measured:
+        assert row.mean is not None
+        absent = total - row.mean.images - row.mean.dropped
+        counts.setdefault((absent, row.mean.dropped), []).append(row.variant.name)
+    found = []
+    for (absent, some), names in counts.items():
+        whose = "" if len(names) == len(measured) else f" ({listed(names)})"
+        why = {f"no pixel that {table.protocol} scores": absent, "a score under some seeds only": some}
+        found += [f"{n} of {total} images left out, with {words}{whose}." for words, n in why.items() if n]
+    return found
+
+
+def baseline(results: Results, protocol: str, metric: str) -> str | None:
+    """What a constant depth scores: a network must beat it."""
+    metrics = next((each.metrics for each in results.cells if each.metrics is not None), None)
+    if metrics is None:
+        return None
+    value = metrics["protocols"][protocol]["baseline"][metric]
+    return f"The constant depth {metrics['baseline_depth_m']:.2f} m (median of the training split) scores {value:.4g}."
+
+
+def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, ...], tuple[float, str]]:
+    """By levels of a variant: what others report for it, and where.
+
+    A variant that changes the base recipe does not inherit what is reported for the base.
+    """
+    study = results.study
+    return {
+        variant.levels: (each.value, each.source)
+        for variant in study.variants
+        if variant.levels == study.full or variant.recipe.published != study.base.published
+        for each in variant.recipe.published
+        if (each.protocol, each.metric) == (protocol, metric)
+    }
+
+
+def pick(results: Results, most: int, *, spread_out: bool) -> list[Variant]:
+    """At most so many variants that are done: reference, best, worst and full; `spread_out`, others over the ranks too.
+
+    They come in the study's order, where there is no need to choose all of them.
+    """
+    study = results.study
+    ranked = _ranked(results)
+    if len(ranked) <= most:
+        wanted = ranked
+    else:
+        ends = (study.reference.levels, ranked[0], ranked[-1], study.full)
+        wanted = [levels for levels in dict.fromkeys(ends) if levels in ranked][:most]
+        others = [levels for levels in ranked if levels not in wanted]
+        room = most - len(wanted) if spread_out else 0
+        wanted += [others[(2 * i + 1) * len(others) // (2 * room)] for i in range(room)]
+    return [variant for variant in study.variants if variant.levels in wanted]
+
+
+def _ranked(results: Results) -> list[Levels]:
+    """The levels of the variants that have a score, from the best mean to the worst."""
+    study = results.study
+    values = results.table(study.protocol, study.metric)
+    scored = [i for i in range(len(values)) if np.isfinite(values[i]).any()]
+    scored.sort(key=lambda i: float(np.nanmean(values[i])), reverse=study.metric in HIGHER_IS_BETTER)
+    return [study.variants[i].levels for i in scored]

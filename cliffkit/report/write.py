@@ -1,0 +1,57 @@
+"""What a study found, written for people and for programs: one page, Markdown, LaTeX, CSV, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from cliffkit.report.exports import latex, markdown, per_image_csv, results_csv
+from cliffkit.report.figures import draw_all
+from cliffkit.report.gallery import Gallery
+from cliffkit.report.page import page
+from cliffkit.store.files import write_atomic, write_text
+from cliffkit.study.analysis import Analysis
+from cliffkit.study.results import Results
+
+__all__ = ["write_report"]
+
+
+def write_report(
+    results: Results,
+    analysis: Analysis,
+    folder: Path,
+    *,
+    gallery: Gallery | str | None,
+    command: str,
+    progress: Callable[[str], None],
+) -> dict[str, Path]:
+    """Write a study's report into `folder`, each file whole or not at all; returns where each lies by its name.
+
+    `gallery` may be the reason why there is none. `command` is what the reader types to get the study again. `progress`
+    is called with what is made next.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    progress("figures")
+    figures = draw_all(results, analysis, folder / "figures")
+    for path in (folder / "figures").glob("[!.]*"):  # hidden ones are what another process is writing just now
+        if path.stem not in figures:
+            path.unlink(missing_ok=True)  # of an earlier report, of what this study no longer has
+    progress("report.html")
+    shown = "it was not asked for" if gallery is None else gallery
+    _write(folder / "report.html", page(results, analysis, figures, shown, command))
+    progress("report.md and table.tex")
+    _write(folder / "report.md", markdown(results, analysis, command, figures))
+    _write(folder / "table.tex", latex(results, analysis))
+    progress("results.csv")
+    write_atomic(folder / "results.csv", partial(results_csv, results))
+    progress("per_image.csv")
+    write_atomic(folder / "per_image.csv", partial(per_image_csv, results))
+    names = ["report.html", "report.md", "table.tex", "results.csv", "per_image.csv"]
+    names += [f"figures/{name}.{kind}" for name in figures for kind in ("svg", "pdf")]
+    return {name: folder / name for name in names}
+
+
+def _write(path: Path, text: str) -> None:
+    """Names and reasons may hold what UTF-8 cannot: paths of other encodings."""
+    write_text(path, text.encode(errors="replace").decode())

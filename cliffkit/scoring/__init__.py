@@ -1,0 +1,1 @@
+"""Scores of depth: protocols, views, metrics."""

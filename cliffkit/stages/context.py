@@ -1,0 +1,25 @@
+"""What a stage is given beside its job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cliffkit.data.splits import Roots
+from cliffkit.events import Emit
+from cliffkit.training.device import Device
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a stage works and what it may read."""
+
+    folder: Path
+    """The job's own folder; what stands in it when the stage returns is the result."""
+    needs: Mapping[str, Path]
+    """The folders of the jobs it needs, by stage."""
+    device: Device
+    roots: Roots
+    """Where the data lie."""
+    emit: Emit

@@ -1,0 +1,89 @@
+"""How fast this machine does a kind of work: learnt from finished jobs, kept in the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from cliffkit.interfaces import Place
+from cliffkit.stages import TRAINED
+from cliffkit.store.files import write_json
+from cliffkit.store.job import Job
+from cliffkit.store.store import Store
+from cliffkit.training.device import processor_name
+
+
+class Pace(NamedTuple):
+    """What a probe measured."""
+
+    seconds: float
+    """Per step of a fit; for a whole pack or evaluation."""
+    memory_bytes: int
+    """The process at its largest; of a GPU, what torch allocated there."""
+    weights_bytes: int = 0
+
+
+def kind_of_work(job: Job, place: Place) -> str:
+    """The key under which the pace of a job is kept: jobs of one key take equally long per unit, on this machine."""
+    inputs = {name: value for name, value in job.inputs.items() if name not in ("seed", "needs", "version")}
+    if job.stage in TRAINED:
+        inputs["train"] = {name: inputs["train"][name] for name in ("batch", "micro_batch")}
+        inputs["data"] = job.needs["pack"].inputs["data"]
+    if job.stage == "evaluate":
+        inputs["model"] = job.needs["depth"].inputs["model"]
+        inputs["size"] = job.needs["pack"].inputs["data"]["size"]
+    machine = [processor_name(), os.cpu_count(), torch.device(place.device).type, place.threads]
+    text = json.dumps([inputs, machine], sort_keys=True)
+    return f"{job.stage}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+
+
+def units(job: Job) -> int:
+    """How many times a job's pace it takes."""
+    return int(job.inputs["train"]["steps"]) if job.stage in TRAINED else 1
+
+
+class Paces:
+    """What is known of this machine's pace, kept in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._path = store.root / "paces.json"
+        self._known: dict[str, list[Any]] = {}
+        if self._path.exists():
+            self._known = json.loads(self._path.read_text(encoding="utf-8"))
+        self._kinds: dict[tuple[str, Place], str] = {}
+
+    def kind(self, job: Job, place: Place) -> str:
+        """`kind_of_work`, worked out once per job: a study asks for the paces of all its jobs again and again."""
+        key = job.key, place
+        if key not in self._kinds:
+            self._kinds[key] = kind_of_work(job, place)
+        return self._kinds[key]
+
+    def get(self, job: Job, place: Place) -> Pace | None:
+        """The pace of a job at a place, None where nothing like it was measured."""
+        known = self._known.get(self.kind(job, place))
+        return None if known is None else Pace(*known)
+
+    def learn(self, measured: Mapping[str, Pace]) -> None:
+        """Keep what was measured, by kind of work."""
+        self._known.update({kind: list(pace) for kind, pace in measured.items()})
+        write_json(self._path, self._known)
+
+
+def learn_from(job: Job, place: Place, memory_bytes: int, store: Store, paces: Paces) -> None:
+    """Keep the pace of a job that was done just now."""
+    folder = store.folder(job)
+    seconds = fit_seconds(folder) / units(job) if job.stage in TRAINED else float(store.record(job)["seconds"])
+    weights = (folder / "weights.safetensors").stat().st_size if job.stage in TRAINED else 0
+    paces.learn({kind_of_work(job, place): Pace(seconds, memory_bytes, weights)})
+
+
+def fit_seconds(folder: Path) -> float:
+    """Seconds that a finished fit took, over all its attempts."""
+    return float(json.loads((folder / "fit.json").read_text(encoding="utf-8"))["seconds"])

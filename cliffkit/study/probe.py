@@ -1,0 +1,125 @@
+"""Measure a job's pace: a few steps of the real loop on random data, in a real worker."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cliffkit.data.pack import STEPS, at_training_size, read_sample
+from cliffkit.data.splits import Roots, open_split
+from cliffkit.interfaces import Place
+from cliffkit.jobs.worker import peak_memory
+from cliffkit.method.assemble import build
+from cliffkit.prediction.predictor import Predictor
+from cliffkit.scoring.scores import score_protocols
+from cliffkit.scoring.views import truth_in_view
+from cliffkit.stages import STAGES
+from cliffkit.stages.context import Context
+from cliffkit.store.files import write_json
+from cliffkit.store.job import Job
+from cliffkit.study.pace import Pace, fit_seconds
+from cliffkit.training.device import open_device
+
+PROBE_SECONDS = 2.0
+
+PROBED_IMAGES = 4
+
+
+@dataclass(frozen=True)
+class ProbeTask:
+    """A job to measure."""
+
+    job: Job
+    roots: Roots
+
+
+def probe(task: ProbeTask, place: Place) -> Pace:
+    """Measure a job's pace here: steps of the real loop on random data, or a few of the real images."""
+    torch.set_num_threads(place.threads)
+    job, roots = task.job, task.roots
+    device = open_device(place.device, job.recipe.train.precision)
+    weights = 0
+    if job.stage == "pack":
+        seconds = _probe_pack(job, roots)
+    elif job.stage == "evaluate":
+        seconds = _probe_evaluate(job, roots, device.torch)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            scene_types = len(open_split(job.recipe, "train", roots).scene_types)
+            _random_pack(job, Path(folder) / "pack", scene_types)
+
+            def steps(count: int) -> Path:
+                settings = {"steps": count, "validate_every": count, "milestones": [], "warmup_steps": 0}
+                train = job.recipe.train
+                fitting = getattr(train, job.stage).model_copy(update=settings)
+                short = replace(job, recipe=replace(job.recipe, train=train.model_copy(update={job.stage: fitting})))
+                own = Path(tempfile.mkdtemp(dir=folder))
+                STAGES[job.stage](short, Context(own, {"pack": Path(folder) / "pack"}, device, roots, _unheard))
+                return own
+
+            first = fit_seconds(steps(2))  # with what is paid once, so that the next two are without
+            few, count = steps(2), max(3, round(2 * PROBE_SECONDS / first))
+            seconds = max((fit_seconds(steps(2 + count)) - fit_seconds(few)) / count, 1e-6)
+            weights = (few / "weights.safetensors").stat().st_size
+    return Pace(seconds, peak_memory(place), weights)
+
+
+def _unheard(event: object) -> None:
+    """Nobody hears the events of a probe."""
+
+
+def _random_pack(job: Job, folder: Path, scene_types: int) -> None:
+    """A pack of noise, a batch to train on and two images to validate on."""
+    random = np.random.default_rng(0)
+    size = tuple(job.recipe.data.engine["size"])
+    for split, n in (("train", int(job.inputs["train"]["batch"])), ("val", 2)):
+        (folder / split).mkdir(parents=True)
+        arrays: dict[str, NDArray[Any]] = {
+            "image": random.integers(0, 256, (n, 3, *size), dtype=np.uint8),
+            "depth": random.integers(1, STEPS + 1, (n, 1, *size), dtype=np.uint16),
+            "metres": np.full(n, 10 / STEPS, np.float32),
+            "scene": random.integers(0, max(1, scene_types), n),
+        }
+        for name, array in arrays.items():
+            np.save(folder / split / f"{name}.npy", array)
+        write_json(folder / split / "meta.json", {"scene_types": [""] * scene_types})
+
+
+def _probe_pack(job: Job, roots: Roots) -> float:
+    """Seconds for all images on all cores, from a few of them on one."""
+    splits = [open_split(job.recipe, split, roots) for split in ("train", "val")]
+    engine = job.recipe.data.engine
+    started = time.monotonic()
+    few = min(PROBED_IMAGES, len(splits[0]))
+    for index in range(few):
+        at_training_size(read_sample(splits[0], index), engine["size"], engine["crop"])
+    each = (time.monotonic() - started) / few
+    return each * sum(map(len, splits)) / len(os.sched_getaffinity(0))
+
+
+def _probe_evaluate(job: Job, roots: Roots, device: torch.device) -> float:
+    """Seconds for all test images, from a few of them and an untrained network."""
+    recipe = job.recipe
+    test = open_split(recipe, "test", roots)
+    network = build(recipe).to(device).to(memory_format=torch.channels_last).eval()
+    engine = recipe.data.engine
+    predict = Predictor(network, tuple(engine["size"]), engine["crop"], device)
+    few = min(PROBED_IMAGES, len(test))
+    started = 0.0
+    for index in range(-1, few):
+        if index == 0:
+            started = time.monotonic()  # the first time is slower and does not count
+        sample = read_sample(test, max(index, 0))
+        for protocol in recipe.protocols:
+            truth, known = truth_in_view(sample.depth.numpy()[0], sample.valid.numpy()[0], protocol.view)
+            prediction = np.maximum(predict(sample.image, protocol.view, flip=protocol.flip), 0.1)
+            score_protocols(prediction, truth, known, [protocol])
+    return (time.monotonic() - started) / few * len(test)

@@ -1,0 +1,122 @@
+"""The state of an interrupted fit on disk. No pickle: tensors in safetensors, the rest in JSON.
+
+Batch order, augmentation, learning rate and random numbers are functions of seed and step, so the step restores them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from cliffkit.store.files import replace_folder, write_atomic, write_json
+
+Tensors = Mapping[str, Tensor]
+
+
+@dataclass
+class FitState:
+    """How far a fit is, beside the weights and the optimiser."""
+
+    step: int = 0
+    """Finished steps."""
+    best_step: int = 0
+    best_score: float | None = None
+    """None: no validation gave a finite score yet."""
+    seconds: float = 0.0
+    """Spent so far, over all attempts."""
+    waiting_s: float = 0.0
+    """Of which waiting for data."""
+    micro_batch: int | None = None
+    """To which memory forced the micro-batch; None: it held what the recipe says."""
+    best: Tensors = field(default_factory=dict)
+    """The best weights so far, on the CPU."""
+    average: dict[str, Tensor] | None = None
+    """The weights' running average, where one is kept."""
+
+
+def save_fit(folder: Path, state: FitState, objective: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Replace the checkpoint of a fit."""
+    groups = {"weights": weights_of(objective), "optimizer": optimizer_tensors(optimizer), "best": state.best}
+    numbers = {name: value for name, value in vars(state).items() if name not in ("best", "average")}
+    save_checkpoint(folder, groups if state.average is None else {**groups, "average": state.average}, numbers)
+
+
+def resume_fit(folder: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> FitState:
+    """Put the last checkpoint into the objective and its optimiser; a fresh state where there is none."""
+    found = load_checkpoint(folder)
+    if found is None:
+        return FitState()
+    groups, numbers = found
+    objective.load_state_dict(groups["weights"])
+    load_optimizer(optimizer, groups.get("optimizer", {}))
+    average = {name: value.to(device) for name, value in groups["average"].items()} if "average" in groups else None
+    return FitState(**numbers, best=groups.get("best", {}), average=average)
+
+
+def save_tensors(path: Path, tensors: Tensors) -> None:
+    """Write tensors atomically; each is made contiguous, on the CPU and unshared."""
+    plain = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    write_atomic(path, lambda temporary: save_file(plain, temporary))
+
+
+def save_checkpoint(folder: Path, groups: Mapping[str, Tensors], state: Mapping[str, Any]) -> None:
+    """Replace the checkpoint in `folder`, whole or not at all."""
+    fresh, target = folder / "checkpoint.new", folder / "checkpoint"
+    if (fresh / "state.json").exists() and not target.exists():
+        fresh.rename(target)  # a replacement was cut off; until this one is whole, that is the last checkpoint
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    for name, tensors in groups.items():
+        save_tensors(fresh / f"{name}.safetensors", tensors)
+    write_json(fresh / "state.json", state)  # the last, and atomically: where it is, the checkpoint is whole
+    replace_folder(fresh, target)
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
+    """The last checkpoint's tensors and state, None where there is none.
+
+    A kill between the two renames of a replacement leaves the new checkpoint complete under its first name.
+    """
+    for candidate in (folder / "checkpoint", folder / "checkpoint.new"):
+        if (candidate / "state.json").exists():
+            state = json.loads((candidate / "state.json").read_text(encoding="utf-8"))
+            return {path.stem: load_file(path) for path in candidate.glob("*.safetensors")}, state
+    return None
+
+
+def drop_checkpoint(folder: Path) -> None:
+    """Remove what only an unfinished fit needs."""
+    for path in folder.glob("*checkpoint*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state, one tensor per parameter and quantity, named `3.exp_avg`."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
+    """Put `optimizer_tensors` back, each in its parameter's memory layout: fused optimisers walk both as they lie."""
+    whole = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, _, name = key.partition(".")
+        like = parameters[int(index)]
+        laid = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
+        state.setdefault(int(index), {})[name] = laid
+    optimizer.load_state_dict({**whole, "state": state})
+
+
+def weights_of(module: nn.Module) -> dict[str, Tensor]:
+    """A module's parameters and buffers by name."""
+    return dict(module.state_dict())

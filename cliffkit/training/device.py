@@ -1,0 +1,158 @@
+"""Where a job computes and in which precision, each choice with its reason."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import platform
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from cliffkit.errors import UserError
+
+PACKAGES = ("cliffkit", "torch", "timm", "accelerate", "numpy", "scipy", "h5py", "safetensors")
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+"""Parameters of glibc's mallopt, from its malloc.h."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device of this process, and how accelerate spreads the work over processes."""
+
+    accelerator: Accelerator
+    dtype: torch.dtype
+    """What the network computes in; losses, differences of embeddings and metrics are float32 or wider."""
+    reason: str
+    """Why this precision."""
+    nondeterministic: list[str] = field(default_factory=list)
+    """Operations that were seen to have no deterministic kernel."""
+
+    @property
+    def torch(self) -> torch.device:
+        """The torch device."""
+        device: torch.device = self.accelerator.device
+        return device
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Mixed precision for a forward pass."""
+        return torch.autocast(self.torch.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    @contextmanager
+    def determinism(self, wanted: bool) -> Iterator[None]:
+        """Deterministic kernels: always on a CPU, where `wanted` on a GPU; what has none is noted, not refused."""
+        if self.torch.type != "cpu" and not wanted:
+            self.nondeterministic.append(
+                "kernels with atomic additions, such as the backward pass of bilinear upsampling, and cuDNN's choice "
+                "of algorithms (train.deterministic: true switches to deterministic ones)"
+            )
+            yield
+            return
+        settings: Any = torch.utils.deterministic
+        before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        settings.fill_uninitialized_memory = False  # nothing here reads what it has not written
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("always", ".*deterministic")
+                show = warnings.showwarning
+
+                def note(message: Warning | str, *others: Any, **more: Any) -> None:
+                    text = str(message)
+                    if "deterministic" not in text:
+                        show(message, *others, **more)
+                    elif text not in self.nondeterministic:
+                        self.nondeterministic.append(text)
+
+                warnings.showwarning = note
+                yield
+        finally:
+            torch.use_deterministic_algorithms(before[0])
+            settings.fill_uninitialized_memory = before[1]
+
+    def environment(self) -> dict[str, Any]:
+        """What a result was computed with."""
+        cuda = self.torch.type == "cuda"
+        return {
+            "device": torch.cuda.get_device_name(self.torch) if cuda else processor_name(),
+            "device_type": self.torch.type,
+            "processes": self.accelerator.num_processes,
+            "threads": torch.get_num_threads(),
+            "precision": str(self.dtype).removeprefix("torch."),
+            "precision_reason": self.reason,
+            "nondeterministic": self.nondeterministic,
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.release()}",
+            "versions": {name: version(name) for name in PACKAGES},
+        }
+
+
+@functools.cache
+def processor_name() -> str:
+    """The processor as Linux names it, else as Python does."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def open_device(name: str, precision: str = "auto") -> Device:
+    """Open `auto`, `cpu`, `cuda`, `cuda:N` or `mps`. Raises UserError where torch does not see it."""
+    if name != "auto":
+        try:
+            wanted = torch.device(name)
+        except RuntimeError as error:
+            raise UserError(f"--device {name}: {str(error).splitlines()[0]}; use auto, cpu or cuda") from error
+        there = wanted.type == "cpu" or (
+            torch.accelerator.is_available()
+            and torch.accelerator.current_accelerator(check_available=True) == torch.device(wanted.type)
+            and (wanted.index or 0) < torch.accelerator.device_count()
+        )
+        if not there:
+            raise UserError(f"--device {name}: torch sees no such device here; use --device auto or cpu")
+        if wanted.index is not None:
+            os.environ["ACCELERATE_TORCH_DEVICE"] = name
+    accelerator = Accelerator(cpu=name == "cpu")
+    if accelerator.device.type == "cpu":
+        _keep_freed_memory()
+    dtype, reason = choose_precision(accelerator.device, precision)
+    return Device(accelerator, dtype, reason)
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep what torch frees, instead of asking the system for it again in the next step.
+
+    glibc maps every large block anew, and the system clears it page by page: a tenth of a training step
+    (docs/performance.md). Where the C library is another, nothing happens.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_M_TOP_PAD, 64 * 2**20)
+
+
+def choose_precision(device: torch.device, wanted: str) -> tuple[torch.dtype, str]:
+    """The dtype of forward passes and why."""
+    if wanted != "auto":
+        return {"bf16": torch.bfloat16, "fp32": torch.float32}[wanted], "the recipe says so"
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return torch.bfloat16, "the GPU computes in bfloat16"
+        return torch.float32, "the GPU does not compute in bfloat16"
+    if device.type == "cpu":
+        if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+            return torch.bfloat16, "the processor computes in bfloat16 (AVX-512 BF16 or AMX)"
+        return torch.float32, "the processor has no bfloat16 arithmetic"
+    return torch.float32, f"bfloat16 on {device.type} is not tried"

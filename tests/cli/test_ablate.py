@@ -1,0 +1,244 @@
+"""`cliffkit ablate` and `cliffkit report` as a user meets them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cliffkit.cli.ablate import built_in_study
+from cliffkit.cli.board import BoardView, summary
+from cliffkit.components.registry import Registry
+from cliffkit.store.store import Store
+from cliffkit.study.board import Board, duration
+
+from ..conftest import Invoke
+from ..study_fixtures import BASE, STUDY, FinishedStudy, small_study, write_study
+
+CORES = len(os.sched_getaffinity(0))
+"""So many workers have a thread each, as the finished study had: its pace is known."""
+
+
+@pytest.fixture
+def done(finished_study: FinishedStudy, tmp_path: Path) -> list[str]:
+    """The options of a study that is done, in a store of the test's own."""
+    return [str(write_study(tmp_path)), "--runs", str(finished_study.copy(tmp_path / "runs")), "--device", "cpu"]
+
+
+def test_a_study_that_is_done_is_told_and_reported(invoke: Invoke, done: list[str], tmp_path: Path) -> None:
+    ran = invoke("ablate", *done)
+    assert ran.exit_code == 0
+    assert "Nothing to do" in ran.stderr
+    folder = tmp_path / "runs" / "studies" / "small"
+    for words in ("none + cliff", "heg_s + add", "against none + cliff", "main effect", "interaction",
+                  "full: whole image", str(folder / "report.html")):  # fmt: skip
+        assert words in ran.stdout
+    for name in ("report.html", "report.md", "table.tex", "results.csv", "per_image.csv"):
+        assert (folder / name).stat().st_size > 0
+    runs = sorted(path.name.rsplit("-", 1)[0] for path in (folder / "cells").iterdir())
+    assert len(runs) == 8
+    assert runs[0] == "small.heg_s-add.s0"
+
+
+def test_json_is_one_object_with_the_verdicts(invoke: Invoke, done: list[str]) -> None:
+    said = json.loads(invoke("ablate", *done, "--json").stdout)
+    assert said["reference"] == "none + cliff"
+    assert said["variants"][0]["verdict"] == "reference"
+    assert {variant["variant"] for variant in said["variants"]} == {
+        "none + cliff", "none + add", "heg_s + cliff", "heg_s + add",
+    }  # fmt: skip
+    for variant in said["variants"][1:]:
+        difference = variant["difference"]
+        assert difference["low"] <= difference["value"] <= difference["high"]
+        assert (difference["seeds"], difference["images"]) == (2, 5)
+    assert [cell["state"] for cell in said["cells"]] == ["done"] * 8
+    with Path(said["files"]["results.csv"]).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    mean = [float(row["value"]) for row in rows if (row["variant"], row["metric"]) == ("none + add", "abs_rel")]
+    assert len(mean) == 2
+    assert sum(mean) / 2 == pytest.approx(said["variants"][1]["mean"]["value"])
+
+
+def test_report_trains_nothing_and_says_what_is_missing(invoke: Invoke, tmp_path: Path) -> None:
+    study = write_study(tmp_path)
+    ran = invoke("report", study, "--runs", tmp_path / "runs", "--device", "cpu")
+    assert ran.exit_code == 0
+    assert "none + cliff, seed 0: waiting" in ran.stdout
+    assert "not measured" in ran.stdout
+    assert not list((tmp_path / "runs" / "jobs").iterdir())
+
+
+def test_a_cell_can_predict_and_be_scored_again(invoke: Invoke, done: list[str], tmp_path: Path) -> None:
+    assert invoke("ablate", *done).exit_code == 0
+    cell = next((tmp_path / "runs" / "studies" / "small" / "cells").glob("small.none-add.s1-*"))
+    scored = invoke("evaluate", cell, "--protocol", "eigen", "--device", "cpu", "--json")
+    assert scored.exit_code == 0, scored.stderr
+    assert set(json.loads(scored.stdout)["metrics"]) == {"eigen"}
+
+
+def test_failed_cells_are_reported_beside_the_others(
+    invoke: Invoke, finished_study: FinishedStudy, tmp_path: Path
+) -> None:
+    gone = [cell for cell in finished_study.cells if cell.variant.name == "heg_s + add"]
+    runs = finished_study.copy(tmp_path / "runs", *(f"evaluate-{cell.jobs[-1].key}" for cell in gone))
+    for cell in gone:
+        Store(runs).fail(cell.jobs[-1], "no space left on device", "")
+    options = [str(write_study(tmp_path)), "--runs", str(runs), "--device", "cpu"]
+    ran = invoke("ablate", *options)
+    assert ran.exit_code == 1
+    assert "heg_s + add, seed 0: failed: evaluate: no space left on device" in ran.stdout
+    assert "not measured" in ran.stdout
+    again = invoke("ablate", *options, "--retry-failed", "--workers", "1")
+    assert again.exit_code == 0, again.stderr
+    assert "seed 0: failed" not in again.stdout
+
+
+def test_dry_run_measures_and_runs_nothing(invoke: Invoke, tmp_path: Path, finished_study: FinishedStudy) -> None:
+    study = write_study(tmp_path, STUDY.replace("[0, 1]", "[0, 1, 7]"))
+    runs = finished_study.copy(tmp_path / "runs")
+    before = sorted((runs / "jobs").iterdir())
+    ran = invoke("ablate", study, "--runs", runs, "--device", "cpu", "--workers", CORES, "--dry-run", "--json")
+    assert ran.exit_code == 0, ran.stderr
+    said = json.loads(ran.stdout)
+    assert (said["cells"], said["cells_done"], said["jobs"], said["jobs_done"]) == (12, 8, 26, 18)
+    assert said["jobs_shared"] == 2
+    assert set(said["stages"]) == {"depth", "evaluate"}
+    assert said["stages"]["depth"]["jobs"] == 4
+    assert 0 < said["seconds"] < 600
+    assert said["disk_bytes"] > 0
+    assert said["memory_bytes"] > 100e6
+    assert sorted((runs / "jobs").iterdir()) == before
+    shown = invoke("ablate", study, "--runs", runs, "--device", "cpu", "--workers", CORES, "--dry-run").stdout
+    assert "4 variants x 3 seeds = 12 cells, 8 done" in shown
+    assert "expected: " in shown
+
+
+def test_every_variant_that_cannot_be_built_is_told_before_anything_runs(invoke: Invoke, tmp_path: Path) -> None:
+    """Whether timm has a model only building it tells."""
+    study = write_study(
+        tmp_path,
+        """\
+name: s
+base: base.yaml
+axes:
+  net:
+    own: {}
+    one: {model: {backbone: {use: timm, name: no_net}, pyramid: {use: fpn}}}
+    two: {model: {backbone: {use: timm, name: no_such_net}, pyramid: {use: fpn}}}
+""",
+    )
+    ran = invoke("ablate", study, "--runs", tmp_path / "runs", "--device", "cpu")
+    assert ran.exit_code == 2
+    assert "variant 'one': " in ran.stderr
+    assert "study.yaml:7: model.backbone (timm): timm: there is no model 'no_such_net'" in ran.stderr
+    assert not list((tmp_path / "runs" / "jobs").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no.yaml"], "no.yaml: no such file"),
+        (["study.yaml", "--executor", "lokal"], "no executor is called 'lokal'; did you mean 'local'?"),
+        (["study.yaml", "--address", "auto"], "executor 'local' takes none"),
+        (["study.yaml", "--set", "train.depht.steps=3"], "no such place in the recipe"),
+        (["study.yaml", "--device", "cuda:99"], "cuda:99"),
+    ],
+)
+def test_a_fault_of_the_user_is_one_message(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    write_study(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    ran = invoke("ablate", *arguments)
+    assert ran.exit_code == 2
+    assert message in ran.stderr
+
+
+def test_a_store_of_a_newer_version_is_refused(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "store.json").write_text('{"version": 99}')
+    ran = invoke("ablate", write_study(tmp_path), "--runs", tmp_path / "runs")
+    assert ran.exit_code == 2
+    assert "written by a newer cliffkit" in ran.stderr
+
+
+def test_the_built_in_study_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert built_in_study().read_text().startswith("# ")
+
+
+def test_without_a_terminal_every_cell_that_ends_is_a_line(
+    tmp_path: Path, registry: Registry, finished_study: FinishedStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = finished_study.cells
+    board = Board(cells, Store(finished_study.copy(tmp_path / "runs", f"evaluate-{cells[2].jobs[-1].key}")))
+    with BoardView("small") as view:
+        view.show(board)
+        view.show(board)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines.count("none + cliff, seed 0: done") == 1
+    assert not any(line.startswith(cells[2].name) for line in lines)
+    assert summary(board, "small") == "small: 7 of 8 cells done"
+
+
+def test_what_a_worker_has_to_say_is_said_once(
+    tmp_path: Path, finished_study: FinishedStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = finished_study.cells
+    job = cells[2].jobs[-2]
+    board = Board(cells, Store(finished_study.copy(tmp_path / "runs", f"depth-{job.key}", "evaluate-")))
+    board.put(board.jobs[job.key], "running")
+    notice = "out of memory at 4 images per forward pass; going on with 2"
+    progress = {"stage": "depth", "done": 2, "total": 4, "unit": "step", "figures": {}, "notices": [notice]}
+    board.store.tell_progress(job, progress)
+    with BoardView("small") as view:
+        view.show(board)
+        view.show(board)
+    assert capsys.readouterr().err.count(f"depth of heg_s + cliff, seed 0: {notice}") == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(4.52, "4.5 s"), (12.3, "12 s"), (89, "89 s"), (120, "2 min"), (5000, "83 min"), (7500, "2 h 05 min")],
+)
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_help_teaches(invoke: Invoke) -> None:
+    said = invoke("ablate", "--help").stdout
+    for words in ("cliffkit ablate STUDY.yaml --dry-run", "goes on where it was", "--retry-failed", "measured once"):
+        assert words in said
+
+
+def test_ctrl_c_stops_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
+    study = write_study(
+        tmp_path, base=BASE.replace("steps: 4, batch: 4, validate", "steps: 100000, batch: 4, validate")
+    )
+    options = ["--runs", str(tmp_path / "runs"), "--workers", "1", "--device", "cpu"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "cliffkit", "ablate", str(study), *options],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # where the tests run in a shell's background
+    ) as process:  # fmt: skip
+        give_up = time.monotonic() + 90
+        while not list(tmp_path.glob("runs/jobs/depth-*/progress.json")) and time.monotonic() < give_up:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "the same command goes on" in errors
+    assert "Traceback" not in errors
+
+
+def test_cells_are_named_for_people(registry: Registry, tmp_path: Path) -> None:
+    _, cells = small_study(tmp_path, registry)
+    assert cells[0].name == "none + cliff, seed 0"
+    assert cells[0].recipe.name == "small.none-cliff.s0"

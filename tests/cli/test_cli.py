@@ -1,0 +1,830 @@
+"""The command line: what it prints, what it leaves behind, and how it refuses."""
+
+import csv
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from safetensors.torch import load_file
+
+import cliffkit
+from cliffkit.cli.main import cli
+from cliffkit.components.load import load_plugins
+from cliffkit.hookspecs import hookimpl
+from cliffkit.scoring.metrics import METRICS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def commands(group=cli, prefix=()):
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from commands(command, (*prefix, name))
+        else:
+            yield (*prefix, name)
+
+
+COMMANDS = list(commands())
+
+
+def cliffkit_process(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "cliffkit", *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def one_object(result):
+    """What stdout holds, which is one JSON object on one line and nothing else."""
+    assert result.stdout.endswith("}\n")
+    assert len(result.stdout.splitlines()) == 1
+    return json.loads(result.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+
+
+def contents(folder, but=".lock"):
+    """Every file's time and bytes, by path; locks are touched by those who ask."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != but
+    }
+
+
+def jobs_of(runs):
+    return {path.name for path in (runs / "jobs").iterdir() if path.suffix != ".lock"}
+
+
+class TestWithoutTorch:
+    """Listing and help answer at once because they import nothing heavy."""
+
+    SCRIPT = (
+        "import sys\n"
+        "from cliffkit.cli.main import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as leaving:\n    assert not leaving.code, leaving.code\n"
+        "heavy = {'torch', 'timm', 'numpy', 'scipy', 'matplotlib', 'pydantic', 'accelerate'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+
+    @pytest.mark.parametrize(
+        "arguments", [["--help"], ["list"], ["list", "fusion", "--json"], ["plugins"], ["run", "--help"], ["--version"]]
+    )
+    def test_answers(self, arguments):
+        done = subprocess.run([sys.executable, "-c", self.SCRIPT, *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+class TestHelp:
+    @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+    def test_every_command_says_what_it_does_and_takes(self, invoke, command):
+        shown = invoke(*command, "--help")
+        assert shown.exit_code == 0
+        described = cli
+        for name in command:
+            described = described.commands[name]
+        assert len(described.help) > 30
+        for parameter in described.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, parameter.name
+                assert parameter.opts[-1] in shown.stdout
+        assert "--json" in shown.stdout
+
+    def test_of_the_whole_names_every_command(self, invoke):
+        shown = invoke("-h").stdout
+        for command in COMMANDS:
+            assert f"\n  {command[0]}" in shown
+
+    def test_of_groups(self, invoke):
+        assert "check" in invoke("data", "--help").stdout
+
+    def test_version(self, invoke):
+        assert invoke("--version").stdout == f"cliffkit, version {cliffkit.__version__}\n"
+
+
+class TestList:
+    def test_names_every_component(self, invoke, registry):
+        rows = one_object(invoke("list", "--json"))["components"]
+        assert [(row["kind"], row["name"], row["plugin"]) for row in rows] == [
+            (component.kind, component.name, component.plugin) for component in registry
+        ]
+        lines = invoke("list").stdout.splitlines()
+        assert len(lines) == len(rows)
+        for line, row in zip(lines, rows, strict=True):
+            assert line.split()[:2] == [row["kind"], row["name"]]
+
+    def test_of_one_kind(self, invoke, registry):
+        rows = one_object(invoke("list", "fusion", "--json"))["components"]
+        assert [row["name"] for row in rows] == registry.names("fusion")
+        assert invoke("list", "fushion").exit_code == 2
+
+    def test_a_part_that_cannot_be_used_hides_no_other(self, invoke, monkeypatch):
+        from cliffkit.recipe.options import describe_options as describe
+
+        def one_broken(component):
+            if component.name == "add":
+                raise TypeError("parameter 'gain' has no type")
+            return describe(component)
+
+        monkeypatch.setattr("cliffkit.recipe.options.describe_options", one_broken)
+        said = invoke("list", "fusion", "--options")
+        assert said.exit_code == 0
+        assert "cannot be used: parameter 'gain' has no type" in said.stderr
+        assert "upsample" in said.stdout
+
+    def test_with_options(self, invoke):
+        rows = one_object(invoke("list", "--options", "--json"))["components"]
+        taken = {(row["kind"], row["name"]): row["options"] for row in rows}
+        assert taken["fusion", "cliff"] == {"upsample": "Literal['bilinear', 'transposed'], default bilinear"}
+        assert taken["loss", "l1"] == {"weight": "float, default 1.0"}
+        assert "upsample: Literal" in invoke("list", "fusion", "--options").stdout
+
+    def test_plugins(self, invoke, plugins):
+        rows = one_object(invoke("plugins", "--json"))["plugins"]
+        assert [(row["name"], row["status"]) for row in rows] == [(each.name, each.status) for each in plugins.statuses]
+        assert {"name", "distribution", "version", "reference", "status", "reason"} == set(rows[0])
+        shown = invoke("plugins").stdout
+        assert all(row["name"] in shown and row["reference"] in shown for row in rows)
+
+
+class TestRun:
+    def test_prints_one_object(self, finished):
+        result = finished.result
+        assert set(result) == {"run", "name", "key", "metrics", "baseline", "seconds", "reused"}
+        assert result["name"] == "tiny"
+        assert result["run"] == str(finished.folder)
+        assert finished.folder.name == f"tiny-{result['key'][:8]}"
+        assert result["reused"] == []
+        assert list(result["seconds"]) == ["pack", "embedding", "depth", "evaluate"]
+        assert all(seconds > 0 for seconds in result["seconds"].values())
+        for scores in (result["metrics"], result["baseline"]):
+            assert list(scores) == ["full"]
+            assert set(scores["full"]) == {*METRICS, "n", "absent"}
+            assert scores["full"]["n"] == 6
+            assert all(math.isfinite(value) for value in scores["full"].values())
+
+    def test_leaves_a_folder_with_everything(self, finished):
+        assert {path.name for path in finished.folder.iterdir()} == {
+            "recipe.yaml",
+            "metrics.json",
+            "per_image.csv",
+            "log.jsonl",
+            "weights.safetensors",
+            "panel.png",
+            "environment.json",
+        }
+        stored = json.loads((finished.folder / "metrics.json").read_text())
+        assert stored["protocols"]["full"]["metrics"] == finished.result["metrics"]["full"]
+        assert stored["selection"]["split"] == "val"
+        assert {f"{stage}-{key}" for stage, key in stored["jobs"].items()} == jobs_of(finished.runs)
+        assert stored["jobs"]["evaluate"] == stored["key"] == finished.result["key"]
+        with Image.open(finished.folder / "panel.png") as panel:
+            assert min(panel.size) > 100
+        weights = load_file(finished.folder / "weights.safetensors")
+        assert sum(value.numel() for value in weights.values()) >= stored["parameters"] > 10_000
+
+    def test_leaves_nothing_unfinished(self, finished):
+        names = {path.name for path in finished.runs.rglob("*")}
+        assert not [name for name in names if name.endswith((".partial", ".tmp", ".old"))]
+        assert not [name for name in names if "checkpoint" in name]
+
+    def test_scores_every_test_image_once_with_every_metric(self, finished, registry):
+        with (finished.folder / "per_image.csv").open(newline="") as file:
+            header, *rows = csv.reader(file)
+        assert header == ["protocol", "image", *METRICS]
+        dataset = tiny_test_split(registry)
+        assert [row[:2] for row in rows] == [["full", dataset.name(i)] for i in range(6)]
+        for k, metric in enumerate(METRICS, 2):
+            mean = math.fsum(float(row[k]) for row in rows) / 6
+            assert finished.result["metrics"]["full"][metric] == pytest.approx(mean, rel=1e-12)
+
+    def test_logs_every_step_of_both_trained_stages(self, finished):
+        lines = [json.loads(line) for line in (finished.folder / "log.jsonl").read_text().splitlines()]
+        for stage in ("embedding", "depth"):
+            steps = [line["step"] for line in lines if line["stage"] == stage and "val" not in line]
+            assert steps == [1, 2, 3, 4, 5, 6]
+        looks = [(line["step"], line["val"]["abs_rel"]) for line in lines if line["stage"] == "depth" and "val" in line]
+        assert [step for step, _ in looks] == [3, 6]
+        for line in lines:
+            if line["stage"] == "depth" and "val" not in line:
+                assert line["loss"] == pytest.approx(line["l1"] + line["embedding"], rel=1e-6)
+        chosen = json.loads((finished.folder / "metrics.json").read_text())["selection"]
+        assert (chosen["step"], chosen["best_score"]) == min(looks, key=lambda look: look[1])
+
+    def test_says_what_it_was_computed_with(self, finished):
+        said = json.loads((finished.folder / "environment.json").read_text())
+        assert said["versions"]["torch"] == torch.__version__.partition("+")[0]
+        assert said["versions"]["cliffkit"] == cliffkit.__version__
+        assert said["device_type"] == "cpu"
+        assert said["precision"] in ("bfloat16", "float32")
+        assert said["precision_reason"]
+        assert said["nondeterministic"] == []
+
+    def test_shows_a_person_the_scores(self, invoke, finished):
+        again = invoke("run", finished.recipe, "--runs", finished.runs, "--device", "cpu")
+        assert again.exit_code == 0
+        assert "abs_rel" in again.stdout
+        assert "constant median" in again.stdout
+        assert str(finished.folder) in again.stdout.replace("\n", "")
+        assert f"{finished.result['metrics']['full']['abs_rel']:.4f}" in again.stdout
+
+
+STAGES = ["pack", "embedding", "depth", "evaluate"]
+
+
+class TestReuse:
+    def test_again_does_nothing_and_says_so(self, invoke, own_run):
+        before = contents(own_run.runs / "jobs")
+        shown = contents(own_run.folder)
+        again = invoke("run", own_run.recipe, "--runs", own_run.runs, "--device", "cpu")
+        assert "Nothing to do" in again.stderr
+        assert all(f"{stage} " in again.stderr for stage in STAGES)
+        assert "begins" not in again.stderr
+        assert contents(own_run.runs / "jobs") == before
+        assert {name: data for name, (_, data) in contents(own_run.folder).items()} == {
+            name: data for name, (_, data) in shown.items()
+        }
+        result = one_object(invoke("run", own_run.recipe, "--runs", own_run.runs, "--device", "cpu", "--json"))
+        assert result.pop("reused") == STAGES
+        assert result == {k: v for k, v in own_run.result.items() if k not in ("reused", "run")} | {
+            "run": str(own_run.folder)
+        }
+
+    def test_a_run_folders_recipe_is_the_same_run(self, invoke, own_run):
+        result = one_object(
+            invoke("run", own_run.folder / "recipe.yaml", "--runs", own_run.runs, "--device", "cpu", "--json")
+        )
+        assert result["key"] == own_run.result["key"]
+        assert result["reused"] == STAGES
+
+    def test_another_name_is_another_folder_of_the_same_work(self, invoke, own_run):
+        result = one_object(
+            invoke("run", own_run.recipe, "--set", "name=b", "--runs", own_run.runs, "--device", "cpu", "--json")
+        )
+        assert result["reused"] == STAGES
+        assert (own_run.runs / f"b-{own_run.result['key'][:8]}" / "metrics.json").is_file()
+        assert own_run.folder.is_dir()
+
+    def test_another_protocol_scores_again_and_trains_nothing(self, invoke, own_run):
+        weights = own_run.folder / "weights.safetensors"
+        before = jobs_of(own_run.runs)
+        scored = invoke("evaluate", own_run.folder, "--protocol", "eigen", "--device", "cpu", "--json")
+        result = one_object(scored)
+        assert result["reused"] == ["pack", "embedding", "depth"]
+        assert list(result["metrics"]) == ["eigen"]
+        assert jobs_of(own_run.runs) == before | {f"evaluate-{result['key']}"}
+        assert "evaluate  begins" in scored.stderr
+        assert "depth     begins" not in scored.stderr
+        assert (own_run.runs / Path(result["run"]).name / "weights.safetensors").read_bytes() == weights.read_bytes()
+        run = one_object(
+            invoke(
+                "run", own_run.recipe, "--set", "evaluate=[eigen]", "--runs", own_run.runs, "--device", "cpu", "--json"
+            )
+        )
+        assert run["key"] == result["key"]
+        assert run["reused"] == STAGES
+
+    def test_evaluate_from_within_the_run_folder(self, invoke, own_run, monkeypatch):
+        monkeypatch.chdir(own_run.folder)
+        result = one_object(invoke("evaluate", ".", "--protocol", "full", "--device", "cpu", "--json"))
+        assert result["key"] == own_run.result["key"]
+        assert result["reused"] == STAGES
+
+    def test_another_fusion_reuses_the_data_and_the_embedding(self, invoke, own_run):
+        changed = ("--set", "model.fusion.use=add", "--set", "name=add")
+        planned = one_object(invoke("plan", own_run.recipe, *changed, "--runs", own_run.runs, "--json"))
+        assert [(job["stage"], job["done"]) for job in planned["jobs"]] == [
+            ("pack", True),
+            ("embedding", True),
+            ("depth", False),
+            ("evaluate", False),
+        ]
+        result = one_object(
+            invoke("run", own_run.recipe, *changed, "--runs", own_run.runs, "--device", "cpu", "--json")
+        )
+        assert result["reused"] == ["pack", "embedding"]
+        assert result["key"] == planned["jobs"][-1]["key"] != own_run.result["key"]
+        assert len(jobs_of(own_run.runs)) == 6
+        assert result["metrics"] != own_run.result["metrics"]
+
+    def test_the_same_recipe_in_another_store_has_the_same_bits(self, invoke, finished, tmp_path):
+        again = one_object(invoke("run", finished.recipe, "--runs", tmp_path / "r", "--device", "cpu", "--json"))
+        assert again["key"] == finished.result["key"]
+        assert again["metrics"] == finished.result["metrics"]
+        folder = tmp_path / "r" / finished.folder.name
+        for name in ("weights.safetensors", "per_image.csv"):
+            assert (folder / name).read_bytes() == (finished.folder / name).read_bytes()
+
+
+class TestPlan:
+    def test_before_and_after(self, invoke, finished, tmp_path):
+        runs = tmp_path / "none"
+        before = one_object(invoke("plan", finished.recipe, "--runs", runs, "--json"))
+        assert not runs.exists()
+        after = one_object(invoke("plan", finished.recipe, "--runs", finished.runs, "--json"))
+        assert before["name"] == after["name"] == "tiny"
+        assert [job["stage"] for job in before["jobs"]] == STAGES
+        assert [job["key"] for job in before["jobs"]] == [job["key"] for job in after["jobs"]]
+        assert not any(job["done"] for job in before["jobs"])
+        assert all(job["done"] for job in after["jobs"])
+        lines = invoke("plan", finished.recipe, "--runs", finished.runs).stdout.splitlines()
+        assert [line.split() for line in lines] == [[job["stage"], job["key"], "done"] for job in after["jobs"]]
+
+
+class TestValidate:
+    def test_a_study_is_checked_as_one(self, invoke, tmp_path):
+        good = ROOT / "recipes" / "studies" / "cliffnet.yaml"
+        said = invoke("validate", good)
+        assert (said.exit_code, said.stdout) == (0, f"{good}: good\n")
+        bad = tmp_path / "bad.yaml"
+        bad.write_text(good.read_text().replace("use: add", "use: ad").replace("../", f"{ROOT}/recipes/"))
+        said = invoke("validate", bad)
+        assert said.exit_code == 2
+        assert "no fusion is called 'ad'; did you mean 'add'?" in said.stderr
+
+    def test_with_several_recipes_a_fault_of_the_command_line_names_its_recipe(self, invoke, tiny, tmp_path):
+        files = [tmp_path / f"{name}.yaml" for name in "ab"]
+        for file in files:
+            file.write_text(tiny)
+        said = invoke("validate", *files, "--set", "model.fusion.use=clif").stderr.splitlines()
+        assert [line.startswith(f"{file}: --set ") for line, file in zip(said, files, strict=True)] == [True, True]
+
+    def test_many_recipes_at_once(self, invoke, tiny, tmp_path):
+        good, bad, missing = (tmp_path / f"{name}.yaml" for name in ("good", "bad", "missing"))
+        good.write_text(tiny)
+        bad.write_text(tiny.replace("cliff", "clif").replace("l1", "l3"))
+        both = invoke("validate", good, bad, missing)
+        assert both.exit_code == 2
+        assert both.stdout == f"{good}: good\n"
+        assert [line.split(": ")[:2] for line in both.stderr.splitlines()] == [
+            [f"{bad}:8", "model.fusion.use"],
+            [f"{bad}:10", "loss.0.use"],
+            [str(missing), "no such file"],
+        ]
+        said = invoke("validate", good, bad, "--json")
+        assert said.exit_code == 2
+        rows = one_object(said)["recipes"]
+        assert [(row["recipe"], len(row["faults"])) for row in rows] == [(str(good), 0), (str(bad), 2)]
+
+    def test_with_set(self, invoke, tiny_recipe):
+        assert invoke("validate", tiny_recipe, "--set", "loss.0.use=l2").exit_code == 0
+        assert invoke("validate", tiny_recipe, "--set", "loss.0.use=l3").exit_code == 2
+
+    def test_needs_no_data(self, invoke):
+        assert invoke("validate", *sorted((ROOT / "recipes" / "nyu").glob("*.yaml"))).exit_code == 0
+
+
+def tiny_test_split(registry):
+    options = {"train": 24, "val": 8, "test": 6, "height": 48, "width": 64}
+    return registry.get("dataset", "rooms").load()("test", None, **options)
+
+
+@pytest.fixture
+def images(tmp_path, registry):
+    """The test images of the tiny recipe as PNG files."""
+    dataset = tiny_test_split(registry)
+    paths = []
+    for i in range(len(dataset)):
+        paths.append(tmp_path / f"image{i}.png")
+        Image.fromarray(dataset[i].image.permute(1, 2, 0).numpy()).save(paths[-1])
+    return paths
+
+
+def score(prediction, truth):
+    """Every metric from its textbook formula, over arrays of one axis."""
+    p, d = prediction.astype(np.float64), truth.astype(np.float64)
+    log_error = np.log(p) - np.log(d)
+    ratio = np.maximum(p / d, d / p)
+    return {
+        "abs_rel": np.mean(np.abs(p - d) / d),
+        "sq_rel": np.mean((p - d) ** 2 / d),
+        "rmse": np.sqrt(np.mean((p - d) ** 2)),
+        "rmse_log": np.sqrt(np.mean(log_error**2)),
+        "log10": np.mean(np.abs(np.log10(p) - np.log10(d))),
+        "silog": 100 * np.sqrt(np.var(log_error)),
+        "delta1": np.mean(ratio < 1.25),
+        "delta2": np.mean(ratio < 1.25**2),
+        "delta3": np.mean(ratio < 1.25**3),
+    }
+
+
+EIGEN = np.s_[4:47, 4:60]  # rows 45 to 471 and columns 41 to 601 of 480 x 640, at 48 x 64
+RULES = {
+    "full": (np.s_[:, :], math.inf, 1.0),
+    "full+flip": (np.s_[:, :], math.inf, 1.0),
+    "full+median": (np.s_[:, :], math.inf, None),
+    "eigen": (EIGEN, 10.0, 1.0),
+}
+
+
+class TestPredict:
+    def test_writes_three_files_of_the_images_size(self, invoke, finished, images, tmp_path):
+        out = tmp_path / "deep" / "out"
+        Image.open(images[0]).resize((50, 37)).convert("L").save(tmp_path / "grey.jpg")
+        done = invoke(
+            "predict", finished.folder, images[1], tmp_path / "grey.jpg", "-o", out, "--device", "cpu", "--json"
+        )
+        rows = one_object(done)["predictions"]
+        assert {path.name for path in out.iterdir()} == {
+            f"{stem}.{kind}" for stem in ("image1", "grey") for kind in ("npy", "depth.png", "colour.png")
+        }
+        for row, size in zip(rows, ((48, 64), (37, 50)), strict=True):
+            depth_m = np.load(row["depth_npy"])
+            assert depth_m.shape == size
+            assert depth_m.dtype == np.float32
+            assert (row["min_m"], row["max_m"]) == (depth_m.min(), depth_m.max())
+            with Image.open(row["depth_png"]) as image:
+                assert image.mode.startswith("I")
+                millimetres = np.asarray(image).astype(np.float64)
+            assert np.abs(millimetres - np.clip(depth_m * 1000.0, 0, 65535)).max() <= 0.5 + 1e-3
+            with Image.open(row["colour_png"]) as image:
+                assert image.mode in ("RGB", "RGBA")
+                assert image.size[0] >= size[1]
+
+    def test_gives_what_evaluate_scored(self, invoke, own_run, images, registry, tmp_path):
+        protocols = [word for name in RULES for word in ("--protocol", name)]
+        scored = one_object(invoke("evaluate", own_run.folder, *protocols, "--device", "cpu", "--json"))
+        folder = own_run.runs / Path(scored["run"]).name
+        with (folder / "per_image.csv").open(newline="") as file:
+            rows = {(row["protocol"], row["image"]): row for row in csv.DictReader(file)}
+        assert len(rows) == 4 * 6
+        dataset = tiny_test_split(registry)
+        constant = json.loads((folder / "metrics.json").read_text())["baseline_depth_m"]
+        for flip in (False, True):
+            out = tmp_path / f"flip{flip}"
+            asked = ["predict", own_run.folder, *images, "-o", out, "--device", "cpu", *(["--flip"] if flip else [])]
+            assert invoke(*asked).exit_code == 0
+            for name, (crop, most_m, scale) in RULES.items():
+                if ("flip" in name) != flip:
+                    continue
+                baseline = []
+                for i, path in enumerate(images):
+                    sample = dataset[i]
+                    depth = sample.depth[0].numpy()[crop]
+                    seen = sample.valid[0].numpy()[crop] & (depth > 1e-3) & (depth < most_m)
+                    truth = depth[seen]
+                    prediction = np.load(out / f"{path.stem}.npy")[crop][seen].astype(np.float64)
+                    if scale is None:
+                        prediction *= np.median(truth.astype(np.float64)) / np.median(prediction)
+                    expected = score(np.clip(prediction, 1e-3, most_m), truth)
+                    stored = rows[name, dataset.name(i)]
+                    for metric, value in expected.items():
+                        assert float(stored[metric]) == pytest.approx(value, rel=1e-6, abs=1e-9), (name, i, metric)
+                    flat = np.full_like(truth, constant if scale else np.median(truth))
+                    baseline.append(score(np.clip(flat, 1e-3, most_m), truth))
+                for metric in METRICS:
+                    mean = np.mean([row[metric] for row in baseline])
+                    assert scored["baseline"][name][metric] == pytest.approx(mean, rel=1e-6, abs=1e-4)
+
+    def test_flip_averages_with_the_mirrored_images_prediction(self, invoke, finished, images, tmp_path):
+        mirrored = tmp_path / "mirrored.png"
+        Image.open(images[0]).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mirrored)
+        for out, flags in (("plain", ()), ("flip", ("--flip",))):
+            paths = ("predict", finished.folder, images[0], mirrored, "-o", tmp_path / out, "--device", "cpu")
+            assert invoke(*paths, *flags).exit_code == 0
+        plain, other = (np.load(tmp_path / "plain" / f"{stem}.npy") for stem in ("image0", "mirrored"))
+        flip = np.load(tmp_path / "flip" / "image0.npy")
+        difference = np.abs(plain - other[:, ::-1]).max()
+        assert np.abs(flip - (plain + other[:, ::-1]) / 2).max() < 0.01 * difference
+        assert np.abs(np.load(tmp_path / "flip" / "mirrored.npy")[:, ::-1] - flip).max() < 0.01 * difference
+
+    @pytest.mark.parametrize("named", ["missing.png", "text.png", "."])
+    def test_opens_every_image_before_it_writes_one(self, invoke, finished, images, tmp_path, named):
+        (tmp_path / "text.png").write_text("no image")
+        refused = invoke("predict", finished.folder, images[0], tmp_path / named, "-o", tmp_path / "out")
+        assert refused.exit_code == 2
+        assert "cannot be read as an image" in refused.stderr
+        assert not (tmp_path / "out").exists()
+
+    def test_two_images_of_one_name_are_refused(self, invoke, finished, images, tmp_path):
+        (tmp_path / "sub").mkdir()
+        other = shutil.copy(images[0], tmp_path / "sub" / images[0].name)
+        refused = invoke("predict", finished.folder, images[0], other, "-o", tmp_path / "out")
+        assert refused.exit_code == 2
+        assert "would both be written as image0.npy" in refused.stderr
+
+    def test_what_is_no_run_is_refused(self, invoke, images, tmp_path):
+        refused = invoke("predict", tmp_path, images[0], "-o", tmp_path / "out")
+        assert refused.exit_code == 2
+        assert f"{tmp_path}: is no run" in refused.stderr
+
+    def test_weights_of_another_network_are_refused(self, invoke, own_run, images, tmp_path):
+        text = (own_run.folder / "recipe.yaml").read_text()
+        (own_run.folder / "recipe.yaml").write_text(text.replace("channels: 8", "channels: 16"))
+        refused = invoke("predict", own_run.folder, images[0], "-o", tmp_path / "out")
+        assert refused.exit_code == 2
+        assert "does not hold this recipe's weights" in refused.stderr
+
+
+class TestEvaluate:
+    def test_a_run_that_was_moved_says_so(self, invoke, own_run, tmp_path):
+        moved = shutil.copytree(own_run.folder, tmp_path / "elsewhere" / "run")
+        refused = invoke("evaluate", moved, "--protocol", "eigen", "--device", "cpu")
+        assert refused.exit_code == 2
+        assert "its store has no job depth-" in refused.stderr
+        assert {path.name for path in (tmp_path / "elsewhere").iterdir()} == {"run"}
+
+    def test_an_unknown_protocol_is_refused(self, invoke, own_run):
+        before = contents(own_run.runs)
+        refused = invoke("evaluate", own_run.folder, "--protocol", "eigem", "--device", "cpu")
+        assert refused.exit_code == 2
+        assert "no protocol is called 'eigem'; did you mean 'eigen'?" in refused.stderr
+        assert contents(own_run.runs) == before
+
+
+class TestDataCheck:
+    ROOMS = ("--set", "train=3", "--set", "val=2", "--set", "test=2", "--set", "height=48", "--set", "width=64")
+
+    def test_rooms(self, invoke):
+        checked = invoke("data", "check", "rooms", *self.ROOMS, "--sample", "2", "--json")
+        assert checked.exit_code == 0
+        report = one_object(checked)
+        assert report["problems"] == []
+        assert {split: facts["images"] for split, facts in report["splits"].items()} == {
+            "train": 3,
+            "val": 2,
+            "test": 2,
+        }
+        assert report["splits"]["train"]["looked_at"] == 2
+        assert report["splits"]["train"]["sizes"] == {"64x48": 2}
+        assert report["dataset"]["train"] == 3
+        words = invoke("data", "check", "rooms", *self.ROOMS)
+        assert "nothing wrong found" in words.stdout
+        assert "train\n  images       3, 3 of them looked at" in words.stdout
+
+    def test_measures_what_is_there(self, invoke, make_pairs, tmp_path):
+        root = make_pairs(tmp_path / "p", scene_types=("attic", "bath"))
+        report = one_object(invoke("data", "check", "pairs", "--data", f"pairs={root}", "--json"))
+        facts = report["splits"]["test"]  # images 6 and 7 of 32 x 48: 1000 + 100 i + 20 row + 10 column millimetres
+        assert facts["images"] == 2
+        assert facts["depth_range_m"] == pytest.approx([1.6, 1.7 + 0.62 + 0.47])
+        assert facts["scene_types"] == {"attic": 1, "bath": 1}
+        assert facts["valid_share"] == 1
+        depth = np.concatenate(
+            [(1 + 0.1 * i + 0.02 * r + 0.01 * c).ravel() for i in (6, 7) for r, c in [np.mgrid[:32, :48]]]
+        )
+        assert facts["depth_percentiles_m"]["50"] == pytest.approx(np.median(depth), abs=1e-3)
+
+    def test_a_broken_folder(self, invoke, make_pairs, tmp_path):
+        root = make_pairs(tmp_path / "p")
+        (root / "rgb/0.png").unlink()  # train
+        Image.fromarray(np.zeros((32, 48), np.uint16)).save(root / "depth/6.png")  # test
+        (root / "depth/5.png").write_bytes((root / "depth/5.png").read_bytes()[:60])  # val
+        checked = invoke("data", "check", "pairs", "--data", f"pairs={root}", "--json")
+        assert checked.exit_code == 2
+        problems = one_object(checked)["problems"]
+        assert [problem.partition(":")[0] for problem in problems] == ["train", "val", "test"]
+        assert "rgb/0.png does not exist" in problems[0]
+        assert "depth/5.png cannot be read" in problems[1]
+        assert "rgb/6.png: no pixel has a valid depth" in problems[2]
+        words = invoke("data", "check", "pairs", "--data", f"pairs={root}")
+        assert words.exit_code == 2
+        assert words.stderr.count("wrong: ") == 3
+        assert "nothing wrong" not in words.stdout
+
+    def test_a_wrong_depth_scale_is_noticed(self, invoke, make_pairs, tmp_path):
+        root = make_pairs(tmp_path / "p")
+        checked = invoke("data", "check", "pairs", "--data", f"pairs={root}", "--set", "depth_scale=65535", "--json")
+        assert checked.exit_code == 2
+        assert all("or the depth scale wrong?" in problem for problem in one_object(checked)["problems"])
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["rums"], "no dataset is called 'rums'; did you mean 'rooms'?"),
+            (["rooms", "--set", "trian=3"], "trian: unknown option; `rooms` takes: "),
+            (["rooms", "--set", "train"], "write OPTION=VALUE"),
+            (["rooms", "--sample", "0"], "'--sample'"),
+            (["pairs"], "no folder given; say --data pairs=DIR"),
+            (["pairs", "--data", "pairs=/no/such/folder"], "/no/such/folder is no folder"),
+            (["pairs", "--data", "/tmp"], "'/tmp' is not NAME=PATH"),
+        ],
+    )
+    def test_refuses(self, invoke, arguments, message):
+        refused = invoke("data", "check", *arguments)
+        assert refused.exit_code == 2
+        assert message in refused.stderr
+
+
+class TestBadInputs:
+    """Exit code 2, one message that says what to do, and nothing half-written."""
+
+    @pytest.fixture
+    def refused(self, invoke, tiny_recipe, tmp_path):
+        """`refused(*arguments)`: what `cliffkit run` says of the tiny recipe with them."""
+
+        def run(*arguments, text=None, device="cpu"):
+            if text is not None:
+                tiny_recipe.write_text(text)
+            runs = tmp_path / "runs"
+            result = invoke("run", tiny_recipe, "--runs", runs, "--device", device, "--json", *arguments)
+            assert result.exit_code == 2, result.output
+            assert result.stdout == ""
+            assert "Traceback" not in result.stderr
+            left = {str(path.relative_to(runs)) for path in runs.rglob("*") if path.suffix != ".lock"}
+            assert left <= {"jobs", "store.json"}
+            return result.stderr
+
+        return run
+
+    def test_a_misspelt_key(self, refused, tiny, tiny_recipe, tmp_path):
+        said = refused(text=tiny.replace("evaluate:", "evalute: [full]\nevaluate:"))
+        assert said == f"Error: {tiny_recipe}:14: evalute: unknown key; did you mean 'evaluate'?\n"
+        assert not (tmp_path / "runs").exists()
+
+    def test_a_misspelt_component(self, refused, tmp_path):
+        said = refused("--set", "model.fusion.use=clif")
+        assert said == (
+            "Error: --set model.fusion.use=clif: model.fusion.use: no fusion is called 'clif'; did you mean 'cliff'?\n"
+        )
+        assert not (tmp_path / "runs").exists()
+
+    @pytest.mark.parametrize("device", ["cuda:99", "gpu", "mps"])
+    def test_an_unknown_device(self, refused, device, tmp_path):
+        assert f"--device {device}: " in refused(device=device)
+        assert not (tmp_path / "runs").exists()
+
+    def test_a_runs_folder_that_cannot_be(self, refused, tmp_path):
+        (tmp_path / "file").write_text("mine")
+        assert "file: cannot be used as the runs folder" in refused("--runs", tmp_path / "file")
+
+    def test_scene_types_wanted_of_data_without(self, refused, make_pairs, tmp_path):
+        root = make_pairs(tmp_path / "p")
+        said = refused("--set", "data.use=pairs", "--data", f"pairs={root}")
+        assert "(heg_s): heg_s needs at least two scene types; this data names 0; use heg_r or" in said
+
+    def test_a_data_folder_unsaid_or_not_there(self, refused, tmp_path):
+        assert "no folder given; say --data pairs=DIR or set CLIFFKIT_DATA_PAIRS" in refused("--set", "data.use=pairs")
+        assert "is no folder" in refused("--set", "data.use=pairs", "--data", f"pairs={tmp_path / 'none'}")
+        assert "there is no such file" in refused("--set", "data.use=pairs", "--data", f"pairs={tmp_path}")
+
+    @pytest.mark.parametrize(("name", "line"), [("rgb/0.png", 2), ("depth/7.png", 9)])
+    def test_a_missing_image(self, refused, make_pairs, tmp_path, name, line):
+        root = make_pairs(tmp_path / "p", scene_types=("attic", "bath"))
+        (root / name).unlink()
+        said = refused("--set", "data.use=pairs", "--data", f"pairs={root}")
+        assert f"{root / 'index.csv'}:{line}: " in said
+        assert f"{name} does not exist; put it there or remove the line" in said
+
+    def test_an_image_that_only_reading_shows_to_be_broken(self, refused, make_pairs, tmp_path):
+        root = make_pairs(tmp_path / "p", scene_types=("attic", "bath"))
+        data = (root / "rgb/1.png").read_bytes()
+        (root / "rgb/1.png").write_bytes(data[: len(data) // 2])
+        said = refused("--set", "data.use=pairs", "--data", f"pairs={root}")
+        assert f"{root / 'index.csv'}:3: rgb: rgb/1.png cannot be read as an image" in said
+
+    def test_a_wrong_number_of_embedding_weights(self, refused):
+        assert "gives 2 levels of features and 3 weights are given" in refused("--set", "embedding.weights=[1, 2, 3]")
+
+    def test_a_backbone_that_there_is_not(self, refused):
+        said = refused("--set", "model.backbone={use: timm, name: resnet81}")
+        assert "there is no model 'resnet81'; did you mean resnet" in said
+
+    @pytest.mark.parametrize("refusing", [(32, 48), (64, 96)])  # of training; of whole images, the crop being a half
+    def test_a_backbone_that_refuses_a_size(self, refused, registry, monkeypatch, refusing):
+        handbuilt = registry.get("backbone", "handbuilt").load()
+        forward = handbuilt.forward
+
+        def picky(self, image):
+            if image.shape[-2:] == refusing:
+                raise ValueError(f"not {refusing}, please")
+            return forward(self, image)
+
+        monkeypatch.setattr(handbuilt, "forward", picky)
+        assert f"tiny: not {refusing}, please" in refused("--set", "data.crop=0.5")
+
+    def test_a_recipe_that_is_not_there(self, invoke, tmp_path):
+        for command in (["run"], ["plan"], ["validate"]):
+            said = invoke(*command, tmp_path / "none.yaml")
+            assert said.exit_code == 2
+            assert "none.yaml: no such file" in said.stderr
+
+    def test_as_a_process(self, tiny_recipe, tmp_path):
+        done = cliffkit_process("run", tiny_recipe, "--runs", tmp_path / "runs", "--set", "seeed=1")
+        assert done.returncode == 2
+        assert done.stderr == "Error: --set seeed=1: seeed: unknown key; did you mean 'seed'?\n"
+        assert done.stdout == ""
+
+
+class TestPlugins:
+    @pytest.fixture
+    def site(self, tmp_path):
+        """`site(name, code, point=name)`: install a plugin where PYTHONPATH finds it; gives the variable."""
+        folder = tmp_path / "site"
+
+        def install(name, code, point=None):
+            info = folder / f"{name}_dist-1.0.dist-info"
+            info.mkdir(parents=True)
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: 1.0\n")
+            (info / "entry_points.txt").write_text(f"[cliffkit]\n{point or name} = {name}\n")
+            (folder / f"{name}.py").write_text(code)
+            return {"PYTHONPATH": str(folder)}
+
+        return install
+
+    def test_one_that_raises_harms_nobody_and_is_named_where_it_is_missed(self, site, tiny_recipe):
+        path = site("broken_parts", "raise RuntimeError('no licence')")
+        listed = cliffkit_process("list", "--json", **path)
+        assert listed.returncode == 0
+        assert {row["name"] for row in json.loads(listed.stdout)["components"]} >= {"cliff", "rooms"}
+        rows = {row["name"]: row for row in json.loads(cliffkit_process("plugins", "--json", **path).stdout)["plugins"]}
+        assert rows["broken_parts"]["status"] == "failed"
+        assert rows["broken_parts"]["reason"] == "RuntimeError: no licence"
+        assert {row["status"] for name, row in rows.items() if name != "broken_parts"} == {"loaded"}
+        said = cliffkit_process("validate", tiny_recipe, "--set", "model.fusion.use=wonder", **path)
+        assert said.returncode == 2
+        assert "no fusion is called 'wonder'" in said.stderr
+        assert "plugin 'broken_parts' failed to load: RuntimeError: no licence" in said.stderr
+        strict = cliffkit_process("--strict-plugins", "list", **path)
+        assert strict.returncode == 2
+        assert strict.stderr == (
+            "Error: plugin 'broken_parts' (broken_parts) failed to load: RuntimeError: no licence\n"
+        )
+        off = cliffkit_process("plugins", "--json", CLIFFKIT_DISABLE_PLUGINS="broken_parts", **path)
+        rows = {row["name"]: row["status"] for row in json.loads(off.stdout)["plugins"]}
+        assert rows["broken_parts"] == "disabled"
+
+    def test_two_of_one_name_stop_everything(self, site):
+        site("twin_a", "", point="twin")
+        path = site("twin_b", "", point="twin")
+        said = cliffkit_process("list", **path)
+        assert said.returncode == 2
+        assert said.stderr.startswith("Error: two plugins are called 'twin': twin_")
+        assert "twin-a-dist" in said.stderr.replace("_", "-")
+        assert "twin-b-dist" in said.stderr.replace("_", "-")
+        assert said.stdout == ""
+
+    def test_two_components_of_one_name_stop_everything(self, site):
+        code = (
+            "from cliffkit.hookspecs import hookimpl\n"
+            "@hookimpl\ndef cliffkit_register(registry):\n    registry.add('fusion', 'cliff', 'mine:Cliff')\n"
+        )
+        path = site("my_parts", code)
+        said = cliffkit_process("list", **path)
+        assert said.returncode == 2
+        assert "fusion 'cliff' is given by two plugins, " in said.stderr
+        assert "'my_parts' (mine:Cliff)" in said.stderr
+        assert "'fusions' (cliffkit_fusions.cliff:Cliff)" in said.stderr
+        assert cliffkit_process("list", CLIFFKIT_DISABLE_PLUGINS="my_parts", **path).returncode == 0
+
+    def test_one_adds_parts_and_commands(self, site):
+        code = (
+            "import click\nfrom cliffkit.hookspecs import hookimpl\n"
+            "@hookimpl\ndef cliffkit_register(registry):\n    registry.add('loss', 'l3', 'mine:L3', 'cubes')\n"
+            "@hookimpl\ndef cliffkit_commands(cli):\n"
+            "    @cli.command()\n    def greet():\n        '''Greet.'''\n        click.echo('good day')\n"
+        )
+        path = site("my_parts", code)
+        assert "l3           cubes  [my_parts]" in cliffkit_process("list", "loss", **path).stdout
+        assert cliffkit_process("greet", **path).stdout == "good day\n"
+        assert "greet" in cliffkit_process("--help", **path).stdout
+
+    def test_one_that_cannot_add_its_commands_is_named_and_harms_nobody(self, site):
+        code = (
+            "from cliffkit.hookspecs import hookimpl\n@hookimpl\ndef cliffkit_commands(cli):\n    raise OSError('no')\n"
+        )
+        listed = cliffkit_process("list", "--json", **site("my_parts", code))
+        assert listed.returncode == 0
+        assert json.loads(listed.stdout)["components"]
+        assert "plugin 'my_parts' could not add its commands: cliffkit_commands: OSError: no" in listed.stderr
+
+    def test_one_hears_every_event_and_another_fails_to(self, own_run, tmp_path):
+        heard = []
+
+        class Listener:
+            @hookimpl
+            def cliffkit_event(self, event):
+                heard.append(event)
+
+        class Deaf:
+            @hookimpl
+            def cliffkit_event(self, event):
+                raise OSError("no")
+
+        plugins = load_plugins()
+        plugins.manager.register(Listener(), name="listener")
+        plugins.manager.register(Deaf(), name="deaf")
+        arguments = ["evaluate", str(own_run.folder), "--protocol", "eigen", "--device", "cpu", "--json"]
+        done = CliRunner().invoke(cli, arguments, obj=plugins)
+        assert done.exit_code == 0
+        assert done.stderr.count("plugin 'deaf' failed to hear an event: cliffkit_event: OSError: no") == 1
+        names = [type(event).__name__ for event in heard]
+        assert [name for name in names if name not in ("Progress", "Notice")] == [
+            *["JobSkipped"] * 3,
+            "JobStarted",
+            "JobFinished",
+        ]
+        assert names.count("Progress") == 6

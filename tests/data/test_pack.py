@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cliffkit.data.pack import Pack, at_training_size, read_sample, resize_image, write_pack
+from cliffkit.errors import UserError
+from cliffkit.interfaces import Sample
+
+from ..engine_fixtures import Tiny, one_thread, packed  # noqa: F401
+
+ROOT = Path(__file__).parents[2]
+
+
+def sample_of(depth: np.ndarray, valid: np.ndarray | None = None) -> Sample:
+    """A sample of a depth map (H, W), grey."""
+    valid = np.ones_like(depth, dtype=bool) if valid is None else valid
+    image = torch.full((3, *depth.shape), 128, dtype=torch.uint8)
+    return Sample(image, torch.from_numpy(depth)[None], torch.from_numpy(valid)[None], torch.tensor(-1))
+
+
+class Maps(Tiny):
+    """Depth maps given as arrays."""
+
+    def __init__(self, maps: list[np.ndarray]) -> None:
+        super().__init__(count=len(maps))
+        self.maps = maps
+
+    def __getitem__(self, index: int) -> Sample:
+        return sample_of(self.maps[index])
+
+
+@pytest.mark.parametrize("top_m", [0.4, 10.0, 85.0, 400.0])
+def test_depth_keeps_its_documented_error_bound_and_validity_is_kept_exactly(tmp_path: Path, top_m: float) -> None:
+    data = Tiny(count=12, top_m=top_m)  # 85 m: KITTI, beyond what 16 bits of millimetres hold
+    batch = packed(data, tmp_path / "pack").batch(np.arange(12))
+    for i in range(12):
+        truth = data[i]
+        assert torch.equal(batch.valid[i], truth.valid)
+        deepest = truth.depth[truth.valid].max()
+        error = (batch.depth[i] - truth.depth)[truth.valid].abs().max()
+        # the bound and the rounding of float32
+        assert error <= deepest * (1 / 131070 + 2**-23)
+        assert torch.equal(batch.depth[i][truth.valid].max(), deepest)
+        assert torch.equal(batch.image[i], truth.image)
+        assert batch.scene[i] == truth.scene
+    assert batch.depth.isfinite().all(), "the NaN under invalid pixels stays out"
+    assert top_m < 65.5 or batch.depth.max() > 65.5
+
+
+def test_the_error_bound_holds_for_near_and_far_in_one_image(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    maps = [np.exp(random.uniform(np.log(0.02), np.log(1000), (6, 7))).astype(np.float32) for _ in range(60)]
+    batch = packed(Maps(maps), tmp_path / "pack", (6, 7)).batch(np.arange(60))
+    assert batch.valid.all(), "however near, a valid pixel is not taken for a hole"
+    for depth, stored in zip(maps, batch.depth.numpy()[:, 0], strict=True):
+        assert np.abs(stored.astype(np.float64) - depth).max() <= depth.max() * (1 / 131070 + 2**-23)
+
+
+def test_a_batch_gathers_in_the_order_asked_for_and_repeats(tmp_path: Path) -> None:
+    pack = packed(Tiny(), tmp_path / "pack")
+    batch = pack.batch(np.array([7, 2, 7]))
+    assert torch.equal(batch.image, torch.stack([Tiny()[i].image for i in (7, 2, 7)]))
+    batch.image.zero_()  # a copy: the pack is not changed through it
+    assert torch.equal(pack.batch(np.array([2])).image[0], Tiny()[2].image)
+
+
+def test_crop_is_the_centre_456x608_of_480x640_at_095() -> None:
+    row, column = np.mgrid[:480, :640].astype(np.float32)
+    same = at_training_size(sample_of(row * 1000 + column + 1), (456, 608), 0.95)
+    assert torch.equal(same.depth[0], torch.from_numpy(row * 1000 + column + 1)[12:468, 16:624])
+    half = at_training_size(sample_of(row * 1000 + column + 1), (228, 304), 0.95)
+    # at half scale each pixel is one of the four under it
+    assert torch.equal(half.depth[0], torch.from_numpy(row * 1000 + column + 1)[13:468:2, 17:624:2])
+
+
+@pytest.mark.parametrize(("size", "crop"), [((7, 9), 1.0), ((30, 40), 1.0), ((11, 31), 0.6), ((1, 1), 0.3)])
+def test_resizing_invents_no_depth_and_takes_validity_from_the_same_pixel(size: tuple[int, int], crop: float) -> None:
+    truth = Tiny(height=19, width=23)[5]
+    small = at_training_size(truth, size, crop)
+    assert small.depth.shape == small.valid.shape == (1, *size)
+    assert small.image.shape == (3, *size)
+    seen = set(truth.depth[truth.valid].tolist())
+    assert set(small.depth[small.valid].tolist()) <= seen
+    assert small.depth[~small.valid].isnan().all(), "a hole stays a hole: depth and validity move together"
+
+
+def test_resizing_an_image_averages_it_and_keeps_a_constant() -> None:
+    stripes = torch.tensor([0, 0, 150], dtype=torch.uint8).repeat(1, 3, 30, 10)
+    inner = resize_image(stripes, (10, 10))[..., 1:-1]  # each pixel's centre lies on a dark stripe
+    assert (inner.float() - 50).abs().max() < 20, "without antialiasing it would be 0"
+    assert torch.equal(
+        resize_image(torch.full((1, 3, 9, 9), 77, dtype=torch.uint8), (4, 13)).unique(), torch.tensor([77])
+    )
+
+
+def test_images_without_depth_are_packed_and_counted(tmp_path: Path) -> None:
+    pack = packed(Tiny(empty=(0, 4)), tmp_path / "pack")
+    batch = pack.batch(np.array([0, 1, 4]))
+    assert batch.valid.flatten(1).any(1).tolist() == [False, True, False]
+    assert batch.depth[0].abs().max() == 0
+    assert torch.equal(batch.image[0], Tiny()[0].image)
+    assert pack.meta["without_depth"] == 2
+    assert pack.meta["images"] == len(pack) == 12
+    assert pack.meta["scene_types"] == ["hall", "den", "loft"]
+    share = torch.stack([Tiny(empty=(0, 4))[i].valid for i in range(12)]).float().mean()
+    assert pack.meta["valid_share"] == pytest.approx(float(share), abs=1e-6)
+
+
+def test_no_depth_at_all_and_an_unreadable_image_are_the_users_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no image of the split has a pixel with a valid depth"):
+        packed(Tiny(count=2, empty=(0, 1)), tmp_path / "none")
+    with pytest.raises(UserError, match=r"tiny/train/3: the file is cut off"):
+        packed(Tiny(broken=3), tmp_path / "broken")
+    with pytest.raises(UserError, match=r"tiny/train/3: the file is cut off"):
+        read_sample(Tiny(broken=3), 3)
+
+
+@pytest.mark.parametrize("top_m", [0.4, 10.0, 85.0])
+def test_the_median_is_that_of_the_packed_depth_to_a_tenth_of_a_millimetre(tmp_path: Path, top_m: float) -> None:
+    pack = packed(Tiny(count=31, top_m=top_m), tmp_path / "pack")
+    batch = pack.batch(np.arange(31))
+    values = batch.depth[batch.valid].numpy().astype(np.float64)
+    assert pack.meta["median_m"] == pytest.approx(np.median(values), abs=1e-4)
+    assert pack.meta["median_m"] != pytest.approx(values.mean(), abs=1e-3), "this depth tells the two apart"
+
+
+def test_progress_reaches_the_number_of_images(tmp_path: Path) -> None:
+    told: list[int] = []
+    write_pack(Tiny(count=70), tmp_path / "pack", (6, 8), 1.0, told.append)
+    assert told == [36, 70]
+
+
+def test_several_processes_write_the_same_bytes_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))  # where the other processes find the class Tiny
+    data = Tiny(count=140, empty=(1, 100))
+    written: dict[int, dict[str, bytes]] = {}
+    for processors in (1, 2):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, n=processors: set(range(n)))
+        folder = tmp_path / str(processors)
+        write_pack(data, folder, (6, 8), 0.9, lambda done: None)
+        written[processors] = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    assert written[1] == written[2]
+    small = [at_training_size(data[i], (6, 8), 0.9) for i in range(140)]
+    assert json.loads(written[1]["meta.json"])["without_depth"] == sum(not sample.valid.any() for sample in small)
+    assert torch.equal(Pack(tmp_path / "2").batch(np.array([139])).image[0], small[139].image)
+
+
+def test_a_pack_that_was_cut_short_is_named(tmp_path: Path) -> None:
+    packed(Tiny(count=3), tmp_path / "pack")
+    image = tmp_path / "pack" / "image.npy"
+    os.truncate(image, image.stat().st_size - 1)
+    with pytest.raises(UserError, match=r"image\.npy is damaged, .*; delete its folder and run again"):
+        Pack(tmp_path / "pack")

@@ -1,0 +1,276 @@
+"""A job's key is the hash of what its result depends on and nothing else."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cliffkit.data.splits import data_root
+from cliffkit.errors import UserError
+from cliffkit.jobs.plan import Planner, plan
+from cliffkit.recipe import yamlstrict
+from cliffkit.recipe.check import check_recipe
+from cliffkit.recipe.override import override
+
+STAGES = ("pack", "embedding", "depth", "evaluate")
+
+
+@pytest.fixture
+def jobs(tiny, registry):
+    """`jobs(*sets, roots={})`: the tiny recipe's jobs by stage, after `--set` of each of `sets`."""
+
+    def load(*sets, roots=None):
+        recipe = check_recipe(override(yamlstrict.parse(tiny, "tiny.yaml"), sets, registry), registry)
+        return {job.stage: job for job in plan(recipe, roots or {})}
+
+    return load
+
+
+def keys(jobs):
+    return {stage: job.key for stage, job in jobs.items()}
+
+
+def changed(one, other):
+    assert one.keys() == other.keys()
+    return {stage for stage in one if one[stage].key != other[stage].key}
+
+
+ALL = set(STAGES)
+TRAINING = {"embedding", "depth", "evaluate"}
+DEPTH = {"depth", "evaluate"}
+DEPENDS = [
+    ("name=other", set()),
+    ("evaluate=[eigen]", {"evaluate"}),
+    ("evaluate=[full, eigen]", {"evaluate"}),
+    ("evaluate=[full+flip]", {"evaluate"}),
+    ("seed=1", DEPTH),
+    ("model.fusion.use=add", DEPTH),
+    ("model.fusion.upsample=transposed", DEPTH),
+    ("model.pyramid.channels=16", DEPTH),
+    ("model.backbone={use: timm, name: test_resnet}", DEPTH),
+    ("loss.0.use=l2", DEPTH),
+    ("loss.0.weight=2", DEPTH),
+    ("loss=[{use: l1}, {use: silog}]", DEPTH),
+    ("embedding.weights=[10, 14]", DEPTH),
+    ("embedding.norm=l2", DEPTH),
+    ("embedding.warmup_steps=3", DEPTH),
+    ("train.depth.steps=7", DEPTH),
+    ("train.depth.augment={flip: 0.25}", DEPTH),
+    ("train.depth.select=rmse", DEPTH),
+    ("train.embedding.steps=7", TRAINING),
+    ("train.embedding.seed=1", TRAINING),
+    ("embedding.use=heg_r", TRAINING),
+    ("train.precision=fp32", TRAINING),
+    ("train.deterministic=true", TRAINING),
+    ("data.size=[32, 64]", ALL),
+    ("data.crop=0.9", ALL),
+    ("data.train=25", ALL),
+    ("data.seed=1", ALL),
+]
+
+
+@pytest.mark.parametrize(("setting", "stages"), DEPENDS, ids=[case[0] for case in DEPENDS])
+def test_a_change_reaches_the_stages_that_read_it_and_what_follows_from_them(jobs, setting, stages):
+    assert changed(jobs(), jobs(setting)) == stages
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "train.depth.lr=0.001",
+        "train.depth.lr=1e-3",
+        "train.depth.augment={flip: 0.5}",
+        "embedding.weights=[10.0, 15.0]",
+        "embedding.norm=l1",
+        "loss.0.weight=1",
+        "model.fusion.upsample=bilinear",
+        "data.holes=false",
+        "seed=0",
+    ],
+)
+def test_a_default_written_out_changes_nothing(jobs, setting):
+    assert changed(jobs(), jobs(setting)) == set()
+
+
+def test_stages_come_in_the_order_of_their_needs(jobs):
+    planned = jobs()
+    assert tuple(planned) == STAGES
+    assert {stage: set(job.needs) for stage, job in planned.items()} == {
+        "pack": set(),
+        "embedding": {"pack"},
+        "depth": {"pack", "embedding"},
+        "evaluate": {"pack", "depth"},
+    }
+    for job in planned.values():
+        assert all(need is planned[stage] for stage, need in job.needs.items())
+
+
+def test_without_a_trained_embedding_there_is_no_such_stage(jobs):
+    planned = jobs("embedding.use=none")
+    assert tuple(planned) == ("pack", "depth", "evaluate")
+    assert planned["pack"].key == jobs()["pack"].key
+    trained_elsewhere = jobs("embedding.use=none", "train.embedding.steps=99")
+    assert keys(planned) == keys(trained_elsewhere)  # what is not read does not count
+
+
+def test_the_key_is_the_hash_of_what_it_shows(jobs):
+    for job in jobs().values():
+        text = json.dumps(json.loads(json.dumps(job.inputs)), sort_keys=True)
+        assert job.key == hashlib.sha256(text.encode()).hexdigest()[:20]
+        assert job.to_dict() == {"stage": job.stage, "key": job.key, "inputs": job.inputs}
+
+
+def test_keys_of_one_recipe_differ(jobs):
+    assert len(set(keys(jobs()).values())) == 4
+
+
+def test_the_words_of_a_protocol_do_not_count(jobs):
+    recipe = jobs()["depth"].recipe
+    reworded = dataclasses.replace(
+        recipe, protocols=tuple(dataclasses.replace(each, source="someone else") for each in recipe.protocols)
+    )
+    redefined = dataclasses.replace(
+        recipe, protocols=tuple(dataclasses.replace(each, min_depth_m=0.5) for each in recipe.protocols)
+    )
+    assert plan(reworded, {})[-1].key == plan(recipe, {})[-1].key
+    assert plan(redefined, {})[-1].key != plan(recipe, {})[-1].key
+
+
+@pytest.mark.parametrize(
+    ("part", "stages"),
+    [("data", ALL), ("embedding", TRAINING), ("backbone", DEPTH), ("pyramid", DEPTH), ("fusion", DEPTH)],
+)
+@pytest.mark.parametrize("field", ["plugin", "version"])
+def test_the_plugin_that_gives_a_part_counts(jobs, part, stages, field):
+    before = jobs()
+    recipe = before["depth"].recipe
+    given = getattr(recipe, part)
+    other = dataclasses.replace(given, component=dataclasses.replace(given.component, **{field: "another 2.0"}))
+    after = {job.stage: job for job in plan(dataclasses.replace(recipe, **{part: other}), {})}
+    assert changed(before, after) == stages
+
+
+def test_the_plugin_that_gives_a_loss_counts(jobs):
+    before = jobs()
+    recipe = before["depth"].recipe
+    other = dataclasses.replace(
+        recipe.losses[0], component=dataclasses.replace(recipe.losses[0].component, version="cliffkit 0.2")
+    )
+    after = {job.stage: job for job in plan(dataclasses.replace(recipe, losses=(other,)), {})}
+    assert changed(before, after) == DEPTH
+
+
+class TestWhereDataLie:
+    @pytest.fixture
+    def pairs(self, tmp_path, make_pairs):
+        return make_pairs(tmp_path / "here", scene_types=("attic", "bath"))
+
+    def test_does_not_count(self, jobs, pairs, tmp_path, monkeypatch):
+        here = jobs("data.use=pairs", roots={"pairs": pairs})
+        shutil.copytree(pairs, tmp_path / "far" / "away")
+        assert changed(here, jobs("data.use=pairs", roots={"pairs": tmp_path / "far" / "away"})) == set()
+        monkeypatch.chdir(tmp_path)
+        assert changed(here, jobs("data.use=pairs", roots={"pairs": Path("here")})) == set()
+        monkeypatch.setenv("CLIFFKIT_DATA_PAIRS", str(pairs))
+        assert changed(here, jobs("data.use=pairs")) == set()
+        assert str(tmp_path) not in json.dumps([job.inputs for job in here.values()])
+
+    @pytest.mark.parametrize(("image", "stages"), [(0, ALL), (4, ALL), (6, {"evaluate"})])  # train, val, test
+    def test_but_what_they_hold_does(self, jobs, pairs, image, stages):
+        before = jobs("data.use=pairs", roots={"pairs": pairs})
+        path = pairs / f"depth/{image}.png"
+        depth = np.array(Image.open(path))
+        depth[0, 0] += 1
+        Image.fromarray(depth).save(path)
+        assert changed(before, jobs("data.use=pairs", roots={"pairs": pairs})) == stages
+
+    def test_is_said_by_name_else_by_a_variable(self, monkeypatch):
+        assert data_root("my-data", {}) is None
+        monkeypatch.setenv("CLIFFKIT_DATA_MY_DATA", "/there")
+        assert data_root("my-data", {}) == Path("/there")
+        assert data_root("my-data", {"my-data": Path("/here"), "other": Path("/x")}) == Path("/here")
+        assert data_root("my-data", {"other": Path("/x")}) == Path("/there")
+
+    def test_data_that_are_not_there_name_the_line(self, jobs, tmp_path):
+        with pytest.raises(UserError, match=r"^--set data.use=pairs: data \(pairs\): pairs: no folder given"):
+            jobs("data.use=pairs")
+        with pytest.raises(UserError, match=r"^--set data.use=pairs: data \(pairs\): .*index\.csv: there is no"):
+            jobs("data.use=pairs", roots={"pairs": tmp_path})
+
+
+class TestFilesThatOptionsName:
+    @pytest.fixture
+    def weights(self, tmp_path):
+        path = tmp_path / "weights.pt"
+        path.write_bytes(b"some weights")
+        return path
+
+    @pytest.fixture
+    def with_weights(self, jobs):
+        return lambda path: jobs(f"model.backbone={{use: timm, name: test_resnet, weights: {path}}}")
+
+    def test_count_by_what_they_hold(self, with_weights, weights, tmp_path):
+        before = with_weights(weights)
+        assert before["depth"].inputs["model"]["backbone"]["weights"] == hashlib.sha256(b"some weights").hexdigest()
+        moved = shutil.copy(weights, tmp_path / "other_name.pt")
+        assert changed(before, with_weights(moved)) == set()
+        weights.write_bytes(b"other weights")
+        assert changed(before, with_weights(weights)) == DEPTH
+
+    def test_are_read_once_for_all_recipes_of_a_planner(self, with_weights, weights, monkeypatch):
+        recipe = with_weights(weights)["depth"].recipe
+        other = dataclasses.replace(recipe, backbone=dataclasses.replace(recipe.backbone, place="elsewhere"))
+        read = []
+        digest = hashlib.file_digest
+        monkeypatch.setattr(hashlib, "file_digest", lambda *of: read.append(of) or digest(*of))
+        planner = Planner({})
+        assert keys({job.stage: job for job in planner.plan(recipe)}) == keys(with_weights(weights))
+        assert planner.plan(other)[-1].key == planner.plan(recipe)[-1].key
+        assert len(read) == 2  # the planner's, and that of `with_weights`
+
+    def test_may_lie_in_the_home_folder(self, with_weights, weights, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        assert changed(with_weights(weights), with_weights("~/weights.pt")) == set()
+
+    @pytest.mark.parametrize("path", ["missing.pt", ""])
+    def test_must_be_there(self, with_weights, tmp_path, path):
+        with pytest.raises(
+            UserError, match=r"model\.backbone \(timm\): .* cannot be read: .*; give the path of a file"
+        ):
+            with_weights(tmp_path / path)
+
+
+def test_an_empty_split_is_refused(jobs, monkeypatch):
+    recipe = jobs()["pack"].recipe
+    rooms = recipe.data.component.load()
+    monkeypatch.setattr(rooms, "__len__", lambda self: 0 if self._split == "val" else 6)
+    with pytest.raises(UserError, match=r"^tiny\.yaml:4: data \(rooms\): the val split is empty"):
+        plan(recipe, {})
+
+
+def test_every_interpreter_gives_the_same_keys(jobs, tiny_recipe):
+    script = (
+        "import sys; from pathlib import Path; from cliffkit.components.load import load_plugins;"
+        "from cliffkit.recipe.check import load_recipe; from cliffkit.jobs.plan import plan;"
+        "recipe = load_recipe(Path(sys.argv[1]), load_plugins().registry);"
+        "print({job.stage: job.key for job in plan(recipe, {})})"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", script, str(tiny_recipe)],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    ]
+    assert said == [str(keys(jobs()))] * 2

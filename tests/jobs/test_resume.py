@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cliffkit.components.registry import Registry
+from cliffkit.errors import UserError
+from cliffkit.events import Event, JobStarted, Progress, Validated
+from cliffkit.jobs.plan import plan
+from cliffkit.store.store import Store
+
+from ..engine_fixtures import RECIPE, bits, do, engine_recipe, one_thread  # noqa: F401
+
+ALL_AT_ONCE = "steps: 24, schedule: step, milestones: [8, 16], reload_best: true, ema: 0.9, validate_every: 4, batch: 4"
+CHANGES = (f"train.embedding={{{ALL_AT_ONCE}}}", f"train.depth={{{ALL_AT_ONCE}, micro_batch: 2, clip_norm: 1}}")
+
+
+class Killed(BaseException):
+    pass
+
+
+def die(when: Callable[[Event], bool], heard: list[Event]) -> Callable[[Event], None]:
+    def emit(event: Event) -> None:
+        heard.append(event)
+        if when(event):
+            raise Killed
+
+    return emit
+
+
+def validated(stage: str, step: int) -> Callable[[Event], bool]:
+    return lambda event: isinstance(event, Validated) and (event.stage, event.step) == (stage, step)
+
+
+def looked(stage: str, step: int) -> Callable[[Event], bool]:
+    return lambda event: isinstance(event, Progress) and (event.stage, event.done) == (stage, step)
+
+
+def test_a_run_that_was_killed_ends_with_the_bits_of_an_unbroken_one(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bf16, with averaged weights, milestones that go back to the best, micro-batches: all that has a state."""
+    monkeypatch.setattr("cliffkit.training.fit.CHECKPOINT_SECONDS", 0.0)
+    recipe = engine_recipe(tmp_path, registry, *CHANGES, "train.precision=bf16")
+    unbroken = do(recipe, tmp_path / "unbroken", precision="bf16")
+    broken = tmp_path / "broken"
+    # the step of the kill, and of the checkpoint that it leaves
+    deaths = [
+        ("embedding", validated("embedding", 8), None),  # before the first checkpoint
+        ("embedding", validated("embedding", 12), 10),
+        ("embedding", looked("embedding", 20), 10),  # logged already, not yet saved
+        ("depth", validated("depth", 16), 10),
+        ("depth", validated("depth", 24), 20),  # all but finished
+    ]
+    at: dict[str, int | None] = {}
+    for stage, death, left in deaths:
+        heard: list[Event] = []
+        with pytest.raises(Killed):
+            do(recipe, broken, die(death, heard), "bf16")
+        started = [event for event in heard if isinstance(event, JobStarted) and event.stage == stage]
+        assert [event.resumed_at for event in started] == [at.get(stage)]
+        (folder,) = (broken / "jobs").glob(f"{stage}-*.partial")
+        state = folder / "checkpoint" / "state.json"
+        at[stage] = json.loads(state.read_text())["step"] if state.exists() else None
+        assert at[stage] == left
+    finished = do(recipe, broken, precision="bf16")
+    assert set(finished.reused) == {"pack", "embedding"}
+    assert bits(finished.folder) == bits(unbroken.folder)
+    log = map(json.loads, (finished.folder / "log.jsonl").read_text().splitlines())
+    steps = [(line["stage"], line["step"]) for line in log if "lr" in line]
+    assert steps == [(stage, step) for stage in ("embedding", "depth") for step in range(1, 25)]
+    assert not [path for path in (broken / "jobs").iterdir() if path.suffix == ".partial"]
+
+
+def test_a_run_killed_by_the_system_ends_with_the_bits_of_an_unbroken_one(tmp_path: Path, registry: Registry) -> None:
+    """SIGKILL, once in each stage that takes long, at a moment nobody chose."""
+    longer = [
+        f"train.{stage}={{steps: 40, batch: 4, validate_every: 15, ema: 0.9}}" for stage in ("embedding", "depth")
+    ]
+    recipe = engine_recipe(tmp_path, registry, *longer)
+    unbroken = do(recipe, tmp_path / "unbroken")
+    jobs, store = plan(recipe, {}), Store(tmp_path / "broken")
+    partial = {job.stage: store.folder(job).with_name(f"{job.stage}-{job.key}.partial") for job in jobs}
+    (tmp_path / "engine.yaml").write_text(RECIPE, encoding="utf-8")
+    code = "import cliffkit.training.fit as f; f.CHECKPOINT_SECONDS = 0; from cliffkit.cli.main import main; main()"
+    sets = [argument for change in longer for argument in ("--set", change)]
+    where = ["--runs", str(store.root), "--device", "cpu"]
+    command = [sys.executable, "-c", code, "run", str(tmp_path / "engine.yaml"), *where, *sets]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    moments = random.Random()
+    for sign in (
+        partial["pack"] / "train" / "image.npy",
+        partial["embedding"] / "checkpoint",
+        partial["depth"] / "checkpoint",
+    ):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+        give_up = time.monotonic() + 60
+        while not sign.exists() and process.poll() is None and time.monotonic() < give_up:
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        _, errors = process.communicate()
+        assert process.returncode == -signal.SIGKILL, errors.decode()
+    last = subprocess.run(command, capture_output=True, env=environment, text=True, check=False)
+    assert last.returncode == 0, last.stderr
+    assert "going on from step" in last.stderr or store.done(jobs[-2]), last.stderr
+    (finished,) = store.root.glob("engine-*")
+    assert bits(finished) == bits(unbroken.folder)
+
+
+STEPS_24 = "train.depth={steps: 24, batch: 4, validate_every: 6}"
+
+
+@dataclass(frozen=True)
+class BrokenOff:
+    """A finished run, and the store of one that is not, with its last two checkpoints."""
+
+    unbroken: Path
+    store: Path
+    checkpoints: list[Path]
+    """After steps 10 and 20."""
+
+    def copy(self, to: Path) -> Path:
+        """Copy the store; gives the folder that stage `depth` was killed in."""
+        shutil.copytree(self.store / "jobs", to / "jobs")
+        (folder,) = (to / "jobs").glob("depth-*.partial")
+        return folder
+
+
+@pytest.fixture(scope="module")
+def broken_off(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> BrokenOff:
+    root = tmp_path_factory.mktemp("broken_off")
+    recipe = engine_recipe(root, registry, STEPS_24)
+    unbroken = do(recipe, root / "unbroken").folder
+    store = root / "broken"
+    shutil.copytree(unbroken.parent / "jobs", store / "jobs", ignore=shutil.ignore_patterns("depth-*", "evaluate-*"))
+    checkpoints = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cliffkit.training.fit.CHECKPOINT_SECONDS", 0.0)
+        for step in (18, 24):
+            with pytest.raises(Killed):
+                do(recipe, store, die(validated("depth", step), []))
+            (checkpoint,) = (store / "jobs").glob("depth-*.partial/checkpoint")
+            checkpoints.append(shutil.copytree(checkpoint, root / f"killed at {step}"))
+    assert [json.loads((each / "state.json").read_text())["step"] for each in checkpoints] == [10, 20]
+    return BrokenOff(unbroken, store, checkpoints)
+
+
+@pytest.mark.parametrize("old", [".checkpoint.123.old", "checkpoint"], ids=["between the renames", "before them"])
+def test_a_kill_while_a_checkpoint_takes_the_place_of_another_changes_no_bit(
+    tmp_path: Path, registry: Registry, broken_off: BrokenOff, old: str
+) -> None:
+    folder = broken_off.copy(tmp_path)
+    shutil.rmtree(folder / "checkpoint")
+    shutil.copytree(broken_off.checkpoints[0], folder / old)
+    shutil.copytree(broken_off.checkpoints[1], folder / "checkpoint.new")
+    finished = do(engine_recipe(tmp_path, registry, STEPS_24), tmp_path)
+    assert bits(finished.folder) == bits(broken_off.unbroken)
+    assert not list((tmp_path / "jobs").glob("depth-*/*checkpoint*"))
+
+
+def test_a_fault_that_the_user_can_mend_costs_no_checkpoint(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, broken_off: BrokenOff
+) -> None:
+    """As when a run is resumed by a number of processes that cannot share its batch."""
+    folder = broken_off.copy(tmp_path)
+
+    def refuse(*arguments: object, **named: object) -> None:
+        raise UserError("train.depth.batch: 4 images cannot be shared evenly by 3 processes")
+
+    monkeypatch.setattr("cliffkit.stages.depth.fit", refuse)
+    with pytest.raises(UserError, match="cannot be shared"):
+        do(engine_recipe(tmp_path, registry, STEPS_24), tmp_path)
+    assert (folder / "checkpoint" / "state.json").exists()

@@ -1,0 +1,140 @@
+"""The depth network: wiring, sizes, counts."""
+
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from cliffkit.interfaces import Backbone, Sample
+from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
+from cliffkit.method.network import build_network
+from cliffkit_backbones.handbuilt import Handbuilt
+from cliffkit_backbones.timm_model import TimmModel
+from cliffkit_embeddings.heg_r import HegR
+from cliffkit_embeddings.heg_s import HegS
+from cliffkit_fusions.add import Add
+from cliffkit_fusions.cliff import Cliff
+from cliffkit_fusions.concat import Concat
+from cliffkit_losses.berhu import BerHu
+from cliffkit_losses.gradient import Gradient
+from cliffkit_losses.l1 import L1
+from cliffkit_losses.l2 import L2
+from cliffkit_losses.silog import SILog
+from cliffkit_losses.ssim import SSIM
+from cliffkit_pyramids.fpn import FPN
+from cliffkit_pyramids.symmetric import Symmetric
+
+SMALL_FPN = partial(FPN, channels=8)
+
+
+def small(fusion=Cliff, pyramid=SMALL_FPN, backbone=Handbuilt):
+    torch.manual_seed(0)
+    network = build_network(backbone(), pyramid, fusion)
+    for parameter in network.parameters():
+        parameter.data.add_(0.05 * torch.randn_like(parameter))
+    return network.eval()
+
+
+def test_the_published_settings_have_the_published_number_of_parameters():
+    """36,892,481 as published, less 3,072 biases that batch normalisation cancels."""
+    with torch.device("meta"):
+        network = build_network(TimmModel(name="resnet50"), FPN, Cliff)
+    assert sum(p.numel() for p in network.parameters()) == 36_892_481 - 3_072 == 36_889_409
+
+
+@pytest.mark.parametrize("fusion", [Add, Concat, Cliff, partial(Cliff, upsample="transposed")])
+@pytest.mark.parametrize("pyramid", [SMALL_FPN, partial(Symmetric, channels=8)])
+@pytest.mark.parametrize(
+    "backbone", [Handbuilt, partial(TimmModel, name="test_resnet"), partial(TimmModel, name="test_vit")]
+)
+def test_parts_go_together_at_any_size(backbone, pyramid, fusion):
+    network = small(fusion, pyramid, backbone)
+    for size in ((57, 76), (33, 31)):
+        depth = network(torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8))
+        assert (depth.shape, depth.dtype) == ((2, 1, *size), torch.float32)
+        assert depth.isfinite().all()
+
+
+def test_the_chain_runs_from_coarse_to_fine_and_ends_in_the_head():
+    network = small()
+    image = torch.rand(2, 3, 48, 64)
+    p = network.pyramid(network.backbone(image))
+    x = network.fusions[2](p[2], p[3])
+    x = network.fusions[1](p[1], x)
+    x = network.fusions[0](p[0], x)
+    conv, bn, _ = network.head
+    x = F.conv2d(x, conv.weight, padding=1)
+    x = F.relu(F.batch_norm(x, bn.running_mean, bn.running_var, bn.weight, bn.bias))
+    x = F.conv2d(x, network.metres.weight, network.metres.bias, padding=1)
+    expected = F.interpolate(x, size=(48, 64), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(network(image), expected)
+
+
+@pytest.mark.parametrize("fusion", [Add, Concat, Cliff])
+@pytest.mark.parametrize("pyramid", [SMALL_FPN, partial(Symmetric, channels=8)])
+def test_every_level_of_the_backbone_reaches_the_depth(pyramid, fusion):
+    network = small(fusion, pyramid)
+    levels = []
+
+    def keep(module, arguments, output):
+        levels.extend(level.retain_grad() or level for level in output)
+
+    network.backbone.register_forward_hook(keep)
+    network(torch.rand(1, 3, 48, 64)).sum().backward()
+    assert len(levels) == 4
+    assert all(level.grad.any() for level in levels)
+
+
+def test_fusions_share_nothing():
+    fusions = small().fusions
+    assert len({id(p) for fusion in fusions for p in fusion.parameters()}) == 3 * len(list(fusions[0].parameters()))
+
+
+def test_bytes_and_floats_of_one_image_are_one_image():
+    network = small()
+    image = torch.randint(0, 256, (1, 3, 48, 64), dtype=torch.uint8)
+    assert torch.equal(network(image), network(image.float() / 255))
+
+
+def test_an_odd_size_is_padded_with_its_edge_at_right_and_bottom():
+    network = small()
+    image = torch.rand(1, 3, 45, 58)
+    padded = F.pad(image, (0, 6, 0, 3), mode="replicate")
+    assert torch.equal(network(image), network(padded)[..., :45, :58])
+
+
+def test_metres_are_not_rounded_to_bf16_under_autocast():
+    network = small()
+    metres = []
+    network.metres.register_forward_hook(lambda module, arguments, output: metres.append(output))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert network(torch.rand(1, 3, 48, 64)).dtype == torch.float32
+    assert not torch.equal(metres[0], metres[0].bfloat16())
+
+
+def test_a_backbone_of_one_level_is_refused():
+    class Flat(Backbone):
+        channels, strides = (3,), (1,)
+
+        def forward(self, image):
+            return [image]
+
+    with pytest.raises(ValueError, match="Flat gives 1 level of features"):
+        build_network(Flat(), FPN, Add)
+
+
+def test_network_losses_and_embeddings_stay_on_a_gpu():
+    """On fake tensors: no device is needed, and one tensor on another device raises."""
+    with FakeTensorMode(), torch.device("cuda"):
+        network = build_network(Handbuilt(), SMALL_FPN, Cliff)
+        image = torch.empty(2, 3, 45, 58, dtype=torch.uint8)
+        mask = torch.empty(2, 1, 45, 58, dtype=torch.bool)
+        sample = Sample(image, torch.empty(2, 1, 45, 58), mask, torch.empty(2, dtype=torch.int64))
+        depth = network(image)
+        terms = [loss(depth, sample) for loss in (L1(), L2(), BerHu(), SILog(), Gradient(), SSIM())]
+        terms += [HierarchicalEmbeddingLoss(heg, (10, 15))(depth, sample, 1) for heg in (HegS(3), HegR(0))]
+        terms += [heg.objective(sample) for heg in (HegS(3), HegR(0))]
+    assert depth.device.type == "cuda"
+    assert all(term.device.type == "cuda" and term.dtype == torch.float32 for term in terms)

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from cliffkit.errors import UserError
+from cliffkit.pictures.colours import DEPTH_COLOURS
+from cliffkit.pictures.panel import PanelRow, panel
+from cliffkit.pictures.png import depth_colour_png, save_depth_png16
+from cliffkit.scoring.protocols import protocol
+
+
+def _read(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return np.array(image)
+
+
+def _depth(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(0.5, 9, shape).astype(np.float32)
+
+
+def _row(name: str, shape: tuple[int, int], abs_rel: float | None = 0.1) -> PanelRow:
+    truth = _depth(shape)
+    truth[: shape[0] // 3] = np.nan
+    image = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    return PanelRow(name, image, truth, _depth(shape, 2), abs_rel)
+
+
+def test_16_bit_millimetres_come_back_to_half_a_millimetre(tmp_path: Path) -> None:
+    depth = np.random.default_rng(0).uniform(0, 65.535, (50, 61)).astype(np.float32)
+    save_depth_png16(tmp_path / "job.tmp", depth)
+    stored = _read(tmp_path / "job.tmp")
+    assert stored.dtype == np.uint16
+    assert stored.shape == depth.shape
+    assert np.abs(stored / 1000 - depth).max() <= 0.0005 + 1e-6
+
+
+def test_16_bit_limits(tmp_path: Path) -> None:
+    save_depth_png16(tmp_path / "d", np.array([[np.nan, np.inf, -np.inf, -1, 0, 0.0004, 0.0006, 65.535, 70, 1e38]]))
+    assert _read(tmp_path / "d").tolist() == [[0, 0, 0, 0, 0, 0, 1, 65535, 65535, 65535]]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 300), (480, 640), (300, 20)])
+def test_the_colours_are_exact_at_the_depths_own_size(tmp_path: Path, shape: tuple[int, int]) -> None:
+    depth = _depth(shape)
+    depth_colour_png(tmp_path / "colour.part", depth, vmin=1, vmax=8)
+    stored = _read(tmp_path / "colour.part")
+    assert stored.dtype == np.uint8
+    assert stored.shape[0] > shape[0]
+    assert stored.shape[1] >= shape[1]
+    expected = matplotlib.colormaps[DEPTH_COLOURS](np.clip((depth.astype(np.float64) - 1) / 7, 0, 1), bytes=True)
+    difference = np.abs(stored[: shape[0], : shape[1]].astype(int) - expected[..., :3])
+    assert difference.max() <= 3  # a neighbouring entry of the 256 colours at most
+    assert (difference.max(-1) == 0).mean() > 0.99
+
+
+def test_the_scale_below_shows_its_colours_and_labels(tmp_path: Path) -> None:
+    depth_colour_png(tmp_path / "c", np.tile(np.linspace(1, 5, 640), (10, 1)))
+    strip = _read(tmp_path / "c")[10:]
+    colours = {tuple(pixel) for pixel in strip.reshape(-1, 3)}
+    ramp = matplotlib.colormaps[DEPTH_COLOURS](np.arange(256), bytes=True)[:, :3]
+    assert sum(tuple(colour) in colours for colour in ramp) > 250
+    assert (0, 0, 0) in colours
+
+
+def test_what_has_no_depth_is_grey_and_said_to_be(tmp_path: Path) -> None:
+    depth = _depth((20, 400))
+    whole, holed = tmp_path / "whole", tmp_path / "holed"
+    depth_colour_png(whole, depth, 0, 9)
+    depth[3:9, 5:50] = np.nan
+    depth[10, 10] = np.inf
+    depth_colour_png(holed, depth, 0, 9)
+    grey = (_read(holed) == 158).all(-1)
+    assert np.array_equal(grey[:20], ~np.isfinite(depth))
+    assert grey[20:].any()
+    assert not (_read(whole) == 158).all(-1).any()
+
+
+def test_a_scale_that_cuts_is_pointed(tmp_path: Path) -> None:
+    depth = np.tile(np.linspace(1, 5, 640), (10, 1))
+    depth_colour_png(tmp_path / "all", depth)
+    depth_colour_png(tmp_path / "cut", depth, vmin=2, vmax=4)
+    inked = [np.flatnonzero((_read(tmp_path / name)[10:35] != 255).any((0, 2))) for name in ("all", "cut")]
+    assert inked[1][0] < inked[0][0]
+    assert inked[1][-1] > inked[0][-1]
+
+
+@pytest.mark.parametrize(
+    ("values", "vmin", "vmax"),
+    [
+        (np.nan, None, None),
+        (3.0, None, None),
+        (3.0, None, 2.0),
+        (3.0, 4.0, None),
+        (-3.0, None, -4.0),
+        (np.nan, 5.0, None),
+    ],
+)
+def test_depths_without_extent_make_a_picture(
+    tmp_path: Path, values: float, vmin: float | None, vmax: float | None
+) -> None:
+    depth_colour_png(tmp_path / "c", np.full((5, 5), values), vmin, vmax)
+    assert _read(tmp_path / "c").shape[2] == 3
+
+
+def test_colour_of_nonsense_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="vmin < vmax"):
+        depth_colour_png(tmp_path / "c", np.ones((5, 5)), 3, 3)
+    with pytest.raises(ValueError, match="no map"):
+        depth_colour_png(tmp_path / "c", np.ones((5, 5, 1)))
+    with pytest.raises(ValueError, match="no map"):
+        save_depth_png16(tmp_path / "c", np.ones((0, 5)))
+
+
+def test_a_panel_of_rows_of_different_sizes(tmp_path: Path) -> None:
+    rows = [_row("a $cost$ of_names " * 5, (48, 64)), _row("b", (37, 124), None), _row("c", (60, 30))]
+    panel(tmp_path / "panel.tmp", rows, "run $1 of $2", protocol("eigen+flip").describe())
+    three = _read(tmp_path / "panel.tmp")
+    assert min(three.shape[:2]) > 400
+    panel(tmp_path / "panel.tmp", rows[:1], "run")
+    one = _read(tmp_path / "panel.tmp")
+    assert one.shape[1] == three.shape[1]
+    assert one.shape[0] < three.shape[0]
+
+
+def test_truth_and_prediction_share_one_scale_over_all_rows(tmp_path: Path) -> None:
+    near, far = np.full((40, 40), 1.0), np.full((40, 40), 9.0)
+    image = np.zeros((40, 40, 3), np.uint8)
+    panel(tmp_path / "p", [PanelRow("near", image, near, far, 8.0), PanelRow("far", image, far, near, 0.9)], "run")
+    picture = _read(tmp_path / "p")[..., :3]
+    rows = [int(picture.shape[0] * 0.3), int(picture.shape[0] * 0.7)]
+    truth, prediction, error = (int(picture.shape[1] * x) for x in (0.375, 0.625, 0.875))
+    assert np.array_equal(picture[rows[0], truth], picture[rows[1], prediction])
+    assert np.array_equal(picture[rows[1], truth], picture[rows[0], prediction])
+    assert not np.array_equal(picture[rows[0], truth], picture[rows[0], prediction])
+    assert not np.array_equal(picture[rows[0], error], picture[rows[1], error]), "8 m off at 1 m is worse than at 9 m"
+
+
+def test_depths_of_very_different_range_are_coloured_by_their_logarithm(tmp_path: Path) -> None:
+    image = np.zeros((40, 40, 3), np.uint8)
+    steps = [np.full((40, 40), depth) for depth in (1.0, 4.0, 16.0)]
+    rows = [PanelRow("in between", image, steps[1], steps[1], 0.0), PanelRow("ends", image, steps[0], steps[2], 15.0)]
+    panel(tmp_path / "wide", rows, "run")
+    picture = _read(tmp_path / "wide")[..., :3]
+    between = picture[int(picture.shape[0] * 0.3), int(picture.shape[1] * 0.375)]
+    middle = np.array(matplotlib.colormaps["viridis"](0.5)[:3]) * 255
+    assert np.abs(between - middle).max() < 6, "4 m is halfway from 1 m to 16 m"
+
+
+def test_a_panel_without_any_truth_is_drawn(tmp_path: Path) -> None:
+    nothing = np.full((8, 8), np.nan)
+    nothing[0, 0] = np.inf
+    panel(tmp_path / "p", [PanelRow("x", np.zeros((8, 8, 3), np.uint8), nothing, nothing, None)], "run")
+    assert _read(tmp_path / "p").size
+
+
+def test_a_panel_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="at least one image"):
+        panel(tmp_path / "p", [], "run")
+    with pytest.raises(ValueError, match=r"x: truth \(4, 4\), prediction \(4, 5\)"):
+        panel(
+            tmp_path / "p", [PanelRow("x", np.zeros((4, 4, 3), np.uint8), np.ones((4, 4)), np.ones((4, 5)), 1)], "run"
+        )
+
+
+def test_matplotlib_is_left_as_it_was(tmp_path: Path) -> None:
+    code = f"""
+import warnings, matplotlib, numpy as np
+warnings.simplefilter("error")
+before = dict.copy(matplotlib.rcParams)
+from cliffkit.pictures.panel import PanelRow, panel
+from cliffkit.pictures.png import depth_colour_png
+d = np.ones((6, 8))
+panel({str(tmp_path / "p")!r}, [PanelRow("x", np.zeros((6, 8, 3), np.uint8), d, d, 0.0)], "run", "how")
+depth_colour_png({str(tmp_path / "c")!r}, d)
+assert dict.copy(matplotlib.rcParams) == before
+from matplotlib import pyplot
+assert pyplot.get_fignums() == []
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

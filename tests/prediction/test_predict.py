@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from cliffkit.components.registry import Registry
+from cliffkit.data.pack import at_training_size
+from cliffkit.data.splits import open_split
+from cliffkit.errors import UserError
+from cliffkit.jobs.run_folder import Run
+from cliffkit.method.network import DepthNetwork
+from cliffkit.prediction.files import predict_files, read_image
+from cliffkit.prediction.predictor import Predictor, load_run, predictor
+from cliffkit.recipe.check import load_recipe
+from cliffkit.recipe.recipe import Part, Recipe
+from cliffkit.scoring.metrics import METRICS
+from cliffkit.scoring.protocols import protocol
+from cliffkit.scoring.scores import score_image
+from cliffkit.scoring.views import View
+
+from ..engine_fixtures import Tiny, do, engine_recipe, one_thread  # noqa: F401
+
+CPU = torch.device("cpu")
+
+
+class Lopsided(nn.Module):
+    """A network that a mirror shows: red, in metres, weighed by the column. Keeps what it was fed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fed: list[Tensor] = []
+
+    def forward(self, image: Tensor) -> Tensor:
+        assert image.dtype == torch.uint8
+        assert image.shape[:2] == (1, 3)
+        self.fed.append(image)
+        return image[:, :1].float() * torch.linspace(0.1, 1, image.shape[-1])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Run:
+    folder = tmp_path_factory.mktemp("predict")
+    return do(engine_recipe(folder, registry), folder / "runs")
+
+
+@pytest.fixture(scope="module")
+def recipe(run: Run, registry: Registry) -> Recipe:
+    return load_run(run.folder, registry)
+
+
+def picture(height: int, width: int) -> Tensor:
+    return Tiny(height=height, width=width)[0].image
+
+
+@pytest.mark.parametrize(
+    ("image", "size", "crop", "view", "fed"),
+    [
+        ((480, 640), (228, 304), 0.95, View(0.95, (228, 304)), (228, 304)),  # the centre: as in training
+        ((480, 640), (228, 304), 0.95, View(0.95), (228, 304)),  # whatever size is wanted
+        ((480, 640), (228, 304), 0.95, View(), (240, 320)),  # the whole image: at the same scale, so larger
+        ((480, 640), (240, 320), 1.0, View(0.95), (228, 304)),
+        ((120, 160), (96, 128), 1.0, View(), (96, 128)),
+        ((480, 640), (96, 128), 1.0, View(), (96, 128)),  # other images as large in the network as those of training
+        ((37, 51), (32, 48), 0.9, View(), (36, 53)),
+    ],
+)
+def test_the_network_is_fed_at_the_scale_of_training(
+    image: tuple[int, int], size: tuple[int, int], crop: float, view: View, fed: tuple[int, int]
+) -> None:
+    network = Lopsided()
+    depth = Predictor(network, size, crop, CPU)(picture(*image), view)
+    assert network.fed[0].shape[-2:] == fed
+    region = tuple(round(view.region * side) for side in image)
+    assert depth.shape == (view.size or region)
+    assert depth.dtype == np.float32
+
+
+def test_a_view_is_fed_the_pixels_that_a_pack_of_that_crop_holds() -> None:
+    network = Lopsided()
+    sample = Tiny(height=240, width=320)[0]
+    Predictor(network, (57, 76), 0.95, CPU)(sample.image, View(0.95))
+    assert torch.equal(network.fed[0][0], at_training_size(sample, (57, 76), 0.95).image)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (37, 51), (5, 200), (48, 64)])
+def test_depth_comes_at_the_images_own_size_whatever_it_is(size: tuple[int, int], run: Run, recipe: Recipe) -> None:
+    predict = predictor(recipe, run.folder / "weights.safetensors", CPU)
+    for flip in (False, True):
+        depth = predict(picture(*size), flip=flip)
+        assert depth.shape == size
+        assert np.isfinite(depth).all()
+
+
+def test_flip_averages_with_the_mirrored_prediction_mirrored_back() -> None:
+    image = picture(12, 16)
+    predict = Predictor(Lopsided(), (12, 16), 1.0, CPU)
+    red, ramp = image[0].double().numpy(), np.linspace(0.1, 1, 16)
+    np.testing.assert_allclose(predict(image), red * ramp, rtol=1e-6)
+    # the mirrored image's column 0 is the image's last: its weight, mirrored back, is the ramp backwards
+    np.testing.assert_allclose(predict(image, flip=True), red * (ramp + ramp[::-1]) / 2, rtol=1e-6)
+
+
+def test_with_flip_a_mirrored_image_has_the_mirrored_depth(run: Run, recipe: Recipe) -> None:
+    predict = predictor(recipe, run.folder / "weights.safetensors", CPU)
+    image = picture(48, 64)
+    once = predict(image, flip=True)
+    mirrored = image.flip(-1)
+    np.testing.assert_allclose(predict(mirrored, flip=True), once[:, ::-1], atol=1e-5)
+    assert np.abs(predict(mirrored) - predict(image)[:, ::-1]).max() > 1e-3, "without it, it has not"
+
+
+def test_the_same_image_gives_the_same_bits_to_evaluate_and_to_predict(
+    tmp_path: Path, run: Run, recipe: Recipe
+) -> None:
+    data = open_split(recipe, "test", {})
+    for i in range(4):
+        Image.fromarray(data[i].image.permute(1, 2, 0).numpy()).save(tmp_path / f"{i}.png")
+    predict = predictor(recipe, run.folder / "weights.safetensors", CPU)
+    told = list(predict_files(predict, [tmp_path / f"{i}.png" for i in range(4)], tmp_path / "out"))
+    with (run.folder / "per_image.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))[:4]
+    for i, (facts, row) in enumerate(zip(told, rows, strict=True)):
+        depth_m = np.load(facts["depth_npy"])
+        np.testing.assert_array_equal(depth_m, predict(data[i].image))
+        truth, valid = data[i].depth.numpy()[0], data[i].valid.numpy()[0]
+        assert {name: float(row[name]) for name in METRICS} == score_image(depth_m, truth, valid, protocol("full"))
+        assert (facts["min_m"], facts["max_m"]) == (depth_m.min(), depth_m.max())
+        stored = np.asarray(Image.open(facts["depth_png"])).astype(np.float64) / 1000
+        assert np.abs(stored - np.clip(depth_m, 0, 65.535)).max() <= 0.0005001, "millimetres"
+        with Image.open(facts["colour_png"]) as picture_of_it:
+            picture_of_it.load()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        f"{i}.{form}" for i in range(4) for form in ("npy", "depth.png", "colour.png")
+    )
+
+
+def test_images_of_every_mode_are_read_as_rgb(tmp_path: Path) -> None:
+    grey = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8))
+    for mode in ("L", "RGB", "RGBA", "P"):
+        grey.convert(mode).save(tmp_path / f"{mode}.png")
+        image = read_image(tmp_path / f"{mode}.png")
+        assert image.shape == (3, 6, 8)
+        assert image.dtype == torch.uint8
+        assert torch.equal(image[0], torch.arange(48).reshape(6, 8))
+
+
+def test_every_image_is_opened_before_the_first_is_predicted(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(tmp_path / folder / "one.png")
+    whole = (tmp_path / "a" / "one.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.png").write_text("no image")
+    predict = Predictor(Lopsided(), (6, 8), 1.0, CPU)
+    good = tmp_path / "a" / "one.png"
+    for bad, message in (
+        (tmp_path / "cut.png", r"cut\.png: cannot be read as an image"),
+        (tmp_path / "text.png", r"text\.png: cannot be read as an image"),
+        (tmp_path / "none.png", r"none\.png: cannot be read as an image"),
+        (tmp_path / "b" / "one.png", r"a/one\.png and .*b/one\.png would both be written as one\.npy"),
+    ):
+        with pytest.raises(UserError, match=message):
+            list(predict_files(predict, [good, bad], tmp_path / "out"))
+        assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path, run: Run, recipe: Recipe) -> None:
+    weights = load_file(run.folder / "weights.safetensors")
+    missing = {name: value for name, value in weights.items() if name != "metres.bias"}
+    for name, tensors in (("missing", missing), ("more", {**weights, "other": torch.ones(1)})):
+        save_file(tensors, tmp_path / name)
+        with pytest.raises(UserError, match=f"{name}: does not hold this recipe's weights"):
+            predictor(recipe, tmp_path / name, CPU)
+    with pytest.raises(UserError, match="does not hold this recipe's weights"):
+        predictor(recipe, tmp_path / "none", CPU)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, run: Run, registry: Registry) -> None:
+    for name in ("recipe.yaml", "weights.safetensors"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_bytes((run.folder / name).read_bytes())
+        with pytest.raises(UserError, match="is no run; give the folder that `cliffkit run` named"):
+            load_run(folder, registry)
+    assert load_run(run.folder, registry, ["evaluate=[eigen]"]).protocols == (protocol("eigen"),)
+
+
+def test_a_trained_network_is_built_without_the_weights_its_backbone_began_with(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "timm.yaml"
+    engine_recipe(tmp_path, registry)
+    text = (tmp_path / "engine.yaml").read_text().replace("{use: handbuilt}", "{use: timm, name: test_resnet}")
+    path.write_text(text)
+    recipe = load_recipe(path, registry)
+    torch.manual_seed(0)
+    network = build(recipe)
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    began = replace(recipe.backbone, options={**recipe.backbone.options, "pretrained": True})
+    asked: list[Any] = []
+    real = Part.build
+
+    def watch(self: Part, *wired: Any) -> Any:
+        asked.append((self.component.kind, dict(self.options)))
+        return real(self, *wired)
+
+    monkeypatch.setattr(Part, "build", watch)
+    predict = predictor(replace(recipe, backbone=began), tmp_path / "weights.safetensors", CPU)
+    backbones = [options for kind, options in asked if kind == "backbone"]
+    assert backbones == [{"name": "test_resnet", "pretrained": False, "weights": None}]
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in predict.network.state_dict().items())
+    assert not predict.network.training
+
+
+def test_without_weights_changes_the_two_options_that_say_where_weights_come_from(recipe: Recipe) -> None:
+    part = replace(recipe.backbone, options={"name": "x", "pretrained": True, "weights": Path("w"), "depth": 3})
+    assert part.without_weights().options == {"name": "x", "pretrained": False, "weights": None, "depth": 3}
+    assert part.options["pretrained"] is True
+    assert recipe.fusion.without_weights() == recipe.fusion
+
+
+def build(recipe: Recipe) -> DepthNetwork:
+    from cliffkit.method.assemble import build
+
+    return build(recipe)

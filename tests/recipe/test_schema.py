@@ -1,0 +1,253 @@
+"""A factory's signature is the schema of its options; the registry is the one table of factories."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from cliffkit.components.registry import KINDS, Component, NameClashError, Registry
+from cliffkit.errors import UserError
+from cliffkit.recipe.options import describe_options, engine_options
+from cliffkit.recipe.schema import (
+    MAX_SEED,
+    DataOptions,
+    DepthFit,
+    EmbeddingFit,
+    EmbeddingOptions,
+    LossOptions,
+    Train,
+    options_schema,
+)
+
+
+def named(wired, /, *, width: int, depth: float = 0.5, kind: Literal["a", "b"] = "a", weights: Path | None = None):
+    """A factory with options of every sort."""
+
+
+class Plain:
+    def __init__(self, channels, strides): ...
+
+
+def test_options_are_the_keyword_only_parameters():
+    schema = options_schema(named)
+    assert list(schema.model_fields) == ["width", "depth", "kind", "weights"]
+    assert dict(schema(width=3)) == {"width": 3, "depth": 0.5, "kind": "a", "weights": None}
+    assert options_schema(Plain).model_fields == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({}, "missing"),
+        ({"width": "3"}, "int_type"),
+        ({"width": 3.0}, "int_type"),
+        ({"width": True}, "int_type"),
+        ({"width": 3, "depth": "1"}, "float_type"),
+        ({"width": 3, "depth": float("nan")}, "finite_number"),
+        ({"width": 3, "kind": "c"}, "literal_error"),
+        ({"width": 3, "wide": 1}, "extra_forbidden"),
+    ],
+)
+def test_options_are_checked_strictly(given, kind):
+    with pytest.raises(ValidationError) as caught:
+        options_schema(named)(**given)
+    assert [error["type"] for error in caught.value.errors()] == [kind]
+
+
+def test_a_whole_number_is_a_float_and_text_is_a_path():
+    read = options_schema(named).model_validate_json('{"width": 1, "depth": 2, "weights": "a/b.pt"}')
+    assert isinstance(read.depth, float)
+    assert read.weights == Path("a/b.pt")
+
+
+def test_the_engines_options_stand_beside_the_components():
+    def loss(*, threshold: float = 0.2): ...
+
+    assert dict(options_schema(loss, LossOptions)()) == {"weight": 1.0, "threshold": 0.2}
+
+
+def refused(factory, engine=None):
+    with pytest.raises(TypeError) as caught:
+        options_schema(factory, engine)
+    return str(caught.value)
+
+
+def test_kwargs_are_refused():
+    def anything(*, width: int = 3, **options): ...
+
+    assert "parameter 'options' of" in refused(anything)
+    assert "`**kwargs` cannot be checked" in refused(anything)
+
+
+def test_an_option_without_a_type_is_refused():
+    def untyped(*, width=3): ...
+
+    assert "parameter 'width' of" in refused(untyped)
+    assert "has no type; annotate it" in refused(untyped)
+
+
+@pytest.mark.parametrize(
+    ("option", "engine"), [("use", None), ("weight", LossOptions), ("size", DataOptions), ("norm", EmbeddingOptions)]
+)
+def test_an_option_with_a_name_of_the_engines_is_refused(option, engine):
+    namespace: dict[str, object] = {}
+    exec(f"def shadow(*, {option}: int = 3): ...", namespace)
+    message = refused(namespace["shadow"], engine)
+    assert f"parameter '{option}' of shadow has the name of an option of the engine; rename it" in message
+
+
+def test_only_its_own_kinds_engine_options_bind_a_component():
+    def fusion(*, weight: float = 2.0, size: int = 3): ...
+
+    assert dict(options_schema(fusion)()) == {"weight": 2.0, "size": 3}
+
+
+def test_annotations_in_quotes_are_read():
+    def quoted(*, width: "int" = 3): ...
+
+    with pytest.raises(ValidationError):
+        options_schema(quoted)(width="3")
+
+
+class Levelless:
+    levels = 0
+
+    def __init__(self, scene_types: int, /) -> None: ...
+
+
+def test_a_generator_without_levels_has_nothing_to_weigh():
+    assert engine_options("embedding", Levelless) is None
+    assert engine_options("embedding", Plain) is EmbeddingOptions
+    assert [kind for kind in KINDS if engine_options(kind, Plain)] == ["embedding", "loss", "dataset"]
+
+
+def test_every_registered_component_describes_its_options(registry):
+    for component in registry:
+        described = describe_options(component)
+        schema = options_schema(component.load(), engine_options(component.kind, component.load()))
+        assert list(described) == list(schema.model_fields)
+        for name, text in described.items():
+            needed = schema.model_fields[name].is_required()
+            assert text.endswith(", needed") if needed else ", default " in text
+
+
+def test_described_options_of_one(registry):
+    said = describe_options(registry.get("dataset", "rooms"))
+    assert said["size"] == "tuple[int, int], needed"
+    assert said["crop"] == "float, default 1.0"
+    assert said["holes"] == "bool, default False"
+    assert describe_options(registry.get("embedding", "none")) == {}
+
+
+@pytest.mark.parametrize(
+    ("option", "good", "bad"),
+    [
+        ("steps", [1], [0, -1, 1.5, "6", True]),
+        ("batch", [1], [0]),
+        ("micro_batch", [None, 1], [0]),
+        ("lr", [1e-9, 1], [0, -1, float("inf")]),
+        ("optimizer", ["adam", "adamw"], ["sgd"]),
+        ("weight_decay", [0], [-1]),
+        ("schedule", ["constant", "cosine", "step"], ["linear"]),
+        ("milestones", [[], [1, 5]], [[0], 5]),
+        ("decay", [1, 0.1], [0, 1.1]),
+        ("warmup_steps", [0], [-1]),
+        ("clip_norm", [None, 0.1], [0]),
+        ("ema", [0, 0.999], [1, -0.1]),
+        ("validate_every", [1], [0]),
+        ("augment", [{}, {"flip": 1}], [{"flip": 1.1}, {"flip": -0.1}, {"blur": 1}, 3]),
+    ],
+)
+@pytest.mark.parametrize("stage", [EmbeddingFit, DepthFit])
+def test_bounds_of_the_training_loop(stage, option, good, bad):
+    for value in good:
+        stage.model_validate({"steps": 5, option: value})
+    for value in bad:
+        with pytest.raises(ValidationError):
+            stage.model_validate({"steps": 5, option: value})
+
+
+def test_stages_have_what_is_theirs():
+    with pytest.raises(ValidationError):
+        DepthFit.model_validate({"steps": 1, "seed": 1})  # the recipe's
+    with pytest.raises(ValidationError):
+        EmbeddingFit.model_validate({"steps": 1, "select": "rmse"})
+    depth = {"steps": 1}
+    assert Train.model_validate({"depth": depth}).embedding is None
+    with pytest.raises(ValidationError):
+        Train.model_validate({"embedding": depth})
+
+
+def test_depth_maps_get_no_colour_augmentation():
+    colours = EmbeddingFit(steps=1).augment.model_dump()
+    assert colours.pop("flip") == 0.5
+    assert set(colours.values()) == {0.0}
+
+
+def test_every_generator_takes_the_largest_seed():
+    torch.Generator().manual_seed(MAX_SEED)
+    np.random.default_rng([MAX_SEED, 0])
+    EmbeddingFit(steps=1, seed=MAX_SEED)
+    with pytest.raises(ValidationError):
+        EmbeddingFit(steps=1, seed=MAX_SEED + 1)
+
+
+class TestRegistry:
+    @pytest.fixture
+    def table(self):
+        table = Registry()
+        table.from_plugin("first", "1.0")
+        table.add("fusion", "cliff", "json:loads", "one line")
+        table.add("fusion", "add", "json:dumps")
+        table.add("backbone", "net", "json:JSONDecoder")
+        return table
+
+    def test_holds_what_was_added(self, table):
+        assert table.get("fusion", "cliff") == Component("fusion", "cliff", "json:loads", "one line", "first", "1.0")
+        assert table.names("fusion") == ["add", "cliff"]
+        assert [component.name for component in table] == ["net", "add", "cliff"]
+        assert table.get("backbone", "net").load() is __import__("json").JSONDecoder
+
+    def test_a_name_given_twice_names_both_givers(self, table):
+        table.from_plugin("second", "2.0")
+        with pytest.raises(NameClashError) as caught:
+            table.add("fusion", "cliff", "other:Cliff")
+        message = str(caught.value)
+        assert "fusion 'cliff'" in message
+        for part in ("'first' (json:loads)", "'second' (other:Cliff)", "CLIFFKIT_DISABLE_PLUGINS"):
+            assert part in message
+        table.add("loss", "cliff", "other:Cliff")  # another kind, another name
+
+    def test_what_is_missing_is_explained(self, table):
+        table.failures["broken"] = "ImportError: no cuda"
+        with pytest.raises(UserError) as caught:
+            table.get("fusion", "clif")
+        assert str(caught.value) == (
+            "no fusion is called 'clif'; did you mean 'cliff'?; plugin 'broken' failed to load: ImportError: no cuda"
+        )
+        with pytest.raises(UserError, match="there are: none"):
+            table.get("dataset", "x")
+
+    @pytest.mark.parametrize("reference", ["json", "json:", ":loads", ""])
+    def test_a_malformed_reference_is_refused(self, table, reference):
+        with pytest.raises(UserError, match=r"plugin 'first': .* is no object reference"):
+            table.add("loss", "x", reference)
+
+    def test_an_unknown_kind_is_refused(self, table):
+        with pytest.raises(UserError, match=r"plugin 'first' registers unknown kind 'head'; the kinds are backbone, "):
+            table.add("head", "x", "json:loads")
+
+    def test_a_plugin_goes_with_all_it_gave(self, table):
+        table.from_plugin("second", "1")
+        table.add("loss", "l3", "json:loads")
+        table.remove_plugin("first")
+        assert [component.name for component in table] == ["l3"]
+
+    @pytest.mark.parametrize("reference", ["no_such_module_at_all:X", "json:no_such_name"])
+    def test_what_cannot_be_imported_names_its_plugin(self, reference):
+        component = Component("loss", "odd", reference, "", "stranger", "1")
+        with pytest.raises(UserError, match=rf"loss 'odd' of plugin 'stranger' cannot be imported from {reference}: "):
+            component.load()

@@ -1,0 +1,608 @@
+"""A study's report: its numbers are those of the arrays, its text is inert, its files are whole."""
+
+from __future__ import annotations
+
+import csv
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+from cliffkit.components.registry import Registry
+from cliffkit.report import gallery as galleries
+from cliffkit.report.figures import inline
+from cliffkit.report.wording import chance, digits, heading, listed, number, pick, published
+from cliffkit.report.write import write_report
+from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
+from cliffkit.statistics import compare, estimate, holm
+from cliffkit.store.store import Store
+from cliffkit.study.analysis import Analysis, analyse
+from cliffkit.study.results import Results, load_results
+
+from ..report_fixtures import (
+    AXES,
+    ENVIRONMENT,
+    HOSTILE_IMAGE,
+    HOSTILE_LEVEL,
+    HOSTILE_REASON,
+    make_gallery,
+    make_results,
+    make_study,
+)
+from ..study_fixtures import FinishedStudy
+
+COMMAND = "cliffkit ablate study.yaml --set 'train.depth.steps=9'"
+NOTHING = "–"
+SOURCE = "Someone & <others>, 2020, table 3"
+PUBLISHED = {"published": [{"metric": "abs_rel", "protocol": "full", "value": 0.1234, "source": SOURCE}]}
+
+
+@dataclass(frozen=True)
+class Report:
+    results: Results
+    analysis: Analysis
+    files: Mapping[str, Path]
+
+    def text(self, name: str) -> str:
+        return self.files[name].read_text(encoding="utf-8")
+
+    @cached_property
+    def page(self) -> Page:
+        page = Page()
+        page.feed(self.text("report.html"))
+        page.close()
+        return page
+
+
+class Page(html.parser.HTMLParser):
+    """What of a page the tests look at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: dict[str, list[list[str]]] = {}
+        self.words = ""
+        self.data: dict[str, Any] = {}
+        self._table: list[list[str]] | None = None
+        self._cell = self._skip = False
+        self._json = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append((tag, given))
+        if tag == "table":
+            self._table = self.tables.setdefault(given.get("id") or f"table {len(self.tables)}", [])
+        elif tag == "tr" and self._table is not None:
+            self._table.append([])
+        elif tag in ("td", "th") and self._table is not None:
+            self._table[-1].append("")
+        self._cell = self._cell or tag in ("td", "th")
+        self._skip = tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "script" and self._json:
+            self.data, self._json = json.loads(self._json), ""
+        self._cell = self._cell and tag not in ("td", "th")
+        self._skip = False
+
+    def handle_data(self, data: str) -> None:
+        if self._skip:
+            self._json += data if self.tags[-1][1].get("type") == "application/json" else ""
+            return
+        self.words += data
+        if self._cell and self._table:
+            self._table[-1][-1] += data
+
+
+def write(results: Results, folder: Path, gallery: Any = None) -> Report:
+    analysis = analyse(results)
+    files = write_report(results, analysis, folder, gallery=gallery, command=COMMAND, progress=lambda what: None)
+    return Report(results, analysis, files)
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory, registry: Registry, tiny: str) -> Report:
+    """A grid of twelve with hostile names; one variant failed at every seed, one at one, one cell waits."""
+    root = tmp_path_factory.mktemp("hostile")
+    axes = {**AXES, "<i>&": {"plain": {}, HOSTILE_LEVEL: {"train.depth.lr": 0.005}}}
+    study = make_study(root, registry, tiny, axes=axes, base=PUBLISHED)
+    names = [variant.name for variant in study.variants]
+    failed = {(names[3], seed): HOSTILE_REASON for seed in study.seeds} | {(names[5], 1): HOSTILE_REASON}
+    results = make_results(
+        study,
+        root / "runs",
+        failed=failed,
+        waiting=[(names[6], 2)],
+        unscored=[5],
+        environments={2: {**ENVIRONMENT, "device": "another <processor>"}},
+    )
+    return write(results, root / "report", make_gallery(results))
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory, registry: Registry, tiny: str) -> Report:
+    """Six variants, three seeds, two protocols, everything done."""
+    root = tmp_path_factory.mktemp("plain")
+    study = make_study(root, registry, tiny)
+    results = make_results(study, root / "runs")
+    return write(results, root / "report", "no device was at hand")
+
+
+def test_every_file_is_there(hostile: Report) -> None:
+    figures = {f"figures/{name}.{kind}" for name in ("forest", "curves", "effects") for kind in ("svg", "pdf")}
+    wanted = {"report.html", "report.md", "table.tex", "results.csv", "per_image.csv", *figures}
+    assert set(hostile.files) == wanted
+    assert all(path.stat().st_size for path in hostile.files.values())
+    folder = hostile.files["report.html"].parent
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == wanted
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("protocol", ["full", "eigen"])
+def test_tables_hold_what_the_arrays_say(plain: Report, protocol: str, metric: str) -> None:
+    results, study = plain.results, plain.results.study
+    values = results.scores[protocol][..., METRICS.index(metric)]
+    start = values[study.variants.index(study.reference)]
+    table = plain.page.data["tables"][f"{protocol}|{metric}"]
+    others = [own for variant, own in zip(study.variants, values, strict=True) if variant is not study.reference]
+    adjusted = iter(holm([each.p for own in others if (each := compare(own, start))]))
+    for variant, own, (cells, short, word, _) in zip(study.variants, values, table["rows"], strict=True):
+        mean = estimate(own)
+        assert mean is not None
+        decimals = len(cells[0].partition(".")[2])
+        rounded = pytest.approx(np.mean(own), abs=0.5001 * 10**-decimals)
+        assert float(cells[0]) == rounded
+        assert float(short.split(" ± ")[0]) == rounded
+        low, high = (float(end) for end in cells[1].strip("[]").replace("−", "-").split(", "))
+        assert (low, high) == pytest.approx((mean.low, mean.high), abs=0.5001 * 10**-decimals)
+        assert cells[6] == f"{len(study.seeds)} × {len(results.images)}"
+        if variant is study.reference:
+            assert cells[2:6] == [NOTHING, NOTHING, NOTHING, "reference"]
+            continue
+        assert float(cells[2].replace("−", "-")) == pytest.approx(np.mean(own - start), abs=0.5001 * 10**-decimals)
+        found = compare(own, start)
+        assert found is not None
+        better = (found.value > 0) == (metric in HIGHER_IS_BETTER)
+        p = next(adjusted)
+        told = "not distinguishable from noise" if p >= 0.05 else "better" if better else "worse"
+        assert cells[4] == chance(p)
+        assert cells[5].endswith(told)
+        assert word == told
+
+
+def test_best_and_its_ties_are_marked(plain: Report) -> None:
+    values = plain.results.scores["full"][..., 0]
+    best = int(np.argmin(values.mean(axis=(1, 2))))
+    flags = [row[3] for row in plain.page.data["tables"]["full|abs_rel"]["rows"]]
+    assert flags[best] == "best"
+    assert flags.count("best") == 1
+    for own, flag in zip(values, flags, strict=True):
+        found = compare(own, values[best])
+        assert found is not None
+        assert (flag != "") == (found.low <= 0 <= found.high)
+    names = [line[0] for line in plain.page.tables["scores"][1:]]
+    assert [name.endswith("tied with the best") for name in names] == [flag == "tied" for flag in flags]
+    assert "tied" in flags
+
+
+def test_the_first_table_is_there_without_javascript(plain: Report) -> None:
+    page = plain.page
+    names = [variant.name for variant in plain.results.study.variants]
+    shown = page.tables["scores"]
+    assert [line[0].split(" tied")[0].split(" best")[0] for line in shown[1:]] == names
+    assert [line[1:] for line in shown[1:]] == [row[0] for row in page.data["tables"]["full|abs_rel"]["rows"]]
+    every = page.tables["every"]
+    assert every[0][1:] == [heading(metric) for metric in METRICS]
+    assert len(every) == 1 + len(names)
+
+
+def test_verdicts_come_before_the_numbers(plain: Report) -> None:
+    for text in (plain.text("report.html"), plain.text("report.md")):
+        sentence = next(row.verdict.sentence for row in plain.analysis.first(plain.results).rows if row.verdict)
+        words = sentence.split(",")[0].split("(")[0].strip()
+        assert 0 < text.index(words) < text.index("eigen")
+    assert "5 comparisons" in plain.page.words
+    assert "Holm's p" in plain.page.words
+
+
+def test_nothing_from_outside_is_read_as_markup(hostile: Report) -> None:
+    page = hostile.page
+    assert HOSTILE_IMAGE in page.words
+    assert HOSTILE_LEVEL in page.words
+    assert HOSTILE_REASON in page.words
+    assert "another <processor>" in page.words
+    assert SOURCE in page.words
+    assert sum(tag == "script" for tag, _ in page.tags) == 2
+    assert not [tag for tag, _ in page.tags if tag in ("b", "i", "iframe", "object", "link", "others", "processor")]
+    assert not [name for _, given in page.tags for name in given if name.startswith("on")]
+    assert HOSTILE_LEVEL in page.data["names"][1]  # what JavaScript shows is inert too: it only ever sets text
+    assert "innerHTML" not in hostile.text("report.html")
+
+
+@pytest.mark.parametrize("report", ["hostile", "plain"])
+def test_the_page_loads_nothing(report: str, request: pytest.FixtureRequest) -> None:
+    written: Report = request.getfixturevalue(report)
+    page, text = written.page, written.text("report.html")
+    for _, given in page.tags:
+        for name in ("src", "href", "xlink:href", "srcset", "data", "action", "poster"):
+            value = given.get(name)
+            assert value is None or value.startswith(("data:image/", "#")), value
+    assert all(found.startswith("#") for found in re.findall(r"url\(\s*['\"]?([^)'\"]*)", text))
+    assert "@import" not in text
+    assert "http://" not in text
+    assert "https://" not in text
+    policy = next(given["content"] or "" for tag, given in page.tags if given.get("http-equiv"))
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe-inline" not in policy.partition("script-src")[2]
+
+
+def test_figures_are_well_formed_and_their_ids_unique(hostile: Report) -> None:
+    for name in ("forest", "curves", "effects"):
+        root = ET.parse(hostile.files[f"figures/{name}.svg"]).getroot()
+        assert root.tag.endswith("svg")
+        assert hostile.files[f"figures/{name}.pdf"].read_bytes().startswith(b"%PDF")
+    page = hostile.page
+    ids = [given["id"] for _, given in page.tags if "id" in given]
+    assert len(ids) == len(set(ids))
+    assert {f"#{name}" for name in ids} >= {given["href"] for _, given in page.tags if "href" in given}
+    text = hostile.text("report.html")
+    assert text.count('<svg role="img" aria-label="') == 3
+    assert "currentColor" in text
+    assert "var(--better)" in text
+
+
+def test_figures_are_the_same_bytes_whenever_they_are_drawn(plain: Report, tmp_path: Path) -> None:
+    before = dict(matplotlib.rcParams)
+    again = write(plain.results, tmp_path, "no device was at hand")
+    assert dict(matplotlib.rcParams) == before
+    assert {name: path.read_bytes() for name, path in again.files.items()} == {
+        name: path.read_bytes() for name, path in plain.files.items()
+    }
+
+
+def test_a_report_leaves_alone_what_another_process_writes_beside_it(plain: Report, tmp_path: Path) -> None:
+    figures = tmp_path / "figures"
+    figures.mkdir()
+    for name in (".forest.svg.1234.tmp", "formerly.svg"):
+        (figures / name).write_text("")
+    write(plain.results, tmp_path, "no device was at hand")
+    assert (figures / ".forest.svg.1234.tmp").exists()
+    assert not (figures / "formerly.svg").exists()
+
+
+def test_inline_figures_follow_the_page() -> None:
+    svg = '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><metadata>x</metadata>'
+    svg += '<g id="a" clip-path="url(#b)">'
+    svg += '<use xlink:href="#a" style="fill: #1b1d1f; stroke: #a33a00"/></g></svg>'
+    assert inline(svg, "f", "what") == (
+        '<svg role="img" aria-label="what"><g id="f-a" clip-path="url(#f-b)">'
+        '<use href="#f-a" style="fill: currentColor; stroke: var(--worse)"/></g></svg>'
+    )
+
+
+def test_results_csv_has_every_cell_protocol_and_metric(hostile: Report) -> None:
+    results = hostile.results
+    with hostile.files["results.csv"].open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(results.cells) * 2 * len(METRICS)
+    assert {row["state"] for row in rows} == {"done", "failed", "waiting"}
+    assert list(rows[0])[:4] == ["variant", "embedding", "fusion", "<i>&"]
+    states = iter(rows)
+    for each in results.cells:
+        for protocol in ("full", "eigen"):
+            for metric in METRICS:
+                row = next(states)
+                assert (row["protocol"], row["metric"], row["state"]) == (protocol, metric, each.state)
+                if each.metrics is None:
+                    assert (row["value"], row["images"]) == ("", "")
+                else:
+                    assert float(row["value"]) == each.metrics["protocols"][protocol]["metrics"][metric]
+                    assert int(row["images"]) == len(results.images) - 1
+
+
+def test_per_image_csv_gives_the_scores_back(hostile: Report) -> None:
+    results, study = hostile.results, hostile.results.study
+    with hostile.files["per_image.csv"].open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == results.done * 2 * len(results.images)
+    first = {(row["variant"], row["seed"], row["protocol"], row["image"]): row for row in rows}
+    assert len(first) == len(rows)
+    row = first[study.variants[0].name, "1", "eigen", HOSTILE_IMAGE]
+    assert [float(row[metric]) for metric in METRICS] == results.scores["eigen"][0, 1, 0].tolist()
+    absent = first[study.variants[0].name, "1", "eigen", results.images[5]]
+    assert [absent[metric] for metric in METRICS] == [""] * len(METRICS)
+
+
+@pytest.mark.parametrize("name", ["results.csv", "per_image.csv"])
+def test_no_csv_field_is_a_formula(hostile: Report, name: str) -> None:
+    with hostile.files[name].open(newline="", encoding="utf-8") as file:
+        texts = {field for row in csv.reader(file) for field in row}
+    assert not [text for text in texts if text.startswith(("=", "+", "-", "@")) and not _is_number(text)]
+    assert f"'{HOSTILE_LEVEL}" in texts
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def test_markdown_is_whole_and_inert(hostile: Report) -> None:
+    text = hostile.text("report.md")
+    study = hostile.results.study
+    body, _, reproduce = text.partition("## Reproduce")
+    assert COMMAND in reproduce
+    assert study.text.rstrip() in reproduce
+    assert "<script" not in body.replace("\\<", "")
+    tables = [line for line in body.splitlines() if line.startswith("|")]
+    widths = {len(re.findall(r"(?<!\\)\|", line)) for line in tables if "published" in tables[0]}
+    assert widths <= {10, 11}  # nine or ten columns: an escaped bar in a name opens none
+    assert all(f"![{name}](figures/{name}.svg)" in body for name in ("forest", "curves", "effects"))
+    assert "**" in body
+
+
+def test_latex_is_balanced_and_escaped(hostile: Report) -> None:
+    text = hostile.text("table.tex")
+    assert text.splitlines()[0] == r"% \usepackage{booktabs}"
+    bare = re.sub(r"\\[\\&%$#_{}]", "", "\n".join(line for line in text.splitlines() if not line.startswith("%")))
+    assert bare.count("{") == bare.count("}")
+    assert bare.count("$") % 2 == 0
+    assert not set('%#_^~|<>"') & set(re.sub(r"\$\^\\dagger\$", "", bare))
+    assert bare.count(r"\begin{table}") == bare.count(r"\end{table}") == 1
+    assert text.isascii()
+    lines = [line for line in text.splitlines() if line.startswith(r"\raggedright")]
+    assert len(lines) == len(hostile.results.study.variants)
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {len(METRICS)}
+    assert r"\textbf{" in text
+    assert r"\underline{" in text
+    assert r"$^\dagger$" in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex with booktabs")
+def test_latex_compiles(hostile: Report, tmp_path: Path) -> None:
+    (tmp_path / "table.tex").write_text(hostile.text("table.tex"), encoding="utf-8")
+    main = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n\\input{table}\n\\end{document}\n"
+    (tmp_path / "main.tex").write_text(main, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "main.tex"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    if "`booktabs.sty' not found" in ran.stdout:
+        pytest.skip("this LaTeX has no booktabs")
+    assert ran.returncode == 0, ran.stdout[-2000:]
+
+
+def test_long_latex_tables_go_on(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    axes = {"lr": {f"lr{i}": {"train.depth.lr": 0.01 + i / 100} if i else {} for i in range(25)}}
+    results = make_results(make_study(tmp_path, registry, tiny, axes=axes), tmp_path / "runs", images=4)
+    text = write(results, tmp_path / "report").text("table.tex")
+    assert text.count(r"\begin{table}") == 2
+    assert "continued" in text
+
+
+def test_failed_and_waiting_cells_are_said_and_the_rest_stands(hostile: Report) -> None:
+    names = [variant.name for variant in hostile.results.study.variants]
+    words = " ".join(hostile.page.words.split())
+    assert f"{names[3]} failed at every seed: {HOSTILE_REASON}" in words
+    assert f"{names[5]} failed at seed 1: {HOSTILE_REASON}" in words
+    assert words.count("failed at every seed") == 1
+    assert f"Not done yet: {names[6]} (seed 2)" in words
+    assert "31 of 36 cells are done" in words
+    assert "not measured" in words
+    lines = {line[0].split(" tied")[0].removesuffix(" best"): line for line in hostile.page.tables["scores"][1:]}
+    assert lines[names[3]][1] == NOTHING
+    assert lines[names[0]][1] != NOTHING
+
+
+def test_images_left_out_are_said(hostile: Report) -> None:
+    assert "1 of 24 images left out, with no pixel that full scores." in hostile.page.words
+
+
+def test_published_numbers_stand_apart_and_only_for_the_base_recipe(hostile: Report) -> None:
+    results = hostile.results
+    page, base = hostile.page, results.study.full
+    assert published(results, "full", "abs_rel") == {base: (0.1234, SOURCE)}
+    assert published(results, "eigen", "abs_rel") == {}
+    column = [row[0][7] for row in page.data["tables"]["full|abs_rel"]["rows"]]
+    assert [text for text in column if text] == ["0.1234 [1]"]
+    assert column[[variant.levels for variant in results.study.variants].index(base)] == "0.1234 [1]"
+    assert f"[1] as published, not measured here: {SOURCE}" in page.words
+    assert not any(row[0][7] for row in page.data["tables"]["full|rmse"]["rows"])
+    assert "published (not measured here)" in hostile.text("report.md")
+
+
+def test_how_to_reproduce_it(hostile: Report) -> None:
+    page, study = hostile.page, hostile.results.study
+    words = page.words
+    for text in (COMMAND, study.text, study.base.to_yaml(), "made-up processor", "2.9.0"):
+        assert text.strip() in words
+    assert "Cells were not all trained with the same machine or software" in words
+    for each in hostile.results.cells:
+        assert each.cell.jobs[-1].key in words
+        assert each.cell.jobs[-1].needs["depth"].key in words
+    for protocol in hostile.results.protocols:
+        assert protocol.describe() in words
+
+
+def test_time_and_parameters_of_each_variant(plain: Report) -> None:
+    table = next(lines for lines in plain.page.tables.values() if "parameters" in lines[0])
+    assert table[0] == ["variant", "parameters", "pack", "depth", "evaluate", "embedding", "together"]
+    assert table[1] == ["none + cliff", "100,000", "2.0 s", "2 min", "5.0 s", NOTHING, "2 min"]
+    assert len(table) == 7
+
+
+def test_a_smaller_micro_batch_is_said(plain: Report, tmp_path: Path) -> None:
+    cells = (replace(plain.results.cells[0], micro_batch=2), *plain.results.cells[1:])
+    report = write(replace(plain.results, cells=cells), tmp_path)
+    assert "micro-batch 2: memory held no more" in report.page.words
+
+
+def test_gallery_shows_the_same_images_of_every_variant(hostile: Report) -> None:
+    pictures = [given for tag, given in hostile.page.tags if tag == "img"]
+    variants = len(hostile.results.study.variants)
+    assert len(pictures) == 2 + 2 * (2 + 2 * variants)  # colour bars; image, truth, depth and error of each
+    assert all(given["alt"] for given in pictures)
+    words = " ".join(given["alt"] or "" for given in pictures)
+    assert f"Depth of {HOSTILE_IMAGE} predicted by" in words
+
+
+def test_without_a_gallery_the_reason_is_said(plain: Report, tmp_path: Path) -> None:
+    assert not [tag for tag, _ in plain.page.tags if tag == "img"]
+    assert "No gallery: no device was at hand." in plain.page.words
+    assert "No gallery: it was not asked for." in write(plain.results, tmp_path).page.words
+
+
+def test_one_seed_is_said(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    results = make_results(make_study(tmp_path, registry, tiny, seeds=[7]), tmp_path / "runs")
+    report = write(results, tmp_path / "report")
+    assert "One seed only (seed 7)" in report.page.words
+    assert "on these weights only" in report.page.words
+    assert "comparisons" not in report.page.words
+    assert "One seed only" in report.text("report.md")
+
+
+def test_a_study_of_which_nothing_is_done(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    study = make_study(tmp_path, registry, tiny)
+    waiting = [(variant.name, seed) for variant in study.variants for seed in study.seeds]
+    results = replace(make_results(study, tmp_path / "runs", waiting=waiting), images=())
+    results = replace(results, scores={name: values[:, :, :0] for name, values in results.scores.items()})
+    report = write(results, tmp_path / "report", galleries.make_gallery(results, {}, torch.device("cpu"), _quiet))
+    assert "No cell is done yet" in report.page.words
+    assert "0 of 18 cells are done" in report.page.words
+    assert "is not done" in report.page.words
+    assert not [name for name in report.files if name.startswith("figures/")]
+
+
+def test_study_notes_are_shown(plain: Report, tmp_path: Path) -> None:
+    study = replace(plain.results.study, notes=("'a' and 'b' are one recipe under two <names>",))
+    report = write(replace(plain.results, study=study), tmp_path)
+    assert "are one recipe under two <names>" in report.page.words
+
+
+def test_gallery_images_are_chosen_by_the_reference(plain: Report) -> None:
+    results = plain.results
+    means = results.scores["full"][results.study.variants.index(results.study.reference), :, :, 0].mean(axis=0)
+    order = np.argsort(means)
+    chosen = galleries.choose(results)
+    assert chosen == {
+        int(order[-1]): "worst",
+        int(order[-2]): "worst",
+        int(order[11]): "median",
+        int(order[12]): "median",
+        int(order[0]): "best",
+    }
+
+
+def test_shown_variants_are_the_ends_and_some_between(plain: Report) -> None:
+    results = plain.results
+    values = results.scores["full"][..., 0].mean(axis=(1, 2))
+    names = [variant.name for variant in results.study.variants]
+    few = [variant.name for variant in pick(results, 3, spread_out=True)]
+    assert {names[int(np.argmin(values))], names[int(np.argmax(values))], results.study.reference.name} == set(few)
+    assert [variant.name for variant in pick(results, 6, spread_out=True)] == names
+    assert len(pick(results, 5, spread_out=True)) == 5
+    assert len(pick(results, 5, spread_out=False)) == len({*few, " + ".join(results.study.full)})
+
+
+def test_depth_has_one_scale_which_is_the_truths(plain: Report) -> None:
+    gallery = make_gallery(plain.results)
+    depth, error = galleries.scales(gallery)
+    wild = replace(gallery.variants[0], predictions=tuple(1000 * p for p in gallery.variants[0].predictions))
+    again, wider = galleries.scales(replace(gallery, variants=(wild, *gallery.variants[1:])))
+    truths = np.concatenate([chosen.truth[np.isfinite(chosen.truth)] for chosen in gallery.images])
+    assert (depth.vmin, depth.vmax) == (again.vmin, again.vmax) == tuple(np.percentile(truths, [1, 99]))
+    assert error.vmin == 0
+    assert wider.vmax is not None
+    assert error.vmax is not None
+    assert wider.vmax > error.vmax
+
+
+def test_gallery_of_trained_networks(finished_study: FinishedStudy, tmp_path: Path) -> None:
+    """What is drawn is what was scored: the mean of an error map is the image's abs_rel."""
+    done = finished_study
+    results = load_results(done.study, done.cells, Store(done.copy(tmp_path / "runs")))
+    told: list[tuple[int, int]] = []
+    gallery = galleries.make_gallery(results, {}, torch.device("cpu"), lambda *step: told.append(step))
+    assert isinstance(gallery, galleries.Gallery)
+    assert told[-1] == (len(done.study.variants), len(done.study.variants))
+    assert [chosen.why for chosen in gallery.images] == ["worst", "worst", "median", "best"]  # of five in all
+    for shown in gallery.variants:
+        for chosen, prediction, score in zip(gallery.images, shown.predictions, shown.scores, strict=True):
+            assert float(np.nanmean(galleries.errors(chosen, prediction))) == pytest.approx(score, rel=1e-5)
+    report = write(results, tmp_path / "report", gallery)
+    assert report.page.words.count("among the reference's worst") == 2
+    weights = (tmp_path / "runs" / "jobs").glob("depth-*/weights.safetensors")
+    for path in weights:
+        path.unlink()
+    without = galleries.make_gallery(results, {}, torch.device("cpu"), _quiet)
+    assert isinstance(without, galleries.Gallery)
+    assert without.variants == ()
+    assert "weights.safetensors" in without.reason
+
+
+def test_a_gallery_of_other_images_is_refused(
+    finished_study: FinishedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = finished_study
+    results = load_results(done.study, done.cells, Store(done.runs))
+    test = galleries.open_split(done.study.base, "test", {})
+    monkeypatch.setattr(type(test), "fingerprint", lambda self: "another")
+    assert "another fingerprint" in str(galleries.make_gallery(results, {}, torch.device("cpu"), _quiet))
+
+
+def test_large_pictures_are_made_smaller_by_picking_pixels() -> None:
+    values = np.arange(480 * 640, dtype=np.float32).reshape(480, 640)
+    small = galleries._small(values)
+    assert small.shape == (240, 320)
+    assert set(small.ravel().tolist()) <= set(values.ravel().tolist())
+
+
+def _quiet(done: int, total: int) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        (number(-0.01234, 3), "−0.012"),
+        (number(0.01234, 3, sign=True), "+0.012"),
+        (number(-0.0001, 3, sign=True), "0.000"),
+        (number(float("inf"), 3), "∞"),
+        (number(float("-inf"), 3), "−∞"),
+        (number(float("nan"), 3), NOTHING),
+        (chance(0.0004), "<0.001"),
+        (chance(0.0421), "0.042"),
+        (chance(None), NOTHING),
+        (listed(["a", "b", "c"], 2), "a, b and 1 more"),
+    ],
+)
+def test_words(said: str, wanted: str) -> None:
+    assert said == wanted
+
+
+def test_digits_show_two_of_the_half_width() -> None:
+    random = np.random.default_rng(0)
+    for scale, wanted in ((1.0, 2), (0.1, 3), (0.001, 5), (100.0, 0)):
+        found = estimate(scale * random.normal(0, 1, (1, 50)))
+        assert digits([found, None]) == wanted
+    assert digits([None]) == 4
+
+
+def test_names_may_be_of_any_script(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    axes = {"深度": {"无": {}, "有 $x$": {"train.depth.lr": 0.005}}}
+    study = make_study(tmp_path, registry, tiny, axes=axes)
+    report = write(make_results(study, tmp_path / "runs"), tmp_path / "report")
+    assert "有 $x$" in report.page.words
+    assert "有 $x$" in report.text("figures/forest.svg")

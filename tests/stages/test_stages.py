@@ -1,0 +1,400 @@
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from cliffkit.components.registry import Registry
+from cliffkit.data.augment import DRAWS, augment
+from cliffkit.data.pack import Pack
+from cliffkit.data.splits import open_split
+from cliffkit.errors import UserError
+from cliffkit.events import Event, Notice
+from cliffkit.interfaces import Loss, Sample
+from cliffkit.jobs.plan import plan
+from cliffkit.jobs.run_folder import Run
+from cliffkit.method.assemble import build, build_losses, hierarchical_loss
+from cliffkit.method.objectives import DepthObjective
+from cliffkit.prediction.predictor import predictor
+from cliffkit.recipe.recipe import Recipe
+from cliffkit.recipe.schema import Augment
+from cliffkit.scoring.metrics import METRICS
+from cliffkit.scoring.protocols import protocol
+from cliffkit.scoring.scores import score_image, summarise
+from cliffkit.stages import STAGES
+from cliffkit.stages.context import Context
+from cliffkit.stages.depth import validate
+from cliffkit.store.job import Job
+from cliffkit.training.device import Device
+
+from ..engine_fixtures import Tiny, bits, cpu, do, engine_recipe, one_thread, packed  # noqa: F401
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Recipe:
+    return engine_recipe(tmp_path_factory.mktemp("recipe"), registry)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> Run:
+    """A finished run of the recipe. Read it."""
+    return do(recipe, tmp_path_factory.mktemp("run"))
+
+
+def job_folder(run: Run, stage: str) -> Path:
+    return run.folder.parent / "jobs" / f"{stage}-{run.metrics['jobs'][stage]}"
+
+
+def job_of(recipe: Recipe, stage: str) -> Job:
+    return next(job for job in plan(recipe, {}) if job.stage == stage)
+
+
+def context(folder: Path, run: Run, emit: Any = lambda event: None) -> Context:
+    folder.mkdir(exist_ok=True)
+    needs = {stage: job_folder(run, stage) for stage in ("pack", "embedding", "depth")}
+    return Context(folder, needs, cpu(), {}, emit)
+
+
+def batch_of(count: int = 4, size: tuple[int, int] = (32, 48)) -> Sample:
+    data = Tiny(height=size[0], width=size[1])
+    sample = Sample(*map(torch.stack, zip(*[data[i] for i in range(count)], strict=True)))
+    return sample._replace(image=sample.image / 255)
+
+
+# the same recipe
+
+
+def test_the_same_recipe_and_seed_give_the_same_bits_in_another_store(tmp_path: Path, recipe: Recipe, run: Run) -> None:
+    torch.manual_seed(99)  # whatever was drawn before
+    np.random.seed(99)
+    assert bits(do(recipe, tmp_path).folder) == bits(run.folder)
+
+
+def test_another_seed_gives_another_network_and_the_same_embedding(
+    tmp_path: Path, registry: Registry, run: Run
+) -> None:
+    reused = shutil.copytree(run.folder.parent / "jobs", tmp_path / "jobs", ignore=shutil.ignore_patterns("depth-*"))
+    assert reused
+    other = do(engine_recipe(tmp_path, registry, "seed=1"), tmp_path)
+    assert other.reused == ("pack", "embedding")
+    ours, theirs = (load_file(folder / "weights.safetensors") for folder in (run.folder, other.folder))
+    assert not torch.equal(ours["metres.weight"], theirs["metres.weight"])
+    assert (run.folder / "per_image.csv").read_bytes() != (other.folder / "per_image.csv").read_bytes()
+
+
+def test_another_seed_of_the_embedding_gives_another_embedding(tmp_path: Path, registry: Registry, run: Run) -> None:
+    weights = []
+    for seed in (0, 1):
+        recipe = engine_recipe(tmp_path, registry, f"train.embedding.seed={seed}")
+        STAGES["embedding"](job_of(recipe, "embedding"), context(tmp_path / str(seed), run))
+        weights.append((tmp_path / str(seed) / "weights.safetensors").read_bytes())
+    assert weights[0] != weights[1]
+    assert weights[0] == (job_folder(run, "embedding") / "weights.safetensors").read_bytes()
+
+
+# who sees what
+
+
+def test_the_embedding_sees_the_training_splits_depth_alone(tmp_path: Path, recipe: Recipe, run: Run) -> None:
+    """With the packed validation split turned to rubbish, and the data set gone, its weights keep their bits."""
+    poisoned = shutil.copytree(job_folder(run, "pack"), tmp_path / "pack")
+    for path in (poisoned / "val").iterdir():
+        path.write_bytes(b"rubbish")
+    needs = {"pack": poisoned}
+    (tmp_path / "embedding").mkdir()
+    STAGES["embedding"](
+        job_of(recipe, "embedding"), Context(tmp_path / "embedding", needs, cpu(), {}, lambda event: None)
+    )
+    for name in ("weights.safetensors", "log.jsonl"):
+        assert (tmp_path / "embedding" / name).read_bytes() == (job_folder(run, "embedding") / name).read_bytes()
+
+
+def test_the_embedding_does_see_the_training_splits_depth(tmp_path: Path, recipe: Recipe, run: Run) -> None:
+    """So that the test above can fail: with other training depth its weights are others."""
+    changed = shutil.copytree(job_folder(run, "pack"), tmp_path / "pack")
+    metres = np.load(changed / "train" / "metres.npy")
+    np.save(changed / "train" / "metres.npy", metres * np.float32(1.01))
+    (tmp_path / "embedding").mkdir()
+    STAGES["embedding"](
+        job_of(recipe, "embedding"), Context(tmp_path / "embedding", {"pack": changed}, cpu(), {}, lambda event: None)
+    )
+    ours, theirs = (folder / "weights.safetensors" for folder in (tmp_path / "embedding", job_folder(run, "embedding")))
+    assert ours.read_bytes() != theirs.read_bytes()
+
+
+def test_only_evaluate_opens_the_test_split(tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = plan(recipe, {})
+    opened: list[str] = []
+    rooms = recipe.data.component.load()
+    build_rooms = rooms.__init__
+
+    def watch(self: Any, split: str, *arguments: Any, **options: Any) -> None:
+        opened.append(split)
+        build_rooms(self, split, *arguments, **options)
+
+    monkeypatch.setattr(rooms, "__init__", watch)
+    folders: dict[str, Path] = {}
+    expected = {"pack": ["train", "val"], "embedding": [], "depth": [], "evaluate": ["test"]}
+    for job in jobs:
+        folder = tmp_path / job.stage
+        folder.mkdir()
+        opened.clear()
+        STAGES[job.stage](job, Context(folder, folders, cpu(), {}, lambda event: None))
+        assert opened == expected[job.stage]
+        folders[job.stage] = folder
+    assert sorted(path.name for path in folders["pack"].iterdir()) == ["train", "val"]
+
+
+def test_the_best_weights_are_chosen_on_val_and_the_result_says_how(
+    run: Run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()]
+    validations = {line["step"]: line["val"] for line in log if line["stage"] == "depth" and "val" in line}
+    assert list(validations) == [2, 4, 6]
+    best = min(validations, key=lambda step: validations[step]["abs_rel"])
+    chosen = run.metrics["selection"]
+    assert chosen == {
+        "split": "val", "score": "abs_rel", "best_score": validations[best]["abs_rel"], "step": best,
+    }  # fmt: skip
+    # those weights score just that on val, and something else on test
+    network = build(recipe)
+    network.load_state_dict(load_file(run.folder / "weights.safetensors"))
+    network.to(memory_format=torch.channels_last).eval()
+    val = Pack(job_folder(run, "pack") / "val")
+    assert validate(network, val, 4, cpu()) == validations[best]
+    assert run.metrics["protocols"]["full"]["metrics"]["abs_rel"] != chosen["best_score"]
+
+
+def test_where_more_is_better_the_highest_score_is_chosen(tmp_path: Path, registry: Registry, run: Run) -> None:
+    recipe = engine_recipe(
+        tmp_path, registry, "train.depth.select=delta3", "train.depth.validate_every=1", "train.depth.lr=3e-2"
+    )
+    STAGES["depth"](job_of(recipe, "depth"), context(tmp_path / "depth", run))
+    fitted = json.loads((tmp_path / "depth" / "fit.json").read_text())
+    log = [json.loads(line) for line in (tmp_path / "depth" / "log.jsonl").read_text().splitlines()]
+    scores = {line["step"]: line["val"]["delta3"] for line in log if "val" in line}
+    assert fitted["select"] == "delta3"
+    assert fitted["best_score"] == max(scores.values()) > min(scores.values())
+    assert scores[fitted["best_step"]] == fitted["best_score"]
+
+
+# stage pack
+
+
+def test_packing_says_where_the_recipe_names_data_that_cannot_be_used(
+    tmp_path: Path, recipe: Recipe, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(recipe, "pack")
+    monkeypatch.setattr(
+        sys.modules[STAGES["pack"].__module__], "open_split", lambda recipe, split, roots: Tiny(split, empty=(1,))
+    )
+    heard: list[Event] = []
+    STAGES["pack"](job, context(tmp_path / "some", run, heard.append))
+    notices = [event.text for event in heard if isinstance(event, Notice)]
+    assert notices[0] == "1 of 12 train images have no valid depth"
+    (tmp_path / "some" / "train" / "left over").touch()  # by an attempt that was killed
+    STAGES["pack"](job, context(tmp_path / "some", run))
+    assert not (tmp_path / "some" / "train" / "left over").exists()
+    for fault, message in (
+        ({"empty": tuple(range(12))}, r"engine\.yaml:3: data \(rooms\): split 'train': no image .* valid depth"),
+        ({"broken": 7}, r"engine\.yaml:3: data \(rooms\): split 'train': tiny/train/7: the file is cut off"),
+    ):
+        monkeypatch.setattr(
+            sys.modules[STAGES["pack"].__module__], "open_split", lambda recipe, split, roots, f=fault: Tiny(split, **f)
+        )
+        with pytest.raises(UserError, match=message):
+            STAGES["pack"](job, context(tmp_path / "none", run))
+
+
+# stage depth
+
+
+def test_the_training_loss_is_the_weighted_sum_of_its_terms(recipe: Recipe) -> None:
+    torch.manual_seed(0)
+    network, losses = build(recipe).eval(), build_losses(recipe)
+    hierarchical = hierarchical_loss(recipe, 14)
+    assert hierarchical is not None
+    sample = batch_of()
+    weighted = [(name, weight, loss) for (name, _, loss), weight in zip(losses, (2.0, 0.25), strict=True)]
+    terms = DepthObjective(network, weighted, hierarchical, cpu())(sample, 2)
+    prediction = network(sample.image)
+    assert terms.keys() == {"l1", "gradient", "embedding"}
+    error = (prediction - sample.depth)[sample.valid].abs().mean()
+    torch.testing.assert_close(terms["l1"], 2 * error)
+    torch.testing.assert_close(terms["gradient"], 0.25 * losses[1][2](prediction, sample))
+    torch.testing.assert_close(terms["embedding"], hierarchical(prediction, sample, 2))
+    assert terms["embedding"] > 0
+    none = [(name, 0.0, loss) for name, _, loss in losses[:1]] + losses[1:]
+    assert DepthObjective(network, none, None, cpu())(sample, 2).keys() == {"gradient"}
+
+
+def test_losses_of_one_name_are_numbered(tmp_path: Path, registry: Registry) -> None:
+    recipe = engine_recipe(tmp_path, registry, "loss=[{use: l1}, {use: gradient, weight: 3}, {use: l1, weight: 2}]")
+    assert [(name, weight) for name, weight, _ in build_losses(recipe)] == [("l1_0", 1), ("gradient", 3), ("l1_2", 2)]
+
+
+@pytest.mark.parametrize("change", ["embedding={use: none}", "embedding.weights=[0, 0]"])
+def test_without_weighted_levels_the_hierarchical_term_is_absent(
+    tmp_path: Path, registry: Registry, change: str
+) -> None:
+    assert hierarchical_loss(engine_recipe(tmp_path, registry, change), 14) is None
+
+
+def test_validation_scores_each_image_as_the_metrics_do(tmp_path: Path, recipe: Recipe) -> None:
+    pack = packed(Tiny(height=32, width=48), tmp_path / "pack", (32, 48))
+    torch.manual_seed(0)
+    network = build(recipe).eval()
+    scores = validate(network, pack, 5, cpu())  # batches of 5, 5 and 2
+    batch = pack.batch(np.arange(12))
+    with torch.inference_mode():
+        maps = network(batch.image).numpy()
+    full = protocol("full")
+    rows = [score_image(maps[i, 0], batch.depth[i, 0].numpy(), batch.valid[i, 0].numpy(), full) for i in range(12)]
+    assert scores == pytest.approx(summarise(rows, full), rel=1e-5)
+    with torch.no_grad():
+        network.metres.bias.fill_(math.nan)
+    assert math.isnan(validate(network, pack, 5, cpu())["abs_rel"])
+
+
+def test_a_run_that_diverges_ends_with_the_term_the_step_and_the_remedy(
+    tmp_path: Path, registry: Registry, run: Run
+) -> None:
+    recipe = engine_recipe(tmp_path, registry, "train.depth.lr=1e9", "train.depth.steps=40")
+    jobs = run.folder.parent / "jobs"
+    shutil.copytree(jobs, tmp_path / "jobs", ignore=shutil.ignore_patterns("depth-*", "evaluate-*"))
+    with pytest.raises(UserError, match=r"stage depth, step \d+: the term '\w+' is (nan|inf).* lower train\.depth\.lr"):
+        do(recipe, tmp_path)
+    (kept,) = (tmp_path / "jobs").glob("depth-*.partial/diverged-*.safetensors")
+    assert load_file(kept)["image"].shape == (4, 3, 32, 48)
+
+
+# on a device that is not there
+
+
+class OnTheProcessor(Loss):
+    """What the fake GPU must catch: a constant that was forgotten on the processor."""
+
+    def forward(self, prediction: Tensor, sample: Sample) -> Tensor:
+        return (prediction * torch.ones(prediction.shape[-2:])).mean()
+
+
+def fake_gpu() -> Device:
+    return Device(SimpleNamespace(device=torch.device("cuda"), num_processes=1), torch.float32, "a test")
+
+
+def fake(tensor: Tensor) -> Tensor:
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda")
+
+
+def to_fake_gpu(module: nn.Module) -> None:
+    """Replace every parameter and buffer by a fake one on a GPU."""
+    for child in module.modules():
+        for name, parameter in list(child.named_parameters(recurse=False)):
+            setattr(child, name, nn.Parameter(fake(parameter), parameter.requires_grad))
+        for name, buffer in list(child.named_buffers(recurse=False)):
+            setattr(child, name, fake(buffer))
+
+
+def forward_on_fake_gpu(recipe: Recipe, losses: list[tuple[str, float, Loss]]) -> dict[str, Tensor]:
+    """Augmentation, network, losses and hierarchical loss of one step."""
+    hierarchical = hierarchical_loss(recipe, 14)
+    assert hierarchical is not None
+    objective = DepthObjective(build(recipe), losses, hierarchical, fake_gpu())
+    with FakeTensorMode(), torch.no_grad():
+        to_fake_gpu(objective)
+        to_fake_gpu(hierarchical.embedding)
+        batch = batch_of()._replace(image=torch.zeros(4, 3, 32, 48, dtype=torch.uint8))
+        sample = augment(Sample(*map(fake, batch)), Augment(), torch.empty(DRAWS, 4))
+        assert {field.device.type for field in sample} == {"cuda"}
+        terms: dict[str, Tensor] = objective(sample, 200)
+        return terms
+
+
+def test_the_frozen_generator_goes_where_the_objective_goes(recipe: Recipe) -> None:
+    hierarchical = hierarchical_loss(recipe, 14)
+    assert hierarchical is not None
+    DepthObjective(build(recipe), [], hierarchical, cpu()).to("meta")
+    assert {tensor.device.type for tensor in hierarchical.embedding.state_dict().values()} == {"meta"}
+
+
+@pytest.mark.parametrize("generator", ["heg_r", "heg_s"])
+def test_a_training_step_leaves_no_tensor_on_the_processor(tmp_path: Path, registry: Registry, generator: str) -> None:
+    every = ", ".join(f"{{use: {name}}}" for name in registry.names("loss"))
+    recipe = engine_recipe(tmp_path, registry, f"loss=[{every}]", f"embedding.use={generator}")
+    terms = forward_on_fake_gpu(recipe, build_losses(recipe))
+    assert terms.keys() == {*registry.names("loss"), "embedding"}
+    assert {(term.device.type, term.dtype, term.shape) for term in terms.values()} == {("cuda", torch.float32, ())}
+
+
+def test_a_tensor_left_on_the_processor_is_caught(recipe: Recipe) -> None:
+    with pytest.raises(RuntimeError, match=r"cuda.*cpu|cpu.*cuda"):
+        forward_on_fake_gpu(recipe, [("forgetful", 1.0, OnTheProcessor())])
+
+
+# stage evaluate
+
+
+def test_every_protocol_and_image_is_scored_as_the_metrics_do_and_beside_a_constant(recipe: Recipe, run: Run) -> None:
+    data = open_split(recipe, "test", {})
+    predict = predictor(recipe, run.folder / "weights.safetensors", torch.device("cpu"))
+    with (run.folder / "per_image.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["protocol"], row["image"]) for row in rows] == [
+        (name, data.name(i)) for name in ("full", "hu+flip") for i in range(4)
+    ]
+    full = protocol("full")
+    median_m = json.loads((job_folder(run, "pack") / "train" / "meta.json").read_text())["median_m"]
+    baseline = []
+    for i in range(4):
+        sample = data[i]
+        depth, valid = sample.depth.numpy()[0], sample.valid.numpy()[0]
+        expected = score_image(predict(sample.image), depth, valid, full)
+        assert {name: float(rows[i][name]) for name in METRICS} == expected, "to the bit, through the text"
+        baseline.append(score_image(np.full_like(depth, median_m), depth, valid, full))
+    for name in ("full", "hu+flip"):
+        scored = run.metrics["protocols"][name]
+        own: list[Any] = [{m: float(row[m]) for m in METRICS} for row in rows if row["protocol"] == name]
+        assert scored["metrics"] == summarise(own, protocol(name))
+        assert scored["protocol"] == json.loads(json.dumps(protocol(name).to_dict()))
+    assert run.metrics["protocols"]["full"]["baseline"] == summarise(baseline, full)
+    assert run.metrics["baseline_depth_m"] == median_m
+    assert run.metrics["parameters"] == sum(p.numel() for p in build(recipe).parameters())
+
+
+def test_a_test_image_that_cannot_be_read_or_scored_is_named(
+    tmp_path: Path, recipe: Recipe, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(recipe, "evaluate")
+    monkeypatch.setattr(sys.modules[STAGES["evaluate"].__module__], "open_split", lambda *_: Tiny("test", broken=2))
+    with pytest.raises(UserError, match=r"tiny/test/2: the file is cut off"):
+        STAGES["evaluate"](job, context(tmp_path, run))
+    spoilt = load_file(run.folder / "weights.safetensors")
+    spoilt["metres.bias"].fill_(math.nan)
+    broken = context(tmp_path, run)
+    shutil.copytree(broken.needs["depth"], tmp_path / "depth")
+    (tmp_path / "depth" / "weights.safetensors").unlink()
+    save_file(spoilt, tmp_path / "depth" / "weights.safetensors")
+    monkeypatch.setattr(sys.modules[STAGES["evaluate"].__module__], "open_split", lambda *_: Tiny("test"))
+    with pytest.raises(UserError, match=r"test image tiny/test/0: .*NaN or infinite; protocol 'full' has no rule"):
+        STAGES["evaluate"](job, replace(broken, needs={**broken.needs, "depth": tmp_path / "depth"}))
+
+
+def test_the_environment_of_the_run_stands_beside_it(run: Run) -> None:
+    facts = json.loads((run.folder / "environment.json").read_text())
+    assert facts["precision"] == "float32"
+    assert facts["precision_reason"] == "the recipe says so"
+    assert facts["processes"] == 1
+    assert facts["nondeterministic"] == []

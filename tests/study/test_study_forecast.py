@@ -1,0 +1,162 @@
+"""What a study will cost is measured: on jobs that were done here, else by a probe of the real loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from cliffkit.components.registry import Registry
+from cliffkit.interfaces import Executor, Place, Result, Task
+from cliffkit.store.job import Job
+from cliffkit.store.store import Store
+from cliffkit.study import forecast
+from cliffkit.study.cells import jobs_of
+from cliffkit.study.forecast import choose_slots
+from cliffkit.study.pace import Pace, Paces, kind_of_work, units
+from cliffkit.study.probe import ProbeTask, probe
+
+from ..study_fixtures import STUDY, FinishedStudy, Inline, small_study
+
+HERE = Place("cpu", 1)
+
+
+def one_of_each(cells: list) -> dict[str, Job]:
+    """A job of every stage; the depth job is one with an embedding loss."""
+    return {job.stage: job for cell in cells if cell.variant.name == "heg_s + cliff" for job in cell.jobs}
+
+
+@pytest.mark.parametrize("stage", ["pack", "embedding", "depth", "evaluate"])
+def test_a_probe_measures_every_stage(
+    finished_study: FinishedStudy, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    monkeypatch.setattr("cliffkit.study.probe.PROBE_SECONDS", 0.02)
+    job = one_of_each(finished_study.cells)[stage]
+    pace = probe(ProbeTask(job, {}), HERE)
+    assert 0 < pace.seconds < 30
+    assert pace.memory_bytes > 50e6
+    assert (pace.weights_bytes > 1000) == (stage in ("embedding", "depth"))
+    assert units(job) == (4 if stage in ("embedding", "depth") else 1)
+
+
+def test_a_probe_leaves_nothing_in_the_store(finished_study: FinishedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cliffkit.study.probe.PROBE_SECONDS", 0.02)
+    before = sorted(finished_study.runs.rglob("*"))
+    probe(ProbeTask(one_of_each(finished_study.cells)["depth"], {}), HERE)
+    assert sorted(finished_study.runs.rglob("*")) == before
+
+
+def test_kinds_of_work_are_what_takes_equally_long(tmp_path: Path, registry: Registry) -> None:
+    """Seeds, rates and steps do not matter to a step; batch, network, loss, size and threads do."""
+    text = """\
+name: k
+base: base.yaml
+seeds: [0, 1]
+axes:
+  what:
+    base: {}
+    rate: {train.depth.lr: 2e-3}
+    steps: {train.depth.steps: 9}
+    batch: {train.depth.batch: 2}
+    fusion: {model.fusion.use: add}
+    loss: {loss: [{use: l2}]}
+    size: {data.size: [32, 64]}
+"""
+    _, cells = small_study(tmp_path, registry, text)
+    depth = {(cell.variant.name, cell.seed): cell.jobs[-1].needs["depth"] for cell in cells}
+    own = kind_of_work(depth["base", 0], HERE)
+    same = {name for (name, seed), job in depth.items() if kind_of_work(job, HERE) == own}
+    assert same == {"base", "rate", "steps"}
+    assert kind_of_work(depth["base", 1], HERE) == own
+    assert kind_of_work(depth["base", 0], Place("cpu", 2)) != own
+    assert kind_of_work(depth["base", 0], Place("cuda:0", 1)) == kind_of_work(depth["base", 0], Place("cuda:1", 1))
+
+
+class Deaf(Inline):
+    """An executor that is not to be asked."""
+
+    def submit(self, work: Callable[[Task, Place], Result], task: Task) -> Future[Result]:
+        raise AssertionError("nothing needs to be probed")
+
+
+def test_what_was_done_here_needs_no_probe(finished_study: FinishedStudy, tmp_path: Path, registry: Registry) -> None:
+    _, cells = small_study(tmp_path, registry, STUDY.replace("[0, 1]", "[0, 1, 2]"))
+    store = Store(finished_study.copy(tmp_path / "runs"))
+    left = [job for job in jobs_of(cells).values() if not store.done(job)]
+    expected = forecast.forecast(left, Deaf(), store, {})
+    assert {stage: count for stage, (count, _) in expected.by_stage.items()} == {"depth": 4, "evaluate": 4}
+    assert expected.seconds == pytest.approx(sum(seconds for _, seconds in expected.by_stage.values()))
+    known = Paces(store)
+    by_hand = sum(known.get(job, Deaf().place).seconds * units(job) for job in left)  # type: ignore[union-attr]
+    assert expected.seconds == pytest.approx(by_hand)
+
+
+class Scripted(Executor):
+    """Paces by how many work at once, without working."""
+
+    def __init__(self, seconds: dict[int, float], memory: int = 1) -> None:
+        self.seconds, self.memory = seconds, memory
+        self.choices = sorted(seconds)
+        self.asked: list[int] = []
+        self.resize(self.choices[0])
+
+    def resize(self, slots: int) -> None:
+        self.slots, self.place = slots, Place("cpu", 8 // slots)
+
+    def submit(self, work: Callable[[Task, Place], Result], task: Task) -> Future[Result]:
+        self.asked.append(self.slots)
+        future: Future[Result] = Future()
+        future.set_result(Pace(self.seconds[self.slots], self.memory))  # type: ignore[arg-type]
+        return future
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("seconds", "best"),
+    [
+        ({1: 1.0, 2: 1.5, 4: 2.5, 8: 9.0}, 4),  # steps per second: 1, 1.33, 1.6, 0.89
+        ({1: 1.0, 2: 2.5, 4: 6.0, 8: 20.0}, 1),
+        ({1: 1.0, 2: 2.05, 4: 9.0, 8: 20.0}, 2),  # nearly as fast: workers before threads
+    ],
+)
+def test_as_many_at_once_as_do_most(
+    finished_study: FinishedStudy, tmp_path: Path, seconds: dict[int, float], best: int
+) -> None:
+    job, store = one_of_each(finished_study.cells)["depth"], Store(tmp_path / "runs")
+    executor = Scripted(seconds)
+    said = choose_slots(job, executor, store, {}, 99, lambda text: None)
+    assert executor.slots == best
+    assert f"{best} at once" in said
+    assert executor.asked == [1, 2, 2, 4, 4, 4, 4, *[8] * 8], "all of them compute while one is measured"
+    again = Scripted(seconds)
+    choose_slots(job, again, store, {}, 99, lambda text: None)
+    assert (again.slots, again.asked) == (best, []), "a study that goes on chooses as it chose"
+
+
+def test_never_more_at_once_than_there_is_to_do_or_memory_for(finished_study: FinishedStudy, tmp_path: Path) -> None:
+    job = one_of_each(finished_study.cells)["depth"]
+    few = Scripted({1: 1.0, 2: 1.0, 4: 1.0})
+    choose_slots(job, few, Store(tmp_path / "few"), {}, 2, lambda text: None)
+    assert (few.slots, set(few.asked)) == (2, {1, 2})
+    large = Scripted({1: 1.0, 2: 1.0, 4: 1.0}, memory=10**15)
+    said = choose_slots(job, large, Store(tmp_path / "large"), {}, 99, lambda text: None)
+    assert large.slots == 1
+    assert "more would not fit into memory" in said
+
+
+def test_a_pack_that_is_probed_is_cleaned_up_and_its_threads_are_those_of_the_place(
+    finished_study: FinishedStudy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("cliffkit.study.probe.PROBE_SECONDS", 0.02)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    before = torch.get_num_threads()
+    probe(ProbeTask(replace(one_of_each(finished_study.cells)["embedding"]), {}), HERE)
+    assert torch.get_num_threads() == 1 == before
+    assert not list(tmp_path.iterdir())

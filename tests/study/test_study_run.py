@@ -1,0 +1,230 @@
+"""Jobs of a study: each once, whoever needs it; what fails takes nothing else with it; what was broken off goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cliffkit.components.load import load_plugins
+from cliffkit.components.registry import Registry
+from cliffkit.store.store import Store
+from cliffkit.study.board import Board
+from cliffkit.study.cells import jobs_of, plan_cells
+from cliffkit.study.check import load_study
+from cliffkit.study.run import run_cells
+from cliffkit_executors.local import Local
+
+from ..study_fixtures import BASE, STUDY, FinishedStudy, Inline, run_small, small_study
+
+
+def test_every_job_is_done_once_whatever_shares_it(finished_study: FinishedStudy) -> None:
+    cells, given = finished_study.cells, finished_study.given
+    assert Board(cells, Store(finished_study.runs)).count("done") == len(cells) == 8
+    assert len(given) == len(set(given)) == len(jobs_of(cells)) == 1 + 1 + 8 + 8
+    stages = [name.split("-")[0] for name in given]
+    assert stages[0] == "pack"
+    assert stages[1] == "embedding", "what others wait for goes first"
+    assert all(stages[i + 1] == "evaluate" for i, stage in enumerate(stages) if stage == "depth"), "cells end soon"
+
+
+def test_what_is_done_is_not_done_again_and_new_cells_run_alone(
+    tmp_path: Path, registry: Registry, finished_study: FinishedStudy
+) -> None:
+    runs = finished_study.copy(tmp_path / "runs")
+    again = Inline()
+    assert run_small(finished_study.cells, runs, again).count("done") == 8
+    assert again.given == []
+    _, more = small_study(tmp_path, registry, STUDY.replace("[0, 1]", "[0, 1, 5]"))
+    run_small(more, runs, again)
+    assert sorted(name.split("-")[0] for name in again.given) == ["depth"] * 4 + ["evaluate"] * 4
+
+
+FAILING = (
+    STUDY.replace("model.fusion: {use: add}", "train.depth.lr: 1e30").replace("add:", "wild:").replace("[0, 1]", "[0]")
+)
+
+
+def test_a_job_that_fails_takes_no_other_cell_with_it(tmp_path: Path, registry: Registry) -> None:
+    _, cells = small_study(tmp_path, registry, FAILING)
+    board = run_small(cells, tmp_path / "runs")
+    for cell in cells:
+        assert board.cell_state(cell) == ("failed" if "wild" in cell.variant.name else "done")
+        if "wild" in cell.variant.name:
+            assert "depth: stage depth, step" in board.cell_reason(cell)
+    again = Inline()
+    board = run_small(cells, tmp_path / "runs", again)
+    assert (again.given, board.count("failed")) == ([], 2), "what failed is left alone"
+    board = Board(cells, Store(tmp_path / "runs"))
+    board.retry()
+    run_cells(board, again, {}, lambda board: None)
+    assert [name.split("-")[0] for name in again.given] == ["depth"] * 2, "unless it is asked for"
+    assert board.count("failed") == 2
+
+
+def test_a_shared_job_that_fails_fails_the_cells_that_need_it(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, cells = small_study(tmp_path, registry, STUDY.replace("[0, 1]", "[0]"))
+    monkeypatch.setitem(sys.modules["cliffkit.jobs.execute"].STAGES, "embedding", lambda job, context: 1 / 0)
+    board = run_small(cells, tmp_path / "runs")
+    for cell in cells:
+        assert board.cell_state(cell) == ("failed" if "heg_s" in cell.variant.name else "done")
+    (job,) = [job for job in jobs_of(cells).values() if job.stage == "embedding"]
+    failure = board.store.failure(job)
+    assert failure is not None
+    assert failure["reason"] == "ZeroDivisionError: division by zero"
+    assert "Traceback" in failure["details"]
+
+
+@pytest.mark.parametrize("ends", ["is done", "dies"])
+def test_a_job_of_another_process_is_left_to_it_while_it_lives(
+    tmp_path: Path, finished_study: FinishedStudy, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    monkeypatch.setattr("cliffkit.study.board.ELSEWHERE_SECONDS", 0.2)
+    monkeypatch.setattr("cliffkit.study.run.LOOK_SECONDS", 0.05)
+    cells = finished_study.cells
+    held = next(job for job in cells[0].jobs if job.stage == "depth")
+    store = Store(finished_study.copy(tmp_path / "runs", f"depth-{held.key}", f"evaluate-{cells[0].jobs[-1].key}"))
+    board, executor = Board(cells, store), Inline()
+    seen: list[str] = []
+    claim = contextlib.ExitStack()
+    claim.enter_context(store.claim(held))
+
+    def show(board: Board) -> None:
+        seen.append(board.jobs[held.key].state)
+        if len(seen) == 10:
+            assert "elsewhere" in seen
+            assert "done" not in seen
+            if ends == "is done":
+                shutil.copytree(Store(finished_study.runs).folder(held), store.folder(held))
+            claim.close()
+
+    run_cells(board, executor, {}, show)
+    assert board.count("done") == 8
+    original = Store(finished_study.runs).record(held)["finished"]
+    assert (store.record(held)["finished"] == original) == (ends == "is done")
+
+
+# ---- real processes
+
+
+@pytest.fixture
+def murderous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """A registry with a fusion that kills its process on first use."""
+    module = tmp_path / "plugins"
+    module.mkdir()
+    (module / "murderous.py").write_text(
+        "import os, signal\nfrom cliffkit_fusions.add import Add\n"
+        "class Murderous(Add):\n"
+        "    def forward(self, low, high):\n"
+        "        if self.training: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return super().forward(low, high)\n"
+    )
+    monkeypatch.syspath_prepend(module)
+    registry = load_plugins().registry
+    registry.from_plugin("murderous", "1")
+    registry.add("fusion", "murderous", "murderous:Murderous")
+    yield registry
+    sys.modules.pop("murderous", None)
+
+
+def test_a_worker_that_is_killed_fails_its_cell_alone_and_says_why(tmp_path: Path, murderous: Registry) -> None:
+    text = STUDY.replace("[0, 1]", "[0]").replace("{use: add}", "{use: murderous}")
+    _, cells = small_study(tmp_path, murderous, text)
+    executor = Local(2, "cpu")
+    try:
+        board = run_small(cells, tmp_path / "runs", executor)
+    finally:
+        executor.close()
+    states = {cell.variant.name: board.cell_state(cell) for cell in cells}
+    assert states == {
+        "none + cliff": "done", "none + add": "failed", "heg_s + cliff": "done", "heg_s + add": "failed",
+    }  # fmt: skip
+    assert "SIGKILL" in board.cell_reason(cells[1])
+    assert "memory" in board.cell_reason(cells[1])
+
+
+def scores(runs: Path, cells: list) -> dict[str, str]:
+    """Every cell's scores, bit for bit."""
+    store = Store(runs)
+    return {cell.name: (store.folder(cell.jobs[-1]) / "per_image.csv").read_text() for cell in cells}
+
+
+LONGER = BASE.replace("steps: 4, batch: 4", "steps: 30, batch: 4")
+
+
+def command(study: Path, runs: Path) -> list[str]:
+    """`cliffkit ablate` with checkpoints as often as can be."""
+    code = "import cliffkit.training.fit as f; f.CHECKPOINT_SECONDS = 0; from cliffkit.cli.main import main; main()"
+    workers = str(len(os.sched_getaffinity(0)))  # a thread each, as in the unbroken study: threads change the last bits
+    where = ["--runs", str(runs), "--device", "cpu", "--workers", workers]
+    return [sys.executable, "-c", code, "ablate", str(study), *where]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> tuple[Path, dict[str, str]]:
+    """The longer study's file, and its scores from a run that nothing broke off."""
+    root = tmp_path_factory.mktemp("unbroken")
+    text = STUDY.replace("[0, 1]", "[0]")
+    _, cells = small_study(root, registry, text, LONGER)
+    run_small(cells, root / "runs")
+    return root / "study.yaml", scores(root / "runs", cells)
+
+
+def test_a_study_that_was_killed_goes_on_and_ends_with_the_same_bits(
+    tmp_path: Path, registry: Registry, unbroken: tuple[Path, dict[str, str]]
+) -> None:
+    """SIGKILL of the coordinator, twice, at moments nobody chose; its workers must not live on."""
+    study, expected = unbroken
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    moments = random.Random()
+    jobs = tmp_path / "runs" / "jobs"
+    for sign in ("embedding-*/checkpoint", "depth-*.partial/checkpoint"):
+        with subprocess.Popen(
+            command(study, tmp_path / "runs"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+        ) as process:
+            give_up = time.monotonic() + 60
+            while not list(jobs.glob(sign)) and process.poll() is None and time.monotonic() < give_up:
+                time.sleep(0.02)
+            time.sleep(moments.uniform(0, 0.5))
+            children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            process.send_signal(signal.SIGKILL)
+        _, alive = psutil.wait_procs(children, timeout=10)
+        assert not alive, "workers end with the process that started them"
+    last = subprocess.run(
+        command(study, tmp_path / "runs"), capture_output=True, text=True, env=environment, check=False
+    )
+    assert last.returncode == 0, last.stderr
+    cells = plan_cells(load_study(study, registry), {})
+    assert scores(tmp_path / "runs", cells) == expected
+    assert not list(jobs.glob("*.partial"))
+
+
+def test_two_at_once_share_the_work(tmp_path: Path, registry: Registry, unbroken: tuple[Path, dict[str, str]]) -> None:
+    study, expected = unbroken
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    both = [
+        subprocess.Popen(
+            [*command(study, tmp_path / "runs"), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=environment, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    outputs = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    cells = plan_cells(load_study(study, registry), {})
+    assert scores(tmp_path / "runs", cells) == expected
+    said = [json.loads(out) for out, _ in outputs]
+    assert said[0]["variants"] == said[1]["variants"]

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from cliffkit.training.checkpoint import (
+    drop_checkpoint,
+    load_checkpoint,
+    load_optimizer,
+    optimizer_tensors,
+    save_checkpoint,
+    save_tensors,
+)
+from cliffkit.training.steplog import StepLog
+
+from ..engine_fixtures import one_thread  # noqa: F401
+
+
+def save(folder: Path, step: int) -> None:
+    save_checkpoint(folder, {"weights": {"w": torch.full((2, 3), float(step))}, "best": {}}, {"step": step, "x": None})
+
+
+def step_of(folder: Path) -> int | None:
+    loaded = load_checkpoint(folder)
+    if loaded is None:
+        return None
+    groups, state = loaded
+    assert groups["best"] == {}
+    assert (groups["weights"]["w"] == state["step"]).all(), "tensors and state are of one checkpoint"
+    return int(state["step"])
+
+
+def test_what_was_saved_is_loaded_to_the_bit(tmp_path: Path) -> None:
+    odd = {
+        "half": torch.tensor([1.5, float("nan"), float("inf")], dtype=torch.bfloat16),
+        "count": torch.tensor(7),
+        "turned": torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last),
+        "part": torch.randn(6)[::2],
+    }
+    odd["same"] = odd["part"]
+    save_checkpoint(tmp_path, {"weights": odd, "average": {}}, {"step": 3, "best_score": None, "seconds": 0.1 + 0.2})
+    loaded = load_checkpoint(tmp_path)
+    assert loaded is not None
+    groups, state = loaded
+    assert state == {"step": 3, "best_score": None, "seconds": 0.1 + 0.2}
+    assert groups.keys() == {"weights", "average"}
+    for name, tensor in odd.items():
+        read = groups["weights"][name]
+        assert read.dtype == tensor.dtype
+        assert torch.equal(read.nan_to_num(9), tensor.nan_to_num(9))
+        assert torch.equal(read.isnan(), tensor.isnan())
+
+
+def test_the_last_checkpoint_counts_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    assert load_checkpoint(tmp_path) is None
+    for step in (10, 20, 30):
+        save(tmp_path, step)
+        assert step_of(tmp_path) == step
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+    drop_checkpoint(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+class Killed(BaseException):
+    pass
+
+
+CALLS = (
+    (os, "rename"), (os, "replace"), (shutil, "rmtree"), (Path, "write_text"), (Path, "rename"), (Path, "mkdir"),
+)  # fmt: skip
+"""How `save_checkpoint` reaches the file system, but for what safetensors writes into a temporary file."""
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["the first", "a later one"])
+def test_a_kill_anywhere_in_saving_leaves_the_last_checkpoint_or_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    """Every rename and every file written is a place to die at; then one saves again, and dies again."""
+
+    def dying(folder: Path, calls: int, step: int) -> bool:
+        """Save, and die before or after a call into the file system; whether there was such a call."""
+        place, after = divmod(calls, 2)
+        met = itertools.count()
+
+        def or_die(real: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any, **named: Any) -> Any:
+                here = next(met) == place
+                if here and not after:
+                    raise Killed
+                result = real(*arguments, **named)
+                if here:
+                    raise Killed
+                return result
+
+            return call
+
+        with monkeypatch.context() as patch:
+            for module, name in CALLS:
+                patch.setattr(module, name, or_die(getattr(module, name)))
+            try:
+                save(folder, step)
+            except Killed:
+                return True
+            return False
+
+    places = 0
+    while True:
+        folder = tmp_path / f"{places}"
+        folder.mkdir()
+        if not first:
+            save(folder, 10)
+        killed = dying(folder, places, 20)
+        assert step_of(folder) in ((None, 20) if first else (10, 20)), f"killed at call {places}"
+        after = step_of(folder)
+        dying(folder, places, 30)  # what the first kill left does not harm the next attempt
+        assert step_of(folder) in (after, 30)
+        save(folder, 40)
+        assert step_of(folder) == 40
+        drop_checkpoint(folder)
+        assert not list(folder.iterdir())
+        if not killed:
+            break
+        places += 1
+    assert places > 12, "the places to die at were met"
+
+
+def test_two_kills_in_a_row_cost_no_more_than_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first between the renames, the second as soon as the next checkpoint is begun."""
+    save(tmp_path, 20)
+    (tmp_path / "checkpoint").rename(tmp_path / "checkpoint.new")
+    for name in ("mkdir", "write_text"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, lambda *_, **__: (_ for _ in ()).throw(Killed))
+            with pytest.raises(Killed):
+                save(tmp_path, 30)
+        assert step_of(tmp_path) == 20
+
+
+def test_each_state_between_the_two_renames_is_survived(tmp_path: Path) -> None:
+    new, whole, old = tmp_path / "checkpoint.new", tmp_path / "checkpoint", tmp_path / ".checkpoint.77.old"
+    save(tmp_path, 20)
+    whole.rename(new)
+    assert step_of(tmp_path) == 20  # the new one complete, alone
+    save(tmp_path, 10)
+    whole.rename(old)
+    save(tmp_path, 20)
+    whole.rename(new)
+    assert step_of(tmp_path) == 20  # the old one moved away, the new one not yet in its place
+    new.rename(whole)
+    assert step_of(tmp_path) == 20  # the old one not yet removed
+    save(tmp_path, 30)
+    shutil.copytree(whole, new)
+    (new / "state.json").unlink()
+    assert step_of(tmp_path) == 30  # a new one half written
+    drop_checkpoint(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_tensors_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_tensors(path, {"w": torch.ones(3)})
+    with monkeypatch.context() as patch:
+        patch.setattr("cliffkit.store.files.sync", lambda path: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            save_tensors(path, {"w": torch.zeros(3)})
+    assert torch.equal(load_file(path)["w"], torch.ones(3))
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_an_optimiser_goes_on_to_the_same_bits(tmp_path: Path, kind: type, layout: torch.memory_format) -> None:
+    """In channels_last too, where moments laid out otherwise than their parameter would be taken for other weights'."""
+
+    def begin() -> tuple[nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(5, 7, 3), nn.BatchNorm2d(7), nn.Conv2d(7, 2, 3)).to(memory_format=layout)
+        matrices, vectors = ([p for p in net.parameters() if (p.ndim > 1) == wide] for wide in (True, False))
+        return net, kind([{"params": matrices}, {"params": vectors, "weight_decay": 0}], lr=0.01, fused=True)
+
+    def train(net: nn.Module, optimizer: torch.optim.Optimizer, start: int, stop: int) -> None:
+        for step in range(start, stop):
+            torch.manual_seed(step)
+            net(torch.randn(2, 5, 9, 8)).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    straight = begin()
+    train(*straight, 0, 6)
+    broken_off = begin()
+    train(*broken_off, 0, 3)
+    groups: dict[str, dict[str, Tensor]] = {
+        "weights": broken_off[0].state_dict(),
+        "optimizer": optimizer_tensors(broken_off[1]),
+    }
+    save_checkpoint(tmp_path, groups, {"step": 3})
+    loaded = load_checkpoint(tmp_path)
+    assert loaded is not None
+    net, optimizer = begin()
+    net.load_state_dict(loaded[0]["weights"])
+    load_optimizer(optimizer, loaded[0]["optimizer"])
+    train(net, optimizer, 3, 6)
+    for name, value in straight[0].state_dict().items():
+        assert torch.equal(net.state_dict()[name], value), name
+    for name, value in optimizer_tensors(straight[1]).items():
+        assert torch.equal(optimizer_tensors(optimizer)[name], value), name
+
+
+def test_a_resumed_log_forgets_what_came_after_its_checkpoint_and_lines_cut_off(tmp_path: Path) -> None:
+    log = StepLog(tmp_path / "log.jsonl", active=True)
+    log.keep_until(0)
+    for step in (1, 2, 3, 4):
+        log.write({"step": step, "val": {"score": float("nan") if step == 2 else 0.5}, "best": step == 1})
+    whole = log.path.read_text()
+    parts = whole.splitlines(keepends=True)
+    log.keep_until(4)
+    assert log.path.read_text() == whole
+    for cut in range(1, len(parts[3])):  # a kill may leave any part of the last line
+        log.path.write_text("".join(parts[:3]) + parts[3][:cut])
+        log.keep_until(4)
+        assert log.path.read_text() == "".join(parts[:3]), parts[3][:cut]
+    log.keep_until(2)
+    assert [json.loads(line) for line in log.path.read_text().splitlines()] == [
+        {"step": 1, "val": {"score": 0.5}, "best": True},
+        {"step": 2, "val": {"score": None}, "best": False},
+    ]
+
+
+def test_a_log_of_another_process_writes_nothing(tmp_path: Path) -> None:
+    log = StepLog(tmp_path / "log.jsonl", active=False)
+    log.keep_until(0)
+    log.write({"step": 1})
+    assert not list(tmp_path.iterdir())
