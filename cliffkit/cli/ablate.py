@@ -208,7 +208,8 @@ def _check_buildable(cells: Sequence[Cell], board: Board, roots: Roots) -> None:
 
 def _run(plugins: Plugins, board: Board, executor: Executor, roots: Roots, view: BoardView) -> None:
     """Do what is left, tell the terminal and the plugins."""
-    from cliffkit.events import CellFinished
+    from cliffkit.events import CellFinished, Event, Notice
+    from cliffkit.jobs.announce import announcer
     from cliffkit.study.forecast import choose_slots
     from cliffkit.study.run import run_cells
 
@@ -221,7 +222,12 @@ def _run(plugins: Plugins, board: Board, executor: Executor, roots: Roots, view:
             + (f" ({measured})" if measured else "")
         )
     ended = {id(cell) for cell in board.cells if board.cell_state(cell) in ("done", "failed")}
-    broken: set[str] = set()
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Notice):
+            view.say(event.text)
+
+    emit = announcer(plugins, tell)
 
     def show(board: Board) -> None:
         view.show(board)
@@ -229,11 +235,7 @@ def _run(plugins: Plugins, board: Board, executor: Executor, roots: Roots, view:
             state = board.cell_state(cell)
             if state in ("done", "failed") and id(cell) not in ended:
                 ended.add(id(cell))
-                event = CellFinished(cell.variant.name, cell.seed, state, board.cell_reason(cell))
-                for name, reason in plugins.call("cliffkit_event", event=event).items():
-                    if name not in broken:
-                        broken.add(name)
-                        view.say(f"plugin '{name}' failed to hear an event: {reason}")
+                emit(CellFinished(cell.variant.name, cell.seed, state, board.cell_reason(cell)))
 
     run_cells(board, executor, roots, show)
 

@@ -55,7 +55,8 @@ def run(
 def perform(plugins: Plugins, recipe: Recipe, roots: dict[str, Path], runs: Path, device: str) -> Run:
     """Plan a recipe, do what is not done, lay out its run folder."""
     from cliffkit.cli.progress import Terminal
-    from cliffkit.events import Event, Notice
+    from cliffkit.events import Notice
+    from cliffkit.jobs.announce import announcer
     from cliffkit.jobs.execute import check_buildable, run_jobs
     from cliffkit.jobs.plan import plan
     from cliffkit.jobs.run_folder import publish
@@ -69,16 +70,8 @@ def perform(plugins: Plugins, recipe: Recipe, roots: dict[str, Path], runs: Path
     todo = [job for job in jobs if not store.done(job)]
     if any(job.stage == "depth" for job in todo):
         check_buildable(recipe, roots)
-    broken: set[str] = set()
     with Terminal(active=main) as terminal:
-
-        def emit(event: Event) -> None:
-            terminal.show(event)
-            for name, reason in (plugins.call("cliffkit_event", event=event) if main else {}).items():
-                if name not in broken:
-                    broken.add(name)
-                    terminal.show(Notice(f"plugin '{name}' failed to hear an event: {reason}"))
-
+        emit = announcer(plugins, terminal.show) if main else terminal.show
         if todo:
             emit(Notice(f"{opened.torch} in {str(opened.dtype).removeprefix('torch.')}: {opened.reason}"))
         reused = run_jobs(jobs, store, opened, roots, emit)
