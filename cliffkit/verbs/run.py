@@ -10,6 +10,7 @@ from cliffkit.components.load import Plugins
 from cliffkit.display.lines import Terminal
 from cliffkit.errors import UserError
 from cliffkit.events import Notice
+from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.execute import check_buildable, run_jobs
 from cliffkit.jobs.plan import plan
 from cliffkit.jobs.run_folder import Run, publish
@@ -18,7 +19,6 @@ from cliffkit.recipe.check import load_recipe
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.store.store import Store, job_folder
 from cliffkit.training.device import open_device
-from cliffkit.verbs.telling import Listeners
 
 
 def run(
@@ -62,7 +62,7 @@ def _perform(recipe: Recipe, plugins: Plugins, roots: Mapping[str, Path], runs: 
         check_buildable(recipe, roots)
 
     with Terminal(active=main) as terminal:
-        emit = Listeners(terminal.show, plugins) if main else terminal.show
+        emit = announcer(plugins, terminal.show) if main else terminal.show
         if todo:
             emit(Notice(f"{opened.torch} in {str(opened.dtype).removeprefix('torch.')}: {opened.reason}"))
         reused = run_jobs(jobs, store, opened, roots, emit)

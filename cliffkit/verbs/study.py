@@ -21,6 +21,7 @@ from cliffkit.display.board import BoardView
 from cliffkit.errors import UserError
 from cliffkit.events import CellFinished
 from cliffkit.interfaces import Executor
+from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.execute import check_buildable
 from cliffkit.jobs.run_folder import publish, run_folder
 from cliffkit.report.gallery import make_gallery
@@ -36,7 +37,6 @@ from cliffkit.study.results import Results, load_results
 from cliffkit.study.run import run_cells
 from cliffkit.study.study import Study
 from cliffkit.training.device import open_device
-from cliffkit.verbs.telling import Listeners
 
 BUILT_IN = Path("recipes/studies/cliffnet.yaml")
 
@@ -192,7 +192,7 @@ def _run(plugins: Plugins, board: Board, executor: Executor, roots: Roots, view:
             f"{executor.slots} at once, {executor.place.threads} threads each, on {executor.place.device}"
             + (f" ({measured})" if measured else "")
         )
-    tell = Listeners(view.hear, plugins)
+    tell = announcer(plugins, view.hear)
     ended = {id(cell) for cell in board.cells if board.cell_state(cell) in ("done", "failed")}
 
     def show(board: Board) -> None:
