@@ -119,7 +119,7 @@ class _Writer:
 
     def _node(self, node: ast.AST) -> None:
         self.out.append(f"{type(node).__name__}(")
-        for field in _fields(type(node)):
+        for field in _sorted_fields(node._fields):
             value = getattr(node, field, None)
             if value is None or (isinstance(value, list) and not value):
                 continue  # fields that newer versions of Python add are empty where nothing new is used
@@ -203,5 +203,5 @@ class _Writer:
 
 
 @functools.cache
-def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    return tuple(sorted(set(kind._fields) - _IGNORED))
+def _sorted_fields(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(names) - _IGNORED))
