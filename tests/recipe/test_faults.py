@@ -24,7 +24,7 @@ def test_those_of_the_yaml_come_first_and_each_has_its_line(faults):
         "f.yaml:4: seeds.1: wrong",
         "f.yaml:1: nothing.here: missing",
     ]
-    with pytest.raises(RecipeError, match="seeds.1: wrong"):
+    with pytest.raises(RecipeError, match=r"seeds\.1: wrong"):
         faults.check()
 
 
