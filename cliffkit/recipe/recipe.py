@@ -19,7 +19,7 @@ from cliffkit.scoring.protocols import Protocol
 
 PathInRecipe = tuple[str | int, ...]
 
-MODEL = ("backbone", "pyramid", "fusion")
+MODEL = ("backbone", "pyramid", "fusion", "head")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Recipe:
     backbone: Part
     pyramid: Part
     fusion: Part
+    head: Part
     embedding: Part
     losses: tuple[Part, ...]
     train: Train
@@ -72,7 +73,7 @@ class Recipe:
 
     def parts(self) -> Iterable[Part]:
         """Every component it names."""
-        return (self.data, self.backbone, self.pyramid, self.fusion, self.embedding, *self.losses)
+        return (self.data, self.backbone, self.pyramid, self.fusion, self.head, self.embedding, *self.losses)
 
     def to_dict(self) -> dict[str, Any]:
         """As YAML would say it, every default written out."""

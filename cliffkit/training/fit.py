@@ -82,7 +82,7 @@ def fit(
 ) -> Fitted:
     """Train `module` through `objective`; leave the best weights in it and in `folder`/weights.safetensors.
 
-    `objective(sample, step)` gives the weighted terms of the loss by name. Goes on from a checkpoint in `folder`.
+    `objective(batch, step)` gives the weighted terms of the loss by name. Goes on from a checkpoint in `folder`.
     Raises UserError where a term stops being finite, naming it and keeping the batch.
     """
     accelerator = device.accelerator
@@ -105,13 +105,13 @@ def fit(
     earlier_s, started = state.seconds, time.monotonic()
     saved = looked = started
     pending: list[Looked] = []
-    for batch, waited_s in batches.run(state.step, settings.steps):
+    for sample, waited_s in batches.run(state.step, settings.steps):
         rate = learning_rate(settings, state.step)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        sample = augment(batch.to(device.torch), settings.augment, batches.draws(state.step, DRAWS))
+        batch = augment(sample.to(device.torch), settings.augment, batches.draws(state.step, DRAWS))
         wrapped.train()
-        terms = gradients(wrapped, sample, state, settings, seed, stage, device, emit)
+        terms = gradients(wrapped, batch, state, settings, seed, stage, device, emit)
         if settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(objective.parameters(), settings.clip_norm)
         optimizer.step()
@@ -179,7 +179,7 @@ def _look(pending: list[Looked], batches: Batches, folder: Path, stage: str, log
         for name, value in zip(names, row, strict=True):
             if not math.isfinite(value):
                 path = folder / f"diverged-{step:06d}.safetensors"
-                save_tensors(path, batches.whole(step - 1)._asdict())
+                save_tensors(path, batches.whole(step - 1).tensors())
                 raise UserError(
                     f"stage {stage}, step {step}: the term '{name}' is {value}; its batch is kept in {path}; lower "
                     f"train.{stage}.lr, set train.{stage}.clip_norm=1, or look at that batch's depth"

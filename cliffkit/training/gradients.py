@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from cliffkit.data.batches import mix
 from cliffkit.errors import UserError
 from cliffkit.events import Emit, Notice
-from cliffkit.interfaces import Sample
+from cliffkit.interfaces import Batch
 from cliffkit.recipe.schema import Fit
 from cliffkit.training.checkpoint import FitState
 from cliffkit.training.device import Device
@@ -19,7 +20,7 @@ from cliffkit.training.device import Device
 
 def gradients(
     objective: nn.Module,
-    sample: Sample,
+    batch: Batch,
     state: FitState,
     settings: Fit,
     seed: int,
@@ -35,11 +36,11 @@ def gradients(
     while True:
         torch.manual_seed(mix(seed, state.step, device.accelerator.process_index))
         try:
-            return _backward(objective, sample, state.step, state.micro_batch or settings.micro_batch, device)
+            return _backward(objective, batch, state.step, state.micro_batch or settings.micro_batch, device)
         except (RuntimeError, MemoryError) as error:
             if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
                 raise
-            held = min(state.micro_batch or settings.micro_batch or len(sample.image), len(sample.image))
+            held = min(state.micro_batch or settings.micro_batch or len(batch.image), len(batch.image))
             if held == 1 or device.accelerator.num_processes > 1:
                 raise UserError(
                     f"stage {stage}: out of memory at {held} images per forward pass and process; lower "
@@ -56,15 +57,16 @@ def gradients(
         )
 
 
-def _backward(objective: nn.Module, sample: Sample, step: int, micro: int | None, device: Device) -> dict[str, Tensor]:
+def _backward(objective: nn.Module, batch: Batch, step: int, micro: int | None, device: Device) -> dict[str, Tensor]:
     """Gradients of one effective batch, divided into micro-batches and processes.
 
     Each part weighs as many valid pixels as it has. That is exact for terms that are means over valid pixels; those
     that are not, as silog's root or a gradient's pairs of pixels, come out a little different for other divisions.
     """
     accelerator = device.accelerator
-    count = len(sample.image)
-    parts = [Sample(*(field[i : i + (micro or count)] for field in sample)) for i in range(0, count, micro or count)]
+    count = len(batch.image)
+    micro = micro or count
+    parts = [batch.map(partial(_rows, start=i, stop=i + micro)) for i in range(0, count, micro)]
     if len(parts) == 1 and accelerator.num_processes == 1:
         terms: dict[str, Tensor] = objective(parts[0], step)
         sum(terms.values(), torch.zeros((), device=device.torch)).backward()  # type: ignore[no-untyped-call]
@@ -82,3 +84,7 @@ def _backward(objective: nn.Module, sample: Sample, step: int, micro: int | None
         for name, term in terms.items():
             total[name] = total.get(name, torch.zeros_like(term)) + term.detach() * share
     return {name: accelerator.reduce(term, "sum") for name, term in total.items()}
+
+
+def _rows(tensor: Tensor, start: int, stop: int) -> Tensor:
+    return tensor[start:stop]
