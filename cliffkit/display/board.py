@@ -1,0 +1,146 @@
+"""How far a study is, on stderr: a live table in a terminal, a line for every cell that ends elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cliffkit.events import Event, Notice
+from cliffkit.study.board import Board, JobState, duration, seconds_left
+from cliffkit.study.cells import Cell
+
+LINE_SECONDS = 30.0
+STYLES = {"done": "green", "failed": "bold red", "running": "bold", "elsewhere": "cyan", "waiting": "dim"}
+BAR = 20
+
+
+class BoardView:
+    """Shows a board whenever it is told to; a context, since a live table must be taken down."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
+        self._noticed: set[tuple[str, str]] = set()
+        self._said: dict[tuple[str, int], str] = {}
+        self._lined = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """Show a line above the table."""
+        if self._live:
+            self._live.console.print(text, markup=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def hear(self, event: Event) -> None:
+        """Show what an event tells the user; the table shows everything else."""
+        if isinstance(event, Notice):
+            self.say(event.text)
+
+    def show(self, board: Board) -> None:
+        """Show how far everything is."""
+        active = board.unfinished()
+        for each in active:
+            for notice in (each.progress or {}).get("notices", ()):
+                if (each.job.key, notice) not in self._noticed:
+                    self._noticed.add((each.job.key, notice))
+                    self.say(f"{_label(board, each)}: {notice}")
+        if self._live:
+            self._live.update(self._table(board, active), refresh=True)
+            return
+        for cell in board.cells:
+            state = board.cell_state(cell)
+            if state in ("done", "failed") and self._said.get((cell.variant.name, cell.seed)) != state:
+                self._said[cell.variant.name, cell.seed] = state
+                self.say(f"{cell.name}: {state} {board.cell_reason(cell)}".rstrip())
+                self._summary(board)
+        if time.monotonic() - self._lined > LINE_SECONDS:
+            self._summary(board)
+            for each in active:
+                self.say(f"  {_label(board, each)}: {' '.join(_progress(each))}")
+
+    def _summary(self, board: Board) -> None:
+        self._lined = time.monotonic()
+        self.say(summary(board, self._name))
+
+    def _table(self, board: Board, active: list[JobState]) -> Table:
+        table = Table(box=None, pad_edge=False, title=summary(board, self._name), title_justify="left")
+        for column in ("variant", "seed", "state", "", "speed", "left"):
+            table.add_column(column, justify="right" if column in ("seed", "speed", "left") else "left")
+        busy = {each.job.key: each for each in active}
+        for each in active:
+            if each.job.key not in board.own:
+                table.add_row(f"shared by cells: {each.job.stage}", "", _styled(each.state), *_progress(each))
+        cells = _fitting(board, self._console.height - 5 - table.row_count)
+        for cell in cells:
+            job = next((busy[job.key] for job in cell.jobs if job.key in busy and job.key in board.own), None)
+            state = board.cell_state(cell)
+            detail = _progress(job) if job else (board.cell_reason(cell).splitlines() or [""])[0][:60]
+            table.add_row(cell.variant.name, str(cell.seed), _styled(state), *(detail if job else (detail, "", "")))
+        if len(cells) < len(board.cells):
+            table.add_row(f"… {len(board.cells) - len(cells)} more", style="dim")
+        return table
+
+
+def summary(board: Board, name: str) -> str:
+    """One line: how many cells are where, and when the study will be done."""
+    counts = {state: board.count(state) for state in ("running", "elsewhere", "failed")}
+    parts = [f"{board.count('done')} of {len(board.cells)} cells done"]
+    words = {"running": "running", "elsewhere": "in another process", "failed": "failed"}
+    parts += [f"{count} {words[state]}" for state, count in counts.items() if count]
+    left = seconds_left(board)
+    return f"{name}: {', '.join(parts)}" + ("" if left is None else f"; about {duration(left)} left")
+
+
+def _fitting(board: Board, rows: int) -> list[Cell]:
+    """The cells that fit into so many rows: all in the study's order, else what moves first."""
+    if len(board.cells) <= rows:
+        return list(board.cells)
+    order = ("running", "elsewhere", "failed", "waiting", "done")
+    ranked = sorted(board.cells, key=lambda cell: order.index(board.cell_state(cell)))
+    kept = {id(cell) for cell in ranked[: max(1, rows - 1)]}
+    return [cell for cell in board.cells if id(cell) in kept]
+
+
+def _label(board: Board, each: JobState) -> str:
+    cell = board.own.get(each.job.key)
+    return f"{each.job.stage} of {cell.name}" if cell else f"{each.job.stage}, shared by cells"
+
+
+def _progress(each: JobState) -> tuple[str, str, str]:
+    """Bar, speed, time left."""
+    told = each.progress
+    if told is None:
+        return each.job.stage, "", ""
+    share = told["done"] / max(1, told["total"])
+    bar = "█" * round(BAR * share) + "░" * (BAR - round(BAR * share))
+    speed = told["figures"].get("images_per_s")
+    batch = each.job.inputs["train"]["batch"] if "train" in each.job.inputs and speed else None
+    left = (told["total"] - told["done"]) * batch / speed if batch and speed else None
+    return (
+        f"{each.job.stage} {bar} {told['done']}/{told['total']}",
+        f"{speed:.0f} img/s" if speed else "",
+        "" if left is None else duration(left),
+    )
+
+
+def _styled(state: str) -> Text:
+    return Text(state, STYLES[state])
