@@ -29,13 +29,14 @@ class Cliff(Fusion):
         self.mix_fine = conv_bn_relu(2 * channels, channels)
         self.mix_coarse = conv_bn_relu(2 * channels, channels)
         for conv in (self.mix_fine[0], self.mix_coarse[0]):
-            nn.init.kaiming_uniform_(conv.weight, a=1)  # the authors' start
+            nn.init.kaiming_uniform_(conv.get_parameter("weight"), a=1)  # the authors' start
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """Fine (B, C, H, W) and coarse (B, C, h, w) to (B, C, H, W)."""
         coarse = _fit(self.upsample(coarse), fine)
         fine = self.mix_fine(torch.cat([fine, fine * coarse], dim=1))
-        return self.mix_coarse(torch.cat([coarse, fine], dim=1)) + coarse
+        mixed: Tensor = self.mix_coarse(torch.cat([coarse, fine], dim=1))
+        return mixed + coarse
 
 
 def _fit(features: Tensor, like: Tensor) -> Tensor:
