@@ -73,7 +73,7 @@ class TimmModel(Backbone):
         """
         size = tuple(image.shape[-2:])
         try:
-            levels = self.net((image - self.mean) / self.std)
+            levels: list[Tensor] = self.net((image - self.mean) / self.std)
         except (AssertionError, RuntimeError) as error:  # timm's models refuse a size in either way
             if self.made_for in (None, size) or isinstance(error, torch.OutOfMemoryError):
                 raise
