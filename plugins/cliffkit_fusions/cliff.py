@@ -15,8 +15,11 @@ class Cliff(Fusion):
     """Gate the fine features with the coarse ones, mix twice, and keep the coarse ones as an identity path.
 
     Source: Wang et al., "CLIFFNet for Monocular Depth Estimation with Hierarchical Embedding Loss", ECCV 2020.
-    `upsample` is "bilinear" in the authors' network; "transposed" learns a transposed convolution of stride 2 instead,
-    as a course re-implementation describes it.
+
+    Options:
+        upsample: Way in which coarse features come to the size of the fine ones: "bilinear" is that of the authors'
+            network, "transposed" a learned transposed convolution of stride 2, as a course re-implementation
+            describes it.
     """
 
     def __init__(self, channels: int, /, *, upsample: Literal["bilinear", "transposed"] = "bilinear") -> None:

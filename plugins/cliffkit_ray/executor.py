@@ -16,8 +16,12 @@ RETRIES = 3
 class RayCluster(Executor):
     """One job per GPU of the cluster, or per `cpus` of its processors where it has none.
 
-    `address`: of the cluster, as `auto` or `ray://host:10001`; empty: the one this machine belongs to, else a new one
-    of this machine alone. Every node must see the runs folder under the same path, on a shared file system with locks.
+    Every node must see the runs folder under the same path, on a shared file system with locks.
+
+    Options:
+        address: Address of the cluster, as `auto` or `ray://host:10001`; empty for the cluster that this machine
+            belongs to, else for a new one of this machine alone.
+        cpus: Processors that each job gets.
     """
 
     def __init__(self, workers: int | None, device: str, *, address: str = "", cpus: int = 1) -> None:

