@@ -192,7 +192,7 @@ def _check_invalid(what: str, call: Call, prediction: Tensor, batch: Batch) -> N
         )
     nothing = batch._replace(valid=torch.zeros_like(batch.valid))
     empty = call(prediction, nothing)
-    expect(float(empty) == 0, f"{what}: {empty:g} where no pixel is valid, expected 0")
+    expect(bool(empty == 0), f"{what}: {empty:g} where no pixel is valid, expected 0")
 
 
 def _batch(height: int, width: int, scene_types: int) -> Batch:
