@@ -12,7 +12,7 @@ from cliffkit.recipe.part import Part
 from cliffkit.recipe.schema import Published, Train
 from cliffkit.scoring.protocols import Protocol
 
-MODEL = ("backbone", "pyramid", "fusion")
+MODEL = ("backbone", "pyramid", "fusion", "head")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Recipe:
     backbone: Part
     pyramid: Part
     fusion: Part
+    head: Part
     embedding: Part
     losses: tuple[Part, ...]
     train: Train
@@ -34,7 +35,7 @@ class Recipe:
 
     def parts(self) -> Iterable[Part]:
         """Every component it names."""
-        return (self.data, self.backbone, self.pyramid, self.fusion, self.embedding, *self.losses)
+        return (self.data, self.backbone, self.pyramid, self.fusion, self.head, self.embedding, *self.losses)
 
     def to_dict(self) -> dict[str, Any]:
         """As YAML would say it, every default written out."""
