@@ -139,7 +139,7 @@ def test_an_example_passes_its_check_and_trains(
     scope: dict[str, Any] = {}
     exec(example.test, scope)
     for test in [value for name, value in scope.items() if name.startswith("test_")]:
-        test(**{name: tmp_path for name in signature(test).parameters})
+        test(**dict.fromkeys(signature(test).parameters, tmp_path))
 
     assert example.name in with_examples.registry.names(example.kind)
     if example.recipe is None:
