@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from cliffkit import __version__
 from cliffkit.cli.ablate import ablate, report
 from cliffkit.cli.data import data
 from cliffkit.cli.predict import evaluate, predict
+from cliffkit.cli.recipes import recipes
 from cliffkit.cli.run import run
 from cliffkit.cli.show import list_components, plan, plugins, validate
 from cliffkit.components.load import load_plugins
@@ -44,7 +44,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="cliffkit")
+@click.version_option(package_name="cliffkit", prog_name="cliffkit")
 @click.option(STRICT, is_flag=True, help="Stop where any plugin fails to load, instead of going on without it.")
 def cli(strict_plugins: bool) -> None:
     """Depth networks from exchangeable parts: train, score and compare them.
@@ -52,7 +52,8 @@ def cli(strict_plugins: bool) -> None:
     A recipe (YAML) names a backbone, a feature pyramid, a fusion, an embedding generator, losses and data. Begin with
 
     \b
-        cliffkit run recipes/cliff_hegR.yaml        train and score CLIFFNet on built-in data
+        cliffkit run cliff_hegR                     train and score CLIFFNet on built-in data
+        cliffkit recipes                            the recipes and studies that come with cliffkit
         cliffkit list                               every part there is
         cliffkit run RECIPE --set model.fusion.use=add   change one part
         cliffkit ablate                             which part helps, by how much, and is it more than noise?
@@ -62,7 +63,7 @@ def cli(strict_plugins: bool) -> None:
     """
 
 
-for command in (run, ablate, report, plan, validate, list_components, plugins, evaluate, predict, data):
+for command in (run, ablate, report, plan, validate, list_components, plugins, recipes, evaluate, predict, data):
     cli.add_command(command)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+import cliffkit
 from cliffkit.cli import options
 from cliffkit.components.load import Plugins
 
@@ -27,7 +28,7 @@ def run(
     device: str,
     as_json: bool,
 ) -> None:
-    """Train and score the network of RECIPE.
+    """Train and score the network of RECIPE: a file, or a name that `cliffkit recipes` lists.
 
     Four stages: pack (data to training size), embedding (the embedding generator, on training depth), depth (the
     network; best weights by the validation split), evaluate (the test split, every protocol, beside a constant
@@ -35,13 +36,11 @@ def run(
     its last checkpoint.
 
     \b
-        cliffkit run recipes/cliff_hegR.yaml
-        cliffkit run recipes/cliff_hegR.yaml --set model.fusion.use=add --set name=add_hegR
-        cliffkit run recipes/nyu/cliff_resnet50_hegR.yaml --data nyu=FOLDER
+        cliffkit run cliff_hegR
+        cliffkit run mine.yaml --set model.fusion.use=add --set name=add_hegR
+        cliffkit run nyu/cliff_resnet50_hegR --data nyu=FOLDER
     """
     from cliffkit.cli.scores import print_run
-    from cliffkit.verbs.run import run as train_and_score
 
-    finished = train_and_score(recipe, plugins, overrides=overrides, roots=dict(roots), runs=runs, device=device)
-    if finished is not None:
-        print_run(finished, as_json)
+    finished = cliffkit.run(recipe, set=overrides, data=dict(roots), runs=runs, device=device, plugins=plugins)
+    print_run(finished, as_json)

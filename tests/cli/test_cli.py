@@ -80,7 +80,16 @@ class TestWithoutTorch:
     )
 
     @pytest.mark.parametrize(
-        "arguments", [["--help"], ["list"], ["list", "fusion", "--json"], ["plugins"], ["run", "--help"], ["--version"]]
+        "arguments",
+        [
+            ["--help"],
+            ["list"],
+            ["recipes"],
+            ["list", "fusion", "--json"],
+            ["plugins"],
+            ["run", "--help"],
+            ["--version"],
+        ],
     )
     def test_answers(self, arguments):
         done = subprocess.run([sys.executable, "-c", self.SCRIPT, *arguments], capture_output=True, text=True)
@@ -560,7 +569,9 @@ class TestDataCheck:
         }
         assert report["splits"]["train"]["looked_at"] == 2
         assert report["splits"]["train"]["sizes"] == {"64x48": 2}
-        assert report["dataset"]["train"] == 3
+        assert report["dataset"] == {
+            "use": "rooms", "train": 3, "val": 2, "test": 2, "height": 48, "width": 64, "seed": 0, "holes": False,
+        }  # fmt: skip
         words = invoke("data", "check", "rooms", *self.ROOMS)
         assert "nothing wrong found" in words.stdout
         assert "train\n  images       3, 3 of them looked at" in words.stdout
