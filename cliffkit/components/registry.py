@@ -10,7 +10,20 @@ from typing import Any
 from cliffkit.components.near import near
 from cliffkit.errors import UserError
 
-KINDS = ("backbone", "pyramid", "fusion", "head", "embedding", "loss", "dataset", "executor", "tracker")
+KINDS = (
+    "backbone",
+    "pyramid",
+    "fusion",
+    "head",
+    "embedding",
+    "loss",
+    "augment",
+    "optimizer",
+    "schedule",
+    "dataset",
+    "executor",
+    "tracker",
+)
 
 
 class NameClashError(UserError):

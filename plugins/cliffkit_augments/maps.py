@@ -24,8 +24,8 @@ def change_maps(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
 def look_up(batch: Batch, x: Tensor, y: Tensor) -> Batch:
     """Take each pixel from a position (x, y) of the batch, both (B, H, W) in pixels from the top left corner.
 
-    The image is interpolated bilinearly. Maps are taken from the pixel that the position lies in, never averaged. Outside
-    of the frame the image is black and depth is invalid.
+    The image is interpolated bilinearly. Maps are taken from the pixel that the position lies in, never averaged.
+    Outside of the frame the image is black and depth is invalid.
     """
     height, width = batch.image.shape[-2:]
     inside = ((x >= 0) & (x < width) & (y >= 0) & (y < height))[:, None]

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+
+from cliffkit.interfaces import Batch, Sample
 from cliffkit_augments.color_jitter import ColorJitter
 from cliffkit_augments.cutdepth import CutDepth
 from cliffkit_augments.flip import Flip
 from cliffkit_augments.random_crop import RandomCrop
 from cliffkit_augments.rotate import Rotate
-from torch import Tensor
-
-from cliffkit.interfaces import Batch, Sample
 
 from ..engine_fixtures import one_thread, same  # noqa: F401
 
