@@ -7,4 +7,3 @@ from cliffkit.hookspecs import hookimpl
 def cliffkit_register(registry):  # noqa: D103
     registry.add("embedding", "heg_r", "cliffkit_embeddings.heg_r:HegR", "depth autoencoder; needs no labels")
     registry.add("embedding", "heg_s", "cliffkit_embeddings.heg_s:HegS", "scene classifier on depth maps")
-    registry.add("embedding", "none", "cliffkit_embeddings.none:NoEmbedding", "no hierarchical embedding loss")
