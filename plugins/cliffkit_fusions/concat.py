@@ -18,4 +18,5 @@ class Concat(Fusion):
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Low (B, C, H, W) and high (B, C, h, w) to (B, C, H, W)."""
-        return self.mix(torch.cat([low, resize(high, low)], dim=1))
+        mixed: Tensor = self.mix(torch.cat([low, resize(high, low)], dim=1))
+        return mixed
