@@ -34,7 +34,8 @@ class Checker:
         """Check a component with its options, and the engine's beside them unless the part stands `alone`."""
         if not isinstance(data, dict) or not isinstance(data.get("use"), str):
             names = ", ".join(self.registry.choices(kind))
-            self.faults.add(path, f"name a {kind}, as {{use: NAME}}; there are: {names}")
+            article = "an" if kind[0] in "aeio" else "a"
+            self.faults.add(path, f"name {article} {kind}, as {{use: NAME}}; there are: {names}")
             return None
         use = data["use"]
         place = f"{self.document.place((*path, 'use'))}: {dotted(path)} ({use})"

@@ -13,7 +13,7 @@ from cliffkit.recipe.part import Part
 from cliffkit.recipe.schema import Published, Train
 from cliffkit.scoring.protocols import Protocol
 
-MODEL = ("backbone", "pyramid", "fusion")
+MODEL = ("backbone", "pyramid", "fusion", "head")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Recipe:
     backbone: Part
     pyramid: Part
     fusion: Part
+    head: Part
     embedding: Part | None
     """None: the loss has no hierarchical term."""
     losses: tuple[Part, ...]

@@ -96,11 +96,11 @@ class Pairs(Dataset):
         )
 
     def name(self, index: int) -> str:
-        """The pair's `id`, or the path of its image where the index has no such column."""
+        """Give the pair's `id`, or the path of its image where the index has no such column."""
         return self._pairs[index].name
 
     def fingerprint(self) -> str:
-        """A hash of this split's lines (name, scene, scene type), of its files' contents and of `depth_scale`.
+        """Hash this split's lines (name, scene, scene type), its files' contents and `depth_scale`.
 
         Files are hashed whole where they come to less than 256 MiB together, else by size and their first and last
         64 KiB. Of paths only those in the index count, where they name the pairs.
@@ -133,7 +133,7 @@ def _load_image(path: Path) -> NDArray[np.uint8]:
 
 
 def _file_faults(root: Path, pair: Pair) -> Iterator[str]:
-    """What the headers of a pair's two files show to be wrong."""
+    """Find faults of a pair's two files by their headers."""
     sizes = []
     for column, path, measure in (("rgb", pair.rgb, _image_size), ("depth", pair.depth, _depth_size)):
         try:
@@ -145,7 +145,7 @@ def _file_faults(root: Path, pair: Pair) -> Iterator[str]:
 
 
 def _size_fault(pair: Pair, image: tuple[int, int], depth: tuple[int, int]) -> str:
-    """Sizes are width, height."""
+    """Describe two sizes that differ, each (width, height) in pixels."""
     return (
         f"depth: {pair.depth} is {depth[0]} x {depth[1]} pixels, its image {pair.rgb} {image[0]} x {image[1]}; give "
         f"the depth map that was registered to this image"
@@ -182,7 +182,7 @@ def _is_npy(path: str) -> bool:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """An image file, its pixels not yet decoded. What fails, opening or decoding, becomes a UserError."""
+    """Open an image file, its pixels not yet decoded. A failure to open or to decode becomes a UserError."""
     try:
         with Image.open(path) as image:
             yield image
@@ -197,7 +197,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _opened_npy(path: Path) -> NDArray[Any]:
-    """A memory-mapped `.npy`."""
+    """Open a `.npy`, memory-mapped."""
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:

@@ -53,7 +53,7 @@ class Faults:
 
 
 def find(root: Path | None) -> Path:
-    """The index in a folder."""
+    """Find the index in a folder."""
     if root is None:
         raise UserError(
             f"pairs: no folder given; say --data pairs=DIR or set CLIFFKIT_DATA_PAIRS, where DIR holds {INDEX} with "
@@ -68,7 +68,7 @@ def find(root: Path | None) -> Path:
 
 
 def read(faults: Faults) -> list[Pair]:
-    """Every line of the index that can be used; what is wrong with the others, and between lines, goes to `faults`.
+    """Read every usable line of the index; faults of the others, and between lines, go to `faults`.
 
     Raises UserError where there is nothing to go on with: no text, no CSV, no header, columns missing, no lines.
     """
@@ -80,14 +80,17 @@ def read(faults: Faults) -> list[Pair]:
             f"{faults.index}:1: the header is {','.join(header) or 'empty'}, {cause}; it must name each of "
             f"{', '.join(REQUIRED)} once, and may name {', '.join(OPTIONAL)} and others"
         )
+
     if not rows:
         raise UserError(f"{faults.index}: there is no line below the header; list the pairs, one a line")
+
     pairs = []
     for line, values in rows:
         if len(values) != len(header):
             faults.add(line, f"{len(values)} fields under {len(header)} columns; quote fields that hold commas")
             continue
         cell = dict(zip(header, values, strict=True))
+
         wrong = [_path_fault(column, cell[column]) for column in ("rgb", "depth")]
         if not cell["scene_id"]:
             wrong.append("scene_id: is empty; name the place where the image was taken: splits are cut by it")
@@ -95,6 +98,7 @@ def read(faults: Faults) -> list[Pair]:
             wrong.append("id: is empty; give each pair an id, or leave the column out")
         if cell.get("split", "train") not in SPLITS:
             wrong.append(f"split: '{cell['split']}' is none of {', '.join(SPLITS)}; write one, or drop the column")
+
         for message in filter(None, wrong):
             faults.add(line, message)
         if not any(wrong):
@@ -109,12 +113,13 @@ def read(faults: Faults) -> list[Pair]:
                     cell.get("split", ""),
                 )
             )
+
     _compare(pairs, faults)
     return pairs
 
 
 def of_split(pairs: Sequence[Pair], split: str, shares: dict[str, float], faults: Faults) -> list[Pair]:
-    """The pairs of one split: by the column `split` where the index has it, else cut by scene."""
+    """Choose the pairs of one split: by the column `split` where the index has it, else cut by scene."""
     if any(pair.split for pair in pairs):
         chosen = [pair for pair in pairs if pair.split == split]
         if not chosen:
@@ -133,7 +138,7 @@ def of_split(pairs: Sequence[Pair], split: str, shares: dict[str, float], faults
 
 
 def _rows(index: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header and the other lines, each with the number of the line it begins on, all fields stripped."""
+    """Read the header and the other lines, each with the number of the line it begins on, all fields stripped."""
     rows = []
     line = 1
     try:
@@ -168,7 +173,7 @@ def _path_fault(column: str, path: str) -> str:
 
 
 def _compare(pairs: Sequence[Pair], faults: Faults) -> None:
-    """What no two lines may have in common, and no scene may be in two splits."""
+    """Find faults between lines: an image or name given twice, a scene in two splits."""
     names: dict[str, int] = {}
     images: dict[str, int] = {}
     splits: dict[str, Pair] = {}

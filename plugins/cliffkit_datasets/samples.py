@@ -13,7 +13,7 @@ from cliffkit.interfaces import Sample
 def to_sample(
     image: NDArray[np.uint8], depth_m: NDArray[np.float32], scene: int, *, place: str, limit_m: float, remedy: str
 ) -> Sample:
-    """A Sample of copies of an image (3, H, W) and a depth map (H, W), valid wherever the depth is above 0.
+    """Copy an image (3, H, W) and a depth map (H, W) into a Sample, valid wherever the depth is above 0.
 
     Raises UserError, naming `place`, for depth that is NaN, infinite, negative or beyond `limit_m`.
     """

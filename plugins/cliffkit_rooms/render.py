@@ -32,7 +32,7 @@ class Shot(NamedTuple):
 
 
 def _worth(depth: NDArray[np.float32], seen: NDArray[np.int32]) -> bool:
-    """Whether a view keeps the depth range and shows more than a wall."""
+    """Tell whether a view keeps the depth range and shows more than a wall."""
     if depth.min() < MIN_DEPTH_M or depth.max() > MAX_DEPTH_M:
         return False
     counts = np.bincount(seen.ravel(), minlength=SHELL)
@@ -53,7 +53,7 @@ class View(NamedTuple):
 
 
 def compose(kind: int, seed: np.random.SeedSequence, height: int, width: int) -> View:
-    """A room of scene type `kind` and a view of it worth taking; other rooms are tried until there is one."""
+    """Build a room of scene type `kind` and a view of it worth taking; other rooms are tried until there is one."""
     while True:
         dice = Dice(np.random.default_rng(seed))
         room = build_room(kind, dice)
@@ -69,7 +69,7 @@ def compose(kind: int, seed: np.random.SeedSequence, height: int, width: int) ->
 
 
 def render(kind: int, seed: np.random.SeedSequence, height: int, width: int, holes: bool) -> Shot:
-    """The frame that a seed stands for; the same image and depth with holes and without."""
+    """Render the frame that a seed stands for; the same image and depth with holes and without."""
     room, solids, camera, depth, seen, rays, dice = compose(kind, seed, height, width)
     eye = np.array(camera.position, np.float32)
     surface = gather(room, solids, seen.ravel(), depth.ravel(), rays.reshape(3, -1), eye, camera.focal)

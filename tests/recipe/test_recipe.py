@@ -75,6 +75,7 @@ def test_the_unchanged_text_is_a_recipe(check):
         "handbuilt",
         "symmetric",
         "cliff",
+        "linear",
         "heg_r",
         "l1",
     ]
@@ -257,7 +258,7 @@ def test_none_is_the_engines_own_word_and_needs_no_plugin(faults, without_embedd
 def test_none_is_among_the_choices_of_who_misspells_an_embedding(faults):
     assert faults(("use: heg_r", "use: nome"))[0].endswith("no embedding is called 'nome'; did you mean 'none'?")
     (fault,) = faults(("{use: heg_r, weights: [10, 15]}", "none"))
-    assert fault.endswith("name a embedding, as {use: NAME}; there are: heg_r, heg_s, none")
+    assert fault.endswith("name an embedding, as {use: NAME}; there are: heg_r, heg_s, none")
 
 
 def test_something_must_have_a_weight(faults, check):
@@ -498,3 +499,13 @@ def test_a_component_that_cannot_be_checked_is_refused_by_name(tmp_path, monkeyp
         check_recipe(yamlstrict.parse(text, "f.yaml"), registry)
     assert len(caught.value.faults) == 1
     assert str(caught.value).startswith("f.yaml:8: loss.0.use: loss 'odd' of plugin 'stranger': parameter '")
+
+
+def test_a_loss_that_needs_what_the_head_does_not_give_is_refused(check, faults):
+    recipe = check(LINES.replace("[{use: l1}]", "[{use: l1}, {use: bins}]"), "model.head={use: bins, bins: 8}")
+    assert recipe.head.options["bins"] == 8
+    assert faults(("[{use: l1}]", "[{use: l1}, {use: bins}]")) == [
+        "f.yaml:8: loss.1: `bins` needs 'bin_centres', which head `linear` does not give; heads that do: bins"
+    ]
+    both = faults(("[{use: l1}]", "[{use: l11}, {use: bins}]"))
+    assert [fault.partition(": ")[2].partition(":")[0] for fault in both] == ["loss.0.use", "loss.1"]
