@@ -153,6 +153,13 @@ def test_set_changes_the_base_of_every_variant(load: Load) -> None:
     assert {variant.recipe.train.depth.steps for variant in study.variants} == {9}
 
 
+def test_the_base_may_be_a_shipped_recipe_or_stand_in_the_study(load: Load, tiny: str) -> None:
+    assert load(STUDY.replace("base.yaml", "cliff_hegS")).base.name == "cliff_hegS"
+    inline = "base:\n" + "".join(f"  {line}\n" for line in tiny.splitlines())
+    study = load(STUDY.replace("base: base.yaml\n", inline))
+    assert study.base.to_dict() == load(STUDY).base.to_dict()
+
+
 def test_axes_vary_anything(load: Load) -> None:
     text = """\
 name: any
@@ -306,6 +313,13 @@ def test_a_fault_of_the_base_is_told_once_and_at_its_own_place(load: Load, tiny:
     found = faults(load, STUDY, base=tiny.replace("{use: l1}", "{use: l11}"))
     assert len(found) == 1
     assert found[0].startswith("10: loss.0.use: no loss is called 'l11'")
+
+
+def test_a_fault_of_a_base_in_the_study_is_told_at_its_line(load: Load, tiny: str) -> None:
+    lines = [f"  {line}\n" for line in tiny.replace("{use: l1}", "{use: l11}").splitlines()]
+    found = faults(load, STUDY.replace("base: base.yaml\n", f"base:\n{''.join(lines)}"))
+    assert len(found) == 1
+    assert found[0].startswith("12: loss.0.use: no loss is called 'l11'")
 
 
 def test_a_combination_that_is_no_recipe_names_its_variant(load: Load) -> None:
