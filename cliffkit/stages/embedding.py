@@ -26,12 +26,13 @@ LOOKED_AT = 256
 
 def fit_embedding(job: Job, context: Context) -> None:
     """Leave the generator's weights in weights.safetensors."""
-    settings = job.recipe.train.embedding
+    generator, settings = job.recipe.embedding, job.recipe.train.embedding
+    assert generator is not None
     assert settings is not None
     train = Pack(context.needs["pack"] / "train")
     looked_at = np.linspace(0, len(train) - 1, min(len(train), LOOKED_AT)).astype(int)
     torch.manual_seed(settings.seed)
-    embedding = build_embedding(job.recipe, len(train.meta["scene_types"]))
+    embedding = build_embedding(generator, len(train.meta["scene_types"]))
     objective = EmbeddingObjective(embedding, context.device)
 
     def validate() -> dict[str, float]:

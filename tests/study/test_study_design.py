@@ -64,7 +64,7 @@ def test_a_grid_is_the_product_of_its_axes(load: Load) -> None:
     assert study.full == ("heg_s", "cliff")
     by_name = {variant.name: variant.recipe for variant in study.variants}
     assert by_name["heg_s + cliff"].to_dict() == study.base.to_dict()
-    assert by_name["none + add"].embedding.to_dict() == {"use": "none"}
+    assert by_name["none + add"].embedding is None
     assert by_name["none + add"].fusion.to_dict() == {"use": "add"}
 
 
@@ -111,7 +111,7 @@ def test_leave_one_out_finds_what_can_be_left_out(load: Load) -> None:
     assert [loss.component.name for loss in no_l1.losses] == ["silog"]
     assert no_l1.losses[0].engine["weight"] == 0.3
     assert [loss.component.name for loss in no_silog.losses] == ["l1"]
-    assert no_embedding.embedding.component.name == "none"
+    assert no_embedding.embedding is None
     assert no_flip.train.depth.augment.flip == 0
     assert no_flip.train.depth.augment.contrast == 0.2
     assert no_colour.train.depth.augment.model_dump() == {"flip": 0.5, "brightness": 0, "contrast": 0, "saturation": 0}
