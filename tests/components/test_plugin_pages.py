@@ -44,6 +44,9 @@ evaluate: [full]
 """
 """A recipe of two steps, into which the recipe of an example is put."""
 
+NOT_YET = ("augment", "optimizer", "schedule")
+"""Kinds that recipes cannot name yet."""
+
 
 @dataclass(frozen=True)
 class Example:
@@ -142,7 +145,7 @@ def test_an_example_passes_its_check_and_trains(
         test(**dict.fromkeys(signature(test).parameters, tmp_path))
 
     assert example.name in with_examples.registry.names(example.kind)
-    if example.recipe is None:
+    if example.recipe is None or example.kind in NOT_YET:
         return
     recipe = merged(yaml.safe_load(SMALL), yaml.safe_load(example.recipe))
     data = {"pairs": pairs} if recipe["data"]["use"] == "pairs" else {recipe["data"]["use"]: tmp_path}
