@@ -12,6 +12,7 @@ from rich.progress import track
 from cliffkit.components.load import Plugins
 from cliffkit.prediction.files import predict_files
 from cliffkit.prediction.predictor import load_run, predictor
+from cliffkit.store.artifacts import WEIGHTS
 from cliffkit.training.device import open_device
 
 
@@ -21,6 +22,6 @@ def predict(
     """Write the depth of image files into `out`; returns where each lies, and its range in metres."""
     recipe = load_run(folder, plugins.registry)
     opened = open_device(device, "fp32")
-    network = predictor(recipe, folder / "weights.safetensors", opened.torch)
+    network = predictor(recipe, folder / WEIGHTS, opened.torch)
     written = predict_files(network, images, out, flip=flip)
     return list(track(written, "predict", total=len(images), console=Console(stderr=True)))

@@ -17,6 +17,7 @@ from cliffkit.jobs.run_folder import Run, publish
 from cliffkit.prediction.predictor import load_run
 from cliffkit.recipe.check import load_recipe
 from cliffkit.recipe.recipe import Recipe
+from cliffkit.store.artifacts import StoreStamp
 from cliffkit.store.store import Store, job_folder
 from cliffkit.training.device import open_device
 
@@ -41,7 +42,7 @@ def evaluate(
     recipe = load_run(folder, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
     depth = plan(recipe, roots)[-1].needs["depth"]
     above = folder.resolve().parents
-    runs = next((parent for parent in above if (parent / "store.json").exists()), folder.resolve().parent)
+    runs = next((parent for parent in above if (parent / StoreStamp.FILE).exists()), folder.resolve().parent)
     if not job_folder(runs, depth).is_dir():
         raise UserError(
             f"{folder}: its store has no job {depth.stage}-{depth.key}: the run was moved away from its runs folder, "
