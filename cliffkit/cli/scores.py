@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 import click
+from accelerate import PartialState
 from rich.console import Console
 from rich.table import Table
 
-from cliffkit.jobs.run_folder import Run
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS, UNITS
-from cliffkit.store.artifacts import PANEL, RunMetrics
+from cliffkit.store.artifacts import RunMetrics
+from cliffkit.verbs.finished import Run
 
 HIDDEN = ("use", "test_fingerprint")
 
@@ -23,7 +24,9 @@ def console() -> Console:
 
 
 def print_run(finished: Run, as_json: bool) -> None:
-    """Print a run's scores and where it lies, or one JSON object."""
+    """Print a run's scores and where it lies, or one JSON object; the first of several processes does."""
+    if not PartialState().is_main_process:
+        return
     if as_json:
         click.echo(json.dumps(run_json(finished)))
         return
@@ -32,7 +35,7 @@ def print_run(finished: Run, as_json: bool) -> None:
     print_scores(finished.record)
     chosen = finished.record.selection
     click.echo(f"weights: best {chosen.score} on {chosen.split} ({chosen.best_score:.4f}) at step {chosen.step}")
-    click.echo(f"panel:   {finished.folder / PANEL}")
+    click.echo(f"panel:   {finished.panel}")
     click.echo(f"run:     {finished.folder}")
 
 

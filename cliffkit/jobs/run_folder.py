@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from cliffkit.recipe.recipe import Recipe
@@ -14,25 +13,12 @@ from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 
 
-@dataclass(frozen=True)
-class Run:
-    """A finished run."""
-
-    folder: Path
-    record: RunMetrics
-    """What metrics.json says."""
-    reused: tuple[str, ...]
-    """The stages that were found done."""
-
-
 def run_folder(recipe: Recipe, jobs: Sequence[Job], parent: Path) -> Path:
     """The folder of a run among others in `parent`."""
     return parent / f"{recipe.name}-{jobs[-1].key[:8]}"
 
 
-def publish(
-    recipe: Recipe, jobs: Sequence[Job], store: Store, reused: Sequence[str] = (), parent: Path | None = None
-) -> Run:
+def publish(recipe: Recipe, jobs: Sequence[Job], store: Store, parent: Path | None = None) -> Path:
     """Lay a run's folder out of its finished jobs: what a person looks at, small files copied, large ones linked.
 
     It lies in `parent`, by default the store's own folder.
@@ -44,13 +30,12 @@ def publish(
     scores = Scores.read(store.folder(last))
     seconds = {job.stage: store.record(job).seconds for job in jobs}
     keys = {job.stage: job.key for job in jobs}
-    metrics = RunMetrics(**vars(scores), name=recipe.name, key=last.key, seconds=seconds, jobs=keys)
-
     log = "".join((store.folder(job) / LOG).read_text(encoding="utf-8") for job in jobs if job.stage in TRAINED)
     write_text(folder / LOG, log)
     for job, names in ((last, (PerImage.FILE, PANEL)), (last.needs["depth"], (WEIGHTS, Environment.FILE))):
         for name in names:
             link(store.folder(job) / name, folder / name)
     write_text(folder / RECIPE, recipe.to_yaml())
-    metrics.write(folder)  # the last: where it is, the folder is whole
-    return Run(folder, metrics, tuple(reused))
+    record = RunMetrics(**vars(scores), name=recipe.name, key=last.key, seconds=seconds, jobs=keys)
+    record.write(folder)  # the last: where it is, the folder is whole
+    return folder

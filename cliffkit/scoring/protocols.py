@@ -5,12 +5,12 @@ A score without its protocol means nothing, so the object is stored with the sco
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+from cliffkit.components.near import meant
 from cliffkit.errors import UserError
 from cliffkit.scoring.views import Crop, View, describe_crop, describe_view
 
@@ -182,9 +182,8 @@ def protocol(spec: str) -> Protocol:
 
 
 def _missing(what: str, name: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"no {what} is called '{name}'; {hint}there are: {', '.join(known)}"
+    hint = meant(name, known)
+    return f"no {what} is called '{name}'; {hint}{' ' if hint else ''}there are: {', '.join(known)}"
 
 
 def _modifier_list() -> str:

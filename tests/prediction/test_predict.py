@@ -16,16 +16,17 @@ from cliffkit.components.registry import Registry
 from cliffkit.data.pack import at_training_size
 from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
-from cliffkit.jobs.run_folder import Run
 from cliffkit.method.network import DepthNetwork
 from cliffkit.prediction.files import predict_files, read_image
 from cliffkit.prediction.predictor import Predictor, load_run, predictor
 from cliffkit.recipe.check import load_recipe
-from cliffkit.recipe.recipe import Part, Recipe
+from cliffkit.recipe.part import Part
+from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.scoring.protocols import protocol
 from cliffkit.scoring.scores import score_image
 from cliffkit.scoring.views import View
+from cliffkit.verbs.finished import Run
 
 from ..engine_fixtures import Tiny, do, engine_recipe, one_thread  # noqa: F401
 

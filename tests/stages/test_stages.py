@@ -25,7 +25,6 @@ from cliffkit.errors import UserError
 from cliffkit.events import Event, Notice
 from cliffkit.interfaces import Loss, Sample
 from cliffkit.jobs.plan import plan
-from cliffkit.jobs.run_folder import Run
 from cliffkit.method.assemble import build, build_losses, hierarchical_loss
 from cliffkit.method.objectives import DepthObjective
 from cliffkit.prediction.predictor import predictor
@@ -40,6 +39,7 @@ from cliffkit.stages.depth import validate
 from cliffkit.store.artifacts import DepthFitFacts, Environment, PackFacts, Selection
 from cliffkit.store.job import Job
 from cliffkit.training.device import Device
+from cliffkit.verbs.finished import Run
 
 from ..engine_fixtures import Tiny, bits, cpu, do, engine_recipe, one_thread, packed  # noqa: F401
 

@@ -6,7 +6,7 @@ changes a dataclass here changes files that other programs may read.
 
 from cliffkit.store.artifacts.facts import Fact, damaged, read_bytes, read_json
 from cliffkit.store.artifacts.jobs import Failure, JobProgress, JobRecord, StoreStamp
-from cliffkit.store.artifacts.scores import PerImage, ProtocolScores, RunMetrics, Scores, Selection
+from cliffkit.store.artifacts.scores import PerImage, ProtocolScores, RunMetrics, Scores, Selection, Summary
 from cliffkit.store.artifacts.training import DepthFitFacts, Environment, FitFacts, PackFacts
 
 WEIGHTS = "weights.safetensors"
@@ -40,6 +40,7 @@ __all__ = [
     "Scores",
     "Selection",
     "StoreStamp",
+    "Summary",
     "damaged",
     "read_bytes",
     "read_json",
