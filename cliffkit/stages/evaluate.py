@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from cliffkit.components.registry import NONE
 from cliffkit.data.pack import read_sample
 from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
@@ -90,7 +91,7 @@ def describe_parts(recipe: Recipe) -> list[str]:
     return [
         str(backbone),
         *(part.component.name for part in (recipe.pyramid, recipe.fusion)),
-        f"embedding {recipe.embedding.component.name}",
+        f"embedding {recipe.embedding.component.name if recipe.embedding else NONE}",
         f"on {recipe.data.component.name}",
     ]
 
