@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from cliffkit.components.registry import NONE
-from cliffkit.data.pack import read_sample, resize_image
+from cliffkit.data.pack import read_sample
+from cliffkit.data.resize import resize_image
 from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
 from cliffkit.events import Notice, Progress
