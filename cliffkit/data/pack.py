@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import weakref
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from cliffkit.data.resize import at_training_size
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Batch, Dataset, Sample
+from cliffkit.store.artifacts import PackFacts, damaged
 from cliffkit.workers import available_cores, begin_worker, without_main
 
 STEPS = 65535
@@ -37,7 +37,7 @@ class Pack:
     """One packed split. Depth differs from the data set's by at most 1/131070 of its image's deepest pixel."""
 
     def __init__(self, folder: Path) -> None:
-        self.meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        self.facts = PackFacts.read(folder)
         self._image = _Rows(folder / "image.npy")
         self._depth = _Rows(folder / "depth.npy")
         self._metres = np.load(folder / "metres.npy")
@@ -71,7 +71,7 @@ class _Rows:
         try:
             mapped = np.load(path, mmap_mode="r")
         except ValueError as error:
-            raise UserError(f"{path} is damaged, {error}; delete its folder and run again") from error
+            raise damaged(path, f"is damaged, {error}") from error
         self._shape, self._dtype, self._offset = mapped.shape[1:], mapped.dtype, mapped.offset
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
@@ -97,7 +97,7 @@ def read_sample(dataset: Dataset, index: int) -> Sample:
 
 def write_pack(
     dataset: Dataset, folder: Path, size: tuple[int, int], crop: float, progress: Callable[[int], None]
-) -> dict[str, Any]:
+) -> PackFacts:
     """Pack a split into `folder` and return its facts, which also stand in meta.json.
 
     Raises UserError where an image cannot be read, is not what a `Sample` promises, or none has a valid pixel. Images
@@ -113,16 +113,16 @@ def write_pack(
         raise UserError("no image of the split has a pixel with a valid depth; `cliffkit data check` says more")
     arrays.save(folder)
 
-    meta = {
-        "images": len(dataset),
-        "size": list(size),
-        "median_m": _median(arrays.depth, arrays.metres),
-        "valid_share": float(arrays.valid_pixels.mean() / (size[0] * size[1])),
-        "without_depth": int((arrays.valid_pixels == 0).sum()),
-        "scene_types": list(dataset.scene_types),
-    }
-    (folder / "meta.json").write_text(json.dumps(meta, indent=2), encoding="utf-8")
-    return meta
+    facts = PackFacts(
+        images=len(dataset),
+        size=size,
+        median_m=_median(arrays.depth, arrays.metres),
+        valid_share=float(arrays.valid_pixels.mean() / (size[0] * size[1])),
+        without_depth=int((arrays.valid_pixels == 0).sum()),
+        scene_types=tuple(dataset.scene_types),
+    )
+    facts.write(folder)
+    return facts
 
 
 class _Arrays:

@@ -16,7 +16,6 @@ from cliffkit.components.registry import Registry
 from cliffkit.data.resize import at_training_size
 from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
-from cliffkit.jobs.run_folder import Run
 from cliffkit.method.network import DepthNetwork
 from cliffkit.prediction.files import predict_files, read_image
 from cliffkit.prediction.predictor import Predictor, load_run, predictor
@@ -27,6 +26,7 @@ from cliffkit.scoring.metrics import METRICS
 from cliffkit.scoring.protocols import protocol
 from cliffkit.scoring.scores import score_image
 from cliffkit.scoring.views import View
+from cliffkit.verbs.finished import Run
 
 from ..engine_fixtures import Tiny, do, engine_recipe, one_thread  # noqa: F401
 

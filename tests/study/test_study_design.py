@@ -225,7 +225,7 @@ def test_a_cell_is_the_run_of_its_recipe(load: Load, tmp_path: Path, registry: R
     for cell in plan_cells(load(STUDY, base=TINY_WEIGHTS), {}):
         written = [sets[level] for level in cell.variant.levels]
         alone = load_recipe(tmp_path / "base.yaml", registry, [*written, f"seed={cell.seed}"])
-        assert [job.to_dict() for job in cell.jobs] == [job.to_dict() for job in plan(alone, {})]
+        assert [(job.key, job.inputs) for job in cell.jobs] == [(job.key, job.inputs) for job in plan(alone, {})]
         assert cell.variant.recipe.to_dict() == {**alone.to_dict(), "seed": 0}
 
 
