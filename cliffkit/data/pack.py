@@ -81,7 +81,7 @@ class _Rows:
         rows = np.empty((len(indices), *self._shape), self._dtype)
         for k, index in enumerate(indices):
             row = rows[k : k + 1]  # a view, also where an image has a single number
-            count = os.preadv(self._file, [row], self._offset + int(index) * row.nbytes)
+            count = os.preadv(self._file, [row.data], self._offset + int(index) * row.nbytes)
             assert count == row.nbytes, "the file is as long as its header says"
         return rows
 
