@@ -10,7 +10,7 @@ from typing import Any
 
 from cliffkit.errors import UserError
 
-KINDS = ("backbone", "pyramid", "fusion", "embedding", "loss", "dataset", "executor", "tracker")
+KINDS = ("backbone", "pyramid", "fusion", "embedding", "loss", "dataset", "protocol", "executor", "tracker")
 
 
 class NameClashError(UserError):

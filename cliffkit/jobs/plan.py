@@ -14,9 +14,9 @@ from pydantic_core import to_jsonable_python
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.jobs.once import Once
+from cliffkit.protocols import Protocol
 from cliffkit.recipe.recipe import MODEL, Part, Recipe, is_trained
 from cliffkit.recipe.schema import Train
-from cliffkit.scoring.protocols import Protocol
 from cliffkit.store.job import Job
 
 STAGE_VERSIONS = {"pack": 1, "embedding": 1, "depth": 2, "evaluate": 1}

@@ -22,9 +22,10 @@ from cliffkit.components.registry import Registry
 from cliffkit.data.pack import resize_image
 from cliffkit.errors import UserError
 from cliffkit.method.network import DepthNetwork, build_network
+from cliffkit.protocols import View
 from cliffkit.recipe.check import load_recipe
 from cliffkit.recipe.recipe import Recipe
-from cliffkit.scoring.views import View, image_region
+from cliffkit.scoring.views import image_region
 
 Floats = NDArray[np.float32]
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from cliffkit.components.registry import Registry
 from cliffkit.errors import Fault, RecipeError, UserError
+from cliffkit.protocols import Protocol
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.options import engine_options
 from cliffkit.recipe.override import override
@@ -25,10 +26,11 @@ from cliffkit.recipe.schema import (
     options_schema,
 )
 from cliffkit.recipe.yamlstrict import Document, dotted
-from cliffkit.scoring import protocols as known_protocols
-from cliffkit.scoring.protocols import Protocol
+from cliffkit.scoring.protocols import build_protocol, spelled_out
 
 TOP = ("name", "seed", "data", "model", "embedding", "loss", "train", "evaluate", "published")
+
+NO_NAME = "{!r} is no name; use letters, digits, '.', '_' and '-', a letter or digit first"
 
 NEEDED = ("name", "data", "model", "loss", "train")
 
@@ -60,6 +62,15 @@ def check_dataset(name: str, options: Mapping[str, Any], registry: Registry) -> 
     return replace(part, place=name)
 
 
+def check_protocol(spec: str | Mapping[str, Any], registry: Registry) -> Protocol:
+    """A protocol outside any recipe, from its short name or its mapping. Raises RecipeError."""
+    check = _Check(Document("protocol", spec, {}), registry)
+    scored = check.protocol((), dict(spec) if isinstance(spec, Mapping) else spec)
+    if scored is None:
+        raise RecipeError(check.faults)
+    return scored[1]
+
+
 class _Check:
     """One pass over a document that gathers faults instead of stopping at the first."""
 
@@ -83,9 +94,7 @@ class _Check:
                 self.fault((), f"'{key}' is missing; a recipe needs {', '.join(NEEDED)}")
         name: Any = data.get("name")
         if "name" in data and not is_name(name):
-            self.fault(
-                ("name",), f"{name!r} is no name; use letters, digits, '.', '_' and '-', a letter or digit first"
-            )
+            self.fault(("name",), NO_NAME.format(name))
         seed = data.get("seed", 0)
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
             self.fault(("seed",), f"{seed!r} is no seed; write a whole number from 0 to {MAX_SEED}")
@@ -103,7 +112,8 @@ class _Check:
         embedding = self.part("embedding", ("embedding",), data.get("embedding", {"use": "none"}), True)
         losses = self.losses(data.get("loss"), "loss" in data)
         train = self.train(data.get("train"), "train" in data)
-        protocols = self.protocols(data.get("evaluate", ["full"]))
+        scored = self.protocols(data.get("evaluate", ["full"]))
+        evaluate, protocols = tuple(part for part, _ in scored), tuple(protocol for _, protocol in scored)
         published = self.published(data.get("published", []), protocols)
         if train is not None and embedding is not None and train.embedding is None and is_trained(embedding):
             message = f"'embedding' is missing: `{embedding.component.name}` is trained first; add {{steps: 400}}"
@@ -119,7 +129,9 @@ class _Check:
         assert fusion
         assert embedding
         assert train
-        return Recipe(name, seed, dataset, backbone, pyramid, fusion, embedding, losses, train, protocols, published)
+        return Recipe(
+            name, seed, dataset, backbone, pyramid, fusion, embedding, losses, train, protocols, evaluate, published
+        )
 
     def fault(self, path: PathInRecipe, message: str) -> None:
         self.faults.append(Fault(self.document.place(path), dotted(path), message))
@@ -190,23 +202,51 @@ class _Check:
         assert model is None or isinstance(model, Train)
         return model
 
-    def protocols(self, data: Any) -> tuple[Protocol, ...]:
+    def protocols(self, data: Any) -> tuple[tuple[Part, Protocol], ...]:
         if not isinstance(data, list) or not data:
             self.fault(("evaluate",), "write a list of protocols, as [full]")
             return ()
-        protocols: list[Protocol] = []
+        found: list[tuple[Part, Protocol]] = []
         for i, spec in enumerate(data):
-            said = spec if isinstance(spec, str) else json.dumps(spec)
-            try:
-                protocol = self.known.get((Protocol, said)) or known_protocols.protocol(said)
-            except UserError as error:
-                self.fault(("evaluate", i), str(error))
-            else:
-                if protocol in protocols:
-                    self.fault(("evaluate", i), f"'{protocol.name}' stands twice; keep one")
-                protocols.append(protocol)
-                self.known[Protocol, said] = protocol
-        return tuple(protocols)
+            scored = self.protocol(("evaluate", i), spec)
+            if scored is None:
+                continue
+            for _, other in found:
+                if scored[1] == other:
+                    self.fault(("evaluate", i), f"'{other.name}' stands twice; keep one")
+                elif scored[1].name == other.name:
+                    self.fault(("evaluate", i), f"two protocols are called '{other.name}'; give one another `name`")
+            found.append(scored)
+        return tuple(found)
+
+    def protocol(self, path: PathInRecipe, spec: Any) -> tuple[Part, Protocol] | None:
+        """A protocol from its short name or its mapping."""
+        key = (Protocol, json.dumps(spec))
+        if key in self.known:
+            known: tuple[Part, Protocol] = self.known[key]
+            return known
+        try:
+            mapping = spec if isinstance(spec, dict) else spelled_out(str(spec), self.registry)
+        except UserError as error:
+            self.fault(path, str(error))
+            return None
+        part = self.part("protocol", path, mapping, True)
+        if part is None:
+            return None
+        name = part.engine["name"]
+        if name is not None and not is_name(name):
+            self.fault((*path, "name"), NO_NAME.format(name))
+            return None
+        if name in self.registry.names("protocol"):
+            self.fault((*path, "name"), f"'{name}' is the name of a protocol already; leave it out or write another")
+            return None
+        try:
+            protocol = build_protocol(part.component, part.options, part.engine)
+        except ValueError as error:
+            self.fault(path, str(error))
+            return None
+        self.known[key] = part, protocol
+        return part, protocol
 
     def published(self, data: Any, protocols: Iterable[Protocol]) -> tuple[Published, ...]:
         if not isinstance(data, list):

@@ -12,6 +12,7 @@ from cliffkit.recipe.schema import (
     DataOptions,
     EmbeddingOptions,
     LossOptions,
+    ProtocolOptions,
     Section,
     options_schema,
 )
@@ -34,5 +35,10 @@ def engine_options(kind: str, factory: Any) -> type[Section] | None:
     """The engine's own options beside a component's; an embedding without levels has nothing to weigh."""
     if kind == "embedding" and getattr(factory, "levels", None) == 0:
         return None
-    sections: dict[str, type[Section]] = {"dataset": DataOptions, "embedding": EmbeddingOptions, "loss": LossOptions}
+    sections: dict[str, type[Section]] = {
+        "dataset": DataOptions,
+        "embedding": EmbeddingOptions,
+        "loss": LossOptions,
+        "protocol": ProtocolOptions,
+    }
     return sections.get(kind)

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.errors import UserError
+from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import Protocol
 
 _DELTA_LOGS = tuple(k * math.log(1.25) for k in (1, 2, 3))
 

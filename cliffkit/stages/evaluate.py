@@ -19,11 +19,11 @@ from cliffkit.events import Notice, Progress
 from cliffkit.interfaces import Dataset, Sample
 from cliffkit.pictures.panel import PanelRow, panel
 from cliffkit.prediction.predictor import Predictor, predictor
+from cliffkit.protocols import Protocol, View
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import Protocol
 from cliffkit.scoring.scores import score_protocols, summarise
-from cliffkit.scoring.views import View, image_region, truth_in_view
+from cliffkit.scoring.views import image_region, truth_in_view
 from cliffkit.stages.context import Context
 from cliffkit.store.files import write_atomic, write_json
 from cliffkit.store.job import Job

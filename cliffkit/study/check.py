@@ -17,15 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from cliffkit.components.registry import Registry
-from cliffkit.errors import Fault, RecipeError, UserError
+from cliffkit.errors import Fault, RecipeError
 from cliffkit.jobs.once import Once
 from cliffkit.recipe import yamlstrict
-from cliffkit.recipe.check import Known, check_recipe, is_name
+from cliffkit.recipe.check import Known, check_protocol, check_recipe, is_name
 from cliffkit.recipe.override import override
 from cliffkit.recipe.recipe import Part, Recipe
 from cliffkit.recipe.schema import MAX_SEED
 from cliffkit.recipe.yamlstrict import Document, Path_, dotted
-from cliffkit.scoring import protocols
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.study.patches import Patch, leaves, patched, removals
 from cliffkit.study.study import COMPONENT, FULL, Levels, Study, Variant
@@ -267,7 +266,7 @@ class _Check:
         """What a recipe amounts to, its name and what others report of it aside."""
         parts = (self.once("part", (part,), partial(_written, part)) for part in recipe.parts())
         train = self.once("train", (recipe.train,), lambda: str(recipe.train.model_dump(mode="json")))
-        return recipe.seed, *parts, train, *(protocol.name for protocol in recipe.protocols)
+        return recipe.seed, *parts, train
 
     def compare(self, data: Any, axes: Mapping[str, Mapping[str, Patch]], base: Recipe) -> tuple[str, str, Levels]:
         if not isinstance(data, dict):
@@ -283,15 +282,21 @@ class _Check:
             self.fault(("compare", "metric"), f"no metric is called {metric!r}; {_near(metric, METRICS, 'there are')}")
         scored = [protocol.name for protocol in base.protocols]
         protocol = data.get("protocol", scored[0])
-        try:
-            protocol = protocols.protocol(str(protocol)).name
-        except UserError as error:
-            self.fault(("compare", "protocol"), str(error))
-        else:
-            if protocol not in scored:
-                message = f"the base recipe does not score '{protocol}'; {_near(protocol, scored, 'it scores')}"
-                self.fault(("compare", "protocol"), message)
+        if protocol not in scored:
+            protocol = self.scored(str(protocol), scored)
         return metric, protocol, self.reference(data.get("reference", {}), axes)
+
+    def scored(self, short: str, scored: Sequence[str]) -> str:
+        """The scored protocol that is meant by a short name whose modifiers may stand in another order."""
+        try:
+            name = check_protocol(short, self.registry).name
+        except RecipeError as error:
+            self.fault(("compare", "protocol"), error.faults[0].message)
+            return scored[0]
+        if name not in scored:
+            message = f"the base recipe does not score '{name}'; {_near(name, scored, 'it scores')}"
+            self.fault(("compare", "protocol"), message)
+        return name
 
     def reference(self, data: Any, axes: Mapping[str, Mapping[str, Patch]]) -> Levels:
         here = ("compare", "reference")
@@ -318,15 +323,19 @@ class _Check:
         """Variants scored or selected by different rules cannot stand in one table."""
         first = variants[0]
         for other in variants[1:]:
-            for what, a, b in (
-                ("protocols", *(str([p.name for p in v.recipe.protocols]) for v in (first, other))),
-                ("rules of selection", *(v.recipe.train.depth.select for v in (first, other))),
-            ):
-                if a != b:
-                    message = (
-                        f"'{first.name}' and '{other.name}' have different {what}, {a} and {b}: no table may hold both"
-                    )
-                    raise RecipeError([Fault(self.document.place(("axes",)), "axes", message)])
+            ours, theirs = first.recipe, other.recipe
+            if ours.protocols != theirs.protocols:
+                names = [[protocol.name for protocol in recipe.protocols] for recipe in (ours, theirs)]
+                told = [[protocol.describe() for protocol in recipe.protocols] for recipe in (ours, theirs)]
+                self.apart("protocols", first, other, told if names[0] == names[1] else names)
+            rules = [recipe.train.depth.select for recipe in (ours, theirs)]
+            if rules[0] != rules[1]:
+                self.apart("rules of selection", first, other, rules)
+
+    def apart(self, what: str, first: Variant, other: Variant, values: Sequence[Any]) -> None:
+        a, b = values
+        message = f"'{first.name}' and '{other.name}' have different {what}, {a} and {b}: no table may hold both"
+        raise RecipeError([Fault(self.document.place(("axes",)), "axes", message)])
 
 
 def _written(part: Part) -> str:

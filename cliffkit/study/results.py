@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.errors import UserError
+from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import Protocol
 from cliffkit.statistics import pooled
 from cliffkit.store.store import Store
 from cliffkit.study.cells import Cell

@@ -121,7 +121,7 @@ class Levelless:
 def test_a_generator_without_levels_has_nothing_to_weigh():
     assert engine_options("embedding", Levelless) is None
     assert engine_options("embedding", Plain) is EmbeddingOptions
-    assert [kind for kind in KINDS if engine_options(kind, Plain)] == ["embedding", "loss", "dataset"]
+    assert [kind for kind in KINDS if engine_options(kind, Plain)] == ["embedding", "loss", "dataset", "protocol"]
 
 
 def test_every_registered_component_describes_its_options(registry):

@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliffkit.errors import UserError
+from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS, UNITS
-from cliffkit.scoring.protocols import PROTOCOLS, Protocol, protocol
 from cliffkit.scoring.scores import score_image, score_protocols, summarise
 from cliffkit.scoring.views import truth_in_view
+
+from ..protocol_fixtures import PROTOCOLS, protocol
 
 PLAIN = Protocol("plain", "a test", min_depth_m=1e-3)
 

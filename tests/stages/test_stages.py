@@ -32,7 +32,6 @@ from cliffkit.prediction.predictor import predictor
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.schema import Augment
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import protocol
 from cliffkit.scoring.scores import score_image, summarise
 from cliffkit.stages import STAGES
 from cliffkit.stages.context import Context
@@ -41,6 +40,7 @@ from cliffkit.store.job import Job
 from cliffkit.training.device import Device
 
 from ..engine_fixtures import Tiny, bits, cpu, do, engine_recipe, one_thread, packed  # noqa: F401
+from ..protocol_fixtures import protocol
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from cliffkit.study.study import Study
 
 SHIPPED = sorted((Path(__file__).parents[2] / "recipes" / "studies").glob("*.yaml"))
 
+SAME_NAME = ", ".join(f"cap{m}: {{evaluate: [full, {{use: full, cap_m: {m}, name: near}}]}}" for m in (3, 5))
 STUDY = """\
 name: tiny
 base: base.yaml
@@ -287,6 +288,7 @@ def test_one_at_a_time_does_not_expand_the_grid(load: Load) -> None:
         (("compare:", "exclude: [{embedding: none}]\ncompare:"), "'none + cliff' is no variant of the study"),
         (("compare:", "exclude: [{fusion: '*'}]\ncompare:"), "exclude: nothing is left of the study"),
         (("cliff: {}", "cliff: {}, eigen: {evaluate: [eigen]}"), "have different protocols"),
+        (("cliff: {}", f"cliff: {{}}, {SAME_NAME}"), "have different protocols, ['full: whole image at native size, "),
         (("cliff: {}", "cliff: {}, rmse: {train.depth.select: rmse}"), "have different rules of selection"),
     ],
 )  # fmt: skip

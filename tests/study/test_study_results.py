@@ -14,11 +14,11 @@ import pytest
 
 from cliffkit.errors import UserError
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import protocol
 from cliffkit.statistics import NOISE, THESE_WEIGHTS, UNMEASURED, compare, estimate
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
 from cliffkit.study.results import CellResult, Results, load_results
+from cliffkit_protocols.hu import hu as hu_protocol
 
 from ..study_fixtures import FinishedStudy
 
@@ -52,7 +52,7 @@ def test_the_mean_of_a_table_is_the_score_of_the_run(results: Results) -> None:
 
 def test_a_pooled_rmse_is_the_one_that_the_protocol_states(results: Results) -> None:
     """`hu` takes the root over the set: the table's mean must be that root, not the mean of roots."""
-    hu = protocol("hu")
+    hu = hu_protocol()
     values = results.scores["full"]
     as_hu = replace(results, protocols=(hu,), scores={"hu": values})
     rmse = values[..., METRICS.index("rmse")]
