@@ -15,6 +15,14 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
+def available_cores() -> int:
+    """Count the processor cores that this process may use; all of them where the system does not say."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows
+        return os.cpu_count() or 1
+
+
 def begin_worker() -> None:
     """Make this a worker: it ends when its parent does, even by SIGKILL, and leaves Ctrl-C to the parent.
 

@@ -11,7 +11,7 @@ import time
 import psutil
 import pytest
 
-from cliffkit.workers import in_order
+from cliffkit.workers import available_cores, in_order
 
 PARENT = """\
 import time
@@ -73,3 +73,16 @@ def test_work_comes_in_order_and_a_failure_in_its_place():
     with pytest.raises(ValueError, match="the seventeenth"):
         list(results)
     assert len(begun) < 30
+
+
+def test_the_cores_that_count_are_those_that_the_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5})
+    assert available_cores() == 3
+
+
+@pytest.mark.parametrize(("count", "cores"), [(6, 6), (None, 1)])
+def test_a_system_without_affinity_offers_every_core(monkeypatch, count, cores):
+    """As macOS does."""
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: count)
+    assert available_cores() == cores

@@ -30,21 +30,12 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Score the weights of RUN under other protocols, without training. RUN is a folder that `cliffkit run` named."""
-    from cliffkit.cli.run import perform, report
-    from cliffkit.errors import UserError
-    from cliffkit.jobs.plan import plan
-    from cliffkit.prediction.predictor import load_run
-    from cliffkit.store.store import job_folder
+    from cliffkit.cli.scores import print_run
+    from cliffkit.verbs.run import evaluate as score_again
 
-    recipe = load_run(run, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
-    depth = plan(recipe, dict(roots))[-1].needs["depth"]
-    runs = next((folder for folder in run.resolve().parents if (folder / "store.json").exists()), run.resolve().parent)
-    if not job_folder(runs, depth).is_dir():
-        raise UserError(
-            f"{run}: its store has no job {depth.stage}-{depth.key}: the run was moved away from its runs folder, or "
-            "data or plugins changed since; score it where it was made, or run its recipe.yaml again"
-        )
-    report(perform(plugins, recipe, dict(roots), runs, device), recipe, as_json)
+    finished = score_again(run, protocols, plugins, roots=dict(roots), device=device)
+    if finished is not None:
+        print_run(finished, as_json)
 
 
 @click.command()
@@ -68,18 +59,9 @@ def predict(
         photo.depth.png   16-bit millimetres, as depth cameras write them; 65.535 m at most
         photo.colour.png  colours with their scale in metres
     """
-    from rich.console import Console
-    from rich.progress import track
+    from cliffkit.verbs.predict import predict as predict_images
 
-    from cliffkit.prediction.files import predict_files
-    from cliffkit.prediction.predictor import load_run, predictor
-    from cliffkit.training.device import open_device
-
-    recipe = load_run(run, plugins.registry)
-    opened = open_device(device, "fp32")
-    network = predictor(recipe, run / "weights.safetensors", opened.torch)
-    written = predict_files(network, images, out, flip=flip)
-    rows = list(track(written, "predict", total=len(images), console=Console(stderr=True)))
+    rows = predict_images(run, images, out, plugins, flip=flip, device=device)
     if as_json:
         click.echo(json.dumps({"run": str(run), "predictions": rows}))
         return

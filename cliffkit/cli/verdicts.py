@@ -12,7 +12,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from cliffkit.cli.tables import console
+from cliffkit.cli.scores import console
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import BETTER, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Effect

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Dataset, Sample
-from cliffkit.workers import begin_worker
+from cliffkit.workers import available_cores, begin_worker
 
 STEPS = 65535
 """Depth is stored as 1..65535 sixty-five-thousandths of its image's deepest pixel; 0 is invalid."""
@@ -166,7 +166,7 @@ def _median(depth: NDArray[np.uint16], metres: NDArray[np.float32]) -> float:
 def _chunks(dataset: Dataset, size: tuple[int, int], crop: float) -> Iterator[tuple[int, list[Sample]]]:
     """Runs of neighbouring images at training size, in order, read by as many processes as pay."""
     ranges = [(start, min(start + CHUNK, len(dataset))) for start in range(0, len(dataset), CHUNK)]
-    processes = min(len(os.sched_getaffinity(0)), len(dataset) // IMAGES_PER_PROCESS)
+    processes = min(available_cores(), len(dataset) // IMAGES_PER_PROCESS)
     if processes < 2:
         for start, stop in ranges:
             yield start, _read(dataset, start, stop, size, crop)

@@ -18,8 +18,9 @@ import torch
 from cliffkit.components.load import Plugins, load_plugins
 from cliffkit.data.splits import Roots
 from cliffkit.errors import UserError
-from cliffkit.events import Event
+from cliffkit.events import Event, Notice
 from cliffkit.interfaces import Place
+from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.execute import run_job
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
@@ -56,12 +57,7 @@ def do_job(task: JobTask, place: Place) -> Outcome:
         raise _BusyError
 
     with _output_to(store.log(job)):
-        plugins = _plugins()
-
-        def emit(event: Event) -> None:
-            for name, reason in plugins.call("cliffkit_event", event=event).items():
-                print(f"plugin '{name}' failed to hear an event: {reason}", file=sys.stderr)
-
+        emit = announcer(_plugins(), _print_notice)
         try:
             run_job(job, store, open_device(place.device, job.recipe.train.precision), task.roots, emit, waiting)
         except _BusyError:
@@ -81,6 +77,12 @@ def peak_memory(place: Place) -> int:
     if place.device.startswith("cuda"):
         return int(torch.cuda.max_memory_allocated(place.device))
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _print_notice(event: Event) -> None:
+    """Write a notice into the job's log; the study shows the job's progress by itself."""
+    if isinstance(event, Notice):
+        print(event.text, file=sys.stderr)
 
 
 class _BusyError(Exception):

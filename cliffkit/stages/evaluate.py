@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from cliffkit.scoring.views import image_region, truth_in_view
 from cliffkit.stages.context import Context
 from cliffkit.store.files import write_atomic, write_json
 from cliffkit.store.job import Job
-from cliffkit.workers import in_order
+from cliffkit.workers import available_cores, in_order
 
 PANEL_ROWS = 6
 Scores = dict[str, float] | None
@@ -56,7 +55,7 @@ def evaluate(job: Job, context: Context) -> None:
         return row, constant, _drawn(sample, predictions[0], protocols[0].view) if index in picked else None
 
     predicted = enumerate(_predicted(dataset, protocols, predict))
-    for index, (row, constant, drawn) in enumerate(in_order(score, predicted, len(os.sched_getaffinity(0)))):
+    for index, (row, constant, drawn) in enumerate(in_order(score, predicted, available_cores())):
         scores.append(row)
         baseline.append(constant)
         if drawn is not None:

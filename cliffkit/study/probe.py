@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from cliffkit.store.files import write_json
 from cliffkit.store.job import Job
 from cliffkit.study.pace import Pace, fit_seconds
 from cliffkit.training.device import open_device
+from cliffkit.workers import available_cores
 
 PROBE_SECONDS = 2.0
 
@@ -102,7 +102,7 @@ def _probe_pack(job: Job, roots: Roots) -> float:
     for index in range(few):
         at_training_size(read_sample(splits[0], index), engine["size"], engine["crop"])
     each = (time.monotonic() - started) / few
-    return each * sum(map(len, splits)) / len(os.sched_getaffinity(0))
+    return each * sum(map(len, splits)) / available_cores()
 
 
 def _probe_evaluate(job: Job, roots: Roots, device: torch.device) -> float:

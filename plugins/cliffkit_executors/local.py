@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,14 +13,14 @@ import torch
 
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Executor, Place, Result, Task
-from cliffkit.workers import begin_worker
+from cliffkit.workers import available_cores, begin_worker
 
 
 class Local(Executor):
     """One process per GPU; on a processor as many as the engine finds fastest, its cores divided among them."""
 
     def __init__(self, workers: int | None, device: str) -> None:
-        self._cores = len(os.sched_getaffinity(0))
+        self._cores = available_cores()
         many = device in ("auto", "cuda") and torch.cuda.is_available()
         on_processor = device == "cpu" or (device == "auto" and not torch.accelerator.is_available())
         one = "cpu" if on_processor else str(torch.accelerator.current_accelerator()) if device == "auto" else device

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from cliffkit.cli.ablate import built_in_study
-from cliffkit.cli.board import BoardView, summary
 from cliffkit.components.registry import Registry
+from cliffkit.display.board import BoardView, summary
 from cliffkit.store.store import Store
 from cliffkit.study.board import Board, duration
+from cliffkit.verbs.study import built_in_study
 
 from ..conftest import Invoke
 from ..study_fixtures import BASE, STUDY, FinishedStudy, small_study, write_study

@@ -1,13 +1,16 @@
-"""Scores as a table for people."""
+"""A run's scores, for people and for scripts."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.table import Table
 
+from cliffkit.jobs.run_folder import Run
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS, UNITS
 
 HIDDEN = ("use", "test_fingerprint")
@@ -17,6 +20,37 @@ def console() -> Console:
     """Stdout; wide enough for a table where it is no terminal."""
     plain = Console()
     return plain if plain.is_terminal else Console(width=140)
+
+
+def print_run(finished: Run, as_json: bool) -> None:
+    """Print a run's scores and where it lies, or one JSON object."""
+    if as_json:
+        click.echo(json.dumps(run_json(finished)))
+        return
+    if "evaluate" in finished.reused:
+        click.echo("Nothing to do: every stage of this recipe is in the store.", err=True)
+    metrics = finished.metrics
+    print_scores(metrics)
+    chosen = metrics["selection"]
+    click.echo(
+        f"weights: best {chosen['score']} on {chosen['split']} ({chosen['best_score']:.4f}) at step {chosen['step']}"
+    )
+    click.echo(f"panel:   {finished.folder / 'panel.png'}")
+    click.echo(f"run:     {finished.folder}")
+
+
+def run_json(finished: Run) -> dict[str, Any]:
+    """The object that `--json` prints."""
+    metrics = finished.metrics
+    return {
+        "run": str(finished.folder),
+        "name": metrics["name"],
+        "key": metrics["key"],
+        "metrics": {name: scored["metrics"] for name, scored in metrics["protocols"].items()},
+        "baseline": {name: scored["baseline"] for name, scored in metrics["protocols"].items()},
+        "seconds": metrics["seconds"],
+        "reused": list(finished.reused),
+    }
 
 
 def print_scores(metrics: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cliffkit.events import Event, Notice
 from cliffkit.study.board import Board, JobState, duration, seconds_left
 from cliffkit.study.cells import Cell
 
@@ -43,11 +44,16 @@ class BoardView:
             self._live.stop()
 
     def say(self, text: str) -> None:
-        """A line above the table."""
+        """Show a line above the table."""
         if self._live:
             self._live.console.print(text, markup=False)
         else:
             print(text, file=sys.stderr, flush=True)
+
+    def hear(self, event: Event) -> None:
+        """Show what an event tells the user; the table shows everything else."""
+        if isinstance(event, Notice):
+            self.say(event.text)
 
     def show(self, board: Board) -> None:
         """Show how far everything is."""

@@ -1,0 +1,1 @@
+"""What cliffkit does, one function each: commands, notebooks and tests call these."""

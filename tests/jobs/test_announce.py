@@ -1,0 +1,76 @@
+"""Events reach the caller and every plugin; a plugin that fails to hear them is named once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cliffkit.components.load import Plugins, load_plugins
+from cliffkit.components.registry import Registry
+from cliffkit.events import Event, JobSkipped, JobStarted, Notice
+from cliffkit.hookspecs import hookimpl
+from cliffkit.interfaces import Place
+from cliffkit.jobs import worker
+from cliffkit.jobs.announce import announcer
+from cliffkit.jobs.plan import plan
+from cliffkit.store.store import Store
+
+from ..engine_fixtures import engine_recipe
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.heard: list[Event] = []
+
+    @hookimpl
+    def cliffkit_event(self, event: Event) -> None:
+        self.heard.append(event)
+
+
+class Deaf:
+    @hookimpl
+    def cliffkit_event(self, event: Event) -> None:
+        raise OSError("no disk")
+
+
+NAMED = "plugin 'deaf' failed to hear an event: cliffkit_event: OSError: no disk"
+
+
+@pytest.fixture
+def loaded() -> Plugins:
+    """The installed plugins, one that listens and one that fails to."""
+    loaded = load_plugins()
+    loaded.manager.register(Listener(), name="listener")
+    loaded.manager.register(Deaf(), name="deaf")
+    return loaded
+
+
+def test_every_event_is_heard_and_a_plugin_that_fails_is_named_once(loaded: Plugins) -> None:
+    told: list[Event] = []
+    emit = announcer(loaded, told.append)
+    events = [JobStarted("pack", "a"), JobSkipped("depth", "b"), Notice("c")]
+    for event in events:
+        emit(event)
+    assert told == [events[0], Notice(NAMED), *events[1:]]
+    listener = loaded.manager.get_plugin("listener")
+    assert isinstance(listener, Listener)
+    assert listener.heard == events
+
+
+def test_a_worker_prints_it_once_a_job(
+    tmp_path: Path,
+    registry: Registry,
+    loaded: Plugins,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(worker, "_plugins", lambda: loaded)
+    job = plan(engine_recipe(tmp_path, registry), {})[0]
+    store = Store(tmp_path / "runs")
+    assert worker.do_job(worker.JobTask(job, store.root, {}), Place("cpu", 1)).state == "done"
+    assert capsys.readouterr().err == f"{NAMED}\n"
+    listener = loaded.manager.get_plugin("listener")
+    assert isinstance(listener, Listener)
+    assert [type(event).__name__ for event in listener.heard][-1] == "JobFinished"
+    assert len(listener.heard) > 2
