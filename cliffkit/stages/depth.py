@@ -24,7 +24,8 @@ from cliffkit.stages.context import Context
 from cliffkit.store.files import write_json
 from cliffkit.store.job import Job
 from cliffkit.training.device import Device
-from cliffkit.training.fit import Goal, fit
+from cliffkit.training.fit import fit
+from cliffkit.training.job import FitJob, Goal
 
 NOT_FINITE = dict.fromkeys(METRICS, float("nan"))
 
@@ -37,20 +38,18 @@ def fit_depth(job: Job, context: Context) -> None:
     torch.manual_seed(recipe.seed)
     network = build(recipe)
     objective = DepthObjective(network, build_losses(recipe), _hierarchical(recipe, train, context), device)
+
+    def score() -> dict[str, float]:
+        return validate(network, val, settings.batch, device)
+
+    goal = Goal(settings.select, settings.select in HIGHER_IS_BETTER, score)
     fitted = fit(
-        network,
-        objective,
-        train,
-        settings,
-        Goal(
-            settings.select, settings.select in HIGHER_IS_BETTER, lambda: validate(network, val, settings.batch, device)
-        ),
-        stage="depth",
-        seed=recipe.seed,
-        folder=context.folder,
-        device=device,
-        emit=context.emit,
-    )
+        FitJob(
+            network, objective, train, settings, goal,
+            stage="depth", seed=recipe.seed, folder=context.folder, device=device, emit=context.emit,
+        )
+    )  # fmt: skip
+
     if device.accelerator.is_main_process:
         facts = {"select": settings.select, "parameters": sum(p.numel() for p in network.parameters())}
         write_json(context.folder / "fit.json", {**dataclasses.asdict(fitted), **facts})

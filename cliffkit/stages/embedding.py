@@ -16,7 +16,8 @@ from cliffkit.method.objectives import EmbeddingObjective
 from cliffkit.stages.context import Context
 from cliffkit.store.files import write_json
 from cliffkit.store.job import Job
-from cliffkit.training.fit import Goal, fit
+from cliffkit.training.fit import fit
+from cliffkit.training.job import FitJob, Goal
 
 LOOKED_AT = 256
 """Training images, unaugmented, on which the best weights are chosen."""
@@ -42,16 +43,10 @@ def fit_embedding(job: Job, context: Context) -> None:
         return {"objective": total / len(looked_at)}
 
     fitted = fit(
-        embedding,
-        objective,
-        train,
-        settings,
-        Goal("objective", False, validate),
-        stage="embedding",
-        seed=settings.seed,
-        folder=context.folder,
-        device=context.device,
-        emit=context.emit,
-    )
+        FitJob(
+            embedding, objective, train, settings, Goal("objective", False, validate),
+            stage="embedding", seed=settings.seed, folder=context.folder, device=context.device, emit=context.emit,
+        )
+    )  # fmt: skip
     if context.device.accelerator.is_main_process:
         write_json(context.folder / "fit.json", dataclasses.asdict(fitted))

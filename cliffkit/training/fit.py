@@ -1,221 +1,204 @@
 """The one training loop, for embedding generators and depth networks alike.
 
 Everything random in step s is a function of (seed, s): which images, how they are augmented, which units are dropped.
-That is why a fit that was killed ends with the same bits as one that was not.
+A fit that was killed therefore ends with the same bits as an unbroken one.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from cliffkit.data.augment import DRAWS, augment
 from cliffkit.data.batches import Batches
-from cliffkit.data.pack import Pack
 from cliffkit.errors import UserError
-from cliffkit.events import Emit, Progress, Validated
-from cliffkit.recipe.schema import Fit
+from cliffkit.events import Progress, Validated
+from cliffkit.interfaces import Sample
 from cliffkit.training.batchnorm import synchronise_batch_norm
 from cliffkit.training.checkpoint import FitState, drop_checkpoint, resume_fit, save_fit, save_tensors, weights_of
-from cliffkit.training.device import Device
 from cliffkit.training.gradients import gradients
+from cliffkit.training.job import FitJob, Fitted
+from cliffkit.training.optimise import averaged, build_optimizer, learning_rate, update_average
 from cliffkit.training.steplog import StepLog
 
 LOG_EVERY = 10
 """Steps between looks at the losses: each look waits for the device."""
 
 CHECKPOINT_SECONDS = 20.0
+"""Seconds between checkpoints, at least."""
 
 Looked = tuple[int, float, list[str], Tensor]
 """A step with its learning rate, the names of its terms and their values, still on the device."""
 
 
-@dataclass(frozen=True)
-class Goal:
-    """By which validation score the best weights are chosen."""
+@dataclass
+class _Running:
+    """What changes while a fit runs."""
 
-    score: str
-    higher_is_better: bool
-    validate: Callable[[], Mapping[str, float]]
-    """Scores of the module as it stands, the same on every process."""
+    objective: nn.Module
+    optimizer: torch.optim.Optimizer
+    wrapped: nn.Module
+    """The objective as several processes run it."""
+    state: FitState
+    batches: Batches
+    log: StepLog
+    earlier_s: float
+    """Seconds spent by earlier attempts."""
+    started: float
+    """Times of the monotonic clock: when this attempt began, when its last checkpoint and last look were."""
+    saved: float
+    looked: float
+    pending: list[Looked] = field(default_factory=list)
+    """Steps since the last look."""
 
-    def better(self, new: float, old: float | None) -> bool:
-        """Whether a score beats the best so far; NaN never does."""
-        if math.isnan(new):
-            return False
-        return old is None or (new > old if self.higher_is_better else new < old)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """How a fit ended."""
-
-    best_step: int
-    best_score: float
-    seconds: float
-    """Over all its attempts."""
-    waiting_s: float
-    """Spent waiting for data."""
-    micro_batch: int | None
-    """To which memory forced the micro-batch; None: it held what the recipe says."""
+    def seconds(self) -> float:
+        """Give the time spent so far, over all attempts."""
+        return self.earlier_s + time.monotonic() - self.started
 
 
-def fit(
-    module: nn.Module,
-    objective: nn.Module,
-    pack: Pack,
-    settings: Fit,
-    goal: Goal,
-    *,
-    stage: str,
-    seed: int,
-    folder: Path,
-    device: Device,
-    emit: Emit,
-) -> Fitted:
-    """Train `module` through `objective`; leave the best weights in it and in `folder`/weights.safetensors.
+def fit(job: FitJob) -> Fitted:
+    """Train `job.module` through `job.objective`; leave the best weights in it and in `job.folder`.
 
-    `objective(sample, step)` gives the weighted terms of the loss by name. Goes on from a checkpoint in `folder`.
-    Raises UserError where a term stops being finite, naming it and keeping the batch.
+    Goes on from a checkpoint in the folder. Raises UserError where a term stops being finite, naming the term and
+    keeping the batch.
     """
-    accelerator = device.accelerator
-    world, rank, main = accelerator.num_processes, accelerator.process_index, accelerator.is_main_process
-    if settings.batch % world:
-        raise UserError(f"train.{stage}.batch: {settings.batch} images cannot be shared evenly by {world} processes")
-    objective.to(device.torch)
-    if device.torch.type in ("cpu", "cuda"):
-        objective.to(memory_format=torch.channels_last)
-    if world > 1:
-        objective = synchronise_batch_norm(objective, device.torch)
-    optimizer = _optimizer(objective, settings)
-    state = resume_fit(folder, objective, optimizer, device.torch)
-    if settings.ema and state.average is None:
-        state.average = {name: value.clone() for name, value in weights_of(module).items()}
-    log = StepLog(folder / "log.jsonl", main)
-    log.keep_until(state.step)
-    wrapped = accelerator.prepare(objective) if world > 1 else objective
-    batches = Batches(pack, settings.batch, seed, rank, world, pin=device.torch.type == "cuda")
-    earlier_s, started = state.seconds, time.monotonic()
-    saved = looked = started
-    pending: list[Looked] = []
-    for batch, waited_s in batches.run(state.step, settings.steps):
-        rate = learning_rate(settings, state.step)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        sample = augment(batch.to(device.torch), settings.augment, batches.draws(state.step, DRAWS))
-        wrapped.train()
-        terms = gradients(wrapped, sample, state, settings, seed, stage, device, emit)
-        if settings.clip_norm is not None:
-            nn.utils.clip_grad_norm_(objective.parameters(), settings.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        state.step += 1
-        state.waiting_s += waited_s
-        state.seconds = earlier_s + time.monotonic() - started
-        if state.average is not None:
-            _update_average(state.average, module, min(settings.ema, state.step / (10 + state.step)))
-        pending.append((state.step, rate, list(terms), torch.stack(list(terms.values()))))
+    settings = job.settings
+    running = _prepare(job)
+    state = running.state
+
+    for batch, waited_s in running.batches.run(state.step, settings.steps):
+        _step(job, running, batch, waited_s)
         last = state.step == settings.steps
         if state.step % LOG_EVERY == 0 or last:
-            figures = _look(pending, batches, folder, stage, log)
-            now = time.monotonic()
-            figures["images_per_s"] = len(pending) * settings.batch / max(now - looked, 1e-9)
-            pending, looked = [], now
-            emit(Progress(stage, state.step, settings.steps, "step", figures))
+            _look(job, running)
         if state.step % settings.validate_every == 0 or last:
-            scores, is_best = _validate(module, goal, state)
-            log.write({"stage": stage, "step": state.step, "val": scores, "best": is_best})
-            emit(Validated(stage, state.step, scores, is_best))
-            looked = time.monotonic()
-        if settings.reload_best and state.step in settings.milestones and state.best:
-            module.load_state_dict(state.best)
-        if main and not last and state.step % LOG_EVERY == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
-            save_fit(folder, state, objective, optimizer)
-            saved = time.monotonic()
-    if state.best_score is None:
-        raise UserError(f"stage {stage}: no validation score is finite; the training diverged; lower train.{stage}.lr")
-    module.load_state_dict(state.best)
-    if main:
-        save_tensors(folder / "weights.safetensors", state.best)
-        drop_checkpoint(folder)
-    seconds = earlier_s + time.monotonic() - started
-    return Fitted(state.best_step, state.best_score, seconds, state.waiting_s, state.micro_batch)
+            _validate(job, running)
+        _keep(job, running, last)
+
+    return _finish(job, running)
 
 
-def _validate(module: nn.Module, goal: Goal, state: FitState) -> tuple[dict[str, float], bool]:
-    """Scores of the weights as they would be kept, and whether they are the best so far, which are then kept."""
-    with _standing_in(module, state.average):
-        module.eval()
+def _prepare(job: FitJob) -> _Running:
+    """Bring the objective to the device, build its optimiser, and put the last checkpoint into both."""
+    settings, device, accelerator = job.settings, job.device, job.device.accelerator
+    world, rank, main = accelerator.num_processes, accelerator.process_index, accelerator.is_main_process
+    if settings.batch % world:
+        raise UserError(
+            f"train.{job.stage}.batch: {settings.batch} images cannot be shared evenly by {world} processes"
+        )
+
+    # Convolutions are faster in this layout. The optimiser comes after it, since its state takes the layout over.
+    objective = job.objective.to(device.torch)
+    if device.torch.type in ("cpu", "cuda"):
+        objective = objective.to(memory_format=torch.channels_last)
+    if world > 1:
+        objective = synchronise_batch_norm(objective, device.torch)
+    optimizer = build_optimizer(objective, settings)
+
+    state = resume_fit(job.folder, objective, optimizer, device.torch)
+    if settings.ema and state.average is None:
+        state.average = {name: value.clone() for name, value in weights_of(job.module).items()}
+    log = StepLog(job.folder / "log.jsonl", main)
+    log.keep_until(state.step)
+
+    # DistributedDataParallel copies the weights of the main process to all others: only once they are restored.
+    wrapped = accelerator.prepare(objective) if world > 1 else objective
+    batches = Batches(job.pack, settings.batch, job.seed, rank, world, pin=device.torch.type == "cuda")
+    now = time.monotonic()
+    return _Running(objective, optimizer, wrapped, state, batches, log, state.seconds, now, now, now)
+
+
+def _step(job: FitJob, running: _Running, batch: Sample, waited_s: float) -> None:
+    """Do one optimiser step on one effective batch."""
+    settings, state, optimizer = job.settings, running.state, running.optimizer
+    rate = learning_rate(settings, state.step)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+    # `train` in every step: validation leaves evaluation mode behind.
+    sample = augment(batch.to(job.device.torch), settings.augment, running.batches.draws(state.step, DRAWS))
+    running.wrapped.train()
+    terms, state.micro_batch = gradients(job, running.wrapped, sample, state.step, state.micro_batch)
+
+    if settings.clip_norm is not None:
+        nn.utils.clip_grad_norm_(running.objective.parameters(), settings.clip_norm)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+    state.step += 1
+    state.waiting_s += waited_s
+    state.seconds = running.seconds()
+    if state.average is not None:
+        update_average(state.average, job.module, settings.ema, state.step)
+    running.pending.append((state.step, rate, list(terms), torch.stack(list(terms.values()))))
+
+
+def _look(job: FitJob, running: _Running) -> None:
+    """Write the terms of the steps since the last look down and tell them; stop where a term is not finite."""
+    figures: dict[str, float] = {}
+    values = torch.stack([terms for *_, terms in running.pending]).tolist()  # one wait for the device
+    for (step, rate, names, _), row in zip(running.pending, values, strict=True):
+        for name, value in zip(names, row, strict=True):
+            if not math.isfinite(value):
+                # The steps after it have overwritten its batch: it is gathered anew, as every step's can be.
+                path = job.folder / f"diverged-{step:06d}.safetensors"
+                save_tensors(path, running.batches.whole(step - 1)._asdict())
+                raise UserError(
+                    f"stage {job.stage}, step {step}: the term '{name}' is {value}; its batch is kept in {path}; lower "
+                    f"train.{job.stage}.lr, set train.{job.stage}.clip_norm=1, or look at that batch's depth"
+                )
+        figures = {"loss": sum(row), **dict(zip(names, row, strict=True))}
+        running.log.write({"stage": job.stage, "step": step, "lr": rate, **figures})
+
+    now = time.monotonic()
+    images = len(running.pending) * job.settings.batch
+    figures["images_per_s"] = images / max(now - running.looked, 1e-9)
+    running.pending, running.looked = [], now
+    job.emit(Progress(job.stage, running.state.step, job.settings.steps, "step", figures))
+
+
+def _validate(job: FitJob, running: _Running) -> None:
+    """Score the weights as they would be kept, and remember them where no others scored better."""
+    goal, state = job.goal, running.state
+    with averaged(job.module, state.average):
+        job.module.eval()
         scores = dict(goal.validate())
         is_best = goal.better(scores[goal.score], state.best_score)
         if is_best:
             state.best_score, state.best_step = scores[goal.score], state.step
-            state.best = {name: value.detach().cpu().clone() for name, value in weights_of(module).items()}
-    return scores, is_best
+            state.best = {name: value.detach().cpu().clone() for name, value in weights_of(job.module).items()}
+
+    running.log.write({"stage": job.stage, "step": state.step, "val": scores, "best": is_best})
+    job.emit(Validated(job.stage, state.step, scores, is_best))
+    running.looked = time.monotonic()  # the speed told at the next look is that of training alone
 
 
-def learning_rate(settings: Fit, step: int) -> float:
-    """The rate of the step that follows `step` finished ones."""
-    warmup = min(1.0, (step + 1) / (settings.warmup_steps + 1))
-    if settings.schedule == "cosine":
-        return settings.lr * warmup * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
-    if settings.schedule == "step":
-        return settings.lr * warmup * settings.decay ** sum(step >= milestone for milestone in settings.milestones)
-    return settings.lr * warmup
+def _keep(job: FitJob, running: _Running, last: bool) -> None:
+    """Go back to the best weights at a milestone, and save a checkpoint now and then."""
+    settings, state = job.settings, running.state
+    if settings.reload_best and state.step in settings.milestones and state.best:
+        job.module.load_state_dict(state.best)
+
+    # Only after a look: a checkpoint behind a term that is not finite would never be left again.
+    due = state.step % LOG_EVERY == 0 and time.monotonic() - running.saved > CHECKPOINT_SECONDS
+    if job.device.accelerator.is_main_process and due and not last:
+        save_fit(job.folder, state, running.objective, running.optimizer)
+        running.saved = time.monotonic()
 
 
-def _look(pending: list[Looked], batches: Batches, folder: Path, stage: str, log: StepLog) -> dict[str, float]:
-    """Write the terms of the last steps down; stop where one is not finite."""
-    figures: dict[str, float] = {}
-    values = torch.stack([terms for *_, terms in pending]).tolist()  # one wait for the device
-    for (step, rate, names, _), row in zip(pending, values, strict=True):
-        for name, value in zip(names, row, strict=True):
-            if not math.isfinite(value):
-                path = folder / f"diverged-{step:06d}.safetensors"
-                save_tensors(path, batches.whole(step - 1)._asdict())
-                raise UserError(
-                    f"stage {stage}, step {step}: the term '{name}' is {value}; its batch is kept in {path}; lower "
-                    f"train.{stage}.lr, set train.{stage}.clip_norm=1, or look at that batch's depth"
-                )
-        figures = {"loss": sum(row), **dict(zip(names, row, strict=True))}
-        log.write({"stage": stage, "step": step, "lr": rate, **figures})
-    return figures
-
-
-def _optimizer(objective: nn.Module, settings: Fit) -> torch.optim.Optimizer:
-    decayed: list[Tensor] = []
-    free: list[Tensor] = []
-    for parameter in objective.parameters():
-        if parameter.requires_grad:
-            (decayed if parameter.ndim > 1 else free).append(parameter)
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    return kind([group for group in groups if group["params"]], lr=settings.lr, fused=True)
-
-
-def _update_average(average: dict[str, Tensor], module: nn.Module, decay: float) -> None:
-    with torch.no_grad():
-        for name, value in weights_of(module).items():
-            if value.is_floating_point():
-                average[name].lerp_(value, 1 - decay)
-            else:
-                average[name].copy_(value)
-
-
-@contextmanager
-def _standing_in(module: nn.Module, average: Mapping[str, Tensor] | None) -> Iterator[None]:
-    """Within, the module has its averaged weights, where there are any."""
-    if average is None:
-        yield
-        return
-    own = {name: value.clone() for name, value in weights_of(module).items()}
-    module.load_state_dict(average)
-    yield
-    module.load_state_dict(own)
+def _finish(job: FitJob, running: _Running) -> Fitted:
+    """Leave the best weights in the module and in the folder. Raises UserError where no score was finite."""
+    state = running.state
+    if state.best_score is None:
+        raise UserError(
+            f"stage {job.stage}: no validation score is finite; the training diverged; lower train.{job.stage}.lr"
+        )
+    job.module.load_state_dict(state.best)
+    if job.device.accelerator.is_main_process:
+        save_tensors(job.folder / "weights.safetensors", state.best)
+        drop_checkpoint(job.folder)
+    return Fitted(state.best_step, state.best_score, running.seconds(), state.waiting_s, state.micro_batch)

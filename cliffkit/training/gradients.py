@@ -10,57 +10,57 @@ from torch import Tensor, nn
 
 from cliffkit.data.batches import mix
 from cliffkit.errors import UserError
-from cliffkit.events import Emit, Notice
+from cliffkit.events import Notice
 from cliffkit.interfaces import Sample
-from cliffkit.recipe.schema import Fit
-from cliffkit.training.checkpoint import FitState
 from cliffkit.training.device import Device
+from cliffkit.training.job import FitJob
 
 
 def gradients(
-    objective: nn.Module,
-    sample: Sample,
-    state: FitState,
-    settings: Fit,
-    seed: int,
-    stage: str,
-    device: Device,
-    emit: Emit,
-) -> dict[str, Tensor]:
-    """`_backward`, its micro-batch halved until memory holds it; the effective batch stays what it is.
+    job: FitJob, objective: nn.Module, sample: Sample, step: int, held: int | None
+) -> tuple[dict[str, Tensor], int | None]:
+    """Leave the gradients of a batch in the objective's parameters; give the terms and the micro-batch that fitted.
 
-    The pass that failed has moved batch normalisation's running means by one update at most, in the first steps: what
-    is kept is validated many steps later. Raises UserError where one image at a time is too much.
+    `held` is the micro-batch to which memory forced earlier steps, None where it forced none. Where memory ends the
+    micro-batch is halved until it fits; the effective batch stays the same. Raises UserError where a single image is
+    too much.
     """
+    device = job.device
     while True:
-        torch.manual_seed(mix(seed, state.step, device.accelerator.process_index))
+        # Anew in every attempt: what is drawn in a step is a function of seed and step alone.
+        torch.manual_seed(mix(job.seed, step, device.accelerator.process_index))
+        micro = held or job.settings.micro_batch
         try:
-            return _backward(objective, sample, state.step, state.micro_batch or settings.micro_batch, device)
+            return _backward(objective, sample, step, micro, device), held
         except (RuntimeError, MemoryError) as error:
             if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
                 raise
-            held = min(state.micro_batch or settings.micro_batch or len(sample.image), len(sample.image))
-            if held == 1 or device.accelerator.num_processes > 1:
+            tried = min(micro or len(sample.image), len(sample.image))
+            if tried == 1 or device.accelerator.num_processes > 1:
                 raise UserError(
-                    f"stage {stage}: out of memory at {held} images per forward pass and process; lower "
-                    f"train.{stage}.micro_batch (the batch stays what it is), data.size or the network"
+                    f"stage {job.stage}: out of memory at {tried} images per forward pass and process; lower "
+                    f"train.{job.stage}.micro_batch (the batch stays what it is), data.size or the network"
                 ) from error
-            state.micro_batch = (held + 1) // 2
+            held = (tried + 1) // 2
+
+        # The failed pass has moved batch normalisation's running means by one update at most, in the first steps; the
+        # weights that are kept are validated many steps later. Outside the handler, whose traceback holds tensors.
         objective.zero_grad(set_to_none=True)
-        clear_device_cache(garbage_collection=True)  # outside the handler: its traceback holds the tensors
-        emit(
+        clear_device_cache(garbage_collection=True)
+        job.emit(
             Notice(
-                f"out of memory at {held} images per forward pass; going on with {state.micro_batch}, the batch stays "
-                f"{settings.batch}: gradients are those of the whole batch, batch normalisation sees one micro-batch"
+                f"out of memory at {tried} images per forward pass; going on with {held}, the batch stays "
+                f"{job.settings.batch}: gradients are those of the whole batch, batch normalisation sees one "
+                "micro-batch"
             )
         )
 
 
 def _backward(objective: nn.Module, sample: Sample, step: int, micro: int | None, device: Device) -> dict[str, Tensor]:
-    """Gradients of one effective batch, divided into micro-batches and processes.
+    """Compute the gradients of one effective batch, divided into micro-batches and processes.
 
-    Each part weighs as many valid pixels as it has. That is exact for terms that are means over valid pixels; those
-    that are not, as silog's root or a gradient's pairs of pixels, come out a little different for other divisions.
+    Each part weighs as many valid pixels as it has. Terms that are means over valid pixels are exact; others, as
+    silog's root or a gradient's pairs of pixels, come out a little different for other divisions.
     """
     accelerator = device.accelerator
     count = len(sample.image)
@@ -69,6 +69,7 @@ def _backward(objective: nn.Module, sample: Sample, step: int, micro: int | None
         terms: dict[str, Tensor] = objective(parts[0], step)
         sum(terms.values(), torch.zeros((), device=device.torch)).backward()  # type: ignore[no-untyped-call]
         return {name: term.detach() for name, term in terms.items()}
+
     valid = torch.stack([part.valid.sum().float() for part in parts])
     everywhere = accelerator.reduce(valid.sum(), "sum")
     total: dict[str, Tensor] = {}

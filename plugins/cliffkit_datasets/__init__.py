@@ -7,4 +7,3 @@ from cliffkit.hookspecs import hookimpl
 def cliffkit_register(registry):  # noqa: D103
     registry.add("dataset", "nyu", "cliffkit_datasets.nyu:NYU", "NYU-Depth V2, the labelled .mat as published")
     registry.add("dataset", "pairs", "cliffkit_datasets.pairs:Pairs", "a folder of RGB-D pairs with an index.csv")
-    registry.add("dataset", "rooms", "cliffkit_datasets.rooms:Rooms", "procedural indoor scenes, ray-cast, true depth")

@@ -12,7 +12,7 @@ from harness import Row, progress
 from parts import NYU_SIZE, BareLoop, apart, engine_loop, random_pack, recipe, write_random_pack
 
 from cliffkit.data.pack import Pack
-from cliffkit.training.fit import Fitted
+from cliffkit.training.job import Fitted
 
 NYU = ("cliff_hegS", "model.backbone.name=resnet18", NYU_SIZE, "train.depth.batch=8")
 LIMIT_BYTES = 5 * 2**29

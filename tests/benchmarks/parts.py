@@ -27,7 +27,8 @@ from cliffkit.recipe.check import load_recipe
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.stages.depth import validate
 from cliffkit.training.device import Device, open_device
-from cliffkit.training.fit import Fitted, Goal, fit
+from cliffkit.training.fit import fit
+from cliffkit.training.job import FitJob, Fitted, Goal
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SCENE_TYPES = 10
@@ -84,10 +85,7 @@ def engine_loop(of: Recipe, pack: Pack, val: Pack, steps: int, every: int, tick:
     settings = of.train.depth.model_copy(update={"steps": steps, "validate_every": steps})
     goal = Goal("abs_rel", False, lambda: validate(trained.network, val, settings.batch, device))
     with tempfile.TemporaryDirectory() as folder, device.determinism(False):
-        return fit(
-            trained.network, trained, pack, settings, goal,
-            stage="depth", seed=0, folder=Path(folder), device=device, emit=emit,
-        )  # fmt: skip
+        return fit(FitJob(trained.network, trained, pack, settings, goal, "depth", 0, Path(folder), device, emit))
 
 
 class BareLoop:

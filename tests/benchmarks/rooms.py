@@ -39,7 +39,7 @@ def rows() -> list[Row]:
 
 def frames_per_second(frames: int) -> float:
     """Of one process, by the clock on the wall."""
-    from cliffkit_datasets.rooms import Rooms
+    from cliffkit_rooms.dataset import Rooms
 
     rooms = Rooms("train", None)
     rooms[0]

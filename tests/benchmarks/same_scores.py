@@ -22,7 +22,7 @@ from cliffkit.recipe.recipe import Recipe
 from cliffkit.stages.depth import validate
 from cliffkit.store.store import Store
 from cliffkit.training.device import open_device
-from cliffkit.training.fit import learning_rate
+from cliffkit.training.optimise import learning_rate
 
 STEPS, SEEDS = 200, 3
 SETS = ("data.train=800", f"train.depth.steps={STEPS}", f"train.depth.validate_every={STEPS}")

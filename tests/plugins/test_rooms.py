@@ -1,19 +1,23 @@
 """The data set `rooms`: determinism, disjoint splits, true geometry, holes, errors."""
 
+import ast
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from cliffkit_datasets.rooms import Rooms
-from cliffkit_datasets.rooms.camera import Camera, orient
-from cliffkit_datasets.rooms.contact_sheet import sheet
-from cliffkit_datasets.rooms.layout import Room
-from cliffkit_datasets.rooms.materials import draw_style, plain
-from cliffkit_datasets.rooms.raycast import SHELL, pack, trace
-from cliffkit_datasets.rooms.render import compose
-from cliffkit_datasets.rooms.scene import Dice, Piece
+import cliffkit_rooms
+from cliffkit_rooms.contact_sheet import sheet
+from cliffkit_rooms.dataset import Rooms
+from cliffkit_rooms.image.camera import Camera, orient
+from cliffkit_rooms.image.raycast import SHELL, pack, trace
+from cliffkit_rooms.render import compose
+from cliffkit_rooms.scene.dice import Dice
+from cliffkit_rooms.scene.layout import Room
+from cliffkit_rooms.scene.materials import draw_style, plain
+from cliffkit_rooms.scene.parts import Piece
 
 SIZE = {"height": 24, "width": 32}
 TYPES = len(Rooms.scene_types)
@@ -198,3 +202,14 @@ def test_an_index_past_the_end_is_refused():
         with pytest.raises(IndexError, match="0 to 2"):
             rooms[index]
     assert len(rooms) == 3
+
+
+def test_imports_go_from_places_to_furniture_to_scene_and_the_image_knows_the_scene_alone():
+    below = {"scene": set(), "furniture": {"scene"}, "places": {"scene", "furniture"}, "image": {"scene"}}
+    package = Path(cliffkit_rooms.__file__).parent
+    for folder, allowed in below.items():
+        for path in (package / folder).glob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+            used = {module.split(".")[1] for module in modules if module.startswith("cliffkit_rooms.")}
+            assert used - {folder} <= allowed, path

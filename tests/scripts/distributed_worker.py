@@ -18,7 +18,8 @@ from cliffkit.data.pack import Pack
 from cliffkit.training.batchnorm import GlobalBatchNorm2d
 from cliffkit.training.checkpoint import save_tensors
 from cliffkit.training.device import open_device
-from cliffkit.training.fit import Goal, fit
+from cliffkit.training.fit import fit
+from cliffkit.training.job import FitJob, Goal
 from tests.engine_fixtures import settings, toy
 
 BATCH, CHANNELS = 6, 5
@@ -63,10 +64,8 @@ def main(folder: Path) -> None:
         goal = Goal("score", False, lambda: {"score": 1.0})
         target = folder / f"{name}{rank}"
         target.mkdir()
-        fit(
-            net, objective, Pack(folder / "pack"), settings(**options), goal,
-            stage="depth", seed=3, folder=target, device=device, emit=lambda event: None,
-        )  # fmt: skip
+        pack = Pack(folder / "pack")
+        fit(FitJob(net, objective, pack, settings(**options), goal, "depth", 3, target, device, lambda event: None))
         save_tensors(target / "left.safetensors", net.state_dict())
 
 

@@ -17,7 +17,8 @@ from cliffkit.components.registry import Registry
 from cliffkit.data.pack import Pack
 from cliffkit.method.assemble import build, build_embedding
 from cliffkit.recipe.recipe import Recipe
-from cliffkit.training.fit import Goal, fit
+from cliffkit.training.fit import fit
+from cliffkit.training.job import FitJob, Goal
 
 from ..engine_fixtures import Tiny, cpu, do, engine_recipe, one_thread, packed, settings, toy  # noqa: F401
 from ..scripts.distributed_worker import FITS, batch_norm, normalise
@@ -84,10 +85,8 @@ def test_two_processes_fit_what_one_does(worked: Worked, tmp_path: Path, name: s
     """Without batch normalisation, so in micro-batches too; with holes, so that no two parts weigh alike."""
     net, objective = toy()
     goal = Goal("score", False, lambda: {"score": 1.0})
-    fit(
-        net, objective, Pack(worked.folder / "pack"), settings(**FITS["whole"]), goal,
-        stage="depth", seed=3, folder=tmp_path, device=cpu(), emit=lambda event: None,
-    )  # fmt: skip
+    pack, whole = Pack(worked.folder / "pack"), settings(**FITS["whole"])
+    fit(FitJob(net, objective, pack, whole, goal, "depth", 3, tmp_path, cpu(), lambda event: None))
     left = [load_file(worked.folder / f"{name}{rank}" / "left.safetensors") for rank in (0, 1)]
     start = toy()[0].state_dict()
     for key, value in load_file(tmp_path / "weights.safetensors").items():

@@ -22,8 +22,10 @@ from cliffkit.events import Event, Progress, Validated
 from cliffkit.interfaces import Sample
 from cliffkit.recipe.schema import Augment, Fit
 from cliffkit.training.checkpoint import weights_of
-from cliffkit.training.fit import Fitted, Goal, fit, learning_rate
+from cliffkit.training.fit import fit
 from cliffkit.training.gradients import _backward
+from cliffkit.training.job import FitJob, Fitted, Goal
+from cliffkit.training.optimise import learning_rate
 
 from ..engine_fixtures import Tiny, Toy, ToyObjective, cpu, one_thread, packed, settings, toy  # noqa: F401
 
@@ -64,8 +66,8 @@ def run(
     assert objective is not None
     goal = Goal("score", higher, validate or Scripted(net))
     folder.mkdir(parents=True, exist_ok=True)
-    fitted = fit(net, objective, pack, options, goal, stage="depth", seed=SEED, folder=folder, device=cpu(), emit=emit)
-    return net, fitted
+    job = FitJob(net, objective, pack, options, goal, "depth", SEED, folder, cpu(), emit)
+    return net, fit(job)
 
 
 def lines(folder: Path) -> Iterator[dict[str, Any]]:
@@ -370,10 +372,7 @@ def test_a_batch_that_processes_cannot_share_is_refused(pack: Pack, tmp_path: Pa
     net, objective = toy()
     goal = Goal("score", False, lambda: {"score": 1.0})
     with pytest.raises(UserError, match=r"train\.depth\.batch: 4 images cannot be shared evenly by 3 processes"):
-        fit(
-            net, objective, pack, settings(steps=1), goal,
-            stage="depth", seed=0, folder=tmp_path, device=device, emit=lambda event: None,
-        )  # fmt: skip
+        fit(FitJob(net, objective, pack, settings(steps=1), goal, "depth", 0, tmp_path, device, lambda event: None))
 
 
 def test_what_is_drawn_at_random_in_a_step_depends_on_seed_and_step_alone(pack: Pack, tmp_path: Path) -> None:

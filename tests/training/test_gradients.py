@@ -13,7 +13,8 @@ from cliffkit.errors import UserError
 from cliffkit.events import Event, Notice, Progress
 from cliffkit.interfaces import Sample
 from cliffkit.training.checkpoint import weights_of
-from cliffkit.training.fit import Fitted, Goal, fit
+from cliffkit.training.fit import fit
+from cliffkit.training.job import FitJob, Fitted, Goal
 
 from ..engine_fixtures import Tiny, ToyObjective, cpu, one_thread, packed, settings, toy  # noqa: F401
 
@@ -48,10 +49,8 @@ def trained(
     narrow = Narrow(objective, most, error or torch.OutOfMemoryError("CUDA out of memory."))
     heard: list[Event] = []
     goal = Goal("score", False, lambda: {"score": 1.0})
-    fitted = fit(
-        narrow, narrow, packed(Tiny(count=12), folder / "pack"), settings(steps=3, batch=7, **options), goal,
-        stage="depth", seed=0, folder=folder, device=cpu(), emit=heard.append,
-    )  # fmt: skip
+    pack, fitting = packed(Tiny(count=12), folder / "pack"), settings(steps=3, batch=7, **options)
+    fitted = fit(FitJob(narrow, narrow, pack, fitting, goal, "depth", 0, folder, cpu(), heard.append))
     return fitted, narrow, heard
 
 
@@ -108,10 +107,8 @@ def test_a_fit_that_goes_on_keeps_the_smaller_passes(tmp_path: Path, monkeypatch
             if isinstance(event, Progress) and event.done == stop_at:
                 raise Stopped
 
-        fit(
-            narrow, narrow, pack, settings(steps=4, batch=7), Goal("score", False, lambda: {"score": 1.0}),
-            stage="depth", seed=0, folder=folder, device=cpu(), emit=emit,
-        )  # fmt: skip
+        goal = Goal("score", False, lambda: {"score": 1.0})
+        fit(FitJob(narrow, narrow, pack, settings(steps=4, batch=7), goal, "depth", 0, folder, cpu(), emit))
         return narrow
 
     with pytest.raises(Stopped):

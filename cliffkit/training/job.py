@@ -1,0 +1,67 @@
+"""What a fit is given, and what it tells when it ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from cliffkit.data.pack import Pack
+from cliffkit.events import Emit
+from cliffkit.recipe.schema import Fit
+from cliffkit.training.device import Device
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The validation score by which the best weights are chosen."""
+
+    score: str
+    higher_is_better: bool
+    validate: Callable[[], Mapping[str, float]]
+    """Scores of the module as it stands, the same on every process."""
+
+    def better(self, new: float, old: float | None) -> bool:
+        """Tell whether a score beats the best so far; NaN never does."""
+        if math.isnan(new):
+            return False
+        return old is None or (new > old if self.higher_is_better else new < old)
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """A fit with all that it depends on."""
+
+    module: nn.Module
+    """The module whose weights are kept."""
+    objective: nn.Module
+    """A module around it: `objective(sample, step)` gives the weighted terms of the loss by name."""
+    pack: Pack
+    """The training split."""
+    settings: Fit
+    goal: Goal
+    stage: str
+    """Name of the stage, for messages and the log."""
+    seed: int
+    """Seed of everything random in every step."""
+    folder: Path
+    """Folder of the checkpoint, the log and the weights."""
+    device: Device
+    emit: Emit
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """How a fit ended."""
+
+    best_step: int
+    best_score: float
+    seconds: float
+    """Over all its attempts."""
+    waiting_s: float
+    """Spent waiting for data."""
+    micro_batch: int | None
+    """To which memory forced the micro-batch; None: it held what the recipe says."""

@@ -1,0 +1,12 @@
+"""Data set `rooms`: procedural indoor scenes, ray-cast in numpy, with true metric depth.
+
+`scene` says what a room is, `furniture` and `places` furnish it, `image` photographs it and knows nothing of furniture.
+`render` joins them into one frame, and `dataset` into splits of frames.
+"""
+
+from cliffkit.hookspecs import hookimpl
+
+
+@hookimpl
+def cliffkit_register(registry):  # noqa: D103
+    registry.add("dataset", "rooms", "cliffkit_rooms.dataset:Rooms", "procedural indoor scenes, ray-cast, true depth")

@@ -1,0 +1,1 @@
+"""Pieces of furniture and what lies on them, each drawn anew at every call."""

@@ -1,0 +1,1 @@
+"""From a room and a camera to a photograph with its depth."""
