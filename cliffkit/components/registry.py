@@ -10,7 +10,7 @@ from typing import Any
 
 from cliffkit.errors import UserError
 
-KINDS = ("backbone", "pyramid", "fusion", "embedding", "loss", "dataset", "protocol", "executor", "tracker")
+KINDS = ("backbone", "pyramid", "fusion", "head", "embedding", "loss", "dataset", "protocol", "executor", "tracker")
 
 
 class NameClashError(UserError):

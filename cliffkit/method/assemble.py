@@ -10,12 +10,20 @@ from safetensors.torch import load_file
 from cliffkit.interfaces import Embedding, Loss
 from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
 from cliffkit.method.network import DepthNetwork, build_network
-from cliffkit.recipe.recipe import Recipe
+from cliffkit.recipe.recipe import MODEL, Recipe
 
 
 def build(recipe: Recipe) -> DepthNetwork:
     """A recipe's network, its weights drawn from torch's generator as it stands."""
-    return build_network(recipe.backbone.build(), recipe.pyramid.build, recipe.fusion.build)
+    return build_network(
+        recipe.backbone.build(), recipe.pyramid.build, recipe.fusion.build, recipe.head.build, givers(recipe)
+    )
+
+
+def givers(recipe: Recipe) -> dict[str, str]:
+    """Which component of which plugin each part of the network is, in words, by kind."""
+    parts = {kind: getattr(recipe, kind).component for kind in MODEL}
+    return {kind: f"{kind} '{part.name}' of plugin '{part.plugin}'" for kind, part in parts.items()}
 
 
 def build_losses(recipe: Recipe) -> list[tuple[str, float, Loss]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from cliffkit.components.registry import Registry
+from cliffkit.components.registry import Component, Registry
 from cliffkit.errors import Fault, RecipeError, UserError
 from cliffkit.protocols import Protocol
 from cliffkit.recipe import yamlstrict
@@ -32,6 +32,8 @@ TOP = ("name", "seed", "data", "model", "embedding", "loss", "train", "evaluate"
 
 NO_NAME = "{!r} is no name; use letters, digits, '.', '_' and '-', a letter or digit first"
 
+DEFAULTS = {"head": {"use": "linear"}}
+"""Parts of the model that a recipe need not name."""
 NEEDED = ("name", "data", "model", "loss", "train")
 
 
@@ -106,7 +108,7 @@ class _Check:
                 if key not in MODEL:
                     self.fault(("model", key), f"unknown key; {_near(key, MODEL, 'model has')}")
             for kind in MODEL:
-                parts[kind] = self.part(kind, ("model", kind), model.get(kind), True)
+                parts[kind] = self.part(kind, ("model", kind), model.get(kind, DEFAULTS.get(kind)), True)
         elif "model" in data:
             self.fault(("model",), f"{model!r} is no mapping; it has {', '.join(MODEL)}")
         embedding = self.part("embedding", ("embedding",), data.get("embedding", {"use": "none"}), True)
@@ -120,17 +122,32 @@ class _Check:
             self.fault(("train",), message)
         if losses and embedding is not None and not any(loss.engine["weight"] for loss in losses):
             self.unweighted(embedding)
+        if parts["head"] is not None:
+            self.needs(losses, parts["head"])
         if self.faults:
             raise RecipeError(self.faults)
-        backbone, pyramid, fusion = (parts[kind] for kind in MODEL)
+        backbone, pyramid, fusion, head = (parts[kind] for kind in MODEL)
         assert dataset
         assert backbone
         assert pyramid
         assert fusion
+        assert head
         assert embedding
         assert train
         return Recipe(
-            name, seed, dataset, backbone, pyramid, fusion, embedding, losses, train, protocols, evaluate, published
+            name,
+            seed,
+            dataset,
+            backbone,
+            pyramid,
+            fusion,
+            head,
+            embedding,
+            losses,
+            train,
+            protocols,
+            evaluate,
+            published,
         )
 
     def fault(self, path: PathInRecipe, message: str) -> None:
@@ -186,6 +203,26 @@ class _Check:
             return ()
         parts = (self.part("loss", ("loss", i), item, True) for i, item in enumerate(data))
         return tuple(part for part in parts if part is not None)
+
+    def needs(self, losses: Iterable[Part], head: Part) -> None:
+        """A loss that needs what the head does not give beside depth."""
+        gives = set(getattr(head.component.load(), "gives", ()))
+        for i, loss in enumerate(losses):
+            for name in getattr(loss.component.load(), "needs", ()):
+                if name not in gives:
+                    able = [c.name for c in self.registry if c.kind == "head" and self.gives(c, name)]
+                    message = (
+                        f"`{loss.component.name}` needs '{name}', which head `{head.component.name}` does not give; "
+                        f"heads that do: {', '.join(able) or 'none'}"
+                    )
+                    self.fault(("loss", i), message)
+
+    def gives(self, head: Component, name: str) -> bool:
+        """Whether a head gives something; one that cannot be imported gives nothing."""
+        try:
+            return name in getattr(head.load(), "gives", ())
+        except UserError:
+            return False
 
     def unweighted(self, embedding: Part) -> None:
         """No loss has a weight: the embedding loss must drive the network, from the first step on."""

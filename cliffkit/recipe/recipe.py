@@ -20,7 +20,7 @@ from cliffkit.scoring.protocols import is_short
 
 PathInRecipe = tuple[str | int, ...]
 
-MODEL = ("backbone", "pyramid", "fusion")
+MODEL = ("backbone", "pyramid", "fusion", "head")
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class Recipe:
     backbone: Part
     pyramid: Part
     fusion: Part
+    head: Part
     embedding: Part
     losses: tuple[Part, ...]
     train: Train
@@ -75,7 +76,8 @@ class Recipe:
 
     def parts(self) -> Iterable[Part]:
         """Every component it names."""
-        return (self.data, self.backbone, self.pyramid, self.fusion, self.embedding, *self.losses, *self.evaluate)
+        model = (self.backbone, self.pyramid, self.fusion, self.head)
+        return (self.data, *model, self.embedding, *self.losses, *self.evaluate)
 
     def to_dict(self) -> dict[str, Any]:
         """As YAML would say it, every default written out."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from cliffkit.data.pack import Pack
+from cliffkit.interfaces import Batch
 from cliffkit.method.assemble import build_embedding
 from cliffkit.method.objectives import EmbeddingObjective
 from cliffkit.stages.context import Context
@@ -38,8 +39,8 @@ def fit_embedding(job: Job, context: Context) -> None:
         with torch.inference_mode():
             for start in range(0, len(looked_at), settings.batch):
                 indices = looked_at[start : start + settings.batch]
-                sample = train.batch(indices).to(context.device.torch)
-                total += float(objective(sample, 0)["objective"]) * len(indices)
+                batch = Batch.of(train.batch(indices).to(context.device.torch))
+                total += float(objective(batch, 0)["objective"]) * len(indices)
         return {"objective": total / len(looked_at)}
 
     fitted = fit(

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from cliffkit.interfaces import Embedding, Sample
+from cliffkit.interfaces import Batch, Embedding
 
 
 class NoEmbedding(Embedding):
@@ -22,6 +22,6 @@ class NoEmbedding(Embedding):
         """No feature maps."""
         return []
 
-    def objective(self, sample: Sample) -> Tensor:
+    def objective(self, batch: Batch) -> Tensor:
         """0: there is nothing to minimise."""
-        return sample.depth.new_zeros(())
+        return batch.depth.new_zeros(())

@@ -26,16 +26,16 @@ class Cliff(Fusion):
             if upsample == "bilinear"
             else nn.ConvTranspose2d(channels, channels, 3, stride=2, padding=1, output_padding=1)  # exactly twice
         )
-        self.mix_low = conv_bn_relu(2 * channels, channels)
-        self.mix_high = conv_bn_relu(2 * channels, channels)
-        for conv in (self.mix_low[0], self.mix_high[0]):
+        self.mix_fine = conv_bn_relu(2 * channels, channels)
+        self.mix_coarse = conv_bn_relu(2 * channels, channels)
+        for conv in (self.mix_fine[0], self.mix_coarse[0]):
             nn.init.kaiming_uniform_(conv.weight, a=1)  # the authors' start
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """Low (B, C, H, W) and high (B, C, h, w) to (B, C, H, W)."""
-        high = _fit(self.upsample(high), low)
-        low = self.mix_low(torch.cat([low, low * high], dim=1))
-        return self.mix_high(torch.cat([high, low], dim=1)) + high
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Fine (B, C, H, W) and coarse (B, C, h, w) to (B, C, H, W)."""
+        coarse = _fit(self.upsample(coarse), fine)
+        fine = self.mix_fine(torch.cat([fine, fine * coarse], dim=1))
+        return self.mix_coarse(torch.cat([coarse, fine], dim=1)) + coarse
 
 
 def _fit(features: Tensor, like: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cliffkit.interfaces import Loss, Sample
+from cliffkit.interfaces import Batch, Loss
 from cliffkit_losses.masking import masked, mean_over
 
 FLOOR_M = 0.1  # nearer than depth cameras measure; smaller would make the gradient below it, 1 / FLOOR_M, explode
@@ -33,10 +33,10 @@ class SILog(Loss):
         self.variance_focus = variance_focus
         self.scale = scale
 
-    def forward(self, prediction: Tensor, sample: Sample) -> Tensor:
-        """(B, 1, H, W) metres and a collated sample to a scalar without unit."""
-        valid = sample.valid
-        error = _log(masked(prediction, valid, fill=1.0)) - _log(masked(sample.depth, valid, fill=1.0))
+    def forward(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """(B, 1, H, W) metres and a batch to a scalar without unit."""
+        valid = batch.valid
+        error = _log(masked(prediction, valid, fill=1.0)) - _log(masked(batch.depth, valid, fill=1.0))
         mean = mean_over(error, valid)
         square = mean_over((error - mean).square(), valid) + (1 - self.variance_focus) * mean.square()
         positive = square > 0  # the root has no gradient at 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from cliffkit.interfaces import Loss, Sample
+from cliffkit.interfaces import Batch, Loss
 from cliffkit_losses.masking import masked, mean_over
 
 
@@ -29,10 +29,10 @@ class SSIM(Loss):
         self.window = window
         self.c1, self.c2 = (0.01 * max_depth_m) ** 2, (0.03 * max_depth_m) ** 2  # the paper's K1 and K2
 
-    def forward(self, prediction: Tensor, sample: Sample) -> Tensor:
-        """(B, 1, H, W) metres and a collated sample to a scalar without unit."""
-        valid = sample.valid
-        x, y = masked(prediction, valid), masked(sample.depth, valid)
+    def forward(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """(B, 1, H, W) metres and a batch to a scalar without unit."""
+        valid = batch.valid
+        x, y = masked(prediction, valid), masked(batch.depth, valid)
         share = self._box(valid.float()).clamp(min=0.5 / self.window**2)  # below one pixel's share: only where none is
 
         def mean(values: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cliffkit import testing
 from cliffkit.components.load import load_plugins
@@ -18,6 +19,8 @@ CHECKS = {
     "fusion": testing.check_fusion,
     "embedding": testing.check_embedding,
     "loss": testing.check_loss,
+    "protocol": testing.check_protocol,
+    "head": testing.check_head,
 }
 OPTIONS: dict[tuple[str, str], list[dict[str, Any]]] = {
     # One per family: convolutions, ConvNeXt, EfficientNet, vision transformer.
@@ -25,13 +28,18 @@ OPTIONS: dict[tuple[str, str], list[dict[str, Any]]] = {
         {"name": name} for name in ("test_resnet", "test_convnext", "test_efficientnet", "test_vit", "test_vit3")
     ],
     ("fusion", "cliff"): [{}, {"upsample": "transposed"}],
+    ("loss", "bins"): [{"given": {"bin_centres": torch.linspace(0.5, 6, 8).expand(3, 8)}}],
     ("pyramid", "fpn"): [{"channels": 12}],  # the default of 256 only takes longer
 }
 # Data sets that read files, and what makes them a tiny folder.
 NEED_DATA: dict[str, Callable[[Path], object]] = {"nyu": write_nyu, "pairs": lambda root: write_pairs(root, rows())}
 REGISTRY = load_plugins(strict=True).registry
 CASES = [
-    pytest.param(component, options, id="-".join([component.kind, component.name, *map(str, options.values())]))
+    pytest.param(
+        component,
+        options,
+        id="-".join([component.kind, component.name, *(str(v) for v in options.values() if not isinstance(v, dict))]),
+    )
     for component in REGISTRY
     if component.kind in CHECKS
     for options in OPTIONS.get((component.kind, component.name), [{}])

@@ -67,6 +67,7 @@ def test_the_unchanged_text_is_a_recipe(check):
         "handbuilt",
         "symmetric",
         "cliff",
+        "linear",
         "heg_r",
         "l1",
         "full",
@@ -497,3 +498,11 @@ def test_a_component_that_cannot_be_checked_is_refused_by_name(tmp_path, monkeyp
         check_recipe(yamlstrict.parse(text, "f.yaml"), registry)
     assert len(caught.value.faults) == 1
     assert str(caught.value).startswith("f.yaml:8: loss.0.use: loss 'odd' of plugin 'stranger': parameter '")
+
+
+def test_a_loss_that_needs_what_the_head_does_not_give_is_refused(check, faults):
+    recipe = check(LINES.replace("[{use: l1}]", "[{use: l1}, {use: bins}]"), "model.head={use: bins, bins: 8}")
+    assert recipe.head.options["bins"] == 8
+    assert faults(("[{use: l1}]", "[{use: l1}, {use: bins}]")) == [
+        "f.yaml:8: loss.1: `bins` needs 'bin_centres', which head `linear` does not give; heads that do: bins"
+    ]

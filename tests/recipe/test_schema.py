@@ -237,8 +237,8 @@ class TestRegistry:
             table.add("loss", "x", reference)
 
     def test_an_unknown_kind_is_refused(self, table):
-        with pytest.raises(UserError, match=r"plugin 'first' registers unknown kind 'head'; the kinds are backbone, "):
-            table.add("head", "x", "json:loads")
+        with pytest.raises(UserError, match=r"plugin 'first' registers unknown kind 'neck'; the kinds are backbone, "):
+            table.add("neck", "x", "json:loads")
 
     def test_a_plugin_goes_with_all_it_gave(self, table):
         table.from_plugin("second", "1")
