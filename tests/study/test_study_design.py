@@ -19,7 +19,6 @@ from cliffkit.study.study import Study
 
 SHIPPED = sorted((Path(__file__).parents[2] / "recipes" / "studies").glob("*.yaml"))
 
-SAME_NAME = ", ".join(f"cap{m}: {{evaluate: [full, {{use: full, cap_m: {m}, name: near}}]}}" for m in (3, 5))
 STUDY = """\
 name: tiny
 base: base.yaml
@@ -288,13 +287,20 @@ def test_one_at_a_time_does_not_expand_the_grid(load: Load) -> None:
         (("compare:", "exclude: [{embedding: none}]\ncompare:"), "'none + cliff' is no variant of the study"),
         (("compare:", "exclude: [{fusion: '*'}]\ncompare:"), "exclude: nothing is left of the study"),
         (("cliff: {}", "cliff: {}, eigen: {evaluate: [eigen]}"), "have different protocols"),
-        (("cliff: {}", f"cliff: {{}}, {SAME_NAME}"), "have different protocols, ['full: whole image at native size, "),
         (("cliff: {}", "cliff: {}, rmse: {train.depth.select: rmse}"), "have different rules of selection"),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_with_its_place(load: Load, change: tuple[str, str], message: str) -> None:
     assert change[0] in STUDY
     assert any(message in fault for fault in faults(load, STUDY.replace(*change)))
+
+
+def test_protocols_of_one_name_that_say_different_things_are_told_apart(load: Load, tiny: str) -> None:
+    base = tiny.replace("[full]", "[{use: full, cap_m: 3, name: near}]")
+    study = STUDY.replace("cliff: {}", "cliff: {}, five: {evaluate: [{use: full, cap_m: 5, name: near}]}")
+    (fault,) = faults(load, study, base=base)
+    assert "have different protocols, ['near: whole image at native size, no crop, truth 0.001 < d < 3 m" in fault
+    assert "['near: whole image at native size, no crop, truth 0.001 < d < 5 m" in fault
 
 
 def test_every_fault_of_every_variant_is_told_at_once(load: Load) -> None:
