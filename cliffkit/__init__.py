@@ -1,3 +1,78 @@
-"""cliffkit: a plugin-based ablation toolkit for monocular depth estimation."""
+"""cliffkit: a plugin-based ablation toolkit for monocular depth estimation.
 
-__version__ = "0.1.0"
+    import cliffkit
+
+    run = cliffkit.run("cliff_hegR", set={"train.depth.steps": 200})     # a shipped recipe, a path or a mapping
+    run.metrics["full"]["abs_rel"]
+    depth_m = run.predictor()("photo.jpg")                               # (H, W) float32 metres
+
+    findings = cliffkit.ablate("cliffnet")                               # a study: which part helps?
+    findings.table()
+    findings.verdicts
+
+`docs/python.md` has the rest. Importing cliffkit imports no torch; the first use of a name here does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cliffkit.verbs.check import plan, validate
+    from cliffkit.verbs.findings import Findings, Outlook
+    from cliffkit.verbs.finished import Run
+    from cliffkit.verbs.predict import predict
+    from cliffkit.verbs.rows import Rows
+    from cliffkit.verbs.run import evaluate, load_run, run
+    from cliffkit.verbs.study import ablate, forecast, load_study
+
+    __version__: str
+
+_HOMES = {
+    "Findings": "cliffkit.verbs.findings",
+    "Outlook": "cliffkit.verbs.findings",
+    "Rows": "cliffkit.verbs.rows",
+    "Run": "cliffkit.verbs.finished",
+    "ablate": "cliffkit.verbs.study",
+    "evaluate": "cliffkit.verbs.run",
+    "forecast": "cliffkit.verbs.study",
+    "load_run": "cliffkit.verbs.run",
+    "load_study": "cliffkit.verbs.study",
+    "plan": "cliffkit.verbs.check",
+    "predict": "cliffkit.verbs.predict",
+    "run": "cliffkit.verbs.run",
+    "validate": "cliffkit.verbs.check",
+}
+"""Where each name is defined."""
+
+__all__ = [
+    "Findings",
+    "Outlook",
+    "Rows",
+    "Run",
+    "__version__",
+    "ablate",
+    "evaluate",
+    "forecast",
+    "load_run",
+    "load_study",
+    "plan",
+    "predict",
+    "run",
+    "validate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("cliffkit")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cliffkit' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -5,7 +5,7 @@ from typing import Any
 
 from cliffkit.components.load import load_plugins
 from cliffkit.protocols import Protocol
-from cliffkit.recipe.check import check_protocol
+from cliffkit.recipe.evaluate import check_protocol
 
 REGISTRY = load_plugins(strict=True).registry
 

@@ -25,6 +25,25 @@ if __name__ == "__main__":
 """
 
 
+BARE = """\
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from cliffkit.workers import without_main
+print("the script", flush=True)
+with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with without_main():
+        future = pool.submit(pow, 2, 3)
+    print(future.result(), __name__, flush=True)
+"""
+
+
+def test_a_script_needs_no_guard_of_its_main_part(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(BARE)
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.stdout == "the script\n8 __main__\n", ran.stderr
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_workers_end_with_their_parent(tmp_path, how):
     script = tmp_path / "parent.py"

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+import cliffkit
 from cliffkit.cli import options
 from cliffkit.components.load import Plugins
 
 if TYPE_CHECKING:
-    from cliffkit.verbs.study import Findings, Outlook
+    from cliffkit.verbs.findings import Findings, Outlook
 
-study_argument = click.argument("study", type=click.Path(path_type=Path), required=False)
+BUILT_IN = "cliffnet"
+"""The shipped study."""
+
+study_argument = click.argument("study", type=click.Path(path_type=Path), default=BUILT_IN)
 
 
 @click.command()
@@ -42,7 +46,7 @@ study_argument = click.argument("study", type=click.Path(path_type=Path), requir
 @click.pass_obj
 def ablate(
     plugins: Plugins,
-    study: Path | None,
+    study: Path,
     overrides: tuple[str, ...],
     roots: tuple[tuple[str, Path], ...],
     runs: Path,
@@ -56,7 +60,7 @@ def ablate(
 ) -> None:
     """Run a STUDY: a recipe varied along axes, each variant under several seeds, and say which differences are real.
 
-    Without STUDY: the built-in one, recipes/studies/cliffnet.yaml, 27 networks on built-in data. Every cell (a variant
+    Without STUDY: the one called cliffnet that comes with cliffkit, 27 networks on built-in data. Every cell (a variant
     under a seed) is trained and scored as `cliffkit run` would; what cells share is computed once. Stop it, or let it
     crash: the same command goes on where it was. Variants and seeds that are added to the file later run alone and
     join the table. --set changes the base recipe. Ends with the verdicts and the path of a report.
@@ -68,29 +72,26 @@ def ablate(
 
     Exit code 1: some cells failed, the report is about the others.
     """
-    from cliffkit.verbs import study as verbs
-
-    places = {name: path.resolve() for name, path in roots}
-    where = verbs.Workers(executor_name, workers, device, address)
-    verb = verbs.forecast if dry_run else verbs.ablate
+    chosen: dict[str, Any] = {
+        "set": overrides,
+        "data": dict(roots),
+        "runs": runs,
+        "device": device,
+        "workers": workers,
+        "executor": {"use": executor_name} | ({} if address is None else {"address": address}),
+        "retry_failed": retry_failed,
+        "plugins": plugins,
+    }
     try:
-        found = verb(
-            study,
-            plugins,
-            overrides=overrides,
-            roots=places,
-            runs=runs,
-            workers=where,
-            retry_failed=retry_failed,
-        )
+        if dry_run:
+            _print_outlook(cliffkit.forecast(study, **chosen), as_json)
+            return
+        findings = cliffkit.ablate(study, **chosen)
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on where this one was", err=True)
         raise SystemExit(130) from None
-    if isinstance(found, verbs.Outlook):
-        _print_outlook(found, as_json)
-        return
-    _print_findings(found, as_json)
-    if found.failed:
+    _print_findings(findings, as_json)
+    if findings.failed:
         raise SystemExit(1)
 
 
@@ -104,7 +105,7 @@ def ablate(
 @click.pass_obj
 def report(
     plugins: Plugins,
-    study: Path | None,
+    study: Path,
     overrides: tuple[str, ...],
     roots: tuple[tuple[str, Path], ...],
     runs: Path,
@@ -113,12 +114,13 @@ def report(
 ) -> None:
     """Write the report of STUDY anew from what is done of it, and print its verdicts. Trains nothing.
 
-    Without STUDY: the built-in one. Give the options that `cliffkit ablate` was given.
+    Without STUDY: cliffnet. Give the options that `cliffkit ablate` was given.
     """
     from cliffkit.verbs.study import report as write_report
 
-    found = write_report(study, plugins, overrides=overrides, roots=dict(roots), runs=runs, device=device)
-    _print_findings(found, as_json)
+    data = dict(roots)
+    findings = write_report(study, set=overrides, data=data, runs=runs, device=device, plugins=plugins)
+    _print_findings(findings, as_json)
 
 
 def _print_findings(found: Findings, as_json: bool) -> None:

@@ -46,7 +46,7 @@ def check(
 
     from cliffkit.data.check import check_data, describe
     from cliffkit.recipe import yamlstrict
-    from cliffkit.recipe.check import check_dataset
+    from cliffkit.recipe.check import check_part
 
     chosen = {}
     for setting in settings:
@@ -54,7 +54,7 @@ def check(
         if not equals:
             raise click.UsageError(f"--set {setting}: write OPTION=VALUE")
         chosen[option] = yamlstrict.parse(value, f"--set {setting}").data
-    part = check_dataset(name, chosen, plugins.registry)
+    part = check_part("dataset", {**chosen, "use": name}, plugins.registry, "--set")
     with Progress(console=Console(stderr=True), transient=True) as bars:
         tasks = {}
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from cliffkit import __version__
 from cliffkit.cli.ablate import ablate, report
 from cliffkit.cli.data import data
 from cliffkit.cli.predict import evaluate, predict
@@ -44,7 +43,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="cliffkit")
+@click.version_option(package_name="cliffkit", prog_name="cliffkit")
 @click.option(STRICT, is_flag=True, help="Stop where any plugin fails to load, instead of going on without it.")
 def cli(strict_plugins: bool) -> None:
     """Depth networks from exchangeable parts: train, score and compare them.

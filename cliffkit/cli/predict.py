@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+import cliffkit
 from cliffkit.cli import options
 from cliffkit.components.load import Plugins
 
@@ -31,11 +32,8 @@ def evaluate(
 ) -> None:
     """Score the weights of RUN under other protocols, without training. RUN is a folder that `cliffkit run` named."""
     from cliffkit.cli.scores import print_run
-    from cliffkit.verbs.run import evaluate as score_again
 
-    finished = score_again(run, protocols, plugins, roots=dict(roots), device=device)
-    if finished is not None:
-        print_run(finished, as_json)
+    print_run(cliffkit.evaluate(run, protocols, data=dict(roots), device=device, plugins=plugins), as_json)
 
 
 @click.command()
@@ -59,11 +57,9 @@ def predict(
         photo.depth.png   16-bit millimetres, as depth cameras write them; 65.535 m at most
         photo.colour.png  colours with their scale in metres
     """
-    from cliffkit.verbs.predict import predict as predict_images
-
-    rows = predict_images(run, images, out, plugins, flip=flip, device=device)
+    rows = cliffkit.predict(run, images, out, flip=flip, device=device, plugins=plugins)
     if as_json:
-        click.echo(json.dumps({"run": str(run), "predictions": rows}))
+        click.echo(json.dumps({"run": str(run), "predictions": list(map(dict, rows))}))
         return
     for row in rows:
         click.echo(f"{row['image']}: {row['min_m']:.2f} to {row['max_m']:.2f} m, median {row['median_m']:.2f} m")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+import cliffkit
 from cliffkit.cli import options
 from cliffkit.components.load import Plugins
 
@@ -40,8 +41,6 @@ def run(
         cliffkit run recipes/nyu/cliff_resnet50_hegR.yaml --data nyu=FOLDER
     """
     from cliffkit.cli.scores import print_run
-    from cliffkit.verbs.run import run as train_and_score
 
-    finished = train_and_score(recipe, plugins, overrides=overrides, roots=dict(roots), runs=runs, device=device)
-    if finished is not None:
-        print_run(finished, as_json)
+    finished = cliffkit.run(recipe, set=overrides, data=dict(roots), runs=runs, device=device, plugins=plugins)
+    print_run(finished, as_json)

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from accelerate import PartialState
 from rich.console import Console
 from rich.table import Table
 
-from cliffkit.jobs.run_folder import Run
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS, UNITS
+from cliffkit.verbs.finished import Run
 
 HIDDEN = ("use", "test_fingerprint")
 
@@ -23,40 +24,40 @@ def console() -> Console:
 
 
 def print_run(finished: Run, as_json: bool) -> None:
-    """Print a run's scores and where it lies, or one JSON object."""
+    """Print a run's scores and where it lies, or one JSON object; the first of several processes does."""
+    if not PartialState().is_main_process:
+        return
     if as_json:
         click.echo(json.dumps(run_json(finished)))
         return
     if "evaluate" in finished.reused:
         click.echo("Nothing to do: every stage of this recipe is in the store.", err=True)
-    metrics = finished.metrics
-    print_scores(metrics)
-    chosen = metrics["selection"]
+    print_scores(finished.record)
+    chosen = finished.record["selection"]
     click.echo(
         f"weights: best {chosen['score']} on {chosen['split']} ({chosen['best_score']:.4f}) at step {chosen['step']}"
     )
-    click.echo(f"panel:   {finished.folder / 'panel.png'}")
+    click.echo(f"panel:   {finished.panel}")
     click.echo(f"run:     {finished.folder}")
 
 
 def run_json(finished: Run) -> dict[str, Any]:
     """The object that `--json` prints."""
-    metrics = finished.metrics
     return {
         "run": str(finished.folder),
-        "name": metrics["name"],
-        "key": metrics["key"],
-        "metrics": {name: scored["metrics"] for name, scored in metrics["protocols"].items()},
-        "baseline": {name: scored["baseline"] for name, scored in metrics["protocols"].items()},
-        "seconds": metrics["seconds"],
+        "name": finished.name,
+        "key": finished.key,
+        "metrics": finished.metrics,
+        "baseline": finished.baseline,
+        "seconds": finished.record["seconds"],
         "reused": list(finished.reused),
     }
 
 
-def print_scores(metrics: Mapping[str, Any]) -> None:
+def print_scores(record: Mapping[str, Any]) -> None:
     """Each protocol in words, then the network's scores over the constant median's."""
     out = console()
-    for scored in metrics["protocols"].values():
+    for scored in record["protocols"].values():
         out.print(f"\n{scored['described']}", highlight=False)
         table = Table(box=None, pad_edge=False)
         table.add_column("")
@@ -65,10 +66,10 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
             arrow = "↑" if metric in HIGHER_IS_BETTER else "↓"
             table.add_column(f"{metric}{unit} {arrow}".replace("[", "\\["), justify="right")
         table.add_column("images", justify="right")
-        for label, row in ((metrics["name"], scored["metrics"]), ("constant median", scored["baseline"])):
+        for label, row in ((record["name"], scored["metrics"]), ("constant median", scored["baseline"])):
             absent = f" (+{row['absent']:.0f} absent)" if row["absent"] else ""
             table.add_row(label, *(f"{row[metric]:.4f}" for metric in METRICS), f"{row['n']:.0f}{absent}")
         out.print(table)
-    options = ", ".join(f"{name} {value}" for name, value in metrics["data"].items() if name not in HIDDEN)
-    out.print(f"data: {metrics['data']['use']} ({options})", highlight=False, markup=False)
-    out.print(f"constant median: {metrics['baseline_depth_m']:.3f} m, of the training depths", highlight=False)
+    options = ", ".join(f"{name} {value}" for name, value in record["data"].items() if name not in HIDDEN)
+    out.print(f"data: {record['data']['use']} ({options})", highlight=False, markup=False)
+    out.print(f"constant median: {record['baseline_depth_m']:.3f} m, of the training depths", highlight=False)

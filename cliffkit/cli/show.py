@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+import cliffkit
 from cliffkit.cli import options
 from cliffkit.components.load import Plugins
 from cliffkit.components.registry import KINDS
@@ -29,17 +30,11 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show the jobs of RECIPE and which of them are done. Reads the data's fingerprint, computes nothing."""
-    from cliffkit.jobs.plan import plan as plan_jobs
-    from cliffkit.recipe.check import load_recipe
-    from cliffkit.store.store import job_folder
-
-    loaded = load_recipe(recipe, plugins.registry, overrides)
-    jobs = plan_jobs(loaded, dict(roots))
-    rows = [{"stage": job.stage, "key": job.key, "done": job_folder(runs, job).is_dir()} for job in jobs]
+    found = cliffkit.plan(recipe, set=overrides, data=dict(roots), runs=runs, plugins=plugins)
     if as_json:
-        click.echo(json.dumps({"name": loaded.name, "jobs": rows}))
+        click.echo(json.dumps({"name": found.name, "jobs": list(map(dict, found.jobs))}))
         return
-    for row in rows:
+    for row in found.jobs:
         click.echo(f"{row['stage']:<9} {row['key']}  {'done' if row['done'] else 'to do'}")
 
 
@@ -54,20 +49,7 @@ def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, 
     What only building a part shows, as a model's name that timm does not know, `run` and `ablate` tell before they
     train.
     """
-    from cliffkit.errors import RecipeError
-    from cliffkit.recipe import yamlstrict
-    from cliffkit.recipe.check import load_recipe
-    from cliffkit.study.check import load_study
-
-    faults: dict[str, list[str]] = {}
-    for path in recipes:
-        try:
-            data = yamlstrict.load(path).data
-            load = load_study if isinstance(data, dict) and "base" in data else load_recipe
-            load(path, plugins.registry, overrides)
-            faults[str(path)] = []
-        except RecipeError as error:
-            faults[str(path)] = [str(fault) for fault in error.faults]
+    faults = {str(path): cliffkit.validate(path, set=overrides, plugins=plugins) for path in recipes}
     if as_json:
         click.echo(json.dumps({"recipes": [{"recipe": path, "faults": found} for path, found in faults.items()]}))
     else:

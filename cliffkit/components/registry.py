@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cliffkit.components.near import near
 from cliffkit.errors import UserError
 
 KINDS = ("backbone", "pyramid", "fusion", "head", "embedding", "loss", "dataset", "protocol", "executor", "tracker")
@@ -94,8 +94,5 @@ class Registry:
 
     def missing(self, kind: str, name: str) -> str:
         """The sentence that says why a component is not there."""
-        names = self.names(kind)
-        near = difflib.get_close_matches(str(name), names, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names) or 'none'}"
         broken = "".join(f"; plugin '{plugin}' failed to load: {why}" for plugin, why in self.failures.items())
-        return f"no {kind} is called '{name}'; {hint}{broken}"
+        return f"no {kind} is called '{name}'; {near(name, self.names(kind), 'there are')}{broken}"

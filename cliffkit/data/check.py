@@ -13,7 +13,7 @@ import numpy as np
 from cliffkit.data.splits import data_root
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Dataset, Sample
-from cliffkit.recipe.recipe import Part
+from cliffkit.recipe.part import Part
 
 SPLITS = ("train", "val", "test")
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Dataset, Sample
-from cliffkit.workers import available_cores, begin_worker
+from cliffkit.workers import available_cores, begin_worker, without_main
 
 STEPS = 65535
 """Depth is stored as 1..65535 sixty-five-thousandths of its image's deepest pixel; 0 is invalid."""
@@ -172,7 +172,8 @@ def _chunks(dataset: Dataset, size: tuple[int, int], crop: float) -> Iterator[tu
             yield start, _read(dataset, start, stop, size, crop)
         return
     with ProcessPoolExecutor(processes, get_context("spawn"), _begin) as pool:
-        futures = [(start, pool.submit(_read_arrays, dataset, start, stop, size, crop)) for start, stop in ranges]
+        with without_main():
+            futures = [(start, pool.submit(_read_arrays, dataset, start, stop, size, crop)) for start, stop in ranges]
         try:
             for start, future in futures:
                 arrays = future.result()

@@ -24,10 +24,11 @@ BAR = 20
 class BoardView:
     """Shows a board whenever it is told to; a context, since a live table must be taken down."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, active: bool = True) -> None:
+        self._name, self._active = name, active
         self._console = Console(stderr=True, highlight=False)
-        self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
+        live = active and self._console.is_terminal
+        self._live = Live(console=self._console, auto_refresh=False) if live else None
         self._noticed: set[tuple[str, str]] = set()
         self._said: dict[tuple[str, int], str] = {}
         self._lined = time.monotonic()
@@ -45,6 +46,8 @@ class BoardView:
 
     def say(self, text: str) -> None:
         """Show a line above the table."""
+        if not self._active:
+            return
         if self._live:
             self._live.console.print(text, markup=False)
         else:
@@ -57,6 +60,8 @@ class BoardView:
 
     def show(self, board: Board) -> None:
         """Show how far everything is."""
+        if not self._active:
+            return
         active = board.unfinished()
         for each in active:
             for notice in (each.progress or {}).get("notices", ()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -47,9 +47,10 @@ class Loss(nn.Module, ABC):
     """Names of what the loss takes from the head beside depth, said on the class; handed over as keyword arguments."""
 
     @abstractmethod
-    def forward(self, prediction: Tensor, batch: Batch, **needed: Tensor) -> Tensor:
-        """(B, 1, H, W) float32 metres and a batch to a float32 scalar: the mean over valid pixels.
+    def forward(self, *given: Any, **needed: Any) -> Tensor:
+        """Take `(prediction, batch)`, (B, 1, H, W) float32 metres and a batch, to the mean over valid pixels, a float32.
 
-        What stands in invalid pixels of either, NaN included, changes neither the value nor its gradient; without a
-        valid pixel the value is 0. A loss without `needs` leaves `**needed` out.
+        A loss with `needs` also takes those, as keyword-only parameters: `(prediction, batch, *, bin_centres)`. What
+        stands in invalid pixels of prediction or batch, NaN included, changes neither the value nor its gradient;
+        without a valid pixel the value is 0.
         """

@@ -15,7 +15,8 @@ from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.jobs.once import Once
 from cliffkit.protocols import Protocol
-from cliffkit.recipe.recipe import MODEL, Part, Recipe, is_trained
+from cliffkit.recipe.part import Part, is_trained
+from cliffkit.recipe.recipe import MODEL, Recipe
 from cliffkit.recipe.schema import Train
 from cliffkit.store.job import Job
 

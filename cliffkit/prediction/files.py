@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -76,11 +77,22 @@ def _check_image(path: Path) -> None:
         raise UserError(f"{path}: cannot be read as an image: {error}") from error
 
 
+def image_tensor(image: Image.Image | NDArray[Any]) -> Tensor:
+    """A PIL image, or (H, W, 3) uint8 RGB, as (3, H, W) uint8 RGB. Raises UserError for another array."""
+    if isinstance(image, Image.Image):
+        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise UserError(
+            f"an array of shape {image.shape} and type {image.dtype} is no image; give (height, width, 3) uint8, RGB"
+        )
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+
 def read_image(path: Path) -> Tensor:
     """An image file as (3, H, W) uint8 RGB. Raises UserError where it is none."""
     try:
         with Image.open(path) as image:
-            return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+            return image_tensor(image)
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as an image: {error}") from error
 

@@ -10,8 +10,7 @@ from cliffkit.components.registry import Registry
 from cliffkit.errors import Fault, RecipeError, UserError
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.options import engine_options
-from cliffkit.recipe.recipe import PathInRecipe
-from cliffkit.recipe.yamlstrict import Document
+from cliffkit.recipe.yamlstrict import Document, Path_
 
 
 def override(document: Document, overrides: Iterable[str], registry: Registry) -> Document:
@@ -80,7 +79,7 @@ def _engine_names(kind: str | None, use: Any, registry: Registry) -> Iterable[st
     return section.model_fields if section else ()
 
 
-def _path(data: Any, steps: Iterable[str]) -> PathInRecipe:
+def _path(data: Any, steps: Iterable[str]) -> Path_:
     """The steps to a value that is there, those into lists as numbers."""
     path: list[str | int] = []
     for step in steps:

@@ -2,56 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from pydantic_core import to_jsonable_python
 
-from cliffkit.components.registry import Component
-from cliffkit.errors import UserError
 from cliffkit.protocols import Protocol
-from cliffkit.recipe.schema import (
-    Published,
-    Train,
-)
+from cliffkit.recipe.part import Part
+from cliffkit.recipe.schema import Published, Train
 from cliffkit.scoring.protocols import is_short
 
-PathInRecipe = tuple[str | int, ...]
-
 MODEL = ("backbone", "pyramid", "fusion", "head")
-
-
-@dataclass(frozen=True)
-class Part:
-    """A component with its options, complete."""
-
-    component: Component
-    options: Mapping[str, Any]
-    """What its factory takes by keyword."""
-    engine: Mapping[str, Any]
-    """What the engine does with it: a data set's `size`, a loss's `weight`."""
-    place: str
-    """Where the recipe names it, for errors."""
-
-    def build(self, *wired: Any) -> Any:
-        """Call the factory. Raises UserError with the recipe's line where it raises ValueError."""
-        factory = self.component.load()
-        try:
-            return factory(*wired, **self.options)
-        except ValueError as error:
-            raise UserError(f"{self.place}: {error}") from error
-
-    def without_weights(self) -> Part:
-        """The same part starting from no weights of its own: for where trained ones are loaded over them."""
-        bare = {"pretrained": False, "weights": None}
-        return replace(self, options={name: bare.get(name, value) for name, value in self.options.items()})
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a recipe writes it, every default in, JSON-able."""
-        plain: dict[str, Any] = to_jsonable_python({**self.engine, **self.options})
-        return {"use": self.component.name, **plain}
 
 
 @dataclass(frozen=True)
@@ -104,8 +66,3 @@ def _protocol_as_written(part: Part, protocol: Protocol) -> str | dict[str, Any]
     if part.engine["name"] is None and is_short(protocol.name, part.component.name):
         return protocol.name
     return {name: value for name, value in part.to_dict().items() if value is not None}
-
-
-def is_trained(embedding: Part) -> bool:
-    """Whether an embedding generator has a stage of its own."""
-    return bool(getattr(embedding.component.load(), "trained", True))

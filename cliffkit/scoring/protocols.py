@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from cliffkit.components.near import meant
 from cliffkit.components.registry import Component, Registry
 from cliffkit.errors import UserError
 from cliffkit.protocols import Protocol
@@ -30,11 +30,8 @@ def spelled_out(short: str, registry: Registry) -> dict[str, Any]:
         raise UserError(f"{registry.missing('protocol', name)}; each takes {_modifier_list()}")
     for modifier in modifiers:
         if modifier not in MODIFIERS:
-            near = difflib.get_close_matches(modifier, MODIFIERS, n=1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
-            raise UserError(
-                f"protocol '{short}': no modifier is called '{modifier}'; {hint}there are: {', '.join(MODIFIERS)}"
-            )
+            hint = " ".join(filter(None, (meant(modifier, MODIFIERS), f"there are: {', '.join(MODIFIERS)}")))
+            raise UserError(f"protocol '{short}': no modifier is called '{modifier}'; {hint}")
     if len(set(modifiers)) < len(modifiers):
         raise UserError(f"protocol '{short}' repeats a modifier; name each of {_modifier_list()} once at most")
     return {"use": name, **dict(MODIFIERS[modifier] for modifier in modifiers)}

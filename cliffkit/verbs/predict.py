@@ -1,10 +1,9 @@
-"""A trained run on images."""
+"""A trained run on image files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -13,14 +12,35 @@ from cliffkit.components.load import Plugins
 from cliffkit.prediction.files import predict_files
 from cliffkit.prediction.predictor import load_run, predictor
 from cliffkit.training.device import open_device
+from cliffkit.verbs.finished import Run
+from cliffkit.verbs.inputs import AnyPath, installed_plugins
+from cliffkit.verbs.rows import Rows
+
+COLUMNS = ("image", "depth_npy", "depth_png", "colour_png", "min_m", "median_m", "max_m")
 
 
 def predict(
-    folder: Path, images: Sequence[Path], out: Path, plugins: Plugins, *, flip: bool, device: str
-) -> list[dict[str, Any]]:
-    """Write the depth of image files into `out`; returns where each lies, and its range in metres."""
-    recipe = load_run(folder, plugins.registry)
-    opened = open_device(device, "fp32")
-    network = predictor(recipe, folder / "weights.safetensors", opened.torch)
-    written = predict_files(network, images, out, flip=flip)
-    return list(track(written, "predict", total=len(images), console=Console(stderr=True)))
+    run: Run | AnyPath,
+    images: Sequence[AnyPath],
+    out: AnyPath,
+    *,
+    flip: bool = False,
+    device: str = "auto",
+    progress: bool = True,
+    plugins: Plugins | None = None,
+) -> Rows:
+    """Write the depth of image files into the folder `out`, at each image's own size; returns a row per image.
+
+    Each image gets float32 metres (.npy), 16-bit millimetres (.depth.png) and a picture with a scale (.colour.png);
+    a row has their paths and the least, median and largest depth in metres. `flip` averages with the prediction for
+    the mirrored image. Every image is opened before the first is predicted. Raises UserError where one cannot be read,
+    or two would be written under one name.
+
+    Example: `cliffkit.predict(run, sorted(Path("photos").glob("*.jpg")), "depth").column("median_m")`.
+    """
+    folder = run.folder if isinstance(run, Run) else Path(run)
+    recipe = load_run(folder, (plugins or installed_plugins()).registry)
+    network = predictor(recipe, folder / "weights.safetensors", open_device(device, "fp32").torch)
+    written = predict_files(network, [Path(image) for image in images], Path(out), flip=flip)
+    rows = track(written, "predict", total=len(images), console=Console(stderr=True), disable=not progress)
+    return Rows(rows, COLUMNS)

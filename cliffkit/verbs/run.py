@@ -1,44 +1,96 @@
-"""One recipe, trained and scored; its weights scored again."""
+"""One recipe, trained and scored; a finished run, and its weights scored again."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cliffkit.components.load import Plugins
+from cliffkit.data.splits import Roots
 from cliffkit.display.lines import Terminal
 from cliffkit.errors import UserError
-from cliffkit.events import Notice
+from cliffkit.events import Event, Notice
+from cliffkit.jobs import run_folder
 from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.execute import check_buildable, run_jobs
 from cliffkit.jobs.plan import plan
-from cliffkit.jobs.run_folder import Run, publish
-from cliffkit.prediction.predictor import load_run
-from cliffkit.recipe.check import load_recipe
+from cliffkit.prediction.predictor import load_run as load_recipe_of_run
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.store.store import Store, job_folder
 from cliffkit.training.device import open_device
+from cliffkit.verbs.finished import Run
+from cliffkit.verbs.inputs import AnyPath, Data, Progress, RecipeLike, Settings, folders, installed_plugins, open_recipe
 
 
 def run(
-    recipe: Path, plugins: Plugins, *, overrides: Iterable[str], roots: Mapping[str, Path], runs: Path, device: str
-) -> Run | None:
-    """Train and score the network of a recipe; what the store holds already is not done again.
+    recipe: RecipeLike,
+    *,
+    set: Settings = (),
+    data: Data | None = None,
+    runs: AnyPath = "runs",
+    device: str = "auto",
+    progress: Progress = True,
+    plugins: Plugins | None = None,
+) -> Run:
+    """Train and score the network of a recipe; what the store in `runs` holds already is not done again.
 
-    Returns None in every process but the first of several (torchrun).
+    Args:
+        recipe: path of a recipe, name of a shipped one, or what a recipe says as a mapping.
+        set: changes to the recipe, values by their paths, as after --set on the command line.
+        data: folders of data sets by the data sets' names.
+        runs: folder of runs and of the finished jobs that they share.
+        device: auto takes a GPU where there is one; else cpu, cuda, cuda:1, mps.
+        progress: whether to show it, or a function that is called with every event of `cliffkit.events`.
+        plugins: those to use; by default the installed ones.
+
+    Raises RecipeError (a UserError) with every fault of the recipe, UserError for whatever else the user can mend.
+    Under torchrun every process returns the same run.
+
+    Example:
+        run = cliffkit.run("cliff_hegR", set={"model.fusion.use": "add", "name": "add_hegR"})
+        run.metrics["full"]["abs_rel"]
     """
-    return _perform(load_recipe(recipe, plugins.registry, overrides), plugins, roots, runs, device)
+    plugins = plugins or installed_plugins()
+    checked = open_recipe(recipe, plugins.registry, set)
+    return _perform(checked, plugins, folders(data or {}), Path(runs), device, progress)
+
+
+def load_run(folder: AnyPath, *, device: str = "auto", plugins: Plugins | None = None) -> Run:
+    """Load a run's folder, the one that `cliffkit run` named.
+
+    `device` is where its network computes: auto, cpu, cuda, cuda:1, mps. Raises UserError where the folder is no run,
+    RecipeError where its recipe names parts that are not installed.
+
+    Example:
+        depth_m = cliffkit.load_run("runs/cliff_hegR-641b8a54").predictor()("photo.jpg")
+    """
+    plugins = plugins or installed_plugins()
+    recipe = load_recipe_of_run(Path(folder), plugins.registry)
+    return Run(Path(folder), recipe, device)
 
 
 def evaluate(
-    folder: Path, protocols: Sequence[str], plugins: Plugins, *, roots: Mapping[str, Path], device: str
-) -> Run | None:
-    """Score the weights of a run's folder under other protocols, without training.
+    run: Run | AnyPath,
+    protocols: Sequence[str],
+    *,
+    data: Data | None = None,
+    device: str = "auto",
+    progress: Progress = True,
+    plugins: Plugins | None = None,
+) -> Run:
+    """Score the weights of a run under other protocols, without training; returns the run under those.
 
-    Returns None in every process but the first of several (torchrun).
+    `run` is a run or its folder. Raises UserError for an unknown protocol, and for a run that was moved away from its
+    store.
+
+    Example:
+        cliffkit.evaluate(run, ["eigen", "full+median"]).metrics["eigen"]["rmse"]
     """
-    recipe = load_run(folder, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
+    plugins = plugins or installed_plugins()
+    folder = run.folder if isinstance(run, Run) else Path(run)
+    roots = folders(data or {})
+    recipe = load_recipe_of_run(folder, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
     depth = plan(recipe, roots)[-1].needs["depth"]
     above = folder.resolve().parents
     runs = next((parent for parent in above if (parent / "store.json").exists()), folder.resolve().parent)
@@ -47,10 +99,10 @@ def evaluate(
             f"{folder}: its store has no job {depth.stage}-{depth.key}: the run was moved away from its runs folder, "
             "or data or plugins changed since; score it where it was made, or run its recipe.yaml again"
         )
-    return _perform(recipe, plugins, roots, runs, device)
+    return _perform(recipe, plugins, roots, runs, device, progress)
 
 
-def _perform(recipe: Recipe, plugins: Plugins, roots: Mapping[str, Path], runs: Path, device: str) -> Run | None:
+def _perform(recipe: Recipe, plugins: Plugins, roots: Roots, runs: Path, device: str, progress: Progress) -> Run:
     """Plan a recipe, do what is not done, lay out its run folder."""
     opened = open_device(device, recipe.train.precision)
     main = opened.accelerator.is_main_process
@@ -61,9 +113,19 @@ def _perform(recipe: Recipe, plugins: Plugins, roots: Mapping[str, Path], runs: 
     if any(job.stage == "depth" for job in todo):
         check_buildable(recipe, roots)
 
-    with Terminal(active=main) as terminal:
-        emit = announcer(plugins, terminal.show) if main else terminal.show
+    with Terminal(active=main and progress is True) as terminal:
+
+        def show(event: Event) -> None:
+            terminal.show(event)
+            if main and callable(progress):
+                progress(event)
+
+        emit = announcer(plugins, show) if main else show
         if todo:
             emit(Notice(f"{opened.torch} in {str(opened.dtype).removeprefix('torch.')}: {opened.reason}"))
         reused = run_jobs(jobs, store, opened, roots, emit)
-    return publish(recipe, jobs, store, reused) if main else None
+
+    if main:
+        run_folder.publish(recipe, jobs, store, reused)
+    opened.accelerator.wait_for_everyone()
+    return Run(run_folder.run_folder(recipe, jobs, store.root), recipe, device, tuple(reused))

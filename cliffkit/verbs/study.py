@@ -2,208 +2,200 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 import shlex
-import sysconfig
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress as Bars
 
 from cliffkit.components.load import Plugins
 from cliffkit.components.registry import Registry
 from cliffkit.data.splits import Roots
 from cliffkit.display.board import BoardView
-from cliffkit.errors import UserError
-from cliffkit.events import CellFinished
-from cliffkit.interfaces import Executor
-from cliffkit.jobs.announce import announcer
-from cliffkit.jobs.execute import check_buildable
+from cliffkit.events import Emit, Event, Notice
 from cliffkit.jobs.run_folder import publish, run_folder
+from cliffkit.recipe.shipped import locate
 from cliffkit.report.gallery import make_gallery
 from cliffkit.report.write import write_report
 from cliffkit.store.store import Store
-from cliffkit.study.analysis import Analysis, analyse
+from cliffkit.study import check
+from cliffkit.study.analysis import analyse
 from cliffkit.study.board import Board
-from cliffkit.study.cells import Cell, plan_cells
-from cliffkit.study.check import load_study
-from cliffkit.study.forecast import Forecast, choose_slots
+from cliffkit.study.cells import plan_cells
+from cliffkit.study.forecast import choose_slots
 from cliffkit.study.forecast import forecast as expect
-from cliffkit.study.results import Results, load_results
-from cliffkit.study.run import run_cells
+from cliffkit.study.results import load_results
 from cliffkit.study.study import Study
 from cliffkit.training.device import open_device
+from cliffkit.verbs.findings import Findings, Outlook
+from cliffkit.verbs.inputs import AnyPath, Data, Progress, Settings, folders, installed_plugins, texts
+from cliffkit.verbs.study_work import check_variants, do_cells, open_executor
 
-BUILT_IN = Path("recipes/studies/cliffnet.yaml")
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What is known of a study: its results, what they are worth, and the report."""
-
-    results: Results
-    analysis: Analysis
-    folder: Path
-    """Of the report, and of the cells' runs."""
-    files: Mapping[str, Path]
-    """Each file of the report by its name."""
-
-    @property
-    def failed(self) -> int:
-        """How many cells failed."""
-        return sum(each.state == "failed" for each in self.results.cells)
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """What is left to do of a study, and what it will take."""
-
-    study: Study
-    board: Board
-    expected: Forecast
-
-
-@dataclass(frozen=True)
-class Workers:
-    """Where the jobs of a study run."""
-
-    executor: str
-    count: int | None
-    """Jobs at once; None: the executor, or a measurement, chooses."""
-    device: str
-    address: str | None
-    """Of a cluster, for executors that take one."""
+BUILT_IN = "cliffnet"
+"""The shipped study that is run where none is named."""
 
 
 def ablate(
-    study: Path | None,
-    plugins: Plugins,
+    study: AnyPath = BUILT_IN,
     *,
-    overrides: Sequence[str],
-    roots: Roots,
-    runs: Path,
-    workers: Workers,
-    retry_failed: bool,
+    set: Settings = (),
+    data: Data | None = None,
+    runs: AnyPath = "runs",
+    device: str = "auto",
+    workers: int | None = None,
+    executor: str | Mapping[str, Any] = "local",
+    retry_failed: bool = False,
+    progress: Progress = True,
+    plugins: Plugins | None = None,
 ) -> Findings:
-    """Run a study, or go on with it, and report it. None: the built-in study."""
-    loaded, board = _open(study, plugins.registry, overrides, roots, runs)
+    """Run a study, or go on with it; write its report, and say which differences are more than noise.
+
+    Args:
+        study: path of a study, or name of a shipped one.
+        set: changes to the base recipe, values by their paths, as after --set on the command line.
+        data: folders of data sets by the data sets' names.
+        runs: folder of runs and of the finished jobs that they share.
+        device: auto takes every GPU there is; else cpu, cuda, cuda:1, mps.
+        workers: jobs at once; by default one per GPU, on a CPU the number that is fastest, measured once.
+        executor: where jobs run, a name or a mapping with `use` and options; see `cliffkit list executor`.
+        retry_failed: try jobs again that failed before; else they are left alone.
+        progress: whether to show it, or a function that is called with a Notice for what the user should know, and
+            with CellFinished for every cell that ends.
+        plugins: those to use; by default the installed ones.
+
+    Cells that fail are named by `findings.failed`, and harm no other. Interrupted, the same call goes on where it was.
+    Raises RecipeError (a UserError) with every fault of the study, UserError for whatever else the user can mend.
+
+    Example:
+        findings = cliffkit.ablate("cliffnet", set={"train.depth.steps": 50})
+        findings.verdicts["none + add"]
+    """
+    plugins = plugins or installed_plugins()
+    roots = _roots(data)
+    settings = texts(set)
+    loaded, board = _open(study, plugins.registry, settings, roots, runs)
     if retry_failed:
         board.retry()
 
-    with BoardView(loaded.name) as view:
+    with BoardView(loaded.name, active=progress is True) as view:
+        tell = _teller(view, progress)
         for note in loaded.notes:
-            view.say(note)
+            tell(Notice(note))
         if board.to_do():
-            _check_buildable(board, roots)
-            with closing(_executor(plugins.registry, workers)) as executor:
-                _run(plugins, board, executor, roots, view)
+            check_variants(board, roots)
+            with closing(open_executor(plugins.registry, executor, workers, device)) as built:
+                do_cells(board, built, roots, view, tell, plugins)
         else:
-            view.say("Nothing to do: every cell of this study is in the store.")
+            tell(Notice("Nothing to do: every cell of this study is in the store."))
 
     _publish(board, loaded)
-    return _report(loaded, board.cells, board.store, roots, workers.device, overrides)
+    return _report(study, loaded, board, roots, device, settings, progress)
 
 
 def forecast(
-    study: Path | None, plugins: Plugins, *, overrides: Sequence[str], roots: Roots, runs: Path, workers: Workers,
-    retry_failed: bool,
-) -> Outlook:  # fmt: skip
-    """Say what is left to do of a study and what it will take, by measuring. Runs none of it."""
-    loaded, board = _open(study, plugins.registry, overrides, roots, runs)
+    study: AnyPath = BUILT_IN,
+    *,
+    set: Settings = (),
+    data: Data | None = None,
+    runs: AnyPath = "runs",
+    device: str = "auto",
+    workers: int | None = None,
+    executor: str | Mapping[str, Any] = "local",
+    retry_failed: bool = False,
+    progress: Progress = True,
+    plugins: Plugins | None = None,
+) -> Outlook:
+    """Say what is left to do of a study, and what it will take: time, disk, memory. Runs none of it.
+
+    Arguments and errors as for `ablate`. What was not measured before is measured, a few steps of each kind of work.
+
+    Example: `cliffkit.forecast("cliffnet").expected.seconds`.
+    """
+    plugins = plugins or installed_plugins()
+    roots = _roots(data)
+    loaded, board = _open(study, plugins.registry, texts(set), roots, runs)
     if retry_failed:
         board.retry()
     todo = board.to_do()
     depth = [job for job in todo if job.stage == "depth"]
 
-    with BoardView(loaded.name) as view, closing(_executor(plugins.registry, workers)) as executor:
+    with (
+        BoardView(loaded.name, active=progress is True) as view,
+        closing(open_executor(plugins.registry, executor, workers, device)) as built,
+    ):
+        tell = _teller(view, progress)
         for note in loaded.notes:
-            view.say(note)
+            tell(Notice(note))
         if depth:
-            choose_slots(depth[0], executor, board.store, roots, len(depth), view.say)
-        view.say("measuring what was not measured before")
-        return Outlook(loaded, board, expect(todo, executor, board.store, roots))
+            choose_slots(depth[0], built, board.store, roots, len(depth), lambda text: tell(Notice(text)))
+        tell(Notice("measuring what was not measured before"))
+        return Outlook(loaded, board, expect(todo, built, board.store, roots))
 
 
 def report(
-    study: Path | None, plugins: Plugins, *, overrides: Sequence[str], roots: Roots, runs: Path, device: str
+    study: AnyPath = BUILT_IN,
+    *,
+    set: Settings = (),
+    data: Data | None = None,
+    runs: AnyPath = "runs",
+    device: str = "auto",
+    progress: Progress = True,
+    plugins: Plugins | None = None,
 ) -> Findings:
-    """Write the report of what is done of a study. Trains nothing. None: the built-in study."""
-    loaded, board = _open(study, plugins.registry, overrides, roots, runs)
-    return _report(loaded, board.cells, board.store, roots, device, overrides)
+    """Write the report of what is done of a study. Trains nothing. Arguments and errors as for `ablate`."""
+    plugins = plugins or installed_plugins()
+    roots, settings = _roots(data), texts(set)
+    loaded, board = _open(study, plugins.registry, settings, roots, runs)
+    return _report(study, loaded, board, roots, device, settings, progress)
 
 
-def built_in_study() -> Path:
-    """The shipped study: in the working folder, the checkout or the installation. Raises UserError where it is not."""
-    installed = Path(sysconfig.get_path("data")) / "share" / "cliffkit"
-    for root in (Path(), Path(__file__).parents[2], installed):
-        if (root / BUILT_IN).exists():
-            return root / BUILT_IN
-    raise UserError(f"the built-in study {BUILT_IN} is not installed; name a study file")
+def load_study(
+    study: AnyPath = BUILT_IN,
+    *,
+    set: Settings = (),
+    data: Data | None = None,
+    runs: AnyPath = "runs",
+    device: str = "auto",
+    plugins: Plugins | None = None,
+) -> Findings:
+    """Load what is done of a study. Trains nothing, writes nothing. Arguments and errors as for `ablate`.
+
+    Example: `cliffkit.load_study("cliffnet").table()`.
+    """
+    plugins = plugins or installed_plugins()
+    loaded, board = _open(study, plugins.registry, texts(set), _roots(data), runs)
+    results = load_results(loaded, board.cells, board.store)
+    return Findings(results, analyse(results), _folder(board.store, loaded), {}, device)
 
 
 def _open(
-    study: Path | None, registry: Registry, overrides: Iterable[str], roots: Roots, runs: Path
+    study: AnyPath, registry: Registry, settings: Sequence[str], roots: Roots, runs: AnyPath
 ) -> tuple[Study, Board]:
-    loaded = load_study(study or built_in_study(), registry, tuple(overrides))
-    return loaded, Board(plan_cells(loaded, roots), Store(runs))
+    loaded = check.load_study(_located(study), registry, settings)
+    return loaded, Board(plan_cells(loaded, roots), Store(Path(runs)))
 
 
-def _executor(registry: Registry, workers: Workers) -> Executor:
-    """Build an executor. Raises UserError for one that is not there, or takes no address."""
-    name, address = workers.executor, workers.address
-    factory = registry.get("executor", name).load()
-    chosen = {} if address is None else {"address": address}
-    if chosen and "address" not in inspect.signature(factory).parameters:
-        raise UserError(f"--address: executor '{name}' takes none; remove it, or use --executor ray")
-    built = factory(workers.count, workers.device, **chosen)
-    assert isinstance(built, Executor)
-    return built
+def _located(study: AnyPath) -> Path:
+    """A study's file; a file of the working folder's own recipes goes before the shipped study."""
+    own = Path("recipes/studies/cliffnet.yaml")
+    return own if study == BUILT_IN and own.is_file() else locate(study)
 
 
-def _check_buildable(board: Board, roots: Roots) -> None:
-    """Build what each variant that is to be trained is made of, once. Raises UserError with the fault of every one."""
-    seen: set[str] = set()
-    faults: dict[str, None] = {}
-    for cell in board.cells:
-        written = cell.recipe.to_dict()
-        parts = json.dumps([written[name] for name in ("data", "model", "embedding", "loss", "evaluate")])
-        depth = next(job for job in cell.jobs if job.stage == "depth")
-        if parts in seen or board.jobs[depth.key].state == "done":
-            continue
-        seen.add(parts)
-        try:
-            check_buildable(cell.recipe, roots)
-        except UserError as error:
-            faults[f"variant '{cell.variant.name}': {error}"] = None
-    if faults:
-        raise UserError("\n".join(faults))
+def _roots(data: Data | None) -> dict[str, Path]:
+    """The folders of data sets, from the root on: workers may stand elsewhere."""
+    return {name: folder.resolve() for name, folder in folders(data or {}).items()}
 
 
-def _run(plugins: Plugins, board: Board, executor: Executor, roots: Roots, view: BoardView) -> None:
-    """Do what is left, tell the terminal and the plugins."""
-    depth = [job for job in board.to_do() if job.stage == "depth"]
-    if depth:
-        measured = choose_slots(depth[0], executor, board.store, roots, len(depth), view.say)
-        view.say(
-            f"{executor.slots} at once, {executor.place.threads} threads each, on {executor.place.device}"
-            + (f" ({measured})" if measured else "")
-        )
-    tell = announcer(plugins, view.hear)
-    ended = {id(cell) for cell in board.cells if board.cell_state(cell) in ("done", "failed")}
+def _teller(view: BoardView, progress: Progress) -> Emit:
+    def tell(event: Event) -> None:
+        view.hear(event)
+        if callable(progress):
+            progress(event)
 
-    def show(board: Board) -> None:
-        view.show(board)
-        for cell in board.cells:
-            state = board.cell_state(cell)
-            if state in ("done", "failed") and id(cell) not in ended:
-                ended.add(id(cell))
-                tell(CellFinished(cell.variant.name, cell.seed, state, board.cell_reason(cell)))
-
-    run_cells(board, executor, roots, show)
+    return tell
 
 
 def _folder(store: Store, study: Study) -> Path:
@@ -219,9 +211,11 @@ def _publish(board: Board, study: Study) -> None:
 
 
 def _report(
-    study: Study, cells: Sequence[Cell], store: Store, roots: Roots, device: str, overrides: Iterable[str]
+    given: AnyPath, study: Study, board: Board, roots: Roots, device: str, settings: Iterable[str], progress: Progress
 ) -> Findings:
-    with Progress(console=Console(stderr=True), transient=True) as bars:
+    """Read results, compare, write the report."""
+    store = board.store
+    with Bars(console=Console(stderr=True), transient=True, disable=progress is not True) as bars:
         task = bars.add_task("reading results", total=None)
 
         def say(what: str) -> None:
@@ -230,20 +224,20 @@ def _report(
         def advance(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total)
 
-        results = load_results(study, cells, store)
+        results = load_results(study, board.cells, store)
         say("comparing")
         analysis = analyse(results)
         say("gallery")
         gallery = make_gallery(results, roots, open_device(device, "fp32").torch, advance)
         folder = _folder(store, study)
         folder.mkdir(parents=True, exist_ok=True)
-        command = _command(study, overrides, roots)
+        command = _command(str(given), settings, roots)
         written = write_report(results, analysis, folder, gallery=gallery, command=command, progress=say)
-    return Findings(results, analysis, folder, written)
+    return Findings(results, analysis, folder, written, device)
 
 
-def _command(study: Study, overrides: Iterable[str], roots: Iterable[str]) -> str:
+def _command(study: str, settings: Iterable[str], roots: Iterable[str]) -> str:
     """What does this study again, elsewhere too: where data lie is for the reader to say."""
-    words = ["cliffkit", "ablate", str(study.file)]
-    words += [word for text in overrides for word in ("--set", text)]
+    words = ["cliffkit", "ablate", study]
+    words += [word for text in settings for word in ("--set", text)]
     return " ".join([shlex.join(words), *(f"--data {name}=FOLDER" for name in roots)])

@@ -24,9 +24,7 @@ LEVELS = 4
 class TimmModel(Backbone):
     """The last four feature maps of a timm model, on images normalised with that model's own constants.
 
-    `name` is timm's, with or without a tag of its weights ("resnet50", "resnet50.a1_in1k"). Without `pretrained` or
-    `weights` the model starts at random. `pretrained` takes the weights from the Hugging Face cache, or fetches them
-    into it. `weights` is a local .safetensors, .pt or .pth file with a state dict of that model, classifier or not.
+    Without `pretrained` or `weights` the model starts at random.
 
     Convolutional models give strides 4, 8, 16 and 32; plain vision transformers give their last four blocks, all at
     the stride of their patches. Models that cannot leave the image size that they were made for say so when they meet
@@ -34,6 +32,12 @@ class TimmModel(Backbone):
 
     Raises ValueError for a name that timm does not know, a model without four nested levels, weights that cannot be
     had, or weights that leave any tensor of the backbone unset.
+
+    Options:
+        name: Name of the model in timm, with or without a tag of its weights, as "resnet50" or "resnet50.a1_in1k".
+        pretrained: Whether the model starts from its published weights, out of the Hugging Face cache or fetched into
+            it.
+        weights: Local .safetensors, .pt or .pth file with a state dict of the model, classifier or not.
     """
 
     mean: Tensor
@@ -73,7 +77,7 @@ class TimmModel(Backbone):
         """
         size = tuple(image.shape[-2:])
         try:
-            levels = self.net((image - self.mean) / self.std)
+            levels: list[Tensor] = self.net((image - self.mean) / self.std)
         except (AssertionError, RuntimeError) as error:  # timm's models refuse a size in either way
             if self.made_for in (None, size) or isinstance(error, torch.OutOfMemoryError):
                 raise

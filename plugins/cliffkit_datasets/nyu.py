@@ -33,15 +33,17 @@ PROBES = 256
 
 @final
 class NYU(Dataset):
-    """The labelled images of one split, in the file's order. Factory: `(split, root, *, raw, val_share)`.
+    """The labelled images of one split, in the file's order.
 
     Test is `testNdxs`. Validation is cut from the scenes of `trainNdxs`, about `val_share` of its images by a fixed
     hash of the scenes' names (see `cut_by_scene`), and training is the rest. Scene types are those of the whole file.
 
-    raw: depth as the sensor gave it, holes invalid (`rawDepths`), instead of in-painted (`depths`).
-
     Raises UserError for a missing, damaged or foreign file and for splits that do not fit it; upon reading an image,
     for data that cannot be decompressed and depth that is no depth in metres.
+
+    Options:
+        raw: Whether depth is the sensor's, holes invalid (`rawDepths`), instead of the in-painted (`depths`).
+        val_share: Share of the images of `trainNdxs` that becomes the validation split, in whole scenes.
     """
 
     def __init__(self, split: str, root: Path | None, *, raw: bool = False, val_share: float = 0.1) -> None:

@@ -28,7 +28,7 @@ HASHED_END_BYTES = 64 * 2**10
 
 @final
 class Pairs(Dataset):
-    """The pairs of one split, in the index's order. Factory: `(split, root, *, depth_scale, val_share, test_share)`.
+    """The pairs of one split, in the index's order.
 
     `index.csv` has the columns `rgb` and `depth` (paths within the folder), `scene_id`, and optionally `scene_type`
     (empty where unknown), `id` (else the path of the image names the pair) and `split`; others are passed over.
@@ -37,12 +37,16 @@ class Pairs(Dataset):
     the depth map would not turn with it. Depth is a 16-bit grey PNG in units of 1 / `depth_scale` metres, or a `.npy`
     of float32 metres; 0 is missing in both.
 
-    depth_scale: units of the PNGs per metre; 1000 where they hold millimetres.
-    val_share, test_share: of the images, when there is no column `split`: scenes are then dealt out whole, by a fixed
-    hash of their `scene_id` (see `cut_by_scene`).
+    Where the index has no column `split`, scenes are dealt out whole, by a fixed hash of their `scene_id` (see
+    `cut_by_scene`).
 
     Construction checks the whole index and, by their headers, the files of this split, some 0.1 ms a pair, and raises
     one UserError for all that is wrong. Reading a pair raises UserError for what only its pixels show.
+
+    Options:
+        depth_scale: Units of the 16-bit PNGs per metre; 1000 where they hold millimetres.
+        val_share: Share of the images that becomes the validation split, where the index has no column `split`.
+        test_share: Share of the images that becomes the test split, where the index has no column `split`.
     """
 
     def __init__(

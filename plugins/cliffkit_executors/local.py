@@ -13,7 +13,7 @@ import torch
 
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Executor, Place, Result, Task
-from cliffkit.workers import available_cores, begin_worker
+from cliffkit.workers import available_cores, begin_worker, without_main
 
 
 class Local(Executor):
@@ -68,7 +68,8 @@ class _Worker:
         if self._pool is None:
             # a pool of one: the standard library's pools break whole when one of their processes dies
             self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), begin_worker)
-        inner = self._pool.submit(work, task, place)
+        with without_main():
+            inner = self._pool.submit(work, task, place)
         started = set(multiprocessing.active_children()) - before
         self._process = started.pop() if started else self._process
         outer: Future[Result] = Future()

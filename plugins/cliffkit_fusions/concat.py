@@ -18,4 +18,5 @@ class Concat(Fusion):
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """Fine (B, C, H, W) and coarse (B, C, h, w) to (B, C, H, W)."""
-        return self.mix(torch.cat([fine, resize(coarse, fine)], dim=1))
+        mixed: Tensor = self.mix(torch.cat([fine, resize(coarse, fine)], dim=1))
+        return mixed

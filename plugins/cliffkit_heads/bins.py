@@ -55,10 +55,10 @@ class Bins(Head):
         return Prediction(in_float32(self._depth, features, centres), {"bin_centres": centres})
 
     def _centres(self, features: Tensor) -> Tensor:
-        widths = self.widths(features.mean(dim=(2, 3))).relu() + LEAST_WIDTH  # (B, bins)
+        widths: Tensor = self.widths(features.mean(dim=(2, 3))).relu() + LEAST_WIDTH  # (B, bins)
         widths = (self.max_depth_m - self.min_depth_m) * widths / widths.sum(dim=1, keepdim=True)
         return self.min_depth_m + widths.cumsum(dim=1) - widths / 2
 
     def _depth(self, features: Tensor, centres: Tensor) -> Tensor:
-        share = self.mixture(features).softmax(dim=1)  # (B, bins, h, w)
+        share: Tensor = self.mixture(features).softmax(dim=1)  # (B, bins, h, w)
         return (share * centres[:, :, None, None]).sum(dim=1, keepdim=True)

@@ -16,6 +16,9 @@ class BerHu(Loss):
     "Deeper Depth Prediction with Fully Convolutional Residual Networks", 3DV 2016, with their threshold of 0.2.
 
     Raises ValueError for a threshold that is not positive.
+
+    Options:
+        threshold: Share of the largest error at which the linear part ends and the quadratic part begins.
     """
 
     def __init__(self, *, threshold: float = 0.2) -> None:

@@ -24,7 +24,7 @@ class Bins(Loss):
 
     needs = ("bin_centres",)
 
-    def forward(self, prediction: Tensor, batch: Batch, *, bin_centres: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, prediction: Tensor, batch: Batch, *, bin_centres: Tensor) -> Tensor:
         """(B, 1, H, W) metres, a batch and centres (B, n), ascending metres, to a scalar in square metres."""
         valid, centres = batch.valid.flatten(1), bin_centres.float()
         depth = masked(batch.depth.flatten(1), valid, fill=FAR_M)

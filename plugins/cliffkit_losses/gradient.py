@@ -18,6 +18,9 @@ class Gradient(Loss):
     WACV 2019, take gradients.
 
     Raises ValueError for fewer than one scale.
+
+    Options:
+        scales: Number of scales, each with half the pixels of the scale before along either side.
     """
 
     def __init__(self, *, scales: int = 4) -> None:

@@ -22,6 +22,10 @@ class SILog(Loss):
     logarithm therefore goes on as its tangent, for prediction and truth alike.
 
     Raises ValueError for a focus outside [0, 1] or a scale that is not positive.
+
+    Options:
+        variance_focus: Weight of the squared mean error, from 0 to 1; at 1 a common factor of all depths costs nothing.
+        scale: Factor of the whole loss.
     """
 
     def __init__(self, *, variance_focus: float = 0.85, scale: float = 10.0) -> None:

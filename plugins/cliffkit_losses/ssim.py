@@ -13,11 +13,14 @@ class SSIM(Loss):
     """(1 - SSIM) / 2, mean over valid pixels, from 0 (equal) to 1.
 
     Each valid pixel has a square window around it, `window` pixels wide with equal weights, and the statistics of a
-    window are those of its valid pixels alone: holes and borders take nothing away and add nothing. `max_depth_m` is
-    the range of values that the two constants refer to. Source: Wang et al., "Image Quality Assessment: From Error
-    Visibility to Structural Similarity", TIP 2004.
+    window are those of its valid pixels alone: holes and borders take nothing away and add nothing. Source: Wang et
+    al., "Image Quality Assessment: From Error Visibility to Structural Similarity", TIP 2004.
 
     Raises ValueError for a window that is even or below 3, or a range that is not positive.
+
+    Options:
+        window: Side of the square window, in pixels; odd.
+        max_depth_m: Range of depths that the two constants of the formula refer to, in metres.
     """
 
     def __init__(self, *, window: int = 7, max_depth_m: float = 10.0) -> None:

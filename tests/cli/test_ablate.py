@@ -15,9 +15,9 @@ import pytest
 
 from cliffkit.components.registry import Registry
 from cliffkit.display.board import BoardView, summary
+from cliffkit.recipe.shipped import locate
 from cliffkit.store.store import Store
 from cliffkit.study.board import Board, duration
-from cliffkit.verbs.study import built_in_study
 
 from ..conftest import Invoke
 from ..study_fixtures import BASE, STUDY, FinishedStudy, small_study, write_study
@@ -171,7 +171,7 @@ def test_a_store_of_a_newer_version_is_refused(invoke: Invoke, tmp_path: Path) -
 
 def test_the_built_in_study_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert built_in_study().read_text().startswith("# ")
+    assert locate("cliffnet").read_text().startswith("# ")
 
 
 def test_without_a_terminal_every_cell_that_ends_is_a_line(

@@ -587,7 +587,9 @@ class TestDataCheck:
         }
         assert report["splits"]["train"]["looked_at"] == 2
         assert report["splits"]["train"]["sizes"] == {"64x48": 2}
-        assert report["dataset"]["train"] == 3
+        assert report["dataset"] == {
+            "use": "rooms", "train": 3, "val": 2, "test": 2, "height": 48, "width": 64, "seed": 0, "holes": False,
+        }  # fmt: skip
         words = invoke("data", "check", "rooms", *self.ROOMS)
         assert "nothing wrong found" in words.stdout
         assert "train\n  images       3, 3 of them looked at" in words.stdout

@@ -1,5 +1,7 @@
 """Every component that is registered, built in or not, keeps its contract: a new one is tested because it exists."""
 
+import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,3 +78,13 @@ def test_the_options_above_are_those_of_registered_components():
 
 def test_every_kind_of_torch_component_has_one():
     assert {component.kind for component in REGISTRY} >= set(CHECKS)
+
+
+@pytest.mark.parametrize("component", list(REGISTRY), ids=lambda component: f"{component.kind}-{component.name}")
+def test_the_docstring_helps_with_every_option_in_the_order_of_the_signature(component):
+    factory = component.load()
+    options = [p.name for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    _, _, section = inspect.getdoc(factory).partition("\n\nOptions:\n")
+    assert re.findall(r"^    (\w+): [A-Z]", section, re.MULTILINE) == options
+    assert all(line.startswith("    ") for line in section.splitlines())
+    assert len(re.findall(r"\.$", section, re.MULTILINE)) == len(options)

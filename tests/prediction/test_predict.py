@@ -22,7 +22,8 @@ from cliffkit.prediction.files import predict_files, read_image
 from cliffkit.prediction.predictor import Predictor, load_run, predictor
 from cliffkit.protocols import View
 from cliffkit.recipe.check import load_recipe
-from cliffkit.recipe.recipe import Part, Recipe
+from cliffkit.recipe.part import Part
+from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.scoring.scores import score_image
 from cliffkit_protocols.eigen import eigen

@@ -11,7 +11,7 @@ from cliffkit.components.load import load_plugins
 from cliffkit.components.registry import Registry
 from cliffkit.errors import RecipeError, UserError
 from cliffkit.recipe import yamlstrict
-from cliffkit.recipe.check import check_dataset, check_recipe, load_recipe
+from cliffkit.recipe.check import check_part, check_recipe, load_recipe
 from cliffkit.recipe.override import override
 
 LINES = """\
@@ -459,23 +459,35 @@ def test_a_part_without_its_weights(check):
     assert recipe.fusion.without_weights() == recipe.fusion
 
 
-class TestDatasetAlone:
-    def test_needs_no_size(self, registry):
-        part = check_dataset("rooms", {"train": 3, "holes": True}, registry)
+class TestAPartAlone:
+    def test_has_its_own_options_with_their_defaults_and_none_of_the_engines(self, registry):
+        part = check_part("dataset", {"use": "rooms", "train": 3, "holes": True}, registry, "--set")
         assert part.options["train"] == 3
         assert part.options["holes"] is True
+        assert part.options["seed"] == 0
+        assert part.engine == {}
+        assert part.to_dict() == {"use": "rooms", **part.options}
+
+    @pytest.mark.parametrize("said", ["local", "{use: local}", {"use": "local"}])
+    def test_is_a_name_or_a_mapping_or_its_text(self, registry, said):
+        assert check_part("executor", said, registry, "--executor").component == registry.get("executor", "local")
 
     @pytest.mark.parametrize(
-        ("name", "options", "message"),
+        ("said", "message"),
         [
-            ("ruums", {}, "--set: use: no dataset is called 'ruums'; did you mean 'rooms'?"),
-            ("rooms", {"trian": 3}, "--set: trian: unknown option; `rooms` takes: "),
-            ("rooms", {"train": "x"}, "--set: train: 'x': input should be a valid integer"),
+            ({"use": "ruums"}, "--set: use: no dataset is called 'ruums'; did you mean 'rooms'?"),
+            ("ruums", "--set: use: no dataset is called 'ruums'; did you mean 'rooms'?"),
+            ({"use": "rooms", "trian": 3}, "--set: trian: unknown option; `rooms` takes: "),
+            ("{use: rooms, size: [3, 4]}", "--set: size: unknown option; `rooms` takes: "),
+            ({"use": "rooms", "train": "x"}, "--set: train: 'x': input should be a valid integer"),
+            ("[rooms]", "--set: name a dataset, as {use: NAME}; there are: "),
+            ("{use: rooms, use: nyu}", "--set:1: use: repeated key"),
+            ("{use: rooms", "--set:1: not YAML: "),
         ],
     )
-    def test_faults(self, registry, name, options, message):
+    def test_faults(self, registry, said, message):
         with pytest.raises(RecipeError) as caught:
-            check_dataset(name, options, registry)
+            check_part("dataset", said, registry, "--set")
         assert str(caught.value).startswith(message)
 
 

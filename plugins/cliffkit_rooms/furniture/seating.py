@@ -9,7 +9,7 @@ from cliffkit_rooms.scene.parts import Material, Piece
 
 def legs(piece: Piece, width: float, depth: float, height: float, thick: float, m: Material, z: float = 0.0) -> None:
     """Four legs at the corners of a width by depth rectangle."""
-    for x in (-1, 1):
+    for x in (-1.0, 1.0):
         for y in (-1, 1):
             piece.box(x * (width - thick) / 2, y * (depth - thick) / 2, z, thick, thick, height, m)
 
@@ -23,7 +23,7 @@ def chair(dice: Dice, style: Style, material: Material | None = None, size: floa
     piece.box(0, 0, seat - 0.03, w, d, 0.035, m)
     if dice.chance(0.45):
         piece.box(0, 0.01, seat, w * 0.92, d * 0.88, 0.04, style.fabric)
-    for x in (-1, 1):
+    for x in (-1.0, 1.0):
         piece.box(x * (w / 2 - 0.02), -d / 2 + 0.02, seat, 0.035 * size, 0.035 * size, top - seat, m)
     if dice.chance(0.5):
         piece.box(0, -d / 2 + 0.02, top - 0.08, w, 0.025, 0.08, m)
@@ -51,7 +51,7 @@ def office_chair(dice: Dice, style: Style) -> Piece:
     piece.box(0, -0.22, 0.56, 0.46, 0.08, 0.42, pad._replace(soft=True))
     piece.box(0, -0.26, 0.44, 0.08, 0.03, 0.25, frame)
     if dice.chance(0.7):
-        for x in (-1, 1):
+        for x in (-1.0, 1.0):
             piece.box(x * 0.27, 0.02, 0.65, 0.06, 0.26, 0.035, frame)
             piece.box(x * 0.27, -0.02, 0.47, 0.03, 0.05, 0.18, frame)
     return piece
@@ -67,7 +67,7 @@ def sofa(dice: Dice, style: Style, seats: int) -> Piece:
     piece.box(0, 0, 0.08, width - 0.04, depth - 0.04, 0.2, m._replace(soft=False))
     legs(piece, width - 0.1, depth - 0.1, 0.08, 0.06, style.wood)
     piece.box(0, -depth / 2 + 0.09, 0.08, width, 0.18, back - 0.1, m)
-    for x in (-1, 1):
+    for x in (-1.0, 1.0):
         piece.box(x * (width - arm) / 2, 0, 0.08, arm, depth, 0.52, m)
     each = inner / seats
     for k in range(seats):
@@ -143,6 +143,6 @@ def metal_chair(dice: Dice, style: Style) -> Piece:
     legs(piece, 0.4, 0.42, 0.43, 0.025, metal(dice))
     piece.box(0, 0, 0.43, 0.42, 0.42, 0.025, color)
     piece.box(0, -0.21, 0.55, 0.4, 0.025, 0.25, color)
-    for x in (-1, 1):
+    for x in (-1.0, 1.0):
         piece.box(x * 0.17, -0.22, 0.43, 0.02, 0.02, 0.2, style.metal)
     return piece

@@ -17,7 +17,7 @@ def bookcase(dice: Dice, style: Style, width: float, height: float, fill: float 
     """Sides, back, boards; each board carries a row of books or a few objects, or stands empty."""
     piece = Piece(width, depth, height)
     thick = 0.025
-    for x in (-1, 1):
+    for x in (-1.0, 1.0):
         piece.box(x * (width - thick) / 2, 0, 0, thick, depth, height, style.wood)
     piece.box(0, -depth / 2 + 0.008, 0, width, 0.014, height, style.wood)
     count = max(2, round(height / 0.36))
@@ -87,7 +87,7 @@ def sideboard(dice: Dice, style: Style) -> Piece:
     """A long low cabinet on legs, with things on top."""
     width, height, depth = dice.uniform(1.2, 1.7), dice.uniform(0.75, 0.9), 0.45
     piece = Piece(width, depth, height)
-    for x in (-1, 1):
+    for x in (-1.0, 1.0):
         for y in (-1, 1):
             piece.box(x * (width / 2 - 0.05), y * (depth / 2 - 0.05), 0, 0.05, 0.05, 0.14, style.wood)
     piece.box(0, -0.01, 0.14, width, depth - 0.02, height - 0.14, style.wood)
@@ -104,7 +104,7 @@ def glass_cabinet(dice: Dice, style: Style) -> Piece:
     width, depth, height = dice.uniform(0.9, 1.2), 0.42, dice.uniform(1.85, 2.05)
     piece = Piece(width, depth, height)
     piece.box(0, -0.01, 0, width, depth - 0.02, 0.85, style.wood)
-    for x in (-1, 1):
+    for x in (-1.0, 1.0):
         piece.box(x * width / 4, depth / 2 - 0.01, 0.06, width / 2 - 0.02, 0.02, 0.74, style.front)
         piece.box(x * (width - 0.03) / 2, -0.05, 0.85, 0.03, depth - 0.1, height - 0.85, style.wood)
     piece.box(0, -depth / 2 + 0.01, 0.85, width, 0.02, height - 0.85, style.wood)
@@ -203,7 +203,7 @@ def metal_rack(dice: Dice) -> Piece:
     """Open steel shelving with cartons."""
     m = metal(dice)
     piece = Piece(0.95, 0.42, 1.8)
-    for x in (-1, 1):
+    for x in (-1.0, 1.0):
         for y in (-1, 1):
             piece.box(x * 0.46, y * 0.2, 0, 0.03, 0.03, 1.8, m)
     for k in range(4):

@@ -65,7 +65,8 @@ def bounced(room: Room, surface: Surface, power: Array) -> Array:
     up = surface.normal[2]
     sky = np.maximum(up, 0)[None] * (0.5 * top)[:, None] + np.maximum(-up, 0)[None] * (0.7 * floor)[:, None]
     sky += (1 - 0.4 * np.abs(up))[None] * (0.6 * wall + 0.25)[:, None]
-    return sky * (power * np.float32(BOUNCE / 2 / (w * d + w * h + d * h)))[:, None]
+    light: Array = sky * (power * np.float32(BOUNCE / 2 / (w * d + w * h + d * h)))[:, None]
+    return light
 
 
 def mirrored(room: Room, surface: Surface, i: NDArray[np.int64], eye: Array, power: Array) -> Array:
@@ -82,4 +83,6 @@ def mirrored(room: Room, surface: Surface, i: NDArray[np.int64], eye: Array, pow
     w, d, h = room.size
     light = power * np.float32(BOUNCE / 2 / (w * d + w * h + d * h))
     edge = np.sort(np.minimum(hit, size - hit), axis=0)[1]
-    return shell_tones(room)[:, face] * light[:, None] * (1.2 - 0.6 * np.exp(-edge / 0.4)) * np.float32(1.3)
+    tones = shell_tones(room)[:, face]
+    shown: Array = tones * light[:, None] * (1.2 - 0.6 * np.exp(-edge / 0.4)) * np.float32(1.3)
+    return shown

@@ -58,7 +58,7 @@ def sunshine(room: Room, solids: Solids, surface: Surface) -> Array:
     way = (np.float32(along[axis]) - surface.point[axis]) / np.float32(towards[axis])
     hit = [surface.point[k] + way * np.float32(towards[k]) for k in range(3)]
     place = (hit[0] - np.float32(along[0])) * np.float32(run[0]) + (hit[1] - np.float32(along[1])) * np.float32(run[1])
-    strength = np.maximum((surface.normal * np.array(towards, np.float32)[:, None]).sum(axis=0), 0)
+    strength: Array = np.maximum((surface.normal * np.array(towards, np.float32)[:, None]).sum(axis=0), 0)
     strength *= (place > left) & (place < right) & (hit[2] > bottom) & (hit[2] < top)
     lit = np.flatnonzero(strength)
     if lit.size:
@@ -79,7 +79,7 @@ def shade(room: Room, solids: Solids, surface: Surface, eye: Array) -> Array:
         power = power + np.float32(1.0)
     clear = np.clip(np.float32(1.12) - np.float32(1.35) * crowding(room, solids, surface), 0.1, 1)
     light = matt * (0.4 + 0.6 * clear) + bounced(room, surface, power) * clear
-    radiance = surface.albedo * light + 0.6 * glint
+    radiance: Array = surface.albedo * light + 0.6 * glint
     mirror = np.flatnonzero(surface.gloss > 1.5)
     radiance[:, mirror] = mirrored(room, surface, mirror, eye, power)
     return radiance + surface.albedo * surface.glow

@@ -79,7 +79,7 @@ def _box(d: Array, inv: Array, size: Array, offset: Array, half: Array, cos: flo
         ix, iy = inverted(cos * d[0] + sin * d[1]), inverted(cos * d[1] - sin * d[0])
         sx, sy = np.abs(ix), np.abs(iy)
         x, y = cos * x + sin * y, cos * y - sin * x
-    near = inv[2] * z
+    near: Array = inv[2] * z
     reach = size[2] * half[2]
     far = near + reach
     near -= reach

@@ -37,10 +37,11 @@ def noise_tile() -> Array:
     spectrum = np.fft.rfft2(white) * np.exp(-((radius / 0.12) ** 2)) / (radius + 0.015) ** 1.2
     spectrum[0, 0] = 0
     tile = np.fft.irfft2(spectrum, (TILE, TILE))
-    return (tile / tile.std()).astype(np.float32).ravel()
+    unit: Array = (tile / tile.std()).astype(np.float32)
+    return unit.ravel()
 
 
-def noise(x: Array, y: Array, seed: NDArray[np.int32]) -> Array:
+def noise(x: Array, y: Array, seed: NDArray[np.int32] | np.int32) -> Array:
     """Smooth noise at (x, y); one unit is about one feature."""
     i = (x * np.float32(16)).astype(np.int32) + seed * 37
     j = (y * np.float32(16)).astype(np.int32) + seed * 91
@@ -51,7 +52,8 @@ def scatter(i: NDArray[np.int32], j: NDArray[np.int32], seed: NDArray[np.int32])
     """A number in [0, 1) that looks random, for each cell (i, j)."""
     h = (i * np.int32(374761393) + j * np.int32(668265263) + seed * np.int32(362437)).view(np.uint32)
     h = (h ^ (h >> np.uint32(13))) * np.uint32(1274126177)
-    return ((h >> np.uint32(8)) & np.uint32(0xFFFF)).astype(np.float32) * np.float32(1 / 65536)
+    bits: NDArray[np.uint32] = (h >> np.uint32(8)) & np.uint32(0xFFFF)
+    return bits.astype(np.float32) * np.float32(1 / 65536)
 
 
 def cells(x: Array) -> tuple[NDArray[np.int32], Array]:
@@ -62,12 +64,14 @@ def cells(x: Array) -> tuple[NDArray[np.int32], Array]:
 
 def fade(period: Array | float, foot: Array) -> Array:
     """1 where a pixel is small against the period, 0 where it covers it."""
-    return np.clip(np.float32(1.6) - np.float32(2) * foot / period, 0, 1)
+    sharp: Array = np.clip(np.float32(1.6) - np.float32(2) * foot / period, 0, 1)
+    return sharp
 
 
 def line(distance: Array, width: float, foot: Array) -> Array:
     """How much of a pixel a line covers, at a distance from its middle."""
-    return np.clip((width / 2 - np.abs(distance)) / foot + np.float32(0.5), 0, 1) * np.minimum(1, width / foot)
+    share: Array = np.clip((width / 2 - np.abs(distance)) / foot + np.float32(0.5), 0, 1) * np.minimum(1, width / foot)
+    return share
 
 
 def grid(x: Array, period: Array | float, width: float, foot: Array) -> Array:
@@ -110,7 +114,8 @@ def tiles(p: Patch) -> Array:
     j, _ = cells(p.v / p.scale + np.float32(0.5))
     tone = 1 + np.float32(0.12) * (scatter(i, j, p.seed) - np.float32(0.5)) * fade(p.scale, p.foot)
     joint = np.maximum(grid(p.u + p.scale / 2, p.scale, 0.008, p.foot), grid(p.v + p.scale / 2, p.scale, 0.008, p.foot))
-    return (p.color * tone) * (1 - joint) + p.second * joint
+    albedo: Array = (p.color * tone) * (1 - joint) + p.second * joint
+    return albedo
 
 
 def checker(p: Patch) -> Array:
@@ -160,7 +165,8 @@ def brick(p: Patch) -> Array:
     col, _ = cells(shifted / p.scale)
     tone = 1 + np.float32(0.4) * (scatter(row, col, p.seed) - np.float32(0.5)) * fade(height, p.foot)
     joint = np.maximum(grid(p.v, height, 0.012, p.foot), grid(shifted, p.scale, 0.012, p.foot))
-    return p.color * tone * (1 - joint) + p.second * joint
+    albedo: Array = p.color * tone * (1 - joint) + p.second * joint
+    return albedo
 
 
 def granite(p: Patch) -> Array:

@@ -1,0 +1,130 @@
+"""Check the values of one document: parts against their components, sections against their schemas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from cliffkit.components.near import meant
+from cliffkit.components.registry import Component, Registry
+from cliffkit.errors import UserError
+from cliffkit.recipe.faults import Faults
+from cliffkit.recipe.options import engine_options
+from cliffkit.recipe.part import Part
+from cliffkit.recipe.schema import Section, options_schema
+from cliffkit.recipe.yamlstrict import Document, Path_, dotted
+
+Known = dict[tuple[Any, ...], Any]
+"""Parts and sections of recipes that were found right, by their content and place."""
+
+
+class Checker:
+    """Checks values of a document and adds a fault for each that is wrong.
+
+    A value that is `known` is not checked again; a value that is right becomes known, and recipes share it.
+    """
+
+    def __init__(self, document: Document, registry: Registry, faults: Faults, known: Known) -> None:
+        self.document, self.registry, self.faults, self.known = document, registry, faults, known
+
+    def part(self, kind: str, path: Path_, data: Any, *, alone: bool = False) -> Part | None:
+        """Check a component with its options, and the engine's beside them unless the part stands `alone`."""
+        if not isinstance(data, dict) or not isinstance(data.get("use"), str):
+            names = ", ".join(self.registry.names(kind))
+            self.faults.add(path, f"name a {kind}, as {{use: NAME}}; there are: {names}")
+            return None
+        use = data["use"]
+        place = f"{self.document.place((*path, 'use'))}: {dotted(path)} ({use})"
+        key = (kind, place, json.dumps(data))
+        if key in self.known:
+            known: Part = self.known[key]
+            return known
+
+        schemas = self._schemas(kind, use, path)
+        if schemas is None:
+            return None
+        component, engine, schema = schemas
+        if alone:
+            engine, schema = None, options_schema(component.load())
+
+        written = {name: value for name, value in data.items() if name != "use"}
+        options = self.section(schema, path, written, f"`{use}` takes")
+        if options is None:
+            return None
+        values, owned = dict(options), engine.model_fields if engine else {}
+        own = {name: value for name, value in values.items() if name not in owned}
+        part = self.known[key] = Part(component, own, {name: values[name] for name in owned}, place)
+        return part
+
+    def _schemas(
+        self, kind: str, use: str, path: Path_
+    ) -> tuple[Component, type[Section] | None, type[Section]] | None:
+        """A component, the engine's options beside its own, and the schema of both."""
+        try:
+            component = self.registry.get(kind, use)
+            factory = component.load()
+            engine = engine_options(kind, factory)
+            return component, engine, options_schema(factory, engine)
+        except UserError as error:
+            self.faults.add((*path, "use"), str(error))
+        except TypeError as error:
+            self.faults.add((*path, "use"), f"{kind} '{use}' of plugin '{component.plugin}': {error}")
+        return None
+
+    def section(self, schema: type[Section], path: Path_, data: Any, has: str) -> Section | None:
+        """Check a mapping against a schema; `has` begins the list of its keys in messages, as `it has`."""
+        key = (schema, json.dumps(data))
+        if key in self.known:
+            known: Section = self.known[key]
+            return known
+        try:
+            section = self.known[key] = schema.model_validate_json(key[1])
+            return section
+        except ValidationError as error:
+            for each in error.errors():
+                where = _written(data, each["loc"], each["type"] == "missing")
+                self.faults.add((*path, *where), _message(schema, each, has))
+            return None
+
+
+def _written(data: Any, location: tuple[Any, ...], missing: bool) -> Path_:
+    """The steps of pydantic's location that are written in the data; for unions and tuples it adds some of its own."""
+    path: list[str | int] = []
+    for step in location:
+        if not ((isinstance(data, dict) and step in data) or (isinstance(data, list) and step in range(len(data)))):
+            break
+        path.append(step)
+        data = data[step]
+    return (*path, location[-1]) if missing else tuple(path)
+
+
+def _message(schema: type[BaseModel], error: Any, has: str) -> str:
+    """Say in one sentence what pydantic found wrong."""
+    within = error["loc"] if error["type"] == "model_type" else error["loc"][:-1]
+    fields = list(_section(schema, within).model_fields)
+    if error["type"] == "extra_forbidden":
+        takes = f"{has}: {', '.join(fields)}" if fields else f"{has} no options"
+        return "; ".join(filter(None, ("unknown option", takes, meant(error["loc"][-1], fields))))
+    if error["type"] == "missing" and isinstance(error["loc"][-1], int):
+        return "is missing; the list is too short"
+    if error["type"] == "missing":
+        return f"is missing; {has}: {', '.join(fields)}"
+    if error["type"] == "model_type":
+        return f"{error['input']!r} is no mapping; {has}: {', '.join(fields)}"
+    text = str(error["msg"])
+    return f"{error['input']!r}: {text[0].lower()}{text[1:]}"
+
+
+def _section(schema: type[BaseModel], steps: Iterable[str | int]) -> type[BaseModel]:
+    """The nested section that a location lies in."""
+    for step in steps:
+        field = schema.model_fields.get(str(step))
+        candidates = [] if field is None else [field.annotation, *getattr(field.annotation, "__args__", ())]
+        inner = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not inner:
+            break
+        schema = inner[0]
+    return schema

@@ -1,0 +1,67 @@
+"""Faults of one file, gathered so that a reader sees all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from cliffkit.errors import Fault, RecipeError
+from cliffkit.recipe.schema import MAX_SEED
+from cliffkit.recipe.yamlstrict import Document, Path_, dotted
+
+
+class Faults:
+    """The faults of a document, those of its YAML first."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._found = list(document.faults)
+        self._told = {(fault.place, fault.path) for fault in document.faults}
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, path: Path_, message: str) -> None:
+        """Add a fault of the value at a path."""
+        self._add(Fault(self._document.place(path), dotted(path), message))
+
+    def include(self, others: Iterable[Fault], suffix: str) -> None:
+        """Add faults of another check, the suffix at the end of each message, but for places with a fault already."""
+        for fault in [fault for fault in others if (fault.place, fault.path) not in self._told]:
+            self._add(replace(fault, message=fault.message + suffix))
+
+    def check(self) -> None:
+        """Raise RecipeError with every fault, equal ones once, where there is any."""
+        if self._found:
+            raise self.error()
+
+    def error(self) -> RecipeError:
+        """Give every fault, equal ones once, as an error to raise."""
+        return RecipeError(dict.fromkeys(self._found))
+
+    def stop(self, message: str) -> RecipeError:
+        """Give the error to raise where the whole document is of no use."""
+        return RecipeError([*self._found, Fault(self._document.file, "", message)])
+
+    def name(self, path: Path_, value: Any) -> bool:
+        """Say whether a value can name a recipe, study or protocol; a folder may have its name. If not, a fault."""
+        good = isinstance(value, str) and bool(value) and set(value) <= _NAME and value[0].isalnum()
+        if not good:
+            message = f"{value!r} is no name; use letters, digits, '.', '_' and '-', a letter or digit first"
+            self.add(path, message)
+        return good
+
+    def seed(self, path: Path_, value: Any) -> bool:
+        """Say whether a value is a seed; where it is none, that is a fault."""
+        good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SEED
+        if not good:
+            self.add(path, f"{value!r} is no seed; write a whole number from 0 to {MAX_SEED}")
+        return good
+
+    def _add(self, fault: Fault) -> None:
+        self._found.append(fault)
+        self._told.add((fault.place, fault.path))
+
+
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")

@@ -1,0 +1,48 @@
+"""A checked part: a component with its options, every default written out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from cliffkit.components.registry import Component
+from cliffkit.errors import UserError
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component with its options, complete."""
+
+    component: Component
+    options: Mapping[str, Any]
+    """What its factory takes by keyword."""
+    engine: Mapping[str, Any]
+    """What the engine does with it: a data set's `size`, a loss's `weight`."""
+    place: str
+    """Where the recipe names it, for errors."""
+
+    def build(self, *wired: Any) -> Any:
+        """Call the factory. Raises UserError with the recipe's line where it raises ValueError."""
+        factory = self.component.load()
+        try:
+            return factory(*wired, **self.options)
+        except ValueError as error:
+            raise UserError(f"{self.place}: {error}") from error
+
+    def without_weights(self) -> Part:
+        """Give the same part starting from no weights of its own: for where trained ones are loaded over them."""
+        bare = {"pretrained": False, "weights": None}
+        return replace(self, options={name: bare.get(name, value) for name, value in self.options.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write the part as a recipe does, every default in, JSON-able."""
+        plain: dict[str, Any] = to_jsonable_python({**self.engine, **self.options})
+        return {"use": self.component.name, **plain}
+
+
+def is_trained(embedding: Part) -> bool:
+    """Whether an embedding generator has a stage of its own."""
+    return bool(getattr(embedding.component.load(), "trained", True))

@@ -1,0 +1,196 @@
+"""The axes of a study and the variants that they span, each checked as a whole recipe."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any
+
+from cliffkit.components.near import near
+from cliffkit.components.registry import Registry
+from cliffkit.errors import RecipeError
+from cliffkit.jobs.once import Once
+from cliffkit.recipe.check import check_recipe
+from cliffkit.recipe.checker import Known
+from cliffkit.recipe.faults import Faults
+from cliffkit.recipe.part import Part
+from cliffkit.recipe.recipe import Recipe
+from cliffkit.recipe.yamlstrict import Document, Path_
+from cliffkit.study.patches import Patch, leaves, patched, removals
+from cliffkit.study.study import COMPONENT, FULL, Levels, Variant
+
+Axes = Mapping[str, Mapping[str, Patch]]
+"""The patch of each level of each axis, in the study's order."""
+
+
+class Expansion:
+    """A study's axes and variants; faults are added to those of its document, and notes for the reader gathered."""
+
+    def __init__(
+        self, document: Document, faults: Faults, base: tuple[Document, Recipe], registry: Registry, known: Known
+    ) -> None:
+        self.document, self.faults, self.registry, self.known = document, faults, registry, known
+        self.base_document, self.base = base
+        self.notes: list[str] = []
+        self.once = Once()
+
+    def axes(self, data: Any, design: str) -> Axes:
+        """Check the axes, each level's patch alone. A study that leaves parts out gets its one axis from the base."""
+        axes: dict[str, dict[str, Patch]] = {}
+        if not isinstance(data, dict) or (not data and design != "leave_one_out"):
+            self.faults.add(("axes",), "write axes: {NAME: {LEVEL: {PATH: VALUE}}}; {} is the base's own value")
+            return axes
+        for axis, levels in data.items():
+            if not isinstance(levels, dict) or not levels:
+                message = "the axis is empty; give it levels, as {cliff: {}, add: {model.fusion: {use: add}}}"
+                self.faults.add(("axes", axis), message)
+                continue
+            axes[axis] = {level: self._level(("axes", axis, level), patch) for level, patch in levels.items()}
+
+        if design == "leave_one_out":
+            own = {level: patch for levels in axes.values() for level, patch in levels.items() if patch}
+            axes = {COMPONENT: {FULL: {}, **self._removable(dict(removals(self.base))), **own}}
+        self._overlaps(axes)
+        return axes
+
+    def points(self, axes: Axes, rules: Any, centre: Levels | None) -> list[Levels]:
+        """Apply `exclude` to the grid, or to the points that differ from a `centre` along one axis at most."""
+        if centre is None:
+            points = list(itertools.product(*axes.values())) if axes else []
+        else:
+            points = list(_around(centre, list(map(list, axes.values()))))
+        if not isinstance(rules, list):
+            self.faults.add(("exclude",), "write a list of patterns, as [{embedding: none, fusion: 'c*'}]")
+            return points
+
+        for i, rule in enumerate(rules):
+            if not isinstance(rule, dict) or not rule:
+                message = "write a pattern for some axes, as {embedding: none, fusion: 'c*'}"
+                self.faults.add(("exclude", i), message)
+                continue
+            unknown = [axis for axis in rule if axis not in axes]
+            for axis in unknown:
+                message = f"no axis is called '{axis}'; {near(axis, axes, 'there are')}"
+                self.faults.add(("exclude", i, axis), message)
+            if unknown:
+                continue
+            wanted = {axis: each if isinstance(each, list) else [each] for axis, each in rule.items()}
+            kept = [point for point in points if not _matches(dict(zip(axes, point, strict=True)), wanted)]
+            if len(kept) == len(points):
+                self.faults.add(("exclude", i), "matches no variant; mend or remove it")
+            points = kept
+
+        if not points and axes:
+            self.faults.add(("exclude",), "nothing is left of the study")
+        return points
+
+    def variants(self, points: Iterable[Levels], axes: Axes) -> Iterator[Variant]:
+        """Give the recipe of each point; a point whose patches or recipe are wrong is a fault."""
+        contents: dict[tuple[Any, ...], str] = {}
+        for levels in points:
+            name = " + ".join(levels)
+            changed, missing = self.base_document, []
+            for axis, level in zip(axes, levels, strict=True):
+                patch = axes[axis][level]
+                places = self._places(("axes", axis, level), patch)
+                changed, lost = patched(changed, patch, places, self.registry)
+                missing += lost
+            if missing:
+                self.faults.add(("axes",), f"the patches of variant '{name}' cannot be combined; exclude it")
+                continue
+            recipe = self._checked(changed, name)
+            if recipe is None:
+                continue
+
+            twin = contents.setdefault(self._content(recipe), name)
+            if twin != name:
+                self.notes.append(
+                    f"'{twin}' and '{name}' are one recipe under two names: they share every result, "
+                    "so their difference is exactly zero"
+                )
+            if recipe.published and any(axes[axis][level] for axis, level in zip(axes, levels, strict=True)):
+                recipe = replace(recipe, published=())  # those of the base are for the base alone
+            yield Variant(name, levels, recipe)
+
+    def _level(self, here: Path_, patch: Any) -> Patch:
+        """Check one patch alone: it must apply, and do something."""
+        if not isinstance(patch, dict):
+            message = f"{patch!r} is no patch; write {{PATH: VALUE}}, or {{}} for the base's own value"
+            self.faults.add(here, message)
+            return {}
+        if patch:
+            changed, missing = patched(self.base_document, patch, self._places(here, patch), self.registry)
+            for path in missing:
+                message = "no such place in the base recipe; the part before the last dot must exist"
+                self.faults.add((*here, path), message)
+            recipe = None if missing else self._checked(changed, "")
+            if recipe is not None and self._content(recipe) == self._content(self.base):
+                message = "the patch changes nothing: the base has these values already; write {} if that is meant"
+                self.faults.add(here, message)
+        return patch
+
+    def _checked(self, document: Document, variant: str) -> Recipe | None:
+        try:
+            return check_recipe(document, self.registry, self.known)
+        except RecipeError as error:
+            self.faults.include(error.faults, f" (in variant '{variant}')" if variant else "")
+            return None
+
+    def _places(self, here: Path_, patch: Patch) -> dict[str, str]:
+        return {path: self.document.place((*here, path)) for path in patch}
+
+    def _removable(self, wanted: Mapping[str, Patch]) -> dict[str, Patch]:
+        """The removals that leave a recipe; of the others the reader is told."""
+        kept: dict[str, Patch] = {}
+        for level, patch in wanted.items():
+            places = dict.fromkeys(patch, self.base_document.file)
+            changed, _ = patched(self.base_document, patch, places, self.registry)
+            try:
+                check_recipe(changed, self.registry, self.known)
+                kept[level] = patch
+            except RecipeError as error:
+                self.notes.append(f"'{level}' cannot be left out: {error.faults[0].message}")
+        if not kept:
+            self.faults.add((), "nothing can be left out of the base recipe")
+        return kept
+
+    def _overlaps(self, axes: Axes) -> None:
+        """Two axes that write one place: one of them would ablate nothing."""
+        written: dict[str, str] = {}
+        for axis, levels in axes.items():
+            for level, patch in levels.items():
+                for path, value in patch.items():
+                    for leaf in (".".join(steps) for steps in leaves(path.split("."), value)):
+                        first = written.setdefault(leaf, axis)
+                        if first != axis:
+                            message = f"axis '{first}' sets {leaf} too, so one of the two would do nothing; keep one"
+                            self.faults.add(("axes", axis, level, path), message)
+
+    def _content(self, recipe: Recipe) -> tuple[Any, ...]:
+        """What a recipe amounts to, its name and what others report of it aside."""
+        parts = (self.once("part", (part,), partial(_written, part)) for part in recipe.parts())
+        train = self.once("train", (recipe.train,), lambda: str(recipe.train.model_dump(mode="json")))
+        return recipe.seed, *parts, train
+
+
+def _written(part: Part) -> str:
+    return str(part.to_dict())
+
+
+def _around(centre: Levels, axes: Sequence[Sequence[str]]) -> Iterator[Levels]:
+    """A grid's points that differ from the centre along one axis at most, in the grid's order."""
+    if not axes:
+        yield ()
+        return
+    for level in axes[0]:
+        if level == centre[0]:
+            yield from ((level, *rest) for rest in _around(centre[1:], axes[1:]))
+        else:
+            yield (level, *centre[1:])
+
+
+def _matches(levels: Mapping[str, str], rule: Mapping[str, Sequence[Any]]) -> bool:
+    return all(any(fnmatchcase(levels[axis], str(pattern)) for pattern in patterns) for axis, patterns in rule.items())

@@ -1,0 +1,68 @@
+"""Before any work: is a recipe or study right, and what would a recipe do?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cliffkit.components.load import Plugins
+from cliffkit.errors import RecipeError
+from cliffkit.jobs.plan import plan as plan_jobs
+from cliffkit.recipe import yamlstrict
+from cliffkit.recipe.shipped import locate
+from cliffkit.store.store import job_folder
+from cliffkit.study.check import load_study
+from cliffkit.verbs.inputs import AnyPath, Data, RecipeLike, Settings, folders, installed_plugins, open_recipe, texts
+from cliffkit.verbs.rows import Rows
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe would do."""
+
+    name: str
+    """The recipe's."""
+    jobs: Rows
+    """In the order of their needs: columns stage, key, done."""
+
+
+def plan(
+    recipe: RecipeLike,
+    *,
+    set: Settings = (),
+    data: Data | None = None,
+    runs: AnyPath = "runs",
+    plugins: Plugins | None = None,
+) -> Plan:
+    """Say which jobs a recipe consists of and which of them are done. Reads the data's fingerprint, computes nothing.
+
+    Arguments and errors as for `run`.
+
+    Example: `cliffkit.plan("cliff_hegR").jobs`.
+    """
+    checked = open_recipe(recipe, (plugins or installed_plugins()).registry, set)
+    jobs = plan_jobs(checked, folders(data or {}))
+    rows = ({"stage": job.stage, "key": job.key, "done": job_folder(Path(runs), job).is_dir()} for job in jobs)
+    return Plan(checked.name, Rows(rows, ("stage", "key", "done")))
+
+
+def validate(recipe: RecipeLike, *, set: Settings = (), plugins: Plugins | None = None) -> list[str]:
+    """Check a recipe or study whole, without data; returns every fault with its place, none where it is right.
+
+    `recipe` is a path, the name of a shipped recipe or study, or what a recipe says as a mapping.
+
+    Example: `assert not cliffkit.validate("mine.yaml")`.
+    """
+    registry = (plugins or installed_plugins()).registry
+    try:
+        if not isinstance(recipe, Mapping):
+            path = locate(recipe)
+            data = yamlstrict.load(path).data
+            if isinstance(data, dict) and "base" in data:
+                load_study(path, registry, texts(set))
+                return []
+        open_recipe(recipe, registry, set)
+    except RecipeError as error:
+        return [str(fault) for fault in error.faults]
+    return []

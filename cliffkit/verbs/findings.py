@@ -1,0 +1,188 @@
+"""A study's findings as Python has them: tables, verdicts, the runs of its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cliffkit.errors import UserError
+from cliffkit.jobs.run_folder import publish, run_folder
+from cliffkit.report.sentences import sentence
+from cliffkit.statistics import Estimate
+from cliffkit.store.store import Store
+from cliffkit.study.analysis import Analysis, Effect, Row
+from cliffkit.study.board import Board
+from cliffkit.study.forecast import Forecast
+from cliffkit.study.results import Results
+from cliffkit.study.study import Study
+from cliffkit.verbs.finished import Run
+from cliffkit.verbs.rows import Rows
+
+REFERENCE = "reference"
+"""Stands where others have a verdict."""
+
+_ESTIMATE = ("value", "low", "high")
+
+
+@dataclass(frozen=True, repr=False)
+class Findings:
+    """What is known of a study: results, what its differences are worth, and the report where one was written."""
+
+    results: Results
+    analysis: Analysis
+    folder: Path
+    """Of the report, and of the cells' runs."""
+    files: Mapping[str, Path]
+    """The report's files by name, `report.html` first; empty where none was written."""
+    device: str = "auto"
+    """Where the networks of `run` compute."""
+
+    @property
+    def study(self) -> Study:
+        """The study as it was checked."""
+        return self.results.study
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """The verdict on each variant against the reference, in the study's metric and protocol.
+
+        `better`, `worse`, `not distinguishable from noise`, `on these weights only` (one seed) or `not measured`; the
+        reference itself has `reference`.
+        """
+        return {row.variant.name: row.word or REFERENCE for row in self.analysis.first(self.results).rows}
+
+    @property
+    def sentences(self) -> dict[str, str]:
+        """Each verdict as a sentence with its numbers; nothing for the reference."""
+        rows = self.analysis.first(self.results).rows
+        told = (row for row in rows if row.word is not None)
+        return {row.variant.name: sentence(row.difference, row.metric, row.p_adjusted) for row in told}
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of the cells that failed; `cells` says why."""
+        return tuple(each.cell.name for each in self.results.cells if each.state == "failed")
+
+    @property
+    def cells(self) -> Rows:
+        """Each cell, a variant under a seed: columns variant, seed, state (done, failed, waiting), reason, key."""
+        rows = (
+            {
+                "variant": each.cell.variant.name,
+                "seed": each.cell.seed,
+                "state": each.state,
+                "reason": each.reason,
+                "key": each.cell.jobs[-1].key,
+            }
+            for each in self.results.cells
+        )
+        return Rows(rows, ("variant", "seed", "state", "reason", "key"))
+
+    @property
+    def effects(self) -> Rows:
+        """What a change along an axis does on average, interactions, and shares of the improvement (Shapley).
+
+        Columns kind, axes, change, value, low, high, p, verdict; in the study's metric and protocol.
+        """
+        kinds = (
+            ("main effect", self.analysis.main),
+            ("interaction", self.analysis.interactions),
+            ("share", self.analysis.shares),
+        )
+        rows = (_effect(kind, effect) for kind, effects in kinds for effect in effects)
+        return Rows(rows, ("kind", "axes", "change", *_ESTIMATE, "p", "verdict"))
+
+    def table(self, *, protocol: str | None = None, metric: str | None = None) -> Rows:
+        """Give every variant's mean and its difference from the reference; by default as the study compares.
+
+        Columns: variant, one per axis, mean with the ends of its 95 % interval (mean_low, mean_high), difference with
+        its ends (low, high), p (Holm's, over the table), verdict, best, tied (not distinguishable from the best),
+        seeds, images. None stands for what is not measured. Raises UserError for an unknown protocol or metric.
+
+        Example: `findings.table(metric="rmse").to_pandas()`.
+        """
+        protocol, metric = protocol or self.study.protocol, metric or self.study.metric
+        known = self.analysis.tables
+        if (protocol, metric) not in known:
+            protocols, metrics = (list(dict.fromkeys(names)) for names in zip(*known, strict=True))
+            raise UserError(
+                f"the study has no table of {metric} under {protocol}; its protocols are {', '.join(protocols)}, its "
+                f"metrics {', '.join(metrics)}"
+            )
+        axes = tuple(self.study.axes)
+        means, differences = ("mean", "mean_low", "mean_high"), ("difference", "low", "high")
+        columns = ("variant", *axes, *means, *differences, "p", "verdict", "best", "tied", "seeds", "images")
+        return Rows((self._row(row, axes) for row in known[protocol, metric].rows), columns)
+
+    def run(self, variant: str, seed: int) -> Run:
+        """Give the run of one cell. Raises UserError where the study has no such cell, or it is not done.
+
+        Example: `findings.run("none + add", 0).predictor()("photo.jpg")`.
+        """
+        for each in self.results.cells:
+            if (each.cell.variant.name, each.cell.seed) != (variant, seed):
+                continue
+            if each.state != "done":
+                raise UserError(f"{each.cell.name}: {each.state}{f': {each.reason}' if each.reason else ''}")
+            recipe, jobs, parent = each.cell.recipe, each.cell.jobs, self.folder / "cells"
+            folder = run_folder(recipe, jobs, parent)
+            if not folder.is_dir():
+                publish(recipe, jobs, Store(self.results.store), parent=parent)
+            return Run(folder, recipe, self.device)
+        raise UserError(
+            f"the study has no cell '{variant}', seed {seed}; its variants are {_listed(self.verdicts)}, its seeds "
+            f"{', '.join(map(str, self.study.seeds))}"
+        )
+
+    def __repr__(self) -> str:
+        """Write the study's name, what is compared, and the table."""
+        study = self.study
+        head = f"{study.name}: {self.results.done} of {len(self.results.cells)} cells done"
+        return f"{head}; {study.metric} under {study.protocol} against {study.reference.name}\n{self.table()!r}"
+
+    def _row(self, row: Row, axes: Iterable[str]) -> dict[str, object]:
+        mean, gap = row.mean, row.difference
+        return {
+            "variant": row.variant.name,
+            **dict(zip(axes, row.variant.levels, strict=True)),
+            **_numbers(mean, ("mean", "mean_low", "mean_high")),
+            **_numbers(gap, ("difference", "low", "high")),
+            "p": row.p_adjusted,
+            "verdict": row.word or REFERENCE,
+            "best": row.best,
+            "tied": row.tied,
+            "seeds": None if mean is None else mean.seeds,
+            "images": None if mean is None else mean.images,
+        }
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is left to do of a study, and what it will take on this machine."""
+
+    study: Study
+    board: Board
+    """How far every job and cell is."""
+    expected: Forecast
+
+
+def _effect(kind: str, effect: Effect) -> dict[str, object]:
+    return {
+        "kind": kind,
+        "axes": " x ".join(effect.axes),
+        "change": effect.label,
+        **_numbers(effect.estimate, _ESTIMATE),
+        "p": effect.p_adjusted,
+        "verdict": effect.word,
+    }
+
+
+def _numbers(estimate: Estimate | None, names: tuple[str, str, str]) -> dict[str, float | None]:
+    """An estimate and the ends of its interval, under these names."""
+    found = (None,) * 3 if estimate is None else (estimate.value, estimate.low, estimate.high)
+    return dict(zip(names, found, strict=True))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

@@ -1,0 +1,82 @@
+"""What the verbs are given, brought into the forms that the engine takes."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cliffkit.components.load import Plugins, load_plugins
+from cliffkit.components.registry import Registry
+from cliffkit.errors import RecipeError, UserError
+from cliffkit.events import Event
+from cliffkit.recipe import yamlstrict
+from cliffkit.recipe.check import check_recipe
+from cliffkit.recipe.mapping import from_memory
+from cliffkit.recipe.override import override
+from cliffkit.recipe.recipe import Recipe
+from cliffkit.recipe.shipped import locate
+from cliffkit.recipe.yamlstrict import Document
+
+AnyPath = str | os.PathLike[str]
+
+RecipeLike = AnyPath | Mapping[str, Any]
+"""The path of a recipe's file, the name of a shipped recipe, or what a recipe says as a mapping."""
+
+Settings = Mapping[str, Any] | Iterable[str]
+"""Changes to a recipe: values by their paths, `{"model.fusion.use": "add"}`, or texts `PATH=VALUE` as after --set."""
+
+Data = Mapping[str, AnyPath]
+"""The folders of data sets, by the data sets' names."""
+
+Progress = bool | Callable[[Event], None]
+"""True: shown on stderr, or below a notebook's cell. False: not shown. A function is called with every event."""
+
+
+@functools.cache
+def installed_plugins() -> Plugins:
+    """Load the installed plugins, once per process."""
+    return load_plugins()
+
+
+def texts(settings: Settings) -> tuple[str, ...]:
+    """Write settings as they stand after --set on the command line."""
+    if not isinstance(settings, Mapping):
+        return tuple(settings)
+    return tuple(f"{path}={_yaml(value, path)}" for path, value in settings.items())
+
+
+def folders(data: Data) -> dict[str, Path]:
+    """Check that every data set's folder is one. Raises UserError."""
+    found = {name: Path(folder).expanduser() for name, folder in data.items()}
+    for name, folder in found.items():
+        if not folder.is_dir():
+            raise UserError(f"data: {name}: {folder} is no folder")
+    return found
+
+
+def document(recipe: RecipeLike, name: str = "recipe") -> Document:
+    """Read a recipe or study; a mapping is called `name` in errors. Raises RecipeError where a file cannot be read."""
+    return from_memory(recipe, name) if isinstance(recipe, Mapping) else yamlstrict.load(locate(recipe))
+
+
+def open_recipe(recipe: RecipeLike, registry: Registry, settings: Settings = ()) -> Recipe:
+    """Read and check a recipe with its settings. Raises RecipeError with every fault."""
+    return check_recipe(override(document(recipe), texts(settings), registry), registry)
+
+
+def _yaml(value: Any, path: str) -> str:
+    """A value as YAML on one line: bare where it is read back as the same text, else as JSON."""
+    if isinstance(value, str):
+        try:
+            bare = yamlstrict.parse(value, path).data
+        except RecipeError:
+            bare = None
+        return value if bare == value else json.dumps(value)
+    plain = from_memory(value, f"--set {path}")
+    if plain.faults:
+        raise RecipeError(plain.faults)
+    return json.dumps(plain.data)

@@ -1,0 +1,74 @@
+"""What running a study takes: an executor, parts that can be built, cells told of as they end."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from cliffkit.components.load import Plugins
+from cliffkit.components.registry import Registry
+from cliffkit.data.splits import Roots
+from cliffkit.display.board import BoardView
+from cliffkit.errors import UserError
+from cliffkit.events import CellFinished, Emit, Notice
+from cliffkit.interfaces import Executor
+from cliffkit.jobs.announce import announcer
+from cliffkit.jobs.execute import check_buildable
+from cliffkit.study.board import Board
+from cliffkit.study.forecast import choose_slots
+from cliffkit.study.run import run_cells
+
+
+def open_executor(registry: Registry, executor: str | Mapping[str, Any], workers: int | None, device: str) -> Executor:
+    """Build an executor. Raises UserError for one that is not there, or takes no address."""
+    options = {} if isinstance(executor, str) else dict(executor)
+    name = executor if isinstance(executor, str) else str(options.pop("use", "local"))
+    factory = registry.get("executor", name).load()
+    if "address" in options and "address" not in inspect.signature(factory).parameters:
+        raise UserError(f"--address: executor '{name}' takes none; remove it, or use --executor ray")
+    built = factory(workers, device, **options)
+    assert isinstance(built, Executor)
+    return built
+
+
+def check_variants(board: Board, roots: Roots) -> None:
+    """Build what each variant that is to be trained is made of, once. Raises UserError with the fault of every one."""
+    seen: set[str] = set()
+    faults: dict[str, None] = {}
+    for cell in board.cells:
+        written = cell.recipe.to_dict()
+        parts = json.dumps([written[name] for name in ("data", "model", "embedding", "loss", "evaluate")])
+        depth = next(job for job in cell.jobs if job.stage == "depth")
+        if parts in seen or board.jobs[depth.key].state == "done":
+            continue
+        seen.add(parts)
+        try:
+            check_buildable(cell.recipe, roots)
+        except UserError as error:
+            faults[f"variant '{cell.variant.name}': {error}"] = None
+    if faults:
+        raise UserError("\n".join(faults))
+
+
+def do_cells(board: Board, executor: Executor, roots: Roots, view: BoardView, tell: Emit, plugins: Plugins) -> None:
+    """Do what is left, and tell of it."""
+    depth = [job for job in board.to_do() if job.stage == "depth"]
+    if depth:
+        measured = choose_slots(depth[0], executor, board.store, roots, len(depth), lambda text: tell(Notice(text)))
+        how = f"{executor.slots} at once, {executor.place.threads} threads each, on {executor.place.device}"
+        tell(Notice(how + (f" ({measured})" if measured else "")))
+
+    emit = announcer(plugins, tell)
+    ended = {id(cell) for cell in board.cells if board.cell_state(cell) in ("done", "failed")}
+
+    def show(board: Board) -> None:
+        view.show(board)
+        for cell in board.cells:
+            state = board.cell_state(cell)
+            if state in ("done", "failed") and id(cell) not in ended:
+                ended.add(id(cell))
+                emit(CellFinished(cell.variant.name, cell.seed, state, board.cell_reason(cell)))
+
+    run_cells(board, executor, roots, show)
