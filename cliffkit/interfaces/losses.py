@@ -48,7 +48,7 @@ class Loss(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, *given: Any, **needed: Any) -> Tensor:
-        """Take `(prediction, batch)`, (B, 1, H, W) float32 metres and a batch, to the mean over valid pixels, a float32.
+        """Give a float32 scalar, the mean over valid pixels, of `(prediction, batch)`, the first (B, 1, H, W) metres.
 
         A loss with `needs` also takes those, as keyword-only parameters: `(prediction, batch, *, bin_centres)`. What
         stands in invalid pixels of prediction or batch, NaN included, changes neither the value nor its gradient;
