@@ -31,12 +31,8 @@ def check_protocols(checker: Checker, data: Any) -> tuple[Scored, ...]:
             continue
         name = scored[1].name
         if name in found:
-            same = scored[1] == found[name][1]
-            twice, clash = (
-                f"'{name}' stands twice; keep one",
-                f"two protocols are called '{name}'; give one another `name`",
-            )
-            checker.faults.add(here, twice if same else clash)
+            clash = f"two protocols are called '{name}'; give one another `name`"
+            checker.faults.add(here, f"'{name}' stands twice; keep one" if scored[1] == found[name][1] else clash)
         found.setdefault(name, scored)
     return tuple(found.values())
 
