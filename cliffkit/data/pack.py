@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import weakref
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from torch.nn import functional as F
 
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Dataset, Sample
+from cliffkit.store.artifacts import PackFacts, damaged
 from cliffkit.workers import available_cores, begin_worker, without_main
 
 STEPS = 65535
@@ -34,7 +34,7 @@ class Pack:
     """One packed split. Depth differs from the data set's by at most 1/131070 of its image's deepest pixel."""
 
     def __init__(self, folder: Path) -> None:
-        self.meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        self.facts = PackFacts.read(folder)
         self._image = _Rows(folder / "image.npy")
         self._depth = _Rows(folder / "depth.npy")
         self._metres = np.load(folder / "metres.npy")
@@ -62,7 +62,7 @@ class _Rows:
         try:
             mapped = np.load(path, mmap_mode="r")
         except ValueError as error:
-            raise UserError(f"{path} is damaged, {error}; delete its folder and run again") from error
+            raise damaged(path, f"is damaged, {error}") from error
         self._shape, self._dtype, self._offset = mapped.shape[1:], mapped.dtype, mapped.offset
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
@@ -112,7 +112,7 @@ def read_sample(dataset: Dataset, index: int) -> Sample:
 
 def write_pack(
     dataset: Dataset, folder: Path, size: tuple[int, int], crop: float, progress: Callable[[int], None]
-) -> dict[str, Any]:
+) -> PackFacts:
     """Pack a split into `folder` and return its facts, which also stand in meta.json.
 
     Raises UserError where an image cannot be read or none has a valid pixel. Images without one are packed and counted.
@@ -141,16 +141,16 @@ def write_pack(
     depth.flush()
     np.save(folder / "metres.npy", metres)
     np.save(folder / "scene.npy", scene)
-    meta = {
-        "images": n,
-        "size": [height, width],
-        "median_m": _median(depth, metres),
-        "valid_share": float(valid_pixels.mean() / (height * width)),
-        "without_depth": int((valid_pixels == 0).sum()),
-        "scene_types": list(dataset.scene_types),
-    }
-    (folder / "meta.json").write_text(json.dumps(meta, indent=2), encoding="utf-8")
-    return meta
+    facts = PackFacts(
+        images=n,
+        size=(height, width),
+        median_m=_median(depth, metres),
+        valid_share=float(valid_pixels.mean() / (height * width)),
+        without_depth=int((valid_pixels == 0).sum()),
+        scene_types=tuple(dataset.scene_types),
+    )
+    facts.write(folder)
+    return facts
 
 
 def _median(depth: NDArray[np.uint16], metres: NDArray[np.float32]) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cliffkit.components.near import near
-from cliffkit.components.registry import Component, Registry
+from cliffkit.components.registry import NONE, Component, Registry
 from cliffkit.errors import UserError
 from cliffkit.protocols import Protocol
 from cliffkit.recipe import yamlstrict
@@ -18,7 +18,7 @@ from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.override import override
 from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import MODEL, Recipe
-from cliffkit.recipe.schema import Published, Train
+from cliffkit.recipe.schema import Published, Section, Train
 from cliffkit.recipe.yamlstrict import Document
 
 TOP = ("name", "seed", "data", "model", "embedding", "loss", "train", "evaluate", "published")
@@ -49,18 +49,18 @@ def check_recipe(document: Document, registry: Registry, known: Known | None = N
     faults.seed(("seed",), seed)
     dataset = checker.part("dataset", ("data",), data["data"]) if "data" in data else None
     model = _model(checker, data["model"]) if "model" in data else {}
-    embedding = checker.part("embedding", ("embedding",), data.get("embedding", {"use": "none"}))
-    losses = _losses(checker, data["loss"]) if "loss" in data else ()
+    embedding = _embedding(checker, data.get("embedding", {"use": NONE}))
+    losses = _losses(checker, data["loss"]) if "loss" in data else {}
     train = checker.section(Train, ("train",), data["train"], "it has") if "train" in data else None
     scored = check_protocols(checker, data.get("evaluate", ["full"]))
     protocols = tuple(protocol for _, protocol in scored)
     published = _published(checker, data.get("published", []), protocols)
 
     # what only several values together can have wrong
-    if isinstance(train, Train) and embedding is not None and train.embedding is None and is_trained(embedding):
+    if isinstance(train, Train) and embedding and train.embedding is None and is_trained(embedding):
         message = f"'embedding' is missing: `{embedding.component.name}` is trained first; add {{steps: 400}}"
         faults.add(("train",), message)
-    if losses and embedding is not None and not any(loss.engine["weight"] for loss in losses):
+    if losses and not any(loss.engine["weight"] for loss in losses.values()):
         _unweighted(faults, embedding)
 
     if "head" in model:
@@ -68,12 +68,11 @@ def check_recipe(document: Document, registry: Registry, known: Known | None = N
 
     faults.check()
     assert dataset
-    assert embedding
     assert isinstance(train, Train)
     backbone, pyramid, fusion, head = (model[kind] for kind in MODEL)
     evaluate = tuple(part for part, _ in scored)
-    parts = (dataset, backbone, pyramid, fusion, head, embedding)
-    return Recipe(data["name"], seed, *parts, losses, train, protocols, evaluate, published)
+    parts = (dataset, backbone, pyramid, fusion, head, embedding, tuple(losses.values()))
+    return Recipe(data["name"], seed, *parts, train, protocols, evaluate, published)
 
 
 def check_part(kind: str, said: str | Mapping[str, Any], registry: Registry, place: str) -> Part:
@@ -115,17 +114,28 @@ def _model(checker: Checker, data: Any) -> dict[str, Part]:
     return {kind: part for kind, part in parts.items() if part is not None}
 
 
-def _losses(checker: Checker, data: Any) -> tuple[Part, ...]:
+def _embedding(checker: Checker, data: Any) -> Part | None:
+    """The embedding generator; None too where the recipe wants none, which takes no options."""
+    if not isinstance(data, dict) or data.get("use") != NONE:
+        return checker.part("embedding", ("embedding",), data)
+    checker.section(
+        Section, ("embedding",), {key: value for key, value in data.items() if key != "use"}, "`none` takes"
+    )
+    return None
+
+
+def _losses(checker: Checker, data: Any) -> dict[int, Part]:
+    """The losses that are right, by their position."""
     if not isinstance(data, list) or not data:
         checker.faults.add(("loss",), "write a list of losses, as [{use: l1}]")
-        return ()
-    parts = (checker.part("loss", ("loss", i), item) for i, item in enumerate(data))
-    return tuple(part for part in parts if part is not None)
+        return {}
+    parts = {i: checker.part("loss", ("loss", i), item) for i, item in enumerate(data)}
+    return {i: part for i, part in parts.items() if part is not None}
 
 
-def _needs(checker: Checker, losses: Iterable[Part], head: Part) -> None:
+def _needs(checker: Checker, losses: Mapping[int, Part], head: Part) -> None:
     """A loss that needs what the head does not give beside depth."""
-    for i, loss in enumerate(losses):
+    for i, loss in losses.items():
         for name in getattr(loss.component.load(), "needs", ()):
             if not _gives(head.component, name):
                 able = [c.name for c in checker.registry if c.kind == "head" and _gives(c, name)]
@@ -137,16 +147,16 @@ def _needs(checker: Checker, losses: Iterable[Part], head: Part) -> None:
 
 
 def _gives(head: Component, name: str) -> bool:
-    """Whether a head gives something beside depth; one that cannot be imported gives nothing."""
+    """Tell whether a head gives something beside depth; one that cannot be imported gives nothing."""
     try:
         return name in getattr(head.load(), "gives", ())
     except UserError:
         return False
 
 
-def _unweighted(faults: Faults, embedding: Part) -> None:
+def _unweighted(faults: Faults, embedding: Part | None) -> None:
     """No loss has a weight: the embedding loss must drive the network, from the first step on."""
-    if not any(embedding.engine.get("weights", ())):
+    if embedding is None or not any(embedding.engine["weights"]):
         faults.add(("loss",), "every weight is 0, so there is nothing to learn from; give one loss a weight")
     elif embedding.engine["warmup_steps"]:
         message = "every weight is 0, and so is the embedding loss at the first step; set embedding.warmup_steps=0"

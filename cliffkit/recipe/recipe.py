@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from cliffkit.components.registry import NONE
 from cliffkit.protocols import Protocol
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.schema import Published, Train
@@ -27,7 +28,8 @@ class Recipe:
     pyramid: Part
     fusion: Part
     head: Part
-    embedding: Part
+    embedding: Part | None
+    """None: the loss has no hierarchical term."""
     losses: tuple[Part, ...]
     train: Train
     protocols: tuple[Protocol, ...]
@@ -38,8 +40,9 @@ class Recipe:
 
     def parts(self) -> Iterable[Part]:
         """Every component it names."""
-        model = (self.backbone, self.pyramid, self.fusion, self.head)
-        return (self.data, *model, self.embedding, *self.losses, *self.evaluate)
+        model = (getattr(self, kind) for kind in MODEL)
+        embedding = [self.embedding] if self.embedding else []
+        return (self.data, *model, *embedding, *self.losses, *self.evaluate)
 
     def to_dict(self) -> dict[str, Any]:
         """As YAML would say it, every default written out."""
@@ -49,7 +52,7 @@ class Recipe:
             "seed": self.seed,
             "data": self.data.to_dict(),
             "model": {kind: getattr(self, kind).to_dict() for kind in MODEL},
-            "embedding": self.embedding.to_dict(),
+            "embedding": self.embedding.to_dict() if self.embedding else {"use": NONE},
             "loss": [loss.to_dict() for loss in self.losses],
             "train": self.train.model_dump(mode="json", exclude_none=True),
             "evaluate": list(map(_protocol_as_written, self.evaluate, self.protocols)),

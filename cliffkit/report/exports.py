@@ -50,7 +50,7 @@ def results_csv(results: Results, path: Path) -> None:
         for each in results.cells:
             cell = _cell(each)
             for protocol in results.protocols:
-                scored = each.metrics["protocols"][protocol.name]["metrics"] if each.metrics is not None else {}
+                scored = each.scores.protocols[protocol.name].metrics if each.scores is not None else {}
                 for metric in METRICS:
                     value = repr(scored[metric]) if scored else ""
                     writer.writerow([*cell, protocol.name, metric, value, scored.get("n", ""), each.state])

@@ -28,6 +28,7 @@ from cliffkit.protocols import Protocol
 from cliffkit.report.wording import pick
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.scoring.views import crop_mask, image_region, truth_in_view
+from cliffkit.store.artifacts import WEIGHTS
 from cliffkit.store.store import job_folder
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.study import Variant
@@ -138,7 +139,7 @@ def _predict(
     results: Results, each: CellResult, samples: dict[int, Sample], protocol: Protocol, device: torch.device
 ) -> Shown:
     study, cell = results.study, each.cell
-    weights = job_folder(results.store, cell.jobs[-1].needs["depth"]) / "weights.safetensors"
+    weights = job_folder(results.store, cell.jobs[-1].needs["depth"]) / WEIGHTS
     predict = predictor(cell.recipe, weights, device)
     place = study.variants.index(cell.variant), study.seeds.index(cell.seed)
     scores = results.table(study.protocol, study.metric)[place]

@@ -201,11 +201,11 @@ def dropped(results: Results, table: Table) -> list[str]:
 
 def baseline(results: Results, protocol: str, metric: str) -> str | None:
     """What a constant depth scores: a network must beat it."""
-    metrics = next((each.metrics for each in results.cells if each.metrics is not None), None)
-    if metrics is None:
+    scores = next((each.scores for each in results.cells if each.scores is not None), None)
+    if scores is None:
         return None
-    value = metrics["protocols"][protocol]["baseline"][metric]
-    return f"The constant depth {metrics['baseline_depth_m']:.2f} m (median of the training split) scores {value:.4g}."
+    value = scores.protocols[protocol].baseline[metric]
+    return f"The constant depth {scores.baseline_depth_m:.2f} m (median of the training split) scores {value:.4g}."
 
 
 def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, ...], tuple[float, str]]:

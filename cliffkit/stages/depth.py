@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from functools import partial
 from typing import Any
@@ -21,7 +20,7 @@ from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.scoring.protocols import VALIDATION
 from cliffkit.scoring.scores import score_image, summarise
 from cliffkit.stages.context import Context
-from cliffkit.store.files import write_json
+from cliffkit.store.artifacts import WEIGHTS, DepthFitFacts
 from cliffkit.store.job import Job
 from cliffkit.training.device import Device
 from cliffkit.training.fit import fit
@@ -51,15 +50,15 @@ def fit_depth(job: Job, context: Context) -> None:
     )  # fmt: skip
 
     if device.accelerator.is_main_process:
-        facts = {"select": settings.select, "parameters": sum(p.numel() for p in network.parameters())}
-        write_json(context.folder / "fit.json", {**dataclasses.asdict(fitted), **facts})
-        write_json(context.folder / "environment.json", device.environment())
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        DepthFitFacts(**vars(fitted), select=settings.select, parameters=parameters).write(context.folder)
+        device.environment().write(context.folder)
 
 
 def _hierarchical(recipe: Recipe, train: Pack, context: Context) -> HierarchicalEmbeddingLoss | None:
     folder = context.needs.get("embedding")
-    weights = folder / "weights.safetensors" if folder else None
-    return hierarchical_loss(recipe, len(train.meta["scene_types"]), weights)
+    weights = folder / WEIGHTS if folder else None
+    return hierarchical_loss(recipe, len(train.facts.scene_types), weights)
 
 
 def validate(network: nn.Module, val: Pack, batch: int, device: Device) -> dict[str, float]:

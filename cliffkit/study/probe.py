@@ -22,9 +22,9 @@ from cliffkit.scoring.scores import score_protocols
 from cliffkit.scoring.views import truth_in_view
 from cliffkit.stages import STAGES
 from cliffkit.stages.context import Context
-from cliffkit.store.files import write_json
+from cliffkit.store.artifacts import WEIGHTS, FitFacts, PackFacts
 from cliffkit.store.job import Job
-from cliffkit.study.pace import Pace, fit_seconds
+from cliffkit.study.pace import Pace
 from cliffkit.training.device import open_device
 from cliffkit.workers import available_cores
 
@@ -65,11 +65,15 @@ def probe(task: ProbeTask, place: Place) -> Pace:
                 STAGES[job.stage](short, Context(own, {"pack": Path(folder) / "pack"}, device, roots, _unheard))
                 return own
 
-            first = fit_seconds(steps(2))  # with what is paid once, so that the next two are without
+            first = _seconds(steps(2))  # with what is paid once, so that the next two are without
             few, count = steps(2), max(3, round(2 * PROBE_SECONDS / first))
-            seconds = max((fit_seconds(steps(2 + count)) - fit_seconds(few)) / count, 1e-6)
-            weights = (few / "weights.safetensors").stat().st_size
+            seconds = max((_seconds(steps(2 + count)) - _seconds(few)) / count, 1e-6)
+            weights = (few / WEIGHTS).stat().st_size
     return Pace(seconds, peak_memory(place), weights)
+
+
+def _seconds(folder: Path) -> float:
+    return FitFacts.read(folder).seconds
 
 
 def _unheard(event: object) -> None:
@@ -90,7 +94,8 @@ def _random_pack(job: Job, folder: Path, scene_types: int) -> None:
         }
         for name, array in arrays.items():
             np.save(folder / split / f"{name}.npy", array)
-        write_json(folder / split / "meta.json", {"scene_types": [""] * scene_types})
+        facts = PackFacts(n, (size[0], size[1]), 5.0, 1.0, 0, ("",) * scene_types)
+        facts.write(folder / split)
 
 
 def _probe_pack(job: Job, roots: Roots) -> float:

@@ -18,6 +18,7 @@ from cliffkit.jobs.execute import check_buildable, run_jobs
 from cliffkit.jobs.plan import plan
 from cliffkit.prediction.predictor import load_run as load_recipe_of_run
 from cliffkit.recipe.recipe import Recipe
+from cliffkit.store.artifacts import StoreStamp
 from cliffkit.store.store import Store, job_folder
 from cliffkit.training.device import open_device
 from cliffkit.verbs.finished import Run
@@ -95,7 +96,7 @@ def evaluate(
     recipe = load_recipe_of_run(folder, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
     depth = plan(recipe, roots)[-1].needs["depth"]
     above = folder.resolve().parents
-    runs = next((parent for parent in above if (parent / "store.json").exists()), folder.resolve().parent)
+    runs = next((parent for parent in above if (parent / StoreStamp.FILE).exists()), folder.resolve().parent)
     if not job_folder(runs, depth).is_dir():
         raise UserError(
             f"{folder}: its store has no job {depth.stage}-{depth.key}: the run was moved away from its runs folder, "
@@ -128,6 +129,6 @@ def _perform(recipe: Recipe, plugins: Plugins, roots: Roots, runs: Path, device:
         reused = run_jobs(jobs, store, opened, roots, emit)
 
     if main:
-        run_folder.publish(recipe, jobs, store, reused)
+        run_folder.publish(recipe, jobs, store)
     opened.accelerator.wait_for_everyone()
     return Run(run_folder.run_folder(recipe, jobs, store.root), recipe, device, tuple(reused))

@@ -112,7 +112,7 @@ def _check_name(name: str) -> None:
 
 
 def _create(name: str, **options: Any) -> Any:
-    """The feature extractor, of any image size where the model can do that."""
+    """Create the feature extractor, of any image size where the model can do that."""
     config = timm.get_pretrained_cfg(name)
     if config and config.fixed_input_size:
         try:
@@ -133,7 +133,7 @@ def _features(name: str, **options: Any) -> Any:
 
 
 def _from_file(name: str, weights: Path) -> Any:
-    """The model with the weights of a local file, every tensor of the backbone covered."""
+    """Create the model with the weights of a local file, every tensor of the backbone covered."""
     path = weights.expanduser()
     if not path.is_file():
         raise ValueError(f"timm: weights: there is no file {path}")
@@ -158,7 +158,7 @@ def _from_file(name: str, weights: Path) -> Any:
 
 
 def _from_hub(name: str) -> Any:
-    """The model with its published weights, from the cache where they lie there."""
+    """Create the model with its published weights, from the cache where they lie there."""
     config = timm.get_pretrained_cfg(name)
     if not (config and config.has_weights):
         raise ValueError(f"timm: '{name}' has no published weights; use 'weights: PATH', or 'pretrained: false'")
@@ -179,7 +179,7 @@ def _from_hub(name: str) -> Any:
 
 
 def _cached(config: Any) -> str | None:
-    """The file in the Hugging Face cache with these weights, where timm's own loader would read it as a state dict."""
+    """Find the cached file with these weights, where timm's own loader would read it as a state dict."""
     if not config.hf_hub_id or config.custom_load:
         return None
     names = [config.hf_hub_filename] if config.hf_hub_filename else ["model.safetensors", "pytorch_model.bin"]
@@ -188,7 +188,7 @@ def _cached(config: Any) -> str | None:
 
 
 def _online() -> bool:
-    """Whether the Hugging Face hub answers, through a proxy where one is set."""
+    """Ask whether the Hugging Face hub answers, through a proxy where one is set."""
     try:
         urllib.request.urlopen(huggingface_hub.constants.ENDPOINT, timeout=5).close()
     except urllib.error.HTTPError:

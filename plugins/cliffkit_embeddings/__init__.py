@@ -8,4 +8,3 @@ def cliffkit_register(registry: Registry) -> None:
     """Name the embedding generators; each module is imported when a recipe uses it."""
     registry.add("embedding", "heg_r", "cliffkit_embeddings.heg_r:HegR", "depth autoencoder; needs no labels")
     registry.add("embedding", "heg_s", "cliffkit_embeddings.heg_s:HegS", "scene classifier on depth maps")
-    registry.add("embedding", "none", "cliffkit_embeddings.none:NoEmbedding", "no hierarchical embedding loss")

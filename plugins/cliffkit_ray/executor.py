@@ -46,7 +46,7 @@ class RayCluster(Executor):
         self.choices = [self.slots]
 
     def resize(self, slots: int) -> None:
-        """Ray spreads the work; nothing to do."""
+        """Take the number; Ray spreads the work."""
         self.slots = slots
 
     def submit(self, work: Callable[[Task, Place], Result], task: Task) -> Future[Result]:

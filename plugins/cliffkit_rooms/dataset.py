@@ -86,13 +86,14 @@ class Rooms(Dataset):
             depth=torch.from_numpy(shot.depth)[None],
             valid=torch.from_numpy(shot.valid)[None],
             scene=torch.tensor(scene),
+            intrinsics=torch.from_numpy(shot.intrinsics),
         )
 
     def name(self, index: int) -> str:
-        """Split, number and scene type, as in rooms/test/00012_kitchen."""
+        """Give split, number and scene type, as in rooms/test/00012_kitchen."""
         return f"rooms/{self._split}/{index:05d}_{SCENE_TYPES[self._scene(index)]}"
 
     def fingerprint(self) -> str:
-        """A hash of the renderer's version and of the options that this split depends on."""
+        """Hash the renderer's version and the options that this split depends on."""
         facts = [VERSION, self._split, self._count, self._height, self._width, self._seed, self._holes]
         return hashlib.sha256(json.dumps(["rooms", *facts]).encode()).hexdigest()

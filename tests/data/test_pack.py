@@ -105,11 +105,11 @@ def test_images_without_depth_are_packed_and_counted(tmp_path: Path) -> None:
     assert batch.valid.flatten(1).any(1).tolist() == [False, True, False]
     assert batch.depth[0].abs().max() == 0
     assert torch.equal(batch.image[0], Tiny()[0].image)
-    assert pack.meta["without_depth"] == 2
-    assert pack.meta["images"] == len(pack) == 12
-    assert pack.meta["scene_types"] == ["hall", "den", "loft"]
+    assert pack.facts.without_depth == 2
+    assert pack.facts.images == len(pack) == 12
+    assert pack.facts.scene_types == ("hall", "den", "loft")
     share = torch.stack([Tiny(empty=(0, 4))[i].valid for i in range(12)]).float().mean()
-    assert pack.meta["valid_share"] == pytest.approx(float(share), abs=1e-6)
+    assert pack.facts.valid_share == pytest.approx(float(share), abs=1e-6)
 
 
 def test_no_depth_at_all_and_an_unreadable_image_are_the_users_to_mend(tmp_path: Path) -> None:
@@ -126,8 +126,8 @@ def test_the_median_is_that_of_the_packed_depth_to_a_tenth_of_a_millimetre(tmp_p
     pack = packed(Tiny(count=31, top_m=top_m), tmp_path / "pack")
     batch = pack.batch(np.arange(31))
     values = batch.depth[batch.valid].numpy().astype(np.float64)
-    assert pack.meta["median_m"] == pytest.approx(np.median(values), abs=1e-4)
-    assert pack.meta["median_m"] != pytest.approx(values.mean(), abs=1e-3), "this depth tells the two apart"
+    assert pack.facts.median_m == pytest.approx(np.median(values), abs=1e-4)
+    assert pack.facts.median_m != pytest.approx(values.mean(), abs=1e-3), "this depth tells the two apart"
 
 
 def test_progress_reaches_the_number_of_images(tmp_path: Path) -> None:
@@ -155,5 +155,5 @@ def test_a_pack_that_was_cut_short_is_named(tmp_path: Path) -> None:
     packed(Tiny(count=3), tmp_path / "pack")
     image = tmp_path / "pack" / "image.npy"
     os.truncate(image, image.stat().st_size - 1)
-    with pytest.raises(UserError, match=r"image\.npy is damaged, .*; delete its folder and run again"):
+    with pytest.raises(UserError, match=r"image\.npy: is damaged, .*; delete .* and run again"):
         Pack(tmp_path / "pack")

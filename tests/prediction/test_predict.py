@@ -16,7 +16,6 @@ from cliffkit.components.registry import Registry
 from cliffkit.data.pack import at_training_size
 from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
-from cliffkit.jobs.run_folder import Run
 from cliffkit.method.network import DepthNetwork
 from cliffkit.prediction.files import predict_files, read_image
 from cliffkit.prediction.predictor import Predictor, load_run, predictor
@@ -26,6 +25,7 @@ from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.scoring.scores import score_image
+from cliffkit.verbs.finished import Run
 from cliffkit_protocols.eigen import eigen
 from cliffkit_protocols.full import full
 

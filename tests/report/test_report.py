@@ -127,7 +127,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, registry: Registry, tiny: 
         failed=failed,
         waiting=[(names[6], 2)],
         unscored=[5],
-        environments={2: {**ENVIRONMENT, "device": "another <processor>"}},
+        environments={2: replace(ENVIRONMENT, device="another <processor>")},
     )
     return write(results, root / "report", make_gallery(results))
 
@@ -306,10 +306,10 @@ def test_results_csv_has_every_cell_protocol_and_metric(hostile: Report) -> None
             for metric in METRICS:
                 row = next(states)
                 assert (row["protocol"], row["metric"], row["state"]) == (protocol, metric, each.state)
-                if each.metrics is None:
+                if each.scores is None:
                     assert (row["value"], row["images"]) == ("", "")
                 else:
-                    assert float(row["value"]) == each.metrics["protocols"][protocol]["metrics"][metric]
+                    assert float(row["value"]) == each.scores.protocols[protocol].metrics[metric]
                     assert int(row["images"]) == len(results.images) - 1
 
 

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cliffkit.components.load import load_plugins
 from cliffkit.protocols import Crop, Protocol, View
-from cliffkit.recipe import yamlstrict
-from cliffkit.recipe.checker import Checker
-from cliffkit.recipe.evaluate import check_protocols
-from cliffkit.recipe.faults import Faults
 from cliffkit.testing import check_protocol
 
-PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
 COUNT = itertools.count(1)
 
 
@@ -75,25 +67,3 @@ def text() -> str:
 def test_a_broken_protocol_fails(factory: Callable[..., Protocol], message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         check_protocol(factory)
-
-
-def test_the_documented_protocol_does_what_its_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = PAGE.read_text("utf-8")
-    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def ibims" in block)
-    (tmp_path / "page_ibims.py").write_text(code)
-    monkeypatch.syspath_prepend(tmp_path)
-    registry = load_plugins().registry
-    registry.add("protocol", "ibims", "page_ibims:ibims")
-    ibims = registry.get("protocol", "ibims").load()
-    check_protocol(ibims)
-    check_protocol(ibims, cap_m=5.0)
-    with pytest.raises(ValueError, match="border_px is 240; it must be from 0 to 239"):
-        ibims(border_px=240)
-
-    (recipe,) = (block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "ibims5" in block)
-    document = yamlstrict.parse(recipe, "page.yaml")
-    faults = Faults(document)
-    scored = check_protocols(Checker(document, registry, faults, {}), document.data["evaluate"])
-    faults.check()
-    assert [protocol.name for _, protocol in scored] == ["full", "ibims", "ibims+flip", "ibims5"]
-    assert [protocol.max_depth_m for _, protocol in scored] == [None, 20.0, 20.0, 5.0]

@@ -44,11 +44,11 @@ def test_scores_lie_where_their_variant_seed_and_image_are(results: Results, fin
 
 def test_the_mean_of_a_table_is_the_score_of_the_run(results: Results) -> None:
     for each in results.cells:
-        assert each.metrics is not None
+        assert each.scores is not None
         place = results.study.variants.index(each.cell.variant), results.study.seeds.index(each.cell.seed)
         for metric in METRICS:
             own = results.table("full", metric)[place].mean()
-            assert own == pytest.approx(each.metrics["protocols"]["full"]["metrics"][metric], rel=1e-12)
+            assert own == pytest.approx(each.scores.metrics["full"][metric], rel=1e-12)
 
 
 def test_a_pooled_rmse_is_the_one_that_the_protocol_states(results: Results) -> None:
@@ -64,9 +64,9 @@ def test_a_pooled_rmse_is_the_one_that_the_protocol_states(results: Results) -> 
 def test_curves_are_the_validation_scores(results: Results) -> None:
     for each in results.cells:
         assert [step for step, _ in each.curve] == [2, 4]
-        assert each.metrics is not None
-        best = each.metrics["selection"]
-        assert best["best_score"] == min(score for _, score in each.curve)
+        assert each.scores is not None
+        best = each.scores.selection
+        assert best.best_score == min(score for _, score in each.curve)
 
 
 def test_what_is_not_done_is_absent_and_what_failed_says_why(finished_study: FinishedStudy, tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ Array = NDArray[np.floating]
 
 
 def direct(room: Room, solids: Solids, surface: Surface, eye: Array) -> tuple[Array, Array]:
-    """Light (3, n) that falls on matt surfaces straight from the lamps, and the glint (3, n) on polished ones."""
+    """Give the light (3, n) straight from the lamps on matt surfaces, and the glint (3, n) on polished ones."""
     n = surface.gloss.size
     matt, glint = np.zeros((3, n), np.float32), np.zeros((3, n), np.float32)
     which = casters(room, solids)
+
     shiny = np.flatnonzero(surface.gloss > 0.05)
     gloss = np.minimum(surface.gloss.take(shiny), 1)
     power_of_gloss = 12 + 60 * gloss
@@ -27,6 +28,7 @@ def direct(room: Room, solids: Solids, surface: Surface, eye: Array) -> tuple[Ar
     to_eye = eye[:, None] - surface.point.take(shiny, axis=1)
     to_eye /= np.sqrt((to_eye * to_eye).sum(axis=0))
     shine = np.zeros_like(to_eye)
+
     for light in room.lights:
         d = surface.point - np.array(light.position, np.float32)[:, None]
         square = (d * d).sum(axis=0)
@@ -40,16 +42,18 @@ def direct(room: Room, solids: Solids, surface: Surface, eye: Array) -> tuple[Ar
             strength[lit] *= visible(light, d.take(lit, axis=1), solids, which)
         power = np.array(light.power, np.float32)[:, None]
         matt += power * strength
+        # Blinn-Phong's highlight, on polished pixels alone
         middle = to_eye - d.take(shiny, axis=1) / length.take(shiny)
         middle /= np.sqrt((middle * middle).sum(axis=0)) + np.float32(1e-6)
         cosine = np.clip((middle * normal).sum(axis=0), 0, 1)
         shine += power * (strength.take(shiny) * gloss * cosine**power_of_gloss)
+
     glint[:, shiny] = shine
     return matt, glint
 
 
 def sunshine(room: Room, solids: Solids, surface: Surface) -> Array:
-    """Light (n,) of the sun that falls in through the window of `room.sun`: a patch with the shadows of its bars."""
+    """Give the sun's light (n,) through the window of `room.sun`: a patch with the shadows of the bars."""
     assert room.sun is not None
     wall, (left, bottom, right, top), towards = room.sun
     axis, sign = ((1, 1.0), (0, -1.0), (1, -1.0), (0, 1.0))[wall]
@@ -71,7 +75,7 @@ def sunshine(room: Room, solids: Solids, surface: Surface) -> Array:
 
 
 def shade(room: Room, solids: Solids, surface: Surface, eye: Array) -> Array:
-    """Radiance (3, n) towards the camera, in arbitrary units."""
+    """Give the radiance (3, n) towards the camera, in arbitrary units."""
     matt, glint = direct(room, solids, surface, eye)
     power = np.array([light.power for light in room.lights], np.float32).sum(axis=0)
     if room.sun is not None:

