@@ -79,8 +79,9 @@ class _Rows:
     def gather(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """(len(indices), ...) in memory."""
         rows = np.empty((len(indices), *self._shape), self._dtype)
-        for row, index in zip(rows, indices, strict=True):
-            count = os.preadv(self._file, [row], self._offset + int(index) * row.nbytes)
+        for k, index in enumerate(indices):
+            row = rows[k : k + 1]  # a view, also where an image has a single number
+            count = os.preadv(self._file, [row.data], self._offset + int(index) * row.nbytes)
             assert count == row.nbytes, "the file is as long as its header says"
         return rows
 

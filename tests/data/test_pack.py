@@ -46,6 +46,7 @@ class Known(Tiny):
         part = torch.arange(height * width).reshape(1, height, width) + index
         where = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")).float() + 0.5
         extras = {"part": part, "where": where, "edge": part % 3 == 0, "pose": torch.eye(4) * index}
+        extras["time_s"] = torch.tensor(index / 10)
         camera = None if index % 2 else torch.tensor([20.0 + index, 25.0, 7.5, 6.25])
         return sample._replace(intrinsics=camera, extras=extras)
 
@@ -149,7 +150,7 @@ def test_cameras_and_extras_are_packed(tmp_path: Path) -> None:
     batch = packed(data, tmp_path / "pack", (11, 13), 0.9).batch(np.array([4, 1, 6]))
     for k, i in enumerate((4, 1, 6)):
         small = at_training_size(data[i], (11, 13), 0.9)
-        assert small.extras.keys() == batch.extras.keys() == {"part", "where", "edge", "pose"}
+        assert small.extras.keys() == batch.extras.keys() == {"part", "where", "edge", "pose", "time_s"}
         for name, extra in small.extras.items():
             assert torch.equal(batch.extras[name][k], extra)
             assert batch.extras[name].dtype == extra.dtype
