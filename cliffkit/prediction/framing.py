@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffkit.data.pack import resize_image
+from cliffkit.data.resize import resize_image
 from cliffkit.interfaces import Sample
 from cliffkit.scoring.views import View, image_region, truth_in_view
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cliffkit.components.registry import Registry
-from cliffkit.data.pack import resize_image
+from cliffkit.data.resize import resize_image
 from cliffkit.errors import UserError
 from cliffkit.method.assemble import load_network
 from cliffkit.method.network import DepthNetwork

@@ -18,7 +18,8 @@ from matplotlib.colors import LogNorm, Normalize
 from numpy.typing import NDArray
 from PIL import Image
 
-from cliffkit.data.pack import read_sample, resize_image
+from cliffkit.data.pack import read_sample
+from cliffkit.data.resize import resize_image
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Dataset, Sample

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cliffkit.components.registry import Registry
-from cliffkit.data.pack import at_training_size
+from cliffkit.data.resize import at_training_size
 from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
 from cliffkit.method.network import DepthNetwork
