@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from cliffkit.data.resize import resize_image
 from cliffkit.interfaces import Sample
-from cliffkit.scoring.views import View, image_region, truth_in_view
+from cliffkit.protocols import View
+from cliffkit.scoring.views import image_region, truth_in_view
 
 
 def truth_of(sample: Sample, view: View) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]:

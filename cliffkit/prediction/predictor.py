@@ -21,9 +21,10 @@ from cliffkit.data.resize import resize_image
 from cliffkit.errors import UserError
 from cliffkit.method.assemble import load_network
 from cliffkit.method.network import DepthNetwork
+from cliffkit.protocols import View
 from cliffkit.recipe.check import load_recipe
 from cliffkit.recipe.recipe import Recipe
-from cliffkit.scoring.views import View, image_region
+from cliffkit.scoring.views import image_region
 from cliffkit.store.artifacts import RECIPE, WEIGHTS
 
 Floats = NDArray[np.float32]

@@ -103,7 +103,7 @@ def markdown(results: Results, analysis: Analysis, command: str, figures: Iterab
     lines += ["## Verdicts", "", _md(wording.best(first) or "Nothing is measured yet."), ""]
     for word, sentences in wording.verdicts(first):
         lines += [f"**{wording.MARKS[word]} {word}**", "", *(f"- {_md(sentence)}" for sentence in sentences), ""]
-    if averaged := wording.on_average(analysis):
+    if averaged := wording.on_average(analysis, study.metric):
         lines += ["**Each change on average over the other axes**", "", *(f"- {_md(said)}" for said in averaged), ""]
     lines += [f"## {wording.heading(first.metric)} under {_md(first.protocol)}", "", *_md_table(results, first), ""]
     for protocol in results.protocols:

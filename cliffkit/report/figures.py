@@ -245,7 +245,7 @@ def _bars(table: Table) -> list[Bar]:
 
 def _effect_bars(found: Sequence[Effect]) -> list[Bar]:
     named = [(f"{' × '.join(each.axes)}: {each.label}", each) for each in found]
-    return [(label, each.estimate, each.verdict.word) for label, each in named if each.estimate is not None]
+    return [(label, each.estimate, each.word) for label, each in named if each.estimate is not None]
 
 
 def _some(bars: Sequence[Bar]) -> Sequence[Bar | None]:

@@ -25,9 +25,9 @@ from cliffkit.errors import UserError
 from cliffkit.interfaces import Dataset, Sample
 from cliffkit.pictures.colours import DEPTH_COLOURS, ERROR_COLOURS, LOG_FROM
 from cliffkit.prediction.predictor import predictor
+from cliffkit.protocols import Protocol
 from cliffkit.report.wording import pick
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
-from cliffkit.scoring.protocols import Protocol
 from cliffkit.scoring.views import crop_mask, image_region, truth_in_view
 from cliffkit.store.artifacts import WEIGHTS
 from cliffkit.store.store import job_folder

@@ -64,7 +64,7 @@ def page(results: Results, analysis: Analysis, figures: Mapping[str, str], galle
         "caveats": wording.caveats(results, analysis),
         "best": wording.best(first),
         "verdicts": list(wording.verdicts(first)),
-        "on_average": wording.on_average(analysis),
+        "on_average": wording.on_average(analysis, study.metric),
         "marks": dict(wording.MARKS),
         "names": [variant.name for variant in study.variants],
         "first": f"{first.protocol}|{first.metric}",
@@ -142,7 +142,7 @@ def _told(effects: Sequence[Effect]) -> Iterator[dict[str, str]]:
             "value": NOTHING if found is None else number(found.value, decimals, sign=True),
             "interval": NOTHING if found is None else wording.interval(found, decimals, sign=True),
             "p": wording.chance(each.p_adjusted),
-            "word": each.verdict.word,
+            "word": each.word,
         }
 
 

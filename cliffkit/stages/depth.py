@@ -14,8 +14,8 @@ from torch import nn
 from cliffkit.data.pack import Pack
 from cliffkit.method.assemble import assemble
 from cliffkit.method.objectives import DepthObjective
-from cliffkit.scoring import protocols
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
+from cliffkit.scoring.protocols import VALIDATION
 from cliffkit.scoring.scores import score_image, summarise
 from cliffkit.stages.context import Context
 from cliffkit.store.artifacts import WEIGHTS, DepthFitFacts
@@ -55,9 +55,8 @@ def fit_depth(job: Job, context: Context) -> None:
 
 
 def validate(network: nn.Module, val: Pack, batch: int, device: Device) -> dict[str, float]:
-    """Scores on a packed split at training size under protocol `full`; each process scores its share of the images."""
+    """Scores on a packed split at training size as `VALIDATION` says; each process scores its share of the images."""
     accelerator = device.accelerator
-    protocol = protocols.protocol("full")
     own = np.arange(len(val))[accelerator.process_index :: accelerator.num_processes]
     rows: list[tuple[int, Any]] = []
     for start in range(0, len(own), batch):
@@ -69,11 +68,11 @@ def validate(network: nn.Module, val: Pack, batch: int, device: Device) -> dict[
         depth, valid = sample.depth.numpy()[:, 0], sample.valid.numpy()[:, 0]
         finite = bool(np.isfinite(maps).all())
         scored = (
-            map(partial(score_image, protocol=protocol), maps, depth, valid) if finite else [NOT_FINITE] * len(maps)
+            map(partial(score_image, protocol=VALIDATION), maps, depth, valid) if finite else [NOT_FINITE] * len(maps)
         )
         rows += list(zip(map(int, indices), scored, strict=True))
     gathered = dict(gather_object(rows) if accelerator.num_processes > 1 else rows)
     assert len(gathered) == len(val), "every validation image is scored once"
     if any(row is not None and math.isnan(row["abs_rel"]) for row in gathered.values()):
         return NOT_FINITE  # never better than anything; the loop stops at the first term that is not finite
-    return summarise([gathered[i] for i in sorted(gathered)], protocol)
+    return summarise([gathered[i] for i in sorted(gathered)], VALIDATION)

@@ -19,11 +19,10 @@ from cliffkit.interfaces import Dataset, Sample
 from cliffkit.pictures.panel import PanelRow, panel
 from cliffkit.prediction.framing import framed, truth_of
 from cliffkit.prediction.predictor import Floats, Predictor, predictor
+from cliffkit.protocols import Protocol, View
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import Protocol
 from cliffkit.scoring.scores import score_protocols, summarise
-from cliffkit.scoring.views import View
 from cliffkit.stages.context import Context
 from cliffkit.store.artifacts import (
     PANEL,

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.errors import UserError
+from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import Protocol
 from cliffkit.statistics import pooled
 from cliffkit.store.artifacts import LOG, DepthFitFacts, Environment, PerImage, Scores
 from cliffkit.store.store import Store

@@ -31,7 +31,6 @@ from cliffkit.prediction.predictor import predictor
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.schema import Augment
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import protocol
 from cliffkit.scoring.scores import score_image, summarise
 from cliffkit.stages import STAGES, worth_keeping
 from cliffkit.stages.context import Context
@@ -43,6 +42,7 @@ from cliffkit.training.device import Device
 from cliffkit.verbs.finished import Run
 
 from ..engine_fixtures import Tiny, bits, cpu, do, engine_recipe, one_thread, packed  # noqa: F401
+from ..protocol_fixtures import protocol
 
 
 @pytest.fixture(scope="module")
