@@ -14,7 +14,7 @@ GROUND = ("errors", "events", "workers", "layers", "protocols", "interfaces", "h
 """Flat modules, and a folder that is as flat to whoever imports from it."""
 
 PUBLIC = (*GROUND, "testing")
-"""What plugins may import. The checks in `testing` stand higher: that of optimisers uses the engine's own checkpoint."""
+"""What plugins may import. `testing` stands higher, since its check of optimisers uses the engine's checkpoint."""
 
 FLOORS = (
     *GROUND,
