@@ -17,6 +17,7 @@ from accelerate.utils import broadcast_object_list
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.events import Emit, Event, JobFinished, JobSkipped, JobStarted, Notice, Progress
+from cliffkit.jobs.code import check_code
 from cliffkit.method.assemble import build, build_losses, hierarchical_loss
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.stages import STAGES, TRAINED
@@ -74,6 +75,7 @@ def run_job(
         if not (main or job.stage in TRAINED):
             device.accelerator.wait_for_everyone()
             return False
+        check_code(job)
         if main:
             store.forget_failure(job)
         folder = store.working(job)
