@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pluggy
 
 if TYPE_CHECKING:
     import click
 
-    from cliffkit.components.registry import Registry
     from cliffkit.events import Event
 
 hookspec = pluggy.HookspecMarker("cliffkit")
 hookimpl = pluggy.HookimplMarker("cliffkit")
+
+
+class Registry(Protocol):
+    """The table of components, as `cliffkit_register` sees it."""
+
+    def add(self, kind: str, name: str, reference: str, summary: str = "") -> None:
+        """Register a component under its kind and name; the module of `reference` is imported when it is used.
+
+        Raises UserError for an unknown kind or a malformed reference.
+        """
 
 
 @hookspec

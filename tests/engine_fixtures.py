@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cliffkit.data.pack import Pack, write_pack
-from cliffkit.interfaces import Dataset, Sample
+from cliffkit.interfaces import Batch, Dataset, Sample
 from cliffkit.recipe.schema import Augment, Fit
 
 if TYPE_CHECKING:
@@ -76,6 +76,14 @@ def packed(dataset: Dataset, folder: Path, size: tuple[int, int] = (12, 16), cro
     return Pack(folder)
 
 
+def same(a: Sample | Batch, b: Sample | Batch) -> bool:
+    """Whether two samples or batches are equal to the bit, NaN included."""
+    one, other = a.tensors(), b.tensors()
+    return one.keys() == other.keys() and all(
+        torch.equal(one[name].nan_to_num(), other[name].nan_to_num()) for name in one
+    )
+
+
 class Toy(nn.Module):
     """Two convolutions without normalisation, (B, 3, H, W) to (B, 1, H, W) metres."""
 
@@ -95,9 +103,9 @@ class ToyObjective(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, sample: Sample, step: int) -> dict[str, Tensor]:
-        error = torch.where(sample.valid, self.net(sample.image) - sample.filled_depth(), 0)
-        count = sample.valid.sum().clamp(min=1)
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        error = torch.where(batch.valid, self.net(batch.image) - batch.filled_depth(), 0)
+        count = batch.valid.sum().clamp(min=1)
         return {"mean": error.abs().sum() / count, "square": 0.1 * error.square().sum() / count}
 
 

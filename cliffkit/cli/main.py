@@ -10,6 +10,7 @@ import click
 from cliffkit.cli.ablate import ablate, report
 from cliffkit.cli.data import data
 from cliffkit.cli.predict import evaluate, predict
+from cliffkit.cli.recipes import recipes
 from cliffkit.cli.run import run
 from cliffkit.cli.show import list_components, plan, plugins, validate
 from cliffkit.components.load import load_plugins
@@ -51,7 +52,8 @@ def cli(strict_plugins: bool) -> None:
     A recipe (YAML) names a backbone, a feature pyramid, a fusion, an embedding generator, losses and data. Begin with
 
     \b
-        cliffkit run recipes/cliff_hegR.yaml        train and score CLIFFNet on built-in data
+        cliffkit run cliff_hegR                     train and score CLIFFNet on built-in data
+        cliffkit recipes                            the recipes and studies that come with cliffkit
         cliffkit list                               every part there is
         cliffkit run RECIPE --set model.fusion.use=add   change one part
         cliffkit ablate                             which part helps, by how much, and is it more than noise?
@@ -61,7 +63,7 @@ def cli(strict_plugins: bool) -> None:
     """
 
 
-for command in (run, ablate, report, plan, validate, list_components, plugins, evaluate, predict, data):
+for command in (run, ablate, report, plan, validate, list_components, plugins, recipes, evaluate, predict, data):
     cli.add_command(command)
 
 

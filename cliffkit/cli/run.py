@@ -28,7 +28,7 @@ def run(
     device: str,
     as_json: bool,
 ) -> None:
-    """Train and score the network of RECIPE.
+    """Train and score the network of RECIPE: a file, or a name that `cliffkit recipes` lists.
 
     Four stages: pack (data to training size), embedding (the embedding generator, on training depth), depth (the
     network; best weights by the validation split), evaluate (the test split, every protocol, beside a constant
@@ -36,9 +36,9 @@ def run(
     its last checkpoint.
 
     \b
-        cliffkit run recipes/cliff_hegR.yaml
-        cliffkit run recipes/cliff_hegR.yaml --set model.fusion.use=add --set name=add_hegR
-        cliffkit run recipes/nyu/cliff_resnet50_hegR.yaml --data nyu=FOLDER
+        cliffkit run cliff_hegR
+        cliffkit run mine.yaml --set model.fusion.use=add --set name=add_hegR
+        cliffkit run nyu/cliff_resnet50_hegR --data nyu=FOLDER
     """
     from cliffkit.cli.scores import print_run
 

@@ -13,7 +13,23 @@ from cliffkit.components.loaded import check_current, loaded_code
 from cliffkit.components.near import near
 from cliffkit.errors import UserError
 
-KINDS = ("backbone", "pyramid", "fusion", "embedding", "loss", "dataset", "executor", "tracker")
+KINDS = (
+    "backbone",
+    "pyramid",
+    "fusion",
+    "head",
+    "embedding",
+    "loss",
+    "augment",
+    "optimizer",
+    "schedule",
+    "dataset",
+    "executor",
+    "tracker",
+)
+
+NONE = "none"
+"""What a recipe writes under `use` where it has no embedding generator: the engine's own word, no component's name."""
 
 
 class NameClashError(UserError):
@@ -81,6 +97,8 @@ class Registry:
         plugin, version, distribution = self._plugin
         if kind not in KINDS:
             raise UserError(f"plugin '{plugin}' registers unknown kind '{kind}'; the kinds are {', '.join(KINDS)}")
+        if name == NONE:
+            raise UserError(f"plugin '{plugin}': no {kind} can be called '{NONE}', recipes mean none by it; rename it")
         module_name, _, attribute = reference.partition(":")
         if not module_name or not attribute:
             raise UserError(f"plugin '{plugin}': '{reference}' is no object reference; write 'package.module:Class'")
@@ -104,6 +122,10 @@ class Registry:
         """Every name registered for a kind, sorted."""
         return [component.name for component in self if component.kind == kind]
 
+    def choices(self, kind: str) -> list[str]:
+        """Every word that a recipe can write under `use` for a kind, sorted."""
+        return sorted([*self.names(kind), *([NONE] if kind == "embedding" else [])])
+
     def get(self, kind: str, name: str) -> Component:
         """Look a component up. Raises UserError with near misses and with plugins that failed to load."""
         found = self._components.get((kind, name))
@@ -114,4 +136,4 @@ class Registry:
     def missing(self, kind: str, name: str) -> str:
         """The sentence that says why a component is not there."""
         broken = "".join(f"; plugin '{plugin}' failed to load: {why}" for plugin, why in self.failures.items())
-        return f"no {kind} is called '{name}'; {near(name, self.names(kind), 'there are')}{broken}"
+        return f"no {kind} is called '{name}'; {near(name, self.choices(kind), 'there are')}{broken}"

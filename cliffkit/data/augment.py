@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cliffkit.interfaces import Sample
+from cliffkit.interfaces import Batch, Sample
 from cliffkit.recipe.schema import Augment
 
 GREY = (0.299, 0.587, 0.114)
@@ -16,16 +16,16 @@ DRAWS = 4
 """Random numbers that one image takes."""
 
 
-def augment(sample: Sample, settings: Augment, draws: Tensor) -> Sample:
+def augment(sample: Sample, settings: Augment, draws: Tensor) -> Batch:
     """Mirror images with their depth and vary brightness, contrast and saturation, in this order, per image.
 
     `draws` are (DRAWS, B) numbers in [0, 1). The image comes out as float in [0, 1].
     """
-    image, depth, valid, scene = sample
     draws = draws[:, :, None, None, None]
-    mirrored = (draws[0] < settings.flip).to(image.device, non_blocking=True)
-    image, depth, valid = (torch.where(mirrored, field.flip(-1), field) for field in (image, depth, valid))
-    image = image.float().div_(255)  # ours alone from here on, so changed in place
+    mirrored = (draws[0] < settings.flip).to(sample.image.device, non_blocking=True)
+    image, depth, valid = (torch.where(mirrored, field.flip(-1), field) for field in sample[:3])
+    batch = Batch.of(sample._replace(image=image, depth=depth, valid=valid))
+    image = batch.image  # ours alone from here on, so changed in place
     spreads = (settings.brightness, settings.contrast, settings.saturation)
     brightness, contrast, saturation = (
         (1 + (2 * draw - 1) * spread).to(image.device, non_blocking=True)
@@ -39,7 +39,7 @@ def augment(sample: Sample, settings: Augment, draws: Tensor) -> Sample:
     if settings.saturation:
         grey = _grey(image)
         image.mul_(saturation).add_(grey * (1 - saturation)).clamp_(0, 1)
-    return Sample(image, depth, valid, scene)
+    return batch
 
 
 def _grey(image: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Batches:
     def load(self, step: int) -> Sample:
         """This process's share of the batch of a step, in (pinned) memory."""
         sample = self.pack.batch(self._indices(step)[self.rank :: self.world])
-        return Sample(*(field.pin_memory() for field in sample)) if self.pin else sample
+        return sample.map(torch.Tensor.pin_memory) if self.pin else sample
 
     def whole(self, step: int) -> Sample:
         """The batch of a step, the shares of all processes in it."""

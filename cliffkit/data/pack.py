@@ -177,10 +177,14 @@ def _chunks(dataset: Dataset, size: tuple[int, int], crop: float) -> Iterator[tu
         try:
             for start, future in futures:
                 arrays = future.result()
-                yield start, [Sample(*map(torch.from_numpy, fields)) for fields in zip(*arrays, strict=True)]
+                yield start, [_sample(*fields) for fields in zip(*arrays, strict=True)]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _sample(image: NDArray[Any], depth: NDArray[Any], valid: NDArray[Any], scene: NDArray[Any]) -> Sample:
+    return Sample(torch.from_numpy(image), torch.from_numpy(depth), torch.from_numpy(valid), torch.from_numpy(scene))
 
 
 def _begin() -> None:
@@ -196,6 +200,7 @@ def _read_arrays(dataset: Dataset, start: int, stop: int, size: tuple[int, int],
     """`_read` as stacked arrays: tensors sent between processes would each hold a file descriptor open."""
     samples = _read(dataset, start, stop, size, crop)
     image, depth, valid, scene = (
-        np.stack([field.numpy() for field in fields]) for fields in zip(*samples, strict=True)
+        np.stack([field.numpy() for field in fields])
+        for fields in zip(*(sample[:4] for sample in samples), strict=True)
     )
     return [image, depth, valid, scene[:, None]]

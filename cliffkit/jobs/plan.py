@@ -51,13 +51,14 @@ class Planner:
         prints = once("prints", (recipe.data,), lambda: self._fingerprints(recipe))
         pack = once("pack", (recipe.data,), lambda: self._pack(recipe, prints))
         needs = {"pack": pack}
-        if is_trained(recipe.embedding):
-            of = (pack, recipe.embedding, train)
-            needs["embedding"] = once("embedding", of, lambda: self._embedding(recipe, pack))
+        embedding = recipe.embedding
+        if embedding is not None and is_trained(embedding):
+            of = (pack, embedding, train)
+            needs["embedding"] = once("embedding", of, lambda: self._embedding(recipe, embedding, pack))
         inputs: dict[str, Any] = {
             "seed": recipe.seed,
             "model": {kind: self._part(getattr(recipe, kind)) for kind in MODEL},
-            "embedding": self._part(recipe.embedding),
+            "embedding": self._part(embedding) if embedding else None,
             "loss": [self._part(loss) for loss in recipe.losses],
             "train": once("depth", (train,), lambda: train.depth.model_dump(mode="json")),
             **_common(train),
@@ -73,10 +74,10 @@ class Planner:
         inputs = {"data": self._part(recipe.data), "train": prints["train"], "val": prints["val"]}
         return self._job(recipe, "pack", {}, inputs, [recipe.data])
 
-    def _embedding(self, recipe: Recipe, pack: Job) -> Job:
+    def _embedding(self, recipe: Recipe, embedding: Part, pack: Job) -> Job:
         assert recipe.train.embedding is not None
-        engine = recipe.embedding.engine
-        generator = {name: value for name, value in self._part(recipe.embedding).items() if name not in engine}
+        written = self._part(embedding).items()
+        generator = {name: value for name, value in written if name not in embedding.engine}
         fitting = recipe.train.embedding.model_dump(mode="json")
         inputs = {"embedding": generator, "train": fitting, **_common(recipe.train)}
         return self._job(recipe, "embedding", {"pack": pack}, inputs, [recipe.embedding])

@@ -10,12 +10,21 @@ from safetensors.torch import load_file
 from cliffkit.interfaces import Embedding, Loss
 from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
 from cliffkit.method.network import DepthNetwork, build_network
-from cliffkit.recipe.recipe import Recipe
+from cliffkit.recipe.part import Part
+from cliffkit.recipe.recipe import MODEL, Recipe
 
 
 def build(recipe: Recipe) -> DepthNetwork:
     """A recipe's network, its weights drawn from torch's generator as it stands."""
-    return build_network(recipe.backbone.build(), recipe.pyramid.build, recipe.fusion.build)
+    return build_network(
+        recipe.backbone.build(), recipe.pyramid.build, recipe.fusion.build, recipe.head.build, givers(recipe)
+    )
+
+
+def givers(recipe: Recipe) -> dict[str, str]:
+    """Which component of which plugin each part of the network is, in words, by kind."""
+    parts = {kind: getattr(recipe, kind).component for kind in MODEL}
+    return {kind: f"{kind} '{part.name}' of plugin '{part.plugin}'" for kind, part in parts.items()}
 
 
 def build_losses(recipe: Recipe) -> list[tuple[str, float, Loss]]:
@@ -28,17 +37,18 @@ def build_losses(recipe: Recipe) -> list[tuple[str, float, Loss]]:
 
 
 def hierarchical_loss(recipe: Recipe, scene_types: int, weights: Any = None) -> HierarchicalEmbeddingLoss | None:
-    """A recipe's hierarchical embedding loss; None where no level has a weight: the term is absent."""
-    embedding = build_embedding(recipe, scene_types, weights)
-    engine = recipe.embedding.engine
-    if not any(engine.get("weights", ())):
+    """A recipe's hierarchical embedding loss; None where it has none, or no level has a weight."""
+    if recipe.embedding is None:
+        return None
+    embedding, engine = build_embedding(recipe.embedding, scene_types, weights), recipe.embedding.engine
+    if not any(engine["weights"]):
         return None
     return HierarchicalEmbeddingLoss(embedding, engine["weights"], engine["norm"], engine["warmup_steps"])
 
 
-def build_embedding(recipe: Recipe, scene_types: int, weights: Path | None = None) -> Embedding:
-    """A recipe's embedding generator, with trained weights where their file is given."""
-    embedding = recipe.embedding.build(scene_types)
+def build_embedding(part: Part, scene_types: int, weights: Path | None = None) -> Embedding:
+    """Build an embedding generator, with trained weights where their file is given."""
+    embedding = part.build(scene_types)
     assert isinstance(embedding, Embedding)
     if weights is not None:
         embedding.load_state_dict(load_file(weights))

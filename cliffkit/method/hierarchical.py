@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cliffkit.interfaces import Embedding, Sample
+from cliffkit.interfaces import Batch, Embedding
 from cliffkit.method.kernels import fold_batch_norm, weighted_sum
 
 
@@ -65,16 +65,16 @@ class HierarchicalEmbeddingLoss(nn.Module):
         """The factor r at a step, counted from 0."""
         return 1.0 if step >= self.warmup_steps else step / self.warmup_steps
 
-    def forward(self, prediction: Tensor, sample: Sample, step: int) -> Tensor:
-        """(B, 1, H, W) metres and a collated sample to a float32 scalar; 0 where no pixel is valid."""
+    def forward(self, prediction: Tensor, batch: Batch, step: int) -> Tensor:
+        """(B, 1, H, W) metres and a batch to a float32 scalar; 0 where no pixel is valid."""
         total = torch.zeros((), device=prediction.device)
         ramp = self.ramp(step)
         if ramp == 0 or not any(self.weights):
             return total
         with torch.no_grad():
-            truth = self.embedding(sample.filled_depth())
-        guess = self.embedding(torch.where(sample.valid, prediction, torch.zeros_like(prediction)))
-        valid = sample.valid.float()
+            truth = self.embedding(batch.filled_depth())
+        guess = self.embedding(torch.where(batch.valid, prediction, torch.zeros_like(prediction)))
+        valid = batch.valid.float()
         for weight, a, b in zip(self.weights, guess, truth, strict=True):
             if weight:
                 share = _pooled(valid, a)

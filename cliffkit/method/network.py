@@ -2,55 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cliffkit.interfaces import Backbone, Fusion, Pyramid
-from cliffkit.layers import conv_bn_relu, resize
+from cliffkit.errors import UserError
+from cliffkit.interfaces import Backbone, Fusion, Head, Prediction, Pyramid
+from cliffkit.layers import resize
+
+Shape = tuple[int, ...]
 
 
 class DepthNetwork(nn.Module):
     """Image to depth in metres.
 
-    The chain starts at the coarsest level of the pyramid and takes in one finer level per fusion. The head is that of
-    CLIFFNet's authors: 3x3 convolution, batch normalisation, ReLU, 3x3 convolution to one channel, metres directly.
+    The chain starts at the coarsest level of the pyramid and takes in one finer level per fusion; the head turns what
+    came of it into depth. A part whose output has the wrong shape is an error that names the part.
     """
 
-    def __init__(self, backbone: Backbone, pyramid: Pyramid, fusions: Sequence[Fusion]) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        pyramid: Pyramid,
+        fusions: Sequence[Fusion],
+        head: Head,
+        givers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Wire the parts. `givers` says in words, by kind, which component of which plugin a part is, for errors."""
         super().__init__()
         self.backbone = backbone
         self.pyramid = pyramid
         self.fusions = nn.ModuleList(fusions)
         """From fine to coarse, one fewer than the levels: `fusions[k]` carries level k + 1 into level k."""
-        self.head = conv_bn_relu(pyramid.channels, pyramid.channels)
-        self.metres = nn.Conv2d(pyramid.channels, 1, 3, padding=1)
+        self.head = head
+        self._givers = givers or {}
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) RGB, uint8 or float in [0, 1], of any size, to (B, 1, H, W) float32 metres."""
+        return self.predict(image).depth
+
+    def predict(self, image: Tensor) -> Prediction:
+        """Predict as `forward` does, with what the head gives beside depth; maps at the image's size too.
+
+        Raises UserError for a part whose output has the wrong shape.
+        """
         height, width = image.shape[-2:]
         image = image.float() / 255 if image.dtype == torch.uint8 else image
         stride = max(self.backbone.strides)
         if height % stride or width % stride:
             image = F.pad(image, (0, -width % stride, 0, -height % stride), mode="replicate")
-        levels = self.pyramid(self.backbone(image))
-        x = levels[-1]
+
+        fused = self._fused(image)
+        prediction = self.head(fused)
+        self._expect("head", [prediction.depth], [(len(image), 1, *fused[0].shape[-2:])])
+
+        def at_size(tensor: Tensor) -> Tensor:
+            return resize(tensor, image)[..., :height, :width] if tensor.ndim == 4 else tensor
+
+        extras = {name: at_size(tensor) for name, tensor in prediction.extras.items()}
+        return Prediction(at_size(prediction.depth), extras)
+
+    def _fused(self, image: Tensor) -> list[Tensor]:
+        """The fused features (B, C, h, w) of each level, fine to coarse; the coarsest is the pyramid's own."""
+        batch, (height, width) = len(image), image.shape[-2:]
+        backbone = self.backbone
+        levels = backbone(image)
+        shapes = zip(backbone.channels, backbone.strides, strict=True)
+        self._expect("backbone", levels, [(batch, c, height // stride, width // stride) for c, stride in shapes])
+
+        sizes = [level.shape[-2:] for level in levels]
+        levels = self.pyramid(levels)
+        self._expect("pyramid", levels, [(batch, self.pyramid.channels, *size) for size in sizes])
+
+        fused = [levels[-1]]
         for fusion, level in zip(reversed(self.fusions), reversed(levels[:-1]), strict=True):
-            x = fusion(level, x)
-        x = self.head(x)
-        with torch.autocast(x.device.type, enabled=False):  # in bf16, depth near 3 m would come in steps of 1.6 cm
-            depth = self.metres(x.float())
-        return resize(depth, image)[..., :height, :width]
+            fused.insert(0, fusion(level, fused[0]))
+            self._expect("fusion", fused[:1], [tuple(level.shape)])
+        return fused
+
+    def _expect(self, kind: str, outputs: Sequence[Tensor], shapes: Sequence[Shape]) -> None:
+        seen = [tuple(output.shape) for output in outputs]
+        if seen != shapes:
+            giver = self._givers.get(kind, kind)
+            raise UserError(
+                f"{giver} gives features of shapes {seen}, expected {list(shapes)}; mend the {kind}: "
+                f"`cliffkit.testing.check_{kind}` shows where"
+            )
 
 
 def build_network(
     backbone: Backbone,
     pyramid_factory: Callable[[Sequence[int], Sequence[int]], Pyramid],
     fusion_factory: Callable[[int], Fusion],
+    head_factory: Callable[[int], Head],
+    givers: Mapping[str, str] | None = None,
 ) -> DepthNetwork:
-    """Wire a backbone to a pyramid and to one fusion, unshared, per pair of neighbouring levels.
+    """Wire a backbone to a pyramid, to one fusion, unshared, per pair of neighbouring levels, and to a head.
 
     The factories have their options bound already. Raises ValueError for a backbone of fewer than two levels.
     """
@@ -61,4 +110,5 @@ def build_network(
             "use a backbone with at least two levels"
         )
     pyramid = pyramid_factory(backbone.channels, backbone.strides)
-    return DepthNetwork(backbone, pyramid, [fusion_factory(pyramid.channels) for _ in range(count - 1)])
+    fusions = [fusion_factory(pyramid.channels) for _ in range(count - 1)]
+    return DepthNetwork(backbone, pyramid, fusions, head_factory(pyramid.channels), givers)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from cliffkit.interfaces import Embedding, Loss, Sample
+from cliffkit.interfaces import Batch, Embedding, Loss
 from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
 from cliffkit.method.network import DepthNetwork
 from cliffkit.training.device import Device
@@ -27,21 +27,23 @@ class DepthObjective(nn.Module):
         self.network = network
         self.losses = nn.ModuleList([loss for _, _, loss in losses])
         self.hierarchical = hierarchical
-        self._named = [(name, weight) for name, weight, _ in losses]
+        self._terms = [(name, weight, tuple(loss.needs)) for name, weight, loss in losses]
         self._device = device
 
-    def forward(self, sample: Sample, step: int) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Weighted terms; those of weight 0 are absent."""
         with self._device.autocast():
-            prediction = self.network(sample.image.contiguous(memory_format=torch.channels_last))
-        terms = {
-            name: weight * loss(prediction, sample)
-            for (name, weight), loss in zip(self._named, self.losses, strict=True)
-            if weight
-        }
+            predicted = self.network.predict(batch.image.contiguous(memory_format=torch.channels_last))
+
+        terms = {}
+        for (name, weight, needs), loss in zip(self._terms, self.losses, strict=True):
+            if weight:
+                needed = {extra: predicted.extras[extra] for extra in needs}
+                terms[name] = weight * loss(predicted.depth, batch, **needed)
+
         if self.hierarchical is not None:
             with self._device.autocast():
-                terms["embedding"] = self.hierarchical(prediction, sample, step)
+                terms["embedding"] = self.hierarchical(predicted.depth, batch, step)
         return terms
 
 
@@ -53,7 +55,7 @@ class EmbeddingObjective(nn.Module):
         self.embedding = embedding
         self._device = device
 
-    def forward(self, sample: Sample, step: int) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """The one term."""
         with self._device.autocast():
-            return {"objective": self.embedding.objective(sample).float()}
+            return {"objective": self.embedding.objective(batch).float()}

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from cliffkit.components.registry import Registry
 from cliffkit.data.pack import resize_image
 from cliffkit.errors import UserError
+from cliffkit.method.assemble import givers
 from cliffkit.method.network import DepthNetwork, build_network
 from cliffkit.recipe.check import load_recipe
 from cliffkit.recipe.recipe import Recipe
@@ -65,7 +66,7 @@ class Predictor:
 def predictor(recipe: Recipe, weights: Path, device: torch.device) -> Predictor:
     """A recipe's network with its trained weights, which must fit exactly."""
     backbone = recipe.backbone.without_weights().build()
-    network = build_network(backbone, recipe.pyramid.build, recipe.fusion.build)
+    network = build_network(backbone, recipe.pyramid.build, recipe.fusion.build, recipe.head.build, givers(recipe))
     try:
         network.load_state_dict(load_file(weights))
     except (RuntimeError, OSError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cliffkit.components.near import near
-from cliffkit.components.registry import Registry
+from cliffkit.components.registry import NONE, Component, Registry
 from cliffkit.errors import UserError
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.checker import Checker, Known
@@ -17,13 +17,15 @@ from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.override import override
 from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import MODEL, Recipe
-from cliffkit.recipe.schema import Published, Train
+from cliffkit.recipe.schema import Published, Section, Train
 from cliffkit.recipe.yamlstrict import Document
 from cliffkit.scoring import protocols as known_protocols
 from cliffkit.scoring.protocols import Protocol
 
 TOP = ("name", "seed", "data", "model", "embedding", "loss", "train", "evaluate", "published")
 
+DEFAULTS = {"head": {"use": "linear"}}
+"""Parts of the model that a recipe need not name."""
 NEEDED = ("name", "data", "model", "loss", "train")
 
 
@@ -48,26 +50,39 @@ def check_recipe(document: Document, registry: Registry, known: Known | None = N
     faults.seed(("seed",), seed)
     dataset = checker.part("dataset", ("data",), data["data"]) if "data" in data else None
     model = _model(checker, data["model"]) if "model" in data else {}
-    embedding = checker.part("embedding", ("embedding",), data.get("embedding", {"use": "none"}))
-    losses = _losses(checker, data["loss"]) if "loss" in data else ()
+    embedding = _embedding(checker, data.get("embedding", {"use": NONE}))
+    losses = _losses(checker, data["loss"]) if "loss" in data else {}
     train = checker.section(Train, ("train",), data["train"], "it has") if "train" in data else None
     protocols = _protocols(checker, data.get("evaluate", ["full"]))
     published = _published(checker, data.get("published", []), protocols)
 
     # what only several values together can have wrong
-    if isinstance(train, Train) and embedding is not None and train.embedding is None and is_trained(embedding):
+    if isinstance(train, Train) and embedding and train.embedding is None and is_trained(embedding):
         message = f"'embedding' is missing: `{embedding.component.name}` is trained first; add {{steps: 400}}"
         faults.add(("train",), message)
-    if losses and embedding is not None and not any(loss.engine["weight"] for loss in losses):
+    if losses and not any(loss.engine["weight"] for loss in losses.values()):
         _unweighted(faults, embedding)
+
+    if "head" in model:
+        _needs(checker, losses, model["head"])
 
     faults.check()
     assert dataset
-    assert embedding
     assert isinstance(train, Train)
-    backbone, pyramid, fusion = (model[kind] for kind in MODEL)
+    backbone, pyramid, fusion, head = (model[kind] for kind in MODEL)
     return Recipe(
-        data["name"], seed, dataset, backbone, pyramid, fusion, embedding, losses, train, protocols, published
+        data["name"],
+        seed,
+        dataset,
+        backbone,
+        pyramid,
+        fusion,
+        head,
+        embedding,
+        tuple(losses.values()),
+        train,
+        protocols,
+        published,
     )
 
 
@@ -106,21 +121,53 @@ def _model(checker: Checker, data: Any) -> dict[str, Part]:
     for key in data:
         if key not in MODEL:
             checker.faults.add(("model", key), f"unknown key; {near(key, MODEL, 'model has')}")
-    parts = {kind: checker.part(kind, ("model", kind), data.get(kind)) for kind in MODEL}
+    parts = {kind: checker.part(kind, ("model", kind), data.get(kind, DEFAULTS.get(kind))) for kind in MODEL}
     return {kind: part for kind, part in parts.items() if part is not None}
 
 
-def _losses(checker: Checker, data: Any) -> tuple[Part, ...]:
+def _embedding(checker: Checker, data: Any) -> Part | None:
+    """The embedding generator; None too where the recipe wants none, which takes no options."""
+    if not isinstance(data, dict) or data.get("use") != NONE:
+        return checker.part("embedding", ("embedding",), data)
+    checker.section(
+        Section, ("embedding",), {key: value for key, value in data.items() if key != "use"}, "`none` takes"
+    )
+    return None
+
+
+def _losses(checker: Checker, data: Any) -> dict[int, Part]:
+    """The losses that are right, by their position."""
     if not isinstance(data, list) or not data:
         checker.faults.add(("loss",), "write a list of losses, as [{use: l1}]")
-        return ()
-    parts = (checker.part("loss", ("loss", i), item) for i, item in enumerate(data))
-    return tuple(part for part in parts if part is not None)
+        return {}
+    parts = {i: checker.part("loss", ("loss", i), item) for i, item in enumerate(data)}
+    return {i: part for i, part in parts.items() if part is not None}
 
 
-def _unweighted(faults: Faults, embedding: Part) -> None:
+def _needs(checker: Checker, losses: Mapping[int, Part], head: Part) -> None:
+    """A loss that needs what the head does not give beside depth."""
+    for i, loss in losses.items():
+        for name in getattr(loss.component.load(), "needs", ()):
+            if not _gives(head.component, name):
+                able = [c.name for c in checker.registry if c.kind == "head" and _gives(c, name)]
+                message = (
+                    f"`{loss.component.name}` needs '{name}', which head `{head.component.name}` does not give; "
+                    f"heads that do: {', '.join(able) or 'none'}"
+                )
+                checker.faults.add(("loss", i), message)
+
+
+def _gives(head: Component, name: str) -> bool:
+    """Tell whether a head gives something beside depth; one that cannot be imported gives nothing."""
+    try:
+        return name in getattr(head.load(), "gives", ())
+    except UserError:
+        return False
+
+
+def _unweighted(faults: Faults, embedding: Part | None) -> None:
     """No loss has a weight: the embedding loss must drive the network, from the first step on."""
-    if not any(embedding.engine.get("weights", ())):
+    if embedding is None or not any(embedding.engine["weights"]):
         faults.add(("loss",), "every weight is 0, so there is nothing to learn from; give one loss a weight")
     elif embedding.engine["warmup_steps"]:
         message = "every weight is 0, and so is the embedding loss at the first step; set embedding.warmup_steps=0"

@@ -33,8 +33,9 @@ class Checker:
     def part(self, kind: str, path: Path_, data: Any, *, alone: bool = False) -> Part | None:
         """Check a component with its options, and the engine's beside them unless the part stands `alone`."""
         if not isinstance(data, dict) or not isinstance(data.get("use"), str):
-            names = ", ".join(self.registry.names(kind))
-            self.faults.add(path, f"name a {kind}, as {{use: NAME}}; there are: {names}")
+            names = ", ".join(self.registry.choices(kind))
+            article = "an" if kind[0] in "aeio" else "a"
+            self.faults.add(path, f"name {article} {kind}, as {{use: NAME}}; there are: {names}")
             return None
         use = data["use"]
         place = f"{self.document.place((*path, 'use'))}: {dotted(path)} ({use})"
@@ -66,7 +67,7 @@ class Checker:
         try:
             component = self.registry.get(kind, use)
             factory = component.load()
-            engine = engine_options(kind, factory)
+            engine = engine_options(kind)
             return component, engine, options_schema(factory, engine)
         except UserError as error:
             self.faults.add((*path, "use"), str(error))

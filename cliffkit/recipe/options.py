@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 from pydantic_core import to_jsonable_python
 
@@ -20,7 +20,7 @@ from cliffkit.recipe.schema import (
 def describe_options(component: Component) -> dict[str, str]:
     """What a component takes in a recipe: each option's type and default, in words."""
     factory = component.load()
-    schema = options_schema(factory, engine_options(component.kind, factory))
+    schema = options_schema(factory, engine_options(component.kind))
     kinds = get_type_hints(schema)  # without the bounds
     described = {}
     for name, field in schema.model_fields.items():
@@ -30,9 +30,7 @@ def describe_options(component: Component) -> dict[str, str]:
     return described
 
 
-def engine_options(kind: str, factory: Any) -> type[Section] | None:
-    """The engine's own options beside a component's; an embedding without levels has nothing to weigh."""
-    if kind == "embedding" and getattr(factory, "levels", None) == 0:
-        return None
+def engine_options(kind: str) -> type[Section] | None:
+    """Give the engine's own options beside those of a component, where a kind has any."""
     sections: dict[str, type[Section]] = {"dataset": DataOptions, "embedding": EmbeddingOptions, "loss": LossOptions}
     return sections.get(kind)

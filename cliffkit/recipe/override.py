@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from cliffkit.components.registry import Registry
-from cliffkit.errors import Fault, RecipeError, UserError
+from cliffkit.errors import Fault, RecipeError
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.options import engine_options
 from cliffkit.recipe.yamlstrict import Document, Path_
@@ -72,10 +72,7 @@ def _engine_names(kind: str | None, use: Any, registry: Registry) -> Iterable[st
     """The engine's options beside a component; none for one that is not there, whose fault `check_recipe` reports."""
     if kind is None or use not in registry.names(kind):
         return ()
-    try:
-        section = engine_options(kind, registry.get(kind, use).load())
-    except UserError:
-        return ()
+    section = engine_options(kind)
     return section.model_fields if section else ()
 
 

@@ -44,5 +44,5 @@ class Part:
 
 
 def is_trained(embedding: Part) -> bool:
-    """Whether an embedding generator has a stage of its own."""
+    """Tell whether an embedding generator has a stage of its own."""
     return bool(getattr(embedding.component.load(), "trained", True))

@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
+from cliffkit.components.registry import NONE
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.schema import Published, Train
 from cliffkit.scoring.protocols import Protocol
 
-MODEL = ("backbone", "pyramid", "fusion")
+MODEL = ("backbone", "pyramid", "fusion", "head")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Recipe:
     backbone: Part
     pyramid: Part
     fusion: Part
-    embedding: Part
+    head: Part
+    embedding: Part | None
+    """None: the loss has no hierarchical term."""
     losses: tuple[Part, ...]
     train: Train
     protocols: tuple[Protocol, ...]
@@ -34,7 +37,8 @@ class Recipe:
 
     def parts(self) -> Iterable[Part]:
         """Every component it names."""
-        return (self.data, self.backbone, self.pyramid, self.fusion, self.embedding, *self.losses)
+        model = (getattr(self, kind) for kind in MODEL)
+        return (self.data, *model, *([self.embedding] if self.embedding else []), *self.losses)
 
     def to_dict(self) -> dict[str, Any]:
         """As YAML would say it, every default written out."""
@@ -44,7 +48,7 @@ class Recipe:
             "seed": self.seed,
             "data": self.data.to_dict(),
             "model": {kind: getattr(self, kind).to_dict() for kind in MODEL},
-            "embedding": self.embedding.to_dict(),
+            "embedding": self.embedding.to_dict() if self.embedding else {"use": NONE},
             "loss": [loss.to_dict() for loss in self.losses],
             "train": self.train.model_dump(mode="json", exclude_none=True),
             "evaluate": [protocol.name for protocol in self.protocols],

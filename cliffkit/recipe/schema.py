@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -140,7 +140,7 @@ def options_schema(factory: Callable[..., Any], engine: type[Section] | None = N
 @functools.cache
 def _options_schema(factory: Callable[..., Any], engine: type[Section] | None) -> type[Section]:
     fields: dict[str, Any] = {}
-    for parameter in inspect.signature(factory, eval_str=True).parameters.values():
+    for parameter in _parameters(factory):
         where = f"parameter '{parameter.name}' of {getattr(factory, '__qualname__', factory)}"
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             raise TypeError(f"{where}: options must be named, `**kwargs` cannot be checked")
@@ -153,3 +153,12 @@ def _options_schema(factory: Callable[..., Any], engine: type[Section] | None) -
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         fields[parameter.name] = (parameter.annotation, default)
     return create_model("Options", __base__=engine or Section, **fields)
+
+
+def _parameters(factory: Callable[..., Any]) -> Iterable[inspect.Parameter]:
+    """The parameters of a factory; none of a class that has no `__init__` of its own, only torch's or Python's."""
+    if isinstance(factory, type):
+        giver = next(base for base in factory.__mro__ if "__init__" in vars(base))
+        if giver is object or giver.__module__.startswith("torch."):
+            return ()
+    return inspect.signature(factory, eval_str=True).parameters.values()

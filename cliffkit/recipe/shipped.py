@@ -61,8 +61,8 @@ def about(path: Path) -> str:
 def copy(name: str, to: Path | None = None) -> list[Path]:
     """Write a shipped recipe or study out, comments and all; returns the files written.
 
-    `to` is a file or a folder; by default a file of the same name in the working folder. The recipe that a study
-    varies is written beside it. Raises UserError for an unknown name, and where a file would be written over.
+    `to` is a file (.yaml) or a folder; by default the working folder. The recipe that a study varies is written beside
+    it. Raises UserError for an unknown name, and where a file that says something else would be written over.
     """
     known = shipped()
     if name not in known:
@@ -70,8 +70,8 @@ def copy(name: str, to: Path | None = None) -> list[Path]:
         hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}"
         raise UserError(f"no recipe called '{name}' comes with cliffkit; {hint}")
     source = known[name]
-    target = to or Path(source.name)
-    target = target / source.name if target.is_dir() else target
+    folder = to or Path()
+    target = folder if folder.suffix in (".yaml", ".yml") else folder / source.name
 
     texts = {target: source.read_text(encoding="utf-8")}
     if is_study(source):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from cliffkit.data.pack import Pack
+from cliffkit.interfaces import Batch
 from cliffkit.method.assemble import build_embedding
 from cliffkit.method.objectives import EmbeddingObjective
 from cliffkit.stages.context import Context
@@ -25,12 +26,13 @@ LOOKED_AT = 256
 
 def fit_embedding(job: Job, context: Context) -> None:
     """Leave the generator's weights in weights.safetensors."""
-    settings = job.recipe.train.embedding
+    generator, settings = job.recipe.embedding, job.recipe.train.embedding
+    assert generator is not None
     assert settings is not None
     train = Pack(context.needs["pack"] / "train")
     looked_at = np.linspace(0, len(train) - 1, min(len(train), LOOKED_AT)).astype(int)
     torch.manual_seed(settings.seed)
-    embedding = build_embedding(job.recipe, len(train.meta["scene_types"]))
+    embedding = build_embedding(generator, len(train.meta["scene_types"]))
     objective = EmbeddingObjective(embedding, context.device)
 
     def validate() -> dict[str, float]:
@@ -38,8 +40,8 @@ def fit_embedding(job: Job, context: Context) -> None:
         with torch.inference_mode():
             for start in range(0, len(looked_at), settings.batch):
                 indices = looked_at[start : start + settings.batch]
-                sample = train.batch(indices).to(context.device.torch)
-                total += float(objective(sample, 0)["objective"]) * len(indices)
+                batch = Batch.of(train.batch(indices).to(context.device.torch))
+                total += float(objective(batch, 0)["objective"]) * len(indices)
         return {"objective": total / len(looked_at)}
 
     fitted = fit(

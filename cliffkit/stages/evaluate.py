@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cliffkit.components.registry import NONE
 from cliffkit.data.pack import read_sample, resize_image
 from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
@@ -106,7 +107,7 @@ def describe_parts(recipe: Recipe) -> list[str]:
     return [
         str(backbone),
         *(part.component.name for part in (recipe.pyramid, recipe.fusion)),
-        f"embedding {recipe.embedding.component.name}",
+        f"embedding {recipe.embedding.component.name if recipe.embedding else NONE}",
         f"on {recipe.data.component.name}",
     ]
 

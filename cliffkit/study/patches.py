@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from cliffkit.components.registry import Registry
+from cliffkit.components.registry import NONE, Registry
 from cliffkit.recipe.override import with_value
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.yamlstrict import Document
@@ -72,8 +72,8 @@ def removals(base: Recipe) -> Iterator[tuple[str, Patch]]:
     for i, name in enumerate(names):
         label = name if names.count(name) == 1 else f"{name} {i}"
         yield f"without loss {label}", {"loss": [loss for k, loss in enumerate(written["loss"]) if k != i]}
-    if any(base.embedding.engine.get("weights", ())):
-        yield f"without embedding {base.embedding.component.name}", {"embedding.use": "none"}
+    if base.embedding is not None and any(base.embedding.engine["weights"]):
+        yield f"without embedding {base.embedding.component.name}", {"embedding.use": NONE}
     augment = base.train.depth.augment.model_dump()
     for label, names in (("flip", ["flip"]), ("colour jitter", ["brightness", "contrast", "saturation"])):
         if any(augment[name] for name in names):

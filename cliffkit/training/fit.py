@@ -70,8 +70,8 @@ def fit(job: FitJob) -> Fitted:
     running = _prepare(job)
     state = running.state
 
-    for batch, waited_s in running.batches.run(state.step, settings.steps):
-        _step(job, running, batch, waited_s)
+    for sample, waited_s in running.batches.run(state.step, settings.steps):
+        _step(job, running, sample, waited_s)
         last = state.step == settings.steps
         if state.step % LOG_EVERY == 0 or last:
             _look(job, running)
@@ -112,7 +112,7 @@ def _prepare(job: FitJob) -> _Running:
     return _Running(objective, optimizer, wrapped, state, batches, log, state.seconds, now, now, now)
 
 
-def _step(job: FitJob, running: _Running, batch: Sample, waited_s: float) -> None:
+def _step(job: FitJob, running: _Running, sample: Sample, waited_s: float) -> None:
     """Do one optimiser step on one effective batch."""
     settings, state, optimizer = job.settings, running.state, running.optimizer
     rate = learning_rate(settings, state.step)
@@ -120,9 +120,9 @@ def _step(job: FitJob, running: _Running, batch: Sample, waited_s: float) -> Non
         group["lr"] = rate
 
     # `train` in every step: validation leaves evaluation mode behind.
-    sample = augment(batch.to(job.device.torch), settings.augment, running.batches.draws(state.step, DRAWS))
+    batch = augment(sample.to(job.device.torch), settings.augment, running.batches.draws(state.step, DRAWS))
     running.wrapped.train()
-    terms, state.micro_batch = gradients(job, running.wrapped, sample, state.step, state.micro_batch)
+    terms, state.micro_batch = gradients(job, running.wrapped, batch, state.step, state.micro_batch)
 
     if settings.clip_norm is not None:
         nn.utils.clip_grad_norm_(running.objective.parameters(), settings.clip_norm)
@@ -146,7 +146,7 @@ def _look(job: FitJob, running: _Running) -> None:
             if not math.isfinite(value):
                 # The steps after it have overwritten its batch: it is gathered anew, as every step's can be.
                 path = job.folder / f"diverged-{step:06d}.safetensors"
-                save_tensors(path, running.batches.whole(step - 1)._asdict())
+                save_tensors(path, running.batches.whole(step - 1).tensors())
                 raise UserError(
                     f"stage {job.stage}, step {step}: the term '{name}' is {value}; its batch is kept in {path}; lower "
                     f"train.{job.stage}.lr, set train.{job.stage}.clip_norm=1, or look at that batch's depth"

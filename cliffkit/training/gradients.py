@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
@@ -11,13 +12,13 @@ from torch import Tensor, nn
 from cliffkit.data.batches import mix
 from cliffkit.errors import UserError
 from cliffkit.events import Notice
-from cliffkit.interfaces import Sample
+from cliffkit.interfaces import Batch
 from cliffkit.training.device import Device
 from cliffkit.training.job import FitJob
 
 
 def gradients(
-    job: FitJob, objective: nn.Module, sample: Sample, step: int, held: int | None
+    job: FitJob, objective: nn.Module, batch: Batch, step: int, held: int | None
 ) -> tuple[dict[str, Tensor], int | None]:
     """Leave the gradients of a batch in the objective's parameters; give the terms and the micro-batch that fitted.
 
@@ -31,11 +32,11 @@ def gradients(
         torch.manual_seed(mix(job.seed, step, device.accelerator.process_index))
         micro = held or job.settings.micro_batch
         try:
-            return _backward(objective, sample, step, micro, device), held
+            return _backward(objective, batch, step, micro, device), held
         except (RuntimeError, MemoryError) as error:
             if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
                 raise
-            tried = min(micro or len(sample.image), len(sample.image))
+            tried = min(micro or len(batch.image), len(batch.image))
             if tried == 1 or device.accelerator.num_processes > 1:
                 raise UserError(
                     f"stage {job.stage}: out of memory at {tried} images per forward pass and process; lower "
@@ -56,15 +57,16 @@ def gradients(
         )
 
 
-def _backward(objective: nn.Module, sample: Sample, step: int, micro: int | None, device: Device) -> dict[str, Tensor]:
+def _backward(objective: nn.Module, batch: Batch, step: int, micro: int | None, device: Device) -> dict[str, Tensor]:
     """Compute the gradients of one effective batch, divided into micro-batches and processes.
 
     Each part weighs as many valid pixels as it has. Terms that are means over valid pixels are exact; others, as
     silog's root or a gradient's pairs of pixels, come out a little different for other divisions.
     """
     accelerator = device.accelerator
-    count = len(sample.image)
-    parts = [Sample(*(field[i : i + (micro or count)] for field in sample)) for i in range(0, count, micro or count)]
+    count = len(batch.image)
+    micro = micro or count
+    parts = [batch.map(partial(_rows, start=i, stop=i + micro)) for i in range(0, count, micro)]
     if len(parts) == 1 and accelerator.num_processes == 1:
         terms: dict[str, Tensor] = objective(parts[0], step)
         sum(terms.values(), torch.zeros((), device=device.torch)).backward()  # type: ignore[no-untyped-call]
@@ -83,3 +85,7 @@ def _backward(objective: nn.Module, sample: Sample, step: int, micro: int | None
         for name, term in terms.items():
             total[name] = total.get(name, torch.zeros_like(term)) + term.detach() * share
     return {name: accelerator.reduce(term, "sum") for name, term in total.items()}
+
+
+def _rows(tensor: Tensor, start: int, stop: int) -> Tensor:
+    return tensor[start:stop]

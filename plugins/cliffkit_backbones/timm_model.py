@@ -24,9 +24,7 @@ LEVELS = 4
 class TimmModel(Backbone):
     """The last four feature maps of a timm model, on images normalised with that model's own constants.
 
-    `name` is timm's, with or without a tag of its weights ("resnet50", "resnet50.a1_in1k"). Without `pretrained` or
-    `weights` the model starts at random. `pretrained` takes the weights from the Hugging Face cache, or fetches them
-    into it. `weights` is a local .safetensors, .pt or .pth file with a state dict of that model, classifier or not.
+    Without `pretrained` or `weights` the model starts at random.
 
     Convolutional models give strides 4, 8, 16 and 32; plain vision transformers give their last four blocks, all at
     the stride of their patches. Models that cannot leave the image size that they were made for say so when they meet
@@ -34,6 +32,12 @@ class TimmModel(Backbone):
 
     Raises ValueError for a name that timm does not know, a model without four nested levels, weights that cannot be
     had, or weights that leave any tensor of the backbone unset.
+
+    Options:
+        name: Name of the model in timm, with or without a tag of its weights, as "resnet50" or "resnet50.a1_in1k".
+        pretrained: Whether the model starts from its published weights, out of the Hugging Face cache or fetched into
+            it.
+        weights: Local .safetensors, .pt or .pth file with a state dict of the model, classifier or not.
     """
 
     mean: Tensor
@@ -73,7 +77,7 @@ class TimmModel(Backbone):
         """
         size = tuple(image.shape[-2:])
         try:
-            levels = self.net((image - self.mean) / self.std)
+            levels: list[Tensor] = self.net((image - self.mean) / self.std)
         except (AssertionError, RuntimeError) as error:  # timm's models refuse a size in either way
             if self.made_for in (None, size) or isinstance(error, torch.OutOfMemoryError):
                 raise
@@ -108,7 +112,7 @@ def _check_name(name: str) -> None:
 
 
 def _create(name: str, **options: Any) -> Any:
-    """The feature extractor, of any image size where the model can do that."""
+    """Create the feature extractor, of any image size where the model can do that."""
     config = timm.get_pretrained_cfg(name)
     if config and config.fixed_input_size:
         try:
@@ -129,7 +133,7 @@ def _features(name: str, **options: Any) -> Any:
 
 
 def _from_file(name: str, weights: Path) -> Any:
-    """The model with the weights of a local file, every tensor of the backbone covered."""
+    """Create the model with the weights of a local file, every tensor of the backbone covered."""
     path = weights.expanduser()
     if not path.is_file():
         raise ValueError(f"timm: weights: there is no file {path}")
@@ -154,7 +158,7 @@ def _from_file(name: str, weights: Path) -> Any:
 
 
 def _from_hub(name: str) -> Any:
-    """The model with its published weights, from the cache where they lie there."""
+    """Create the model with its published weights, from the cache where they lie there."""
     config = timm.get_pretrained_cfg(name)
     if not (config and config.has_weights):
         raise ValueError(f"timm: '{name}' has no published weights; use 'weights: PATH', or 'pretrained: false'")
@@ -175,7 +179,7 @@ def _from_hub(name: str) -> Any:
 
 
 def _cached(config: Any) -> str | None:
-    """The file in the Hugging Face cache with these weights, where timm's own loader would read it as a state dict."""
+    """Find the cached file with these weights, where timm's own loader would read it as a state dict."""
     if not config.hf_hub_id or config.custom_load:
         return None
     names = [config.hf_hub_filename] if config.hf_hub_filename else ["model.safetensors", "pytorch_model.bin"]
@@ -184,7 +188,7 @@ def _cached(config: Any) -> str | None:
 
 
 def _online() -> bool:
-    """Whether the Hugging Face hub answers, through a proxy where one is set."""
+    """Ask whether the Hugging Face hub answers, through a proxy where one is set."""
     try:
         urllib.request.urlopen(huggingface_hub.constants.ENDPOINT, timeout=5).close()
     except urllib.error.HTTPError:

@@ -1,9 +1,10 @@
 """Built-in data sets."""
 
-from cliffkit.hookspecs import hookimpl
+from cliffkit.hookspecs import Registry, hookimpl
 
 
 @hookimpl
-def cliffkit_register(registry):  # noqa: D103
+def cliffkit_register(registry: Registry) -> None:
+    """Name the data sets; each module is imported when a recipe uses it."""
     registry.add("dataset", "nyu", "cliffkit_datasets.nyu:NYU", "NYU-Depth V2, the labelled .mat as published")
     registry.add("dataset", "pairs", "cliffkit_datasets.pairs:Pairs", "a folder of RGB-D pairs with an index.csv")

@@ -27,21 +27,32 @@ LIMIT_M = 100.0
 """No depth of this data set comes near; what lies beyond is not in metres."""
 BLOCK_BYTES = 256 * 2**20
 """The most memory that one process keeps of one variable, decompressed."""
+INTRINSICS = (518.85790, 519.46961, 325.58245 - 0.5, 253.73617 - 0.5)
+"""fx, fy, cx, cy of the colour camera at INTRINSICS_SIZE, to which depth is registered, in pixels.
+
+Source: `camera_params.m` of the NYU-Depth V2 toolbox (fx_rgb, fy_rgb, cx_rgb, cy_rgb). MATLAB counts pixels from one,
+so the centre of the first stands at 1 there and at 0.5 here.
+"""
+INTRINSICS_SIZE = (480, 640)
+"""Height and width of the published images."""
 PROBES = 256
 """How many stored chunks of each variable the fingerprint reads."""
 
 
 @final
 class NYU(Dataset):
-    """The labelled images of one split, in the file's order. Factory: `(split, root, *, raw, val_share)`.
+    """The labelled images of one split, in the file's order.
 
     Test is `testNdxs`. Validation is cut from the scenes of `trainNdxs`, about `val_share` of its images by a fixed
     hash of the scenes' names (see `cut_by_scene`), and training is the rest. Scene types are those of the whole file.
-
-    raw: depth as the sensor gave it, holes invalid (`rawDepths`), instead of in-painted (`depths`).
+    The camera is known for images of the published size, 480x640.
 
     Raises UserError for a missing, damaged or foreign file and for splits that do not fit it; upon reading an image,
     for data that cannot be decompressed and depth that is no depth in metres.
+
+    Options:
+        raw: Whether depth is the sensor's, holes invalid (`rawDepths`), instead of the in-painted (`depths`).
+        val_share: Share of the images of `trainNdxs` that becomes the validation split, in whole scenes.
     """
 
     def __init__(self, split: str, root: Path | None, *, raw: bool = False, val_share: float = 0.1) -> None:
@@ -68,7 +79,7 @@ class NYU(Dataset):
         return len(self._frames)
 
     def __getitem__(self, index: int) -> Sample:
-        """The index-th image with its depth.
+        """Read the index-th image with its depth.
 
         Stored chunks span several images. The last such block of each variable is kept decompressed, so reading in
         order decompresses every chunk once; reading in any other order works and is slower.
@@ -79,17 +90,18 @@ class NYU(Dataset):
             image.transpose(0, 2, 1),  # (3, W, H) to (3, H, W)
             depth.T,
             self._types[index],
+            INTRINSICS if depth.T.shape == INTRINSICS_SIZE else None,
             place=f"{self._path}: {self._variables[1]}: {self.name(index)}",
             limit_m=LIMIT_M,
             remedy=f"the file is not as published; {layout.AGAIN}",
         )
 
     def name(self, index: int) -> str:
-        """`nyu/0001` for the file's first image."""
+        """Name an image by its place in the file: `nyu/0001` for the first."""
         return f"nyu/{self._frames[index] + 1:04d}"
 
     def fingerprint(self) -> str:
-        """A hash of the file's size, layout and scene types, of this split's images with their scenes, and of pixels.
+        """Hash the file's size, layout and scene types, this split's images with their scenes, and pixels.
 
         Pixels of 2.8 GB are not read: every chunk's place and compressed size enters, which few changes leave as they
         are, and the bytes of some 256 chunks of each variable, evenly spaced.
@@ -120,7 +132,7 @@ class NYU(Dataset):
         return seen.hexdigest()
 
     def _read(self, variable: str, frame: int) -> NDArray[Any]:
-        """One image of a variable as stored, from the block of whole chunks around it."""
+        """Read one image of a variable as stored, from the block of whole chunks around it."""
         start, block = self._blocks.get(variable, (0, ()))
         if not start <= frame < start + len(block):
             try:
@@ -139,7 +151,7 @@ class NYU(Dataset):
         return image
 
     def _open(self) -> Any:
-        """This process's own handle: HDF5's state does not survive a fork."""
+        """Open this process's own handle: HDF5's state does not survive a fork."""
         if self._file is None or self._process != os.getpid():
             self._file = None
             self._file, self._process = h5py.File(self._path, "r"), os.getpid()
@@ -150,14 +162,14 @@ class NYU(Dataset):
 
 
 def _evenly(items: Sequence[Any]) -> list[Any]:
-    """At most PROBES of the items, evenly spaced, first and last among them."""
+    """Choose at most PROBES of the items, evenly spaced, first and last among them."""
     if len(items) <= PROBES:
         return list(items)
     return [items[int(place)] for place in np.linspace(0, len(items) - 1, PROBES).round()]
 
 
 def _split_frames(path: Path, split: str, scenes: list[str], val_share: float) -> list[int]:
-    """Zero-based indices of a split's images, ascending."""
+    """Give zero-based indices of a split's images, ascending."""
     train, test = layout.read_lists(path, len(scenes))
     if leaks := sorted({scenes[i - 1] for i in train} & {scenes[i - 1] for i in test}):
         raise UserError(

@@ -21,7 +21,7 @@ AGAIN = f"download it again from {PUBLISHED}"
 
 
 def find(root: Path | None) -> tuple[Path, Path]:
-    """The two files in a folder."""
+    """Find the two files in a folder."""
     if root is None:
         raise UserError(
             f"nyu: no folder given; say --data nyu=DIR or set CLIFFKIT_DATA_NYU, where DIR holds {LABELED} and "
@@ -38,7 +38,7 @@ def find(root: Path | None) -> tuple[Path, Path]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """The HDF5 file at `path`, or a UserError saying what lies there instead."""
+    """Open the HDF5 file at `path`, or raise a UserError that says what lies there instead."""
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -70,7 +70,7 @@ def _variable(path: Path, file: Any, name: str) -> Any:
 
 
 def check_arrays(path: Path, file: Any, depths_name: str) -> int:
-    """The number of images, or a UserError where images and depths are not laid out as published."""
+    """Count the images, or raise a UserError where images and depths are not laid out as published."""
     images = _variable(path, file, "images")
     depths = _variable(path, file, depths_name)
     layout = f"published are images (N, 3, W, H) and {depths_name} (N, W, H); take {LABELED} as published, not repacked"
@@ -93,7 +93,7 @@ def check_arrays(path: Path, file: Any, depths_name: str) -> int:
 
 
 def read_strings(path: Path, file: Any, name: str, count: int) -> list[str]:
-    """A cell array of `count` strings."""
+    """Read a cell array of `count` strings."""
     cells = _variable(path, file, name)
     if h5py.check_ref_dtype(cells.dtype) is not h5py.Reference:
         raise UserError(f"{path}: {name}: is {cells.dtype}, where a cell array of strings is published; {AGAIN}")
@@ -115,7 +115,7 @@ def read_strings(path: Path, file: Any, name: str, count: int) -> list[str]:
 
 
 def read_lists(path: Path, count: int) -> tuple[list[int], list[int]]:
-    """Training and test images, each a list of one-based indices, ascending; the two share none."""
+    """Read training and test images, each a list of one-based indices, ascending; the two share none."""
     try:
         content = scipy.io.loadmat(str(path), appendmat=False)
     except NotImplementedError as error:
@@ -129,7 +129,7 @@ def read_lists(path: Path, count: int) -> tuple[list[int], list[int]]:
 
 
 def _indices(path: Path, content: dict[str, Any], name: str, count: int) -> list[int]:
-    """A list of one-based indices, ascending."""
+    """Read a list of one-based indices, ascending."""
     if name not in content:
         there = ", ".join(key for key in content if not key.startswith("__")) or "nothing"
         raise UserError(f"{path}: {name}: there is no such variable, only {there}; {AGAIN}")
@@ -154,5 +154,5 @@ def _indices(path: Path, content: dict[str, Any], name: str, count: int) -> list
 
 
 def first(things: Sequence[object]) -> str:
-    """The first three of a list, for a message."""
+    """Write out the first three of a list, for a message."""
     return ", ".join(map(str, things[:3])) + (", ..." if len(things) > 3 else "")

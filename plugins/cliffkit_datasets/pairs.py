@@ -28,21 +28,27 @@ HASHED_END_BYTES = 64 * 2**10
 
 @final
 class Pairs(Dataset):
-    """The pairs of one split, in the index's order. Factory: `(split, root, *, depth_scale, val_share, test_share)`.
+    """The pairs of one split, in the index's order.
 
     `index.csv` has the columns `rgb` and `depth` (paths within the folder), `scene_id`, and optionally `scene_type`
-    (empty where unknown), `id` (else the path of the image names the pair) and `split`; others are passed over.
+    (empty where unknown), `id` (else the path of the image names the pair), `split`, and the camera's `fx`, `fy`, `cx`
+    and `cy` in pixels of the image, as `Sample.intrinsics` counts them (all empty where unknown); others are passed
+    over.
 
     Images are whatever Pillow reads with 8 bits a channel, as they are stored: an EXIF rotation is not applied, for
     the depth map would not turn with it. Depth is a 16-bit grey PNG in units of 1 / `depth_scale` metres, or a `.npy`
     of float32 metres; 0 is missing in both.
 
-    depth_scale: units of the PNGs per metre; 1000 where they hold millimetres.
-    val_share, test_share: of the images, when there is no column `split`: scenes are then dealt out whole, by a fixed
-    hash of their `scene_id` (see `cut_by_scene`).
+    Where the index has no column `split`, scenes are dealt out whole, by a fixed hash of their `scene_id` (see
+    `cut_by_scene`).
 
     Construction checks the whole index and, by their headers, the files of this split, some 0.1 ms a pair, and raises
     one UserError for all that is wrong. Reading a pair raises UserError for what only its pixels show.
+
+    Options:
+        depth_scale: Units of the 16-bit PNGs per metre; 1000 where they hold millimetres.
+        val_share: Share of the images that becomes the validation split, where the index has no column `split`.
+        test_share: Share of the images that becomes the test split, where the index has no column `split`.
     """
 
     def __init__(
@@ -84,6 +90,7 @@ class Pairs(Dataset):
             image,
             depth_m,
             self._number.get(pair.scene_type, -1),
+            pair.camera,
             place=f"{self._index}:{pair.line}: depth: {pair.depth}",
             limit_m=LIMIT_M,
             remedy="set depth_scale to the file's units per metre"
@@ -92,11 +99,11 @@ class Pairs(Dataset):
         )
 
     def name(self, index: int) -> str:
-        """The pair's `id`, or the path of its image where the index has no such column."""
+        """Give the pair's `id`, or the path of its image where the index has no such column."""
         return self._pairs[index].name
 
     def fingerprint(self) -> str:
-        """A hash of this split's lines (name, scene, scene type), of its files' contents and of `depth_scale`.
+        """Hash this split's lines (name, scene, scene type, camera), its files' contents and `depth_scale`.
 
         Files are hashed whole where they come to less than 256 MiB together, else by size and their first and last
         64 KiB. Of paths only those in the index count, where they name the pairs.
@@ -105,7 +112,7 @@ class Pairs(Dataset):
         whole = sum(file.stat().st_size for file in files) < HASHED_WHOLE_BYTES
         seen = blake2b(repr(("pairs 1", self._scale, self.scene_types)).encode(), digest_size=16)
         for pair in self._pairs:
-            seen.update(repr((pair.name, pair.scene_id, pair.scene_type)).encode())
+            seen.update(repr((pair.name, pair.scene_id, pair.scene_type, *(pair.camera or ()))).encode())
             for path in (pair.rgb, pair.depth):
                 seen.update(_digest(self._index.parent / path, whole))
         return seen.hexdigest()
@@ -129,7 +136,7 @@ def _load_image(path: Path) -> NDArray[np.uint8]:
 
 
 def _file_faults(root: Path, pair: Pair) -> Iterator[str]:
-    """What the headers of a pair's two files show to be wrong."""
+    """Find faults of a pair's two files by their headers."""
     sizes = []
     for column, path, measure in (("rgb", pair.rgb, _image_size), ("depth", pair.depth, _depth_size)):
         try:
@@ -141,7 +148,7 @@ def _file_faults(root: Path, pair: Pair) -> Iterator[str]:
 
 
 def _size_fault(pair: Pair, image: tuple[int, int], depth: tuple[int, int]) -> str:
-    """Sizes are width, height."""
+    """Describe two sizes that differ, each (width, height) in pixels."""
     return (
         f"depth: {pair.depth} is {depth[0]} x {depth[1]} pixels, its image {pair.rgb} {image[0]} x {image[1]}; give "
         f"the depth map that was registered to this image"
@@ -178,7 +185,7 @@ def _is_npy(path: str) -> bool:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """An image file, its pixels not yet decoded. What fails, opening or decoding, becomes a UserError."""
+    """Open an image file, its pixels not yet decoded. A failure to open or to decode becomes a UserError."""
     try:
         with Image.open(path) as image:
             yield image
@@ -193,7 +200,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _opened_npy(path: Path) -> NDArray[Any]:
-    """A memory-mapped `.npy`."""
+    """Open a `.npy`, memory-mapped."""
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cliffkit.interfaces import Embedding, Sample
+from cliffkit.interfaces import Batch, Embedding
 from cliffkit_embeddings.blocks import conv_bn_leaky
 
 
@@ -41,13 +41,13 @@ class HegR(Embedding):
         full = self.full_size(depth)
         return [full, self.half_size(full)]
 
-    def objective(self, sample: Sample) -> Tensor:
+    def objective(self, batch: Batch) -> Tensor:
         """Mean squared error of the reconstruction over valid pixels, m^2; 0 where none is valid."""
-        depth = sample.filled_depth()
+        depth = batch.filled_depth()
         height, width = depth.shape[-2:]
         rebuilt = self.rest(self(depth)[-1])[..., :height, :width].float()  # at least that large: pooling rounds up
-        error = torch.where(sample.valid, rebuilt - depth, torch.zeros_like(depth))
-        return error.square().sum() / sample.valid.sum().clamp(min=1)
+        error = torch.where(batch.valid, rebuilt - depth, torch.zeros_like(depth))
+        return error.square().sum() / batch.valid.sum().clamp(min=1)
 
 
 def _pool() -> nn.MaxPool2d:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cliffkit.interfaces import Embedding, Sample
+from cliffkit.interfaces import Batch, Embedding
 from cliffkit_embeddings.blocks import conv_bn_leaky
 
 
@@ -35,9 +35,9 @@ class HegS(Embedding):
         full = self.full_size(depth)
         return [full, self.half_size(full)]
 
-    def objective(self, sample: Sample) -> Tensor:
+    def objective(self, batch: Batch) -> Tensor:
         """Cross entropy of the scene type, over the images that have one; 0 where none has."""
-        features = self(sample.filled_depth())[-1]
+        features = self(batch.filled_depth())[-1]
         logits = self.classifier(features.mean(dim=(2, 3))).float()
-        total = F.cross_entropy(logits, sample.scene, ignore_index=-1, reduction="sum")
-        return total / (sample.scene >= 0).sum().clamp(min=1)
+        total = F.cross_entropy(logits, batch.scene, ignore_index=-1, reduction="sum")
+        return total / (batch.scene >= 0).sum().clamp(min=1)

@@ -14,6 +14,6 @@ class Add(Fusion):
     def __init__(self, channels: int, /) -> None:
         super().__init__()
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """Low (B, C, H, W) and high (B, C, h, w) to (B, C, H, W)."""
-        return low + resize(high, low)
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Fine (B, C, H, W) and coarse (B, C, h, w) to (B, C, H, W)."""
+        return fine + resize(coarse, fine)

@@ -15,8 +15,11 @@ class Cliff(Fusion):
     """Gate the fine features with the coarse ones, mix twice, and keep the coarse ones as an identity path.
 
     Source: Wang et al., "CLIFFNet for Monocular Depth Estimation with Hierarchical Embedding Loss", ECCV 2020.
-    `upsample` is "bilinear" in the authors' network; "transposed" learns a transposed convolution of stride 2 instead,
-    as a course re-implementation describes it.
+
+    Options:
+        upsample: Way in which coarse features come to the size of the fine ones: "bilinear" is that of the authors'
+            network, "transposed" a learned transposed convolution of stride 2, as a course re-implementation
+            describes it.
     """
 
     def __init__(self, channels: int, /, *, upsample: Literal["bilinear", "transposed"] = "bilinear") -> None:
@@ -26,16 +29,17 @@ class Cliff(Fusion):
             if upsample == "bilinear"
             else nn.ConvTranspose2d(channels, channels, 3, stride=2, padding=1, output_padding=1)  # exactly twice
         )
-        self.mix_low = conv_bn_relu(2 * channels, channels)
-        self.mix_high = conv_bn_relu(2 * channels, channels)
-        for conv in (self.mix_low[0], self.mix_high[0]):
-            nn.init.kaiming_uniform_(conv.weight, a=1)  # the authors' start
+        self.mix_fine = conv_bn_relu(2 * channels, channels)
+        self.mix_coarse = conv_bn_relu(2 * channels, channels)
+        for conv in (self.mix_fine[0], self.mix_coarse[0]):
+            nn.init.kaiming_uniform_(conv.get_parameter("weight"), a=1)  # the authors' start
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """Low (B, C, H, W) and high (B, C, h, w) to (B, C, H, W)."""
-        high = _fit(self.upsample(high), low)
-        low = self.mix_low(torch.cat([low, low * high], dim=1))
-        return self.mix_high(torch.cat([high, low], dim=1)) + high
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Fine (B, C, H, W) and coarse (B, C, h, w) to (B, C, H, W)."""
+        coarse = _fit(self.upsample(coarse), fine)
+        fine = self.mix_fine(torch.cat([fine, fine * coarse], dim=1))
+        mixed: Tensor = self.mix_coarse(torch.cat([coarse, fine], dim=1))
+        return mixed + coarse
 
 
 def _fit(features: Tensor, like: Tensor) -> Tensor:

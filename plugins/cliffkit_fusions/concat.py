@@ -16,6 +16,7 @@ class Concat(Fusion):
         super().__init__()
         self.mix = conv_bn_relu(2 * channels, channels)
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """Low (B, C, H, W) and high (B, C, h, w) to (B, C, H, W)."""
-        return self.mix(torch.cat([low, resize(high, low)], dim=1))
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Fine (B, C, H, W) and coarse (B, C, h, w) to (B, C, H, W)."""
+        mixed: Tensor = self.mix(torch.cat([fine, resize(coarse, fine)], dim=1))
+        return mixed

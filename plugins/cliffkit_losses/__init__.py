@@ -1,11 +1,13 @@
 """Built-in losses in depth space."""
 
-from cliffkit.hookspecs import hookimpl
+from cliffkit.hookspecs import Registry, hookimpl
 
 
 @hookimpl
-def cliffkit_register(registry):  # noqa: D103
+def cliffkit_register(registry: Registry) -> None:
+    """Name the losses; each module is imported when a recipe uses it."""
     registry.add("loss", "berhu", "cliffkit_losses.berhu:BerHu", "reverse Huber: L1 near zero, L2 beyond")
+    registry.add("loss", "bins", "cliffkit_losses.bins:Bins", "Chamfer distance of a head's bin centres to true depths")
     registry.add("loss", "gradient", "cliffkit_losses.gradient:Gradient", "difference of depth gradients, multi-scale")
     registry.add("loss", "l1", "cliffkit_losses.l1:L1", "mean absolute difference")
     registry.add("loss", "l2", "cliffkit_losses.l2:L2", "mean squared difference")

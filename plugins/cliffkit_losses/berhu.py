@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cliffkit.interfaces import Loss, Sample
+from cliffkit.interfaces import Batch, Loss
 from cliffkit_losses.masking import masked_error, mean_over
 
 
@@ -16,6 +16,9 @@ class BerHu(Loss):
     "Deeper Depth Prediction with Fully Convolutional Residual Networks", 3DV 2016, with their threshold of 0.2.
 
     Raises ValueError for a threshold that is not positive.
+
+    Options:
+        threshold: Share of the largest error at which the linear part ends and the quadratic part begins.
     """
 
     def __init__(self, *, threshold: float = 0.2) -> None:
@@ -24,8 +27,8 @@ class BerHu(Loss):
             raise ValueError(f"berhu: threshold is {threshold}; it must be > 0")
         self.threshold = threshold
 
-    def forward(self, prediction: Tensor, sample: Sample) -> Tensor:
-        """(B, 1, H, W) metres and a collated sample to a scalar in metres."""
-        error = masked_error(prediction, sample).abs()
+    def forward(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """(B, 1, H, W) metres and a batch to a scalar in metres."""
+        error = masked_error(prediction, batch).abs()
         c = (self.threshold * error.detach().amax()).clamp(min=1e-6)  # a perfect prediction divides by it too
-        return mean_over(torch.where(error <= c, error, (error.square() + c.square()) / (2 * c)), sample.valid)
+        return mean_over(torch.where(error <= c, error, (error.square() + c.square()) / (2 * c)), batch.valid)

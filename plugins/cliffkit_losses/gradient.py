@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cliffkit.interfaces import Loss, Sample
+from cliffkit.interfaces import Batch, Loss
 from cliffkit_losses.masking import masked_error
 
 
@@ -18,6 +18,9 @@ class Gradient(Loss):
     WACV 2019, take gradients.
 
     Raises ValueError for fewer than one scale.
+
+    Options:
+        scales: Number of scales, each with half the pixels of the scale before along either side.
     """
 
     def __init__(self, *, scales: int = 4) -> None:
@@ -26,11 +29,11 @@ class Gradient(Loss):
             raise ValueError(f"gradient: scales is {scales}; it must be >= 1")
         self.scales = scales
 
-    def forward(self, prediction: Tensor, sample: Sample) -> Tensor:
-        """(B, 1, H, W) metres and a collated sample to a scalar in metres."""
-        error = masked_error(prediction, sample)
+    def forward(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """(B, 1, H, W) metres and a batch to a scalar in metres."""
+        error = masked_error(prediction, batch)
         steps = [2**k for k in range(self.scales)]
-        means = [_mean_slope(error[..., ::step, ::step], sample.valid[..., ::step, ::step]) for step in steps]
+        means = [_mean_slope(error[..., ::step, ::step], batch.valid[..., ::step, ::step]) for step in steps]
         return torch.stack(means).mean()
 
 

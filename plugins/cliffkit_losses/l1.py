@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cliffkit.interfaces import Loss, Sample
+from cliffkit.interfaces import Batch, Loss
 from cliffkit_losses.masking import masked_error, mean_over
 
 
@@ -14,6 +14,6 @@ class L1(Loss):
     def __init__(self) -> None:
         super().__init__()
 
-    def forward(self, prediction: Tensor, sample: Sample) -> Tensor:
-        """(B, 1, H, W) metres and a collated sample to a scalar in metres."""
-        return mean_over(masked_error(prediction, sample).abs(), sample.valid)
+    def forward(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """(B, 1, H, W) metres and a batch to a scalar in metres."""
+        return mean_over(masked_error(prediction, batch).abs(), batch.valid)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cliffkit.interfaces import Sample
+from cliffkit.interfaces import Batch
 
 
 def masked(values: Tensor, valid: Tensor, fill: float = 0.0) -> Tensor:
@@ -17,9 +17,9 @@ def masked(values: Tensor, valid: Tensor, fill: float = 0.0) -> Tensor:
     return torch.where(valid, values.float(), torch.full_like(values, fill, dtype=torch.float32))
 
 
-def masked_error(prediction: Tensor, sample: Sample) -> Tensor:
+def masked_error(prediction: Tensor, batch: Batch) -> Tensor:
     """Prediction minus truth, metres, 0 in invalid pixels."""
-    return masked(prediction, sample.valid) - masked(sample.depth, sample.valid)
+    return masked(prediction, batch.valid) - masked(batch.depth, batch.valid)
 
 
 def mean_over(values: Tensor, valid: Tensor) -> Tensor:

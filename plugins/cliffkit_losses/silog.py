@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cliffkit.interfaces import Loss, Sample
+from cliffkit.interfaces import Batch, Loss
 from cliffkit_losses.masking import masked, mean_over
 
 FLOOR_M = 0.1  # nearer than depth cameras measure; smaller would make the gradient below it, 1 / FLOOR_M, explode
@@ -22,6 +22,10 @@ class SILog(Loss):
     logarithm therefore goes on as its tangent, for prediction and truth alike.
 
     Raises ValueError for a focus outside [0, 1] or a scale that is not positive.
+
+    Options:
+        variance_focus: Weight of the squared mean error, from 0 to 1; at 1 a common factor of all depths costs nothing.
+        scale: Factor of the whole loss.
     """
 
     def __init__(self, *, variance_focus: float = 0.85, scale: float = 10.0) -> None:
@@ -33,10 +37,10 @@ class SILog(Loss):
         self.variance_focus = variance_focus
         self.scale = scale
 
-    def forward(self, prediction: Tensor, sample: Sample) -> Tensor:
-        """(B, 1, H, W) metres and a collated sample to a scalar without unit."""
-        valid = sample.valid
-        error = _log(masked(prediction, valid, fill=1.0)) - _log(masked(sample.depth, valid, fill=1.0))
+    def forward(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """(B, 1, H, W) metres and a batch to a scalar without unit."""
+        valid = batch.valid
+        error = _log(masked(prediction, valid, fill=1.0)) - _log(masked(batch.depth, valid, fill=1.0))
         mean = mean_over(error, valid)
         square = mean_over((error - mean).square(), valid) + (1 - self.variance_focus) * mean.square()
         positive = square > 0  # the root has no gradient at 0

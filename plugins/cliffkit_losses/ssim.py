@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from cliffkit.interfaces import Loss, Sample
+from cliffkit.interfaces import Batch, Loss
 from cliffkit_losses.masking import masked, mean_over
 
 
@@ -13,11 +13,14 @@ class SSIM(Loss):
     """(1 - SSIM) / 2, mean over valid pixels, from 0 (equal) to 1.
 
     Each valid pixel has a square window around it, `window` pixels wide with equal weights, and the statistics of a
-    window are those of its valid pixels alone: holes and borders take nothing away and add nothing. `max_depth_m` is
-    the range of values that the two constants refer to. Source: Wang et al., "Image Quality Assessment: From Error
-    Visibility to Structural Similarity", TIP 2004.
+    window are those of its valid pixels alone: holes and borders take nothing away and add nothing. Source: Wang et
+    al., "Image Quality Assessment: From Error Visibility to Structural Similarity", TIP 2004.
 
     Raises ValueError for a window that is even or below 3, or a range that is not positive.
+
+    Options:
+        window: Side of the square window, in pixels; odd.
+        max_depth_m: Range of depths that the two constants of the formula refer to, in metres.
     """
 
     def __init__(self, *, window: int = 7, max_depth_m: float = 10.0) -> None:
@@ -29,10 +32,10 @@ class SSIM(Loss):
         self.window = window
         self.c1, self.c2 = (0.01 * max_depth_m) ** 2, (0.03 * max_depth_m) ** 2  # the paper's K1 and K2
 
-    def forward(self, prediction: Tensor, sample: Sample) -> Tensor:
-        """(B, 1, H, W) metres and a collated sample to a scalar without unit."""
-        valid = sample.valid
-        x, y = masked(prediction, valid), masked(sample.depth, valid)
+    def forward(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """(B, 1, H, W) metres and a batch to a scalar without unit."""
+        valid = batch.valid
+        x, y = masked(prediction, valid), masked(batch.depth, valid)
         share = self._box(valid.float()).clamp(min=0.5 / self.window**2)  # below one pixel's share: only where none is
 
         def mean(values: Tensor) -> Tensor:

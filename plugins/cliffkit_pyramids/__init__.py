@@ -1,10 +1,11 @@
 """Built-in feature pyramids."""
 
-from cliffkit.hookspecs import hookimpl
+from cliffkit.hookspecs import Registry, hookimpl
 
 
 @hookimpl
-def cliffkit_register(registry):  # noqa: D103
+def cliffkit_register(registry: Registry) -> None:
+    """Name the pyramids; each module is imported when a recipe uses it."""
     registry.add(
         "pyramid", "fpn", "cliffkit_pyramids.fpn:FPN", "top-down feature pyramid, as CLIFFNet's authors build it"
     )

@@ -15,6 +15,9 @@ class FPN(Pyramid):
 
     Source: Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017; the second 3x3 and the batch
     normalisation and ReLU after every convolution are those of CLIFFNet's authors.
+
+    Options:
+        channels: Channels of every level that comes out.
     """
 
     def __init__(self, in_channels: Sequence[int], strides: Sequence[int], /, *, channels: int = 256) -> None:

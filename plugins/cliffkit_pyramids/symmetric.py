@@ -16,6 +16,9 @@ class Symmetric(Pyramid):
 
     Source: a course re-implementation of CLIFFNet, known from its description in words. The coarsest level has no
     coarser output to take in.
+
+    Options:
+        channels: Channels of every level that comes out.
     """
 
     def __init__(self, in_channels: Sequence[int], strides: Sequence[int], /, *, channels: int = 32) -> None:

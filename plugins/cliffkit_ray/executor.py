@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any
 
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Executor, Place, Result, Task
@@ -15,8 +16,12 @@ RETRIES = 3
 class RayCluster(Executor):
     """One job per GPU of the cluster, or per `cpus` of its processors where it has none.
 
-    `address`: of the cluster, as `auto` or `ray://host:10001`; empty: the one this machine belongs to, else a new one
-    of this machine alone. Every node must see the runs folder under the same path, on a shared file system with locks.
+    Every node must see the runs folder under the same path, on a shared file system with locks.
+
+    Options:
+        address: Address of the cluster, as `auto` or `ray://host:10001`; empty for the cluster that this machine
+            belongs to, else for a new one of this machine alone.
+        cpus: Processors that each job gets.
     """
 
     def __init__(self, workers: int | None, device: str, *, address: str = "", cpus: int = 1) -> None:
@@ -24,14 +29,16 @@ class RayCluster(Executor):
             import ray
         except ImportError as error:
             raise UserError("executor 'ray' needs Ray; install it with: pip install 'cliffkit[ray]'") from error
-        self._ray = ray
+        self._ray: Any = ray
         try:
-            ray.init(address=address or None, ignore_reinit_error=True, log_to_driver=False, logging_level="warning")
+            self._ray.init(
+                address=address or None, ignore_reinit_error=True, log_to_driver=False, logging_level="warning"
+            )
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(
                 f"--address {address}: no Ray cluster answers: {error}; `ray status` must show it"
             ) from error
-        resources = ray.cluster_resources()
+        resources = self._ray.cluster_resources()
         gpus = 0 if device == "cpu" else int(resources.get("GPU", 0))
         self.place = Place("cuda" if gpus else "cpu" if device == "auto" else device, cpus)
         self._options = {"num_gpus": 1, "num_cpus": cpus} if gpus else {"num_cpus": cpus}
@@ -39,7 +46,7 @@ class RayCluster(Executor):
         self.choices = [self.slots]
 
     def resize(self, slots: int) -> None:
-        """Ray spreads the work; nothing to do."""
+        """Take the number; Ray spreads the work."""
         self.slots = slots
 
     def submit(self, work: Callable[[Task, Place], Result], task: Task) -> Future[Result]:

@@ -4,9 +4,10 @@
 `render` joins them into one frame, and `dataset` into splits of frames.
 """
 
-from cliffkit.hookspecs import hookimpl
+from cliffkit.hookspecs import Registry, hookimpl
 
 
 @hookimpl
-def cliffkit_register(registry):  # noqa: D103
+def cliffkit_register(registry: Registry) -> None:
+    """Name the data set; its module is imported when a recipe uses it."""
     registry.add("dataset", "rooms", "cliffkit_rooms.dataset:Rooms", "procedural indoor scenes, ray-cast, true depth")

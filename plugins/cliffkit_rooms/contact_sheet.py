@@ -14,7 +14,7 @@ NEAR_M, FAR_M = 0.5, 7.0
 
 
 def tint(depth: np.ndarray) -> np.ndarray:
-    """(H, W) metres to (H, W, 3) uint8: near red over yellow and green to far blue, missing black."""
+    """Colour (H, W) metres as (H, W, 3) uint8: near red over yellow and green to far blue, missing black."""
     level = np.clip((depth - NEAR_M) / (FAR_M - NEAR_M), 0, 1)[..., None]
     stops = np.array([[0.75, 0.1, 0.1], [1, 0.75, 0.2], [0.55, 0.85, 0.45], [0.15, 0.6, 0.75], [0.15, 0.15, 0.5]])
     place = level[..., 0] * (len(stops) - 1)
@@ -25,7 +25,7 @@ def tint(depth: np.ndarray) -> np.ndarray:
 
 
 def sheet(rooms: Rooms, start: int, count: int, columns: int) -> Image.Image:
-    """Frames in a grid, each with its depth beneath it and its scene type on it."""
+    """Lay frames out in a grid, each with its depth beneath it and its scene type on it."""
     height, width = rooms[start].depth.shape[1:]
     rows = -(-count // columns)
     page = Image.new("RGB", (columns * (width + 4), rows * (2 * height + 6)), "white")

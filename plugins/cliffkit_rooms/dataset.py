@@ -19,8 +19,18 @@ SPLITS = ("train", "val", "test")
 class Rooms(Dataset):
     """Procedural indoor scenes of fifteen types, rendered when asked for: RGB with true depth in 0.5 to 10 m.
 
-    `train`, `val`, `test` count the frames of each split; every frame is a room of its own, and more frames leave the
-    earlier ones as they are. `holes` drops the depth that a structured-light sensor would miss. `root` is not used.
+    Every frame is a room of its own, and more frames leave the earlier ones as they are. `root` is not used.
+
+    Raises ValueError for an unknown split, for options below their least value and for a view taller than wide.
+
+    Options:
+        train: Number of frames of the training split.
+        val: Number of frames of the validation split.
+        test: Number of frames of the test split.
+        height: Height of a frame, in pixels.
+        width: Width of a frame, in pixels.
+        seed: Seed of all rooms; other seeds share no frame.
+        holes: Whether the depth that a structured-light sensor would miss is invalid.
     """
 
     scene_types = SCENE_TYPES
@@ -76,13 +86,14 @@ class Rooms(Dataset):
             depth=torch.from_numpy(shot.depth)[None],
             valid=torch.from_numpy(shot.valid)[None],
             scene=torch.tensor(scene),
+            intrinsics=torch.from_numpy(shot.intrinsics),
         )
 
     def name(self, index: int) -> str:
-        """Split, number and scene type, as in rooms/test/00012_kitchen."""
+        """Give split, number and scene type, as in rooms/test/00012_kitchen."""
         return f"rooms/{self._split}/{index:05d}_{SCENE_TYPES[self._scene(index)]}"
 
     def fingerprint(self) -> str:
-        """A hash of the renderer's version and of the options that this split depends on."""
+        """Hash the renderer's version and the options that this split depends on."""
         facts = [VERSION, self._split, self._count, self._height, self._width, self._seed, self._holes]
         return hashlib.sha256(json.dumps(["rooms", *facts]).encode()).hexdigest()

@@ -24,15 +24,20 @@ MIN_DEPTH_M, MAX_DEPTH_M = 0.5, 10.0
 
 
 class Shot(NamedTuple):
-    """A frame: sRGB (3, H, W) uint8, z-depth (H, W) float32 metres, and the pixels with depth (H, W) bool."""
+    """A frame with its depth and its camera."""
 
     image: NDArray[np.uint8]
+    """(3, H, W) sRGB."""
     depth: NDArray[np.float32]
+    """(H, W) z-depth, metres."""
     valid: NDArray[np.bool_]
+    """(H, W): pixels with depth."""
+    intrinsics: NDArray[np.float32]
+    """(4,): fx, fy, cx, cy in pixels."""
 
 
 def _worth(depth: NDArray[np.float32], seen: NDArray[np.int32]) -> bool:
-    """Whether a view keeps the depth range and shows more than a wall."""
+    """Tell whether a view keeps the depth range and shows more than a wall."""
     if depth.min() < MIN_DEPTH_M or depth.max() > MAX_DEPTH_M:
         return False
     counts = np.bincount(seen.ravel(), minlength=SHELL)
@@ -53,7 +58,7 @@ class View(NamedTuple):
 
 
 def compose(kind: int, seed: np.random.SeedSequence, height: int, width: int) -> View:
-    """A room of scene type `kind` and a view of it worth taking; other rooms are tried until there is one."""
+    """Build a room of scene type `kind` and a view of it worth taking; other rooms are tried until there is one."""
     while True:
         dice = Dice(np.random.default_rng(seed))
         room = build_room(kind, dice)
@@ -69,11 +74,11 @@ def compose(kind: int, seed: np.random.SeedSequence, height: int, width: int) ->
 
 
 def render(kind: int, seed: np.random.SeedSequence, height: int, width: int, holes: bool) -> Shot:
-    """The frame that a seed stands for; the same image and depth with holes and without."""
+    """Render the frame that a seed stands for; the same image and depth with holes and without."""
     room, solids, camera, depth, seen, rays, dice = compose(kind, seed, height, width)
     eye = np.array(camera.position, np.float32)
     surface = gather(room, solids, seen.ravel(), depth.ravel(), rays.reshape(3, -1), eye, camera.focal)
     radiance = shade(room, solids, surface, eye).reshape(3, height, width)
     image = expose(radiance, dice)
     valid = ~missing(depth, surface, camera.focal, dice.rng) if holes else np.ones(depth.shape, bool)
-    return Shot(image, np.where(valid, depth, np.float32(0)), valid)
+    return Shot(image, np.where(valid, depth, np.float32(0)), valid, camera.intrinsics)

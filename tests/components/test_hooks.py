@@ -18,7 +18,7 @@ import cliffkit.components.load
 from cliffkit import events, hookspecs, testing
 from cliffkit.cli.main import cli, main
 from cliffkit.components.load import load_plugins
-from cliffkit.components.registry import KINDS, NameClashError
+from cliffkit.components.registry import KINDS, NameClashError, Registry
 from cliffkit.errors import UserError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
@@ -85,6 +85,10 @@ def test_every_hook_is_documented_by_its_signature(hook: str) -> None:
 @pytest.mark.parametrize("hook", HOOKS)
 def test_every_hook_has_a_test(hook: str) -> None:
     assert any(name.startswith(f"test_{hook}_") for name in globals())
+
+
+def test_the_registry_that_plugins_are_typed_with_is_the_one_that_they_are_given() -> None:
+    assert inspect.signature(hookspecs.Registry.add) == inspect.signature(Registry.add)
 
 
 @pytest.mark.parametrize("name", [kind.__name__ for kind in typing.get_args(events.Event)])

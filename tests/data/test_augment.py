@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from cliffkit.data.augment import DRAWS, augment
-from cliffkit.interfaces import Sample
+from cliffkit.interfaces import Batch, Sample
 from cliffkit.recipe.schema import Augment
 
-from ..engine_fixtures import PLAIN, one_thread  # noqa: F401
+from ..engine_fixtures import PLAIN, one_thread, same  # noqa: F401
 
 DRAWN = torch.tensor([[0.0, 0.49, 0.51], [0.1, 0.9, 0.5], [0.95, 0.05, 0.3], [0.2, 0.99, 0.7]])
 
@@ -54,7 +54,7 @@ def test_colours_change_by_the_formula_of_a_plain_loop(batch: Sample, x: tuple[f
         expected = by_hand(batch.image[i].numpy(), settings, DRAWN[1:, i].tolist())
         np.testing.assert_allclose(out.image[i].numpy(), expected, atol=3e-6)
     assert not torch.allclose(out.image, batch.image / 255, atol=0.05)
-    assert all(map(torch.equal, out[1:], batch[1:])), "depth, validity and scene are not a matter of colour"
+    assert same(out, Batch.of(batch)._replace(image=out.image)), "depth, validity and scene are not a matter of colour"
 
 
 def test_a_mirrored_image_takes_its_depth_and_its_holes_along(batch: Sample) -> None:
@@ -76,7 +76,7 @@ def test_flip_0_mirrors_none_and_flip_1_mirrors_all(batch: Sample, share: float,
 def test_without_settings_an_image_is_only_divided_by_255(batch: Sample) -> None:
     out = augment(batch, PLAIN, DRAWN)
     assert torch.equal(out.image, batch.image.float() / 255)
-    assert all(map(torch.equal, out[1:], batch[1:]))
+    assert same(out, Batch.of(batch))
 
 
 def test_the_middle_draw_changes_no_colour(batch: Sample) -> None:
@@ -87,15 +87,15 @@ def test_the_middle_draw_changes_no_colour(batch: Sample) -> None:
 def test_an_image_is_augmented_the_same_whatever_stands_beside_it(batch: Sample) -> None:
     whole = augment(batch, Augment(), DRAWN)
     for i in range(3):
-        alone = augment(Sample(*(field[i : i + 1] for field in batch)), Augment(), DRAWN[:, i : i + 1])
-        for a, b in zip(alone, whole, strict=True):
-            torch.testing.assert_close(a[0], b[i], rtol=0, atol=1e-6)
+        alone = augment(batch.map(lambda field, i=i: field[i : i + 1]), Augment(), DRAWN[:, i : i + 1])
+        for name, field in alone.tensors().items():
+            torch.testing.assert_close(field[0], whole.tensors()[name][i], rtol=0, atol=1e-6, equal_nan=True)
     order = torch.tensor([2, 0, 1])
-    shuffled = augment(Sample(*(field[order] for field in batch)), Augment(), DRAWN[:, order])
-    assert all(torch.equal(a, b[order]) for a, b in zip(shuffled, whole, strict=True))
+    shuffled = augment(batch.map(lambda field: field[order]), Augment(), DRAWN[:, order])
+    assert same(shuffled, whole.map(lambda field: field[order]))
 
 
 def test_what_goes_in_is_not_changed(batch: Sample) -> None:
-    before = [field.clone() for field in batch]
+    before = batch.map(torch.Tensor.clone)
     augment(batch, Augment(flip=1), DRAWN)
-    assert all(map(torch.equal, batch, before))
+    assert same(batch, before)

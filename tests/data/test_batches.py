@@ -8,7 +8,7 @@ import torch
 
 from cliffkit.data.batches import Batches, batch_indices, mix
 
-from ..engine_fixtures import Tiny, one_thread, packed  # noqa: F401
+from ..engine_fixtures import Tiny, one_thread, packed, same  # noqa: F401
 
 
 @pytest.mark.parametrize(("images", "batch"), [(12, 4), (10, 4), (7, 3), (5, 12), (1, 3)])
@@ -36,10 +36,9 @@ def test_the_shares_of_several_processes_interleave_to_the_batch_of_one(tmp_path
     for step in (0, 1, 5):
         whole, draws = alone.load(step), alone.draws(step, 4)
         for rank, share in enumerate(shares):
-            for field, own in zip(whole, share.load(step), strict=True):
-                assert torch.equal(own, field[rank::world])
+            assert same(share.load(step), whole.map(lambda field, rank=rank: field[rank::world]))
             assert torch.equal(share.draws(step, 4), draws[:, rank::world])
-            assert all(map(torch.equal, share.whole(step), whole))
+            assert same(share.whole(step), whole)
 
 
 def test_draws_are_uniform_and_differ_from_step_to_step(tmp_path: Path) -> None:
@@ -58,7 +57,7 @@ def test_running_gives_what_loading_gives_wherever_it_starts(tmp_path: Path) -> 
         given = [sample for sample, waited_s in batches.run(start, 7) if waited_s >= 0]
         assert len(given) == 7 - start
         for sample, other in zip(given, expected[start:], strict=True):
-            assert all(map(torch.equal, sample, other))
+            assert same(sample, other)
 
 
 def test_mixed_numbers_make_seeds_that_torch_takes_and_that_differ() -> None:

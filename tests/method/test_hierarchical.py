@@ -11,7 +11,6 @@ from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
 from cliffkit.method.kernels import fold_batch_norm
 from cliffkit_embeddings.heg_r import HegR
 from cliffkit_embeddings.heg_s import HegS
-from cliffkit_embeddings.none import NoEmbedding
 
 
 class Plain(Embedding):
@@ -129,11 +128,6 @@ def test_a_term_of_weight_zero_computes_no_features(weights, step):
     plain = Plain()
     value = HierarchicalEmbeddingLoss(plain, weights)(prediction, sample, step)
     assert (value.item(), value.dtype, plain.calls) == (0, torch.float32, 0)
-
-
-def test_no_levels_cost_nothing():
-    sample, prediction = scene(0.6)
-    assert HierarchicalEmbeddingLoss(NoEmbedding(0), ())(prediction, sample, 100) == 0
 
 
 def test_a_level_of_weight_zero_is_left_out():

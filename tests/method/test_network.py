@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from cliffkit.interfaces import Backbone, Sample
+from cliffkit.errors import UserError
+from cliffkit.interfaces import Backbone, Batch, Prediction, Sample
 from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
 from cliffkit.method.network import build_network
 from cliffkit_backbones.handbuilt import Handbuilt
@@ -17,6 +18,7 @@ from cliffkit_embeddings.heg_s import HegS
 from cliffkit_fusions.add import Add
 from cliffkit_fusions.cliff import Cliff
 from cliffkit_fusions.concat import Concat
+from cliffkit_heads.linear import Linear
 from cliffkit_losses.berhu import BerHu
 from cliffkit_losses.gradient import Gradient
 from cliffkit_losses.l1 import L1
@@ -31,7 +33,7 @@ SMALL_FPN = partial(FPN, channels=8)
 
 def small(fusion=Cliff, pyramid=SMALL_FPN, backbone=Handbuilt):
     torch.manual_seed(0)
-    network = build_network(backbone(), pyramid, fusion)
+    network = build_network(backbone(), pyramid, fusion, Linear)
     for parameter in network.parameters():
         parameter.data.add_(0.05 * torch.randn_like(parameter))
     return network.eval()
@@ -40,7 +42,7 @@ def small(fusion=Cliff, pyramid=SMALL_FPN, backbone=Handbuilt):
 def test_the_published_settings_have_the_published_number_of_parameters():
     """36,892,481 as published, less 3,072 biases that batch normalisation cancels."""
     with torch.device("meta"):
-        network = build_network(TimmModel(name="resnet50"), FPN, Cliff)
+        network = build_network(TimmModel(name="resnet50"), FPN, Cliff, Linear)
     assert sum(p.numel() for p in network.parameters()) == 36_892_481 - 3_072 == 36_889_409
 
 
@@ -64,10 +66,10 @@ def test_the_chain_runs_from_coarse_to_fine_and_ends_in_the_head():
     x = network.fusions[2](p[2], p[3])
     x = network.fusions[1](p[1], x)
     x = network.fusions[0](p[0], x)
-    conv, bn, _ = network.head
+    conv, bn, _ = network.head.mix
     x = F.conv2d(x, conv.weight, padding=1)
     x = F.relu(F.batch_norm(x, bn.running_mean, bn.running_var, bn.weight, bn.bias))
-    x = F.conv2d(x, network.metres.weight, network.metres.bias, padding=1)
+    x = F.conv2d(x, network.head.metres.weight, network.head.metres.bias, padding=1)
     expected = F.interpolate(x, size=(48, 64), mode="bilinear", align_corners=False)
     torch.testing.assert_close(network(image), expected)
 
@@ -108,7 +110,7 @@ def test_an_odd_size_is_padded_with_its_edge_at_right_and_bottom():
 def test_metres_are_not_rounded_to_bf16_under_autocast():
     network = small()
     metres = []
-    network.metres.register_forward_hook(lambda module, arguments, output: metres.append(output))
+    network.head.metres.register_forward_hook(lambda module, arguments, output: metres.append(output))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert network(torch.rand(1, 3, 48, 64)).dtype == torch.float32
     assert not torch.equal(metres[0], metres[0].bfloat16())
@@ -122,19 +124,50 @@ def test_a_backbone_of_one_level_is_refused():
             return [image]
 
     with pytest.raises(ValueError, match="Flat gives 1 level of features"):
-        build_network(Flat(), FPN, Add)
+        build_network(Flat(), FPN, Add, Linear)
 
 
 def test_network_losses_and_embeddings_stay_on_a_gpu():
     """On fake tensors: no device is needed, and one tensor on another device raises."""
     with FakeTensorMode(), torch.device("cuda"):
-        network = build_network(Handbuilt(), SMALL_FPN, Cliff)
+        network = build_network(Handbuilt(), SMALL_FPN, Cliff, Linear)
         image = torch.empty(2, 3, 45, 58, dtype=torch.uint8)
         mask = torch.empty(2, 1, 45, 58, dtype=torch.bool)
-        sample = Sample(image, torch.empty(2, 1, 45, 58), mask, torch.empty(2, dtype=torch.int64))
+        batch = Batch.of(Sample(image, torch.empty(2, 1, 45, 58), mask, torch.empty(2, dtype=torch.int64)))
         depth = network(image)
-        terms = [loss(depth, sample) for loss in (L1(), L2(), BerHu(), SILog(), Gradient(), SSIM())]
-        terms += [HierarchicalEmbeddingLoss(heg, (10, 15))(depth, sample, 1) for heg in (HegS(3), HegR(0))]
-        terms += [heg.objective(sample) for heg in (HegS(3), HegR(0))]
+        terms = [loss(depth, batch) for loss in (L1(), L2(), BerHu(), SILog(), Gradient(), SSIM())]
+        terms += [HierarchicalEmbeddingLoss(heg, (10, 15))(depth, batch, 1) for heg in (HegS(3), HegR(0))]
+        terms += [heg.objective(batch) for heg in (HegS(3), HegR(0))]
     assert depth.device.type == "cuda"
     assert all(term.device.type == "cuda" and term.dtype == torch.float32 for term in terms)
+
+
+@pytest.mark.parametrize("kind", ["backbone", "pyramid", "fusion", "head"])
+def test_a_part_whose_output_has_the_wrong_shape_is_named(kind):
+    """Untold, a fusion that halves its map would train: the head and the loss take any size."""
+
+    def shrunk(part, arguments, output):
+        if isinstance(output, list):
+            return [*output[:-1], output[-1][..., 1:]]
+        return type(output)(output.depth[..., 1:]) if kind == "head" else output[..., 1:]
+
+    givers = {name: f"{name} 'x' of plugin 'y'" for name in ("backbone", "pyramid", "fusion", "head")}
+    network = build_network(Handbuilt(), SMALL_FPN, Cliff, Linear, givers).eval()
+    part = network.fusions[1] if kind == "fusion" else getattr(network, kind)
+    part.register_forward_hook(shrunk)
+    with pytest.raises(UserError, match=rf"{kind} 'x' of plugin 'y' gives features of shapes .*check_{kind}`"):
+        network(torch.rand(1, 3, 48, 64))
+
+
+def test_what_a_head_gives_beside_depth_comes_at_the_size_of_the_image():
+    class Sure(Linear):
+        gives = ("log_variance", "centres")
+
+        def forward(self, fused):
+            depth = super().forward(fused).depth
+            return Prediction(depth, {"log_variance": 2 * depth[..., ::2, ::2], "centres": depth[:, 0, 0, :3]})
+
+    network = build_network(Handbuilt(), SMALL_FPN, Cliff, Sure).eval()
+    depth, extras = network.predict(torch.rand(2, 3, 45, 58))
+    assert depth.shape == extras["log_variance"].shape == (2, 1, 45, 58)
+    assert extras["centres"].shape == (2, 3)

@@ -1,10 +1,13 @@
 """Every component that is registered, built in or not, keeps its contract: a new one is tested because it exists."""
 
+import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cliffkit import testing
 from cliffkit.components.load import load_plugins
@@ -18,20 +21,32 @@ CHECKS = {
     "fusion": testing.check_fusion,
     "embedding": testing.check_embedding,
     "loss": testing.check_loss,
+    "head": testing.check_head,
+    "augment": testing.check_augment,
+    "optimizer": testing.check_optimizer,
+    "schedule": testing.check_schedule,
 }
 OPTIONS: dict[tuple[str, str], list[dict[str, Any]]] = {
     # One per family: convolutions, ConvNeXt, EfficientNet, vision transformer.
     ("backbone", "timm"): [
         {"name": name} for name in ("test_resnet", "test_convnext", "test_efficientnet", "test_vit", "test_vit3")
     ],
+    ("augment", "random_crop"): [{}, {"keep": "focal"}],
     ("fusion", "cliff"): [{}, {"upsample": "transposed"}],
+    ("loss", "bins"): [{"given": {"bin_centres": torch.linspace(0.5, 6, 8).expand(3, 8)}}],
+    ("optimizer", "sgd"): [{}, {"momentum": 0.0}, {"nesterov": True}],
+    ("schedule", "step"): [{}, {"milestones": (3, 5), "decay": 0.5}],
     ("pyramid", "fpn"): [{"channels": 12}],  # the default of 256 only takes longer
 }
 # Data sets that read files, and what makes them a tiny folder.
 NEED_DATA: dict[str, Callable[[Path], object]] = {"nyu": write_nyu, "pairs": lambda root: write_pairs(root, rows())}
 REGISTRY = load_plugins(strict=True).registry
 CASES = [
-    pytest.param(component, options, id="-".join([component.kind, component.name, *map(str, options.values())]))
+    pytest.param(
+        component,
+        options,
+        id="-".join([component.kind, component.name, *(str(v) for v in options.values() if not isinstance(v, dict))]),
+    )
     for component in REGISTRY
     if component.kind in CHECKS
     for options in OPTIONS.get((component.kind, component.name), [{}])
@@ -68,3 +83,13 @@ def test_the_options_above_are_those_of_registered_components():
 
 def test_every_kind_of_torch_component_has_one():
     assert {component.kind for component in REGISTRY} >= set(CHECKS)
+
+
+@pytest.mark.parametrize("component", list(REGISTRY), ids=lambda component: f"{component.kind}-{component.name}")
+def test_the_docstring_helps_with_every_option_in_the_order_of_the_signature(component):
+    factory = component.load()
+    options = [p.name for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    _, _, section = inspect.getdoc(factory).partition("\n\nOptions:\n")
+    assert re.findall(r"^    (\w+): [A-Z]", section, re.MULTILINE) == options
+    assert all(line.startswith("    ") for line in section.splitlines())
+    assert len(re.findall(r"\.$", section, re.MULTILINE)) == len(options)

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from cliffkit.interfaces import Sample
 from cliffkit_embeddings.heg_r import HegR
 from cliffkit_embeddings.heg_s import HegS
-from cliffkit_embeddings.none import NoEmbedding
 
 
 def block(x, layer, stride=1):
@@ -129,9 +128,3 @@ def test_the_objective_can_be_learned(make, sample):
         values.append(value.item())
     assert values[-1] < 0.5 * values[0]
     assert all(map(math.isfinite, values))
-
-
-def test_no_embedding_has_nothing(sample):
-    none = NoEmbedding(0)
-    assert (none.trained, none.levels, none(sample.depth), count(none)) == (False, 0, [], 0)
-    assert none.objective(sample) == 0

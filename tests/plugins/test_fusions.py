@@ -28,16 +28,16 @@ def maps():
 
 
 def test_cliff_is_the_five_steps(maps):
-    low, high = maps
+    fine, coarse = maps
     cliff = Cliff(6)
     for parameter in cliff.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     cliff.eval()
-    h = up(high, low)
-    a = low * h
-    b = conv_bn_relu(torch.cat([low, a], 1), cliff.mix_low)
-    c = conv_bn_relu(torch.cat([h, b], 1), cliff.mix_high)
-    torch.testing.assert_close(cliff(low, high), c + h)
+    h = up(coarse, fine)
+    a = fine * h
+    b = conv_bn_relu(torch.cat([fine, a], 1), cliff.mix_fine)
+    c = conv_bn_relu(torch.cat([h, b], 1), cliff.mix_coarse)
+    torch.testing.assert_close(cliff(fine, coarse), c + h)
 
 
 def test_cliff_at_256_channels_has_the_parameters_of_the_published_network():
@@ -46,7 +46,7 @@ def test_cliff_at_256_channels_has_the_parameters_of_the_published_network():
 
 def test_cliff_convolutions_start_from_kaiming_uniform():
     torch.manual_seed(0)
-    for layer in (Cliff(64).mix_low, Cliff(64).mix_high):
+    for layer in (Cliff(64).mix_fine, Cliff(64).mix_coarse):
         bound = (3 / (9 * 128)) ** 0.5  # gain 1 for a = 1
         assert bound * 0.99 < layer[0].weight.abs().max() <= bound
 
@@ -54,27 +54,27 @@ def test_cliff_convolutions_start_from_kaiming_uniform():
 @pytest.mark.parametrize("sizes", [((15, 19), (8, 10)), ((16, 20), (8, 10))])
 def test_transposed_upsampling_keeps_fine_and_coarse_aligned(sizes):
     """An odd size loses the last row and column of the doubled map, and nothing is resampled."""
-    low, high = torch.zeros(1, 4, *sizes[0]), torch.randn(1, 4, *sizes[1])
+    fine, coarse = torch.zeros(1, 4, *sizes[0]), torch.randn(1, 4, *sizes[1])
     cliff = Cliff(4, upsample="transposed").eval()
-    torch.nn.init.zeros_(cliff.mix_high[1].weight)  # leaves the identity path alone
+    torch.nn.init.zeros_(cliff.mix_coarse[1].weight)  # leaves the identity path alone
     height, width = sizes[0]
-    torch.testing.assert_close(cliff(low, high), cliff.upsample(high)[..., :height, :width])
+    torch.testing.assert_close(cliff(fine, coarse), cliff.upsample(coarse)[..., :height, :width])
 
 
 def test_transposed_upsampling_resizes_levels_that_are_not_halves():
     """Levels of a vision transformer are all of one size: a crop of the doubled map would be its top left quarter."""
-    low, high = torch.zeros(1, 4, 6, 8), torch.randn(1, 4, 6, 8)
+    fine, coarse = torch.zeros(1, 4, 6, 8), torch.randn(1, 4, 6, 8)
     cliff = Cliff(4, upsample="transposed").eval()
-    torch.nn.init.zeros_(cliff.mix_high[1].weight)
-    torch.testing.assert_close(cliff(low, high), up(cliff.upsample(high), low))
+    torch.nn.init.zeros_(cliff.mix_coarse[1].weight)
+    torch.testing.assert_close(cliff(fine, coarse), up(cliff.upsample(coarse), fine))
 
 
 def test_add_upsamples_and_adds(maps):
-    low, high = maps
-    torch.testing.assert_close(Add(6)(low, high), low + up(high, low))
+    fine, coarse = maps
+    torch.testing.assert_close(Add(6)(fine, coarse), fine + up(coarse, fine))
 
 
 def test_concat_is_one_convolution_of_both(maps):
-    low, high = maps
+    fine, coarse = maps
     concat = Concat(6).eval()
-    torch.testing.assert_close(concat(low, high), conv_bn_relu(torch.cat([low, up(high, low)], 1), concat.mix))
+    torch.testing.assert_close(concat(fine, coarse), conv_bn_relu(torch.cat([fine, up(coarse, fine)], 1), concat.mix))

@@ -19,6 +19,8 @@ from cliffkit.errors import UserError
 from cliffkit_datasets import nyu, nyu_layout
 from cliffkit_datasets.nyu import NYU
 
+from ..engine_fixtures import same
+from . import nyu_file
 from .nyu_file import HEIGHT, SCENES, TEST, TRAIN, TYPES, WIDTH, pictures, write_labeled, write_nyu, write_splits
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -67,7 +69,7 @@ def test_every_pixel_is_where_it_belongs(tmp_path: Path, chunk: int, raw: bool) 
     for split in ("train", "val", "test"):
         dataset = NYU(split, root, raw=raw)
         for i in reversed(range(len(dataset))):
-            image, depth, valid, scene = dataset[i]
+            image, depth, valid, scene = dataset[i][:4]
             frame = frames(dataset)[i] - 1
             assert (image.dtype, depth.dtype, valid.dtype, scene.dtype) == (
                 torch.uint8,
@@ -81,6 +83,22 @@ def test_every_pixel_is_where_it_belongs(tmp_path: Path, chunk: int, raw: bool) 
             assert valid.shape == (1, HEIGHT, WIDTH)
             assert [tuple(hole) for hole in (~valid).nonzero().tolist()] == ([(0, 1, 2)] if raw else [])
             assert dataset.scene_types[scene] == TYPES[frame]
+
+
+def test_the_camera_is_the_toolboxs_with_pixels_counted_from_the_corner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nyu_file, "HEIGHT", 480)
+    monkeypatch.setattr(nyu_file, "WIDTH", 640)
+    camera = NYU("test", write_nyu(tmp_path / "nyu", chunk=0))[0].intrinsics
+    assert camera is not None
+    assert camera.dtype == torch.float32
+    # MATLAB's first pixel has its centre at 1, ours at 0.5
+    torch.testing.assert_close(camera.double(), torch.tensor([518.8579, 519.46961, 325.08245, 253.23617]).double())
+
+
+def test_images_of_another_size_have_no_known_camera(root: Path) -> None:
+    assert NYU("test", root)[0].intrinsics is None
 
 
 def test_scene_types_are_those_of_the_whole_file(root: Path) -> None:
@@ -128,7 +146,7 @@ def test_pickles_with_the_file_open(root: Path) -> None:
     dataset = NYU("train", root)
     before = dataset[1]
     again = pickle.loads(pickle.dumps(dataset))
-    assert all(torch.equal(a, b) for a, b in zip(before, again[1], strict=True))
+    assert same(before, again[1])
     assert again.fingerprint() == dataset.fingerprint()
     assert len(pickle.dumps(dataset)) == len(pickle.dumps(NYU("train", root)))
 
@@ -168,9 +186,9 @@ class TestFingerprint:
         assert len(set(every)) == 6
 
     def test_depends_on_val_share_where_the_split_does(self, root: Path) -> None:
-        for split, same in (("train", False), ("val", False), ("test", True)):
+        for split, equal in (("train", False), ("val", False), ("test", True)):
             a, b = (NYU(split, root, val_share=share).fingerprint() for share in (0.1, 0.5))
-            assert (a == b) is same, split
+            assert (a == b) is equal, split
 
     @pytest.mark.parametrize("chunk", [0, 4])
     @pytest.mark.parametrize("variable", ["images", "depths"])
@@ -321,7 +339,7 @@ def test_depth_that_is_none_is_named_upon_reading(root: Path, value: float, word
     with h5py.File(root / LABELED, "r+") as file:
         file["depths"][8, 0, 0] = value
     dataset = NYU("test", root)
-    assert len(dataset[0]) == 4
+    assert len(dataset[0].tensors()) >= 4
     with pytest.raises(UserError, match=words) as caught:
         dataset[1]
     assert "depths: nyu/0009" in str(caught.value)

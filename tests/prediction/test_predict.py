@@ -176,7 +176,7 @@ def test_every_image_is_opened_before_the_first_is_predicted(tmp_path: Path) -> 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path, run: Run, recipe: Recipe) -> None:
     weights = load_file(run.folder / "weights.safetensors")
-    missing = {name: value for name, value in weights.items() if name != "metres.bias"}
+    missing = {name: value for name, value in weights.items() if name != "head.metres.bias"}
     for name, tensors in (("missing", missing), ("more", {**weights, "other": torch.ones(1)})):
         save_file(tensors, tmp_path / name)
         with pytest.raises(UserError, match=f"{name}: does not hold this recipe's weights"):

@@ -43,6 +43,14 @@ def check(registry):
 
 
 @pytest.fixture
+def without_embeddings():
+    """The registry of an installation whose plugin of embeddings is switched off."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLIFFKIT_DISABLE_PLUGINS", "embeddings")
+        return load_plugins().registry
+
+
+@pytest.fixture
 def faults(check):
     """`faults((old, new), ...)`: what is wrong with LINES so changed, a text a fault."""
 
@@ -67,6 +75,7 @@ def test_the_unchanged_text_is_a_recipe(check):
         "handbuilt",
         "symmetric",
         "cliff",
+        "linear",
         "heg_r",
         "l1",
     ]
@@ -227,14 +236,29 @@ def test_none_takes_no_weights(faults, check):
     assert [fault.partition(";")[0] for fault in faults(("use: heg_r", "use: none"))] == [
         "f.yaml:7: embedding.weights: unknown option"
     ]
-    assert check(LINES.replace("{use: heg_r, weights: [10, 15]}", "{use: none}")).embedding.engine == {}
+    assert check(LINES.replace("{use: heg_r, weights: [10, 15]}", "{use: none}")).embedding is None
 
 
 def test_without_an_embedding_none_is_meant_and_needs_no_training(check):
     text = LINES.replace("embedding: {use: heg_r, weights: [10, 15]}\n", "").replace("  embedding: {steps: 6}\n", "")
     recipe = check(text)
-    assert recipe.embedding.to_dict() == {"use": "none"}
+    assert recipe.embedding is None
+    assert recipe.to_dict()["embedding"] == {"use": "none"}
     assert recipe.train.embedding is None
+    assert "embedding" not in {part.component.kind for part in recipe.parts()}
+
+
+def test_none_is_the_engines_own_word_and_needs_no_plugin(faults, without_embeddings):
+    text = LINES.replace("{use: heg_r, weights: [10, 15]}", "{use: none}").replace("  embedding: {steps: 6}\n", "")
+    assert check_recipe(yamlstrict.parse(text, "f.yaml"), without_embeddings).embedding is None
+    with pytest.raises(RecipeError, match=r"7: embedding\.use: no embedding is called 'heg_r'; there are: none$"):
+        check_recipe(yamlstrict.parse(LINES, "f.yaml"), without_embeddings)
+
+
+def test_none_is_among_the_choices_of_who_misspells_an_embedding(faults):
+    assert faults(("use: heg_r", "use: nome"))[0].endswith("no embedding is called 'nome'; did you mean 'none'?")
+    (fault,) = faults(("{use: heg_r, weights: [10, 15]}", "none"))
+    assert fault.endswith("name an embedding, as {use: NAME}; there are: heg_r, heg_s, none")
 
 
 def test_something_must_have_a_weight(faults, check):
@@ -325,7 +349,7 @@ class TestSet:
         text = LINES.replace("{use: cliff}", "{use: cliff, upsample: transposed}")
         assert check(text, "model.fusion.use=add").fusion.to_dict() == {"use": "add"}
         assert check(text, "model.fusion.use=cliff").fusion.options == {"upsample": "transposed"}
-        assert check(text, "embedding.use=none").embedding.to_dict() == {"use": "none"}
+        assert check(text, "embedding.use=none").embedding is None
 
     def test_another_component_keeps_what_is_the_engines(self, check):
         text = LINES.replace("48]}", "48], crop: 0.9, train: 5}").replace("{use: l1}", "{use: berhu, weight: 2}")
@@ -475,3 +499,13 @@ def test_a_component_that_cannot_be_checked_is_refused_by_name(tmp_path, monkeyp
         check_recipe(yamlstrict.parse(text, "f.yaml"), registry)
     assert len(caught.value.faults) == 1
     assert str(caught.value).startswith("f.yaml:8: loss.0.use: loss 'odd' of plugin 'stranger': parameter '")
+
+
+def test_a_loss_that_needs_what_the_head_does_not_give_is_refused(check, faults):
+    recipe = check(LINES.replace("[{use: l1}]", "[{use: l1}, {use: bins}]"), "model.head={use: bins, bins: 8}")
+    assert recipe.head.options["bins"] == 8
+    assert faults(("[{use: l1}]", "[{use: l1}, {use: bins}]")) == [
+        "f.yaml:8: loss.1: `bins` needs 'bin_centres', which head `linear` does not give; heads that do: bins"
+    ]
+    both = faults(("[{use: l1}]", "[{use: l11}, {use: bins}]"))
+    assert [fault.partition(": ")[2].partition(":")[0] for fault in both] == ["loss.0.use", "loss.1"]

@@ -112,22 +112,14 @@ def test_annotations_in_quotes_are_read():
         options_schema(quoted)(width="3")
 
 
-class Levelless:
-    levels = 0
-
-    def __init__(self, scene_types: int, /) -> None: ...
-
-
-def test_a_generator_without_levels_has_nothing_to_weigh():
-    assert engine_options("embedding", Levelless) is None
-    assert engine_options("embedding", Plain) is EmbeddingOptions
-    assert [kind for kind in KINDS if engine_options(kind, Plain)] == ["embedding", "loss", "dataset"]
+def test_the_engine_has_options_beside_those_of_three_kinds():
+    assert [kind for kind in KINDS if engine_options(kind)] == ["embedding", "loss", "dataset"]
 
 
 def test_every_registered_component_describes_its_options(registry):
     for component in registry:
         described = describe_options(component)
-        schema = options_schema(component.load(), engine_options(component.kind, component.load()))
+        schema = options_schema(component.load(), engine_options(component.kind))
         assert list(described) == list(schema.model_fields)
         for name, text in described.items():
             needed = schema.model_fields[name].is_required()
@@ -139,7 +131,7 @@ def test_described_options_of_one(registry):
     assert said["size"] == "tuple[int, int], needed"
     assert said["crop"] == "float, default 1.0"
     assert said["holes"] == "bool, default False"
-    assert describe_options(registry.get("embedding", "none")) == {}
+    assert describe_options(registry.get("backbone", "handbuilt")) == {}
 
 
 @pytest.mark.parametrize(
@@ -237,8 +229,16 @@ class TestRegistry:
             table.add("loss", "x", reference)
 
     def test_an_unknown_kind_is_refused(self, table):
-        with pytest.raises(UserError, match=r"plugin 'first' registers unknown kind 'head'; the kinds are backbone, "):
-            table.add("head", "x", "json:loads")
+        with pytest.raises(UserError, match=r"plugin 'first' registers unknown kind 'neck'; the kinds are backbone, "):
+            table.add("neck", "x", "json:loads")
+
+    def test_no_component_is_called_none(self, table):
+        with pytest.raises(UserError, match=r"plugin 'first': no embedding can be called 'none', .*; rename it"):
+            table.add("embedding", "none", "json:loads")
+
+    def test_none_is_a_choice_where_a_recipe_can_do_without(self, table):
+        assert table.choices("fusion") == ["add", "cliff"]
+        assert table.choices("embedding") == ["none"]
 
     def test_a_plugin_goes_with_all_it_gave(self, table):
         table.from_plugin("second", "1")

@@ -70,7 +70,7 @@ def context(folder: Path, run: Run, emit: Any = lambda event: None) -> Context:
 
 def batch_of(count: int = 4, size: tuple[int, int] = (32, 48)) -> Sample:
     data = Tiny(height=size[0], width=size[1])
-    sample = Sample(*map(torch.stack, zip(*[data[i] for i in range(count)], strict=True)))
+    sample = Sample(*map(torch.stack, zip(*[data[i][:4] for i in range(count)], strict=True)))
     return sample._replace(image=sample.image / 255)
 
 
@@ -91,7 +91,7 @@ def test_another_seed_gives_another_network_and_the_same_embedding(
     other = do(engine_recipe(tmp_path, registry, "seed=1"), tmp_path)
     assert other.reused == ("pack", "embedding")
     ours, theirs = (load_file(folder / "weights.safetensors") for folder in (run.folder, other.folder))
-    assert not torch.equal(ours["metres.weight"], theirs["metres.weight"])
+    assert not torch.equal(ours["head.metres.weight"], theirs["head.metres.weight"])
     assert (run.folder / "per_image.csv").read_bytes() != (other.folder / "per_image.csv").read_bytes()
 
 
@@ -265,7 +265,7 @@ def test_validation_scores_each_image_as_the_metrics_do(tmp_path: Path, recipe: 
     rows = [score_image(maps[i, 0], batch.depth[i, 0].numpy(), batch.valid[i, 0].numpy(), full) for i in range(12)]
     assert scores == pytest.approx(summarise(rows, full), rel=1e-5)
     with torch.no_grad():
-        network.metres.bias.fill_(math.nan)
+        network.head.metres.bias.fill_(math.nan)
     assert math.isnan(validate(network, pack, 5, cpu())["abs_rel"])
 
 
@@ -317,8 +317,8 @@ def forward_on_fake_gpu(recipe: Recipe, losses: list[tuple[str, float, Loss]]) -
         to_fake_gpu(objective)
         to_fake_gpu(hierarchical.embedding)
         batch = batch_of()._replace(image=torch.zeros(4, 3, 32, 48, dtype=torch.uint8))
-        sample = augment(Sample(*map(fake, batch)), Augment(), torch.empty(DRAWS, 4))
-        assert {field.device.type for field in sample} == {"cuda"}
+        sample = augment(batch.map(fake), Augment(), torch.empty(DRAWS, 4))
+        assert {field.device.type for field in sample.tensors().values()} == {"cuda"}
         terms: dict[str, Tensor] = objective(sample, 200)
         return terms
 
@@ -333,7 +333,9 @@ def test_the_frozen_generator_goes_where_the_objective_goes(recipe: Recipe) -> N
 @pytest.mark.parametrize("generator", ["heg_r", "heg_s"])
 def test_a_training_step_leaves_no_tensor_on_the_processor(tmp_path: Path, registry: Registry, generator: str) -> None:
     every = ", ".join(f"{{use: {name}}}" for name in registry.names("loss"))
-    recipe = engine_recipe(tmp_path, registry, f"loss=[{every}]", f"embedding.use={generator}")
+    recipe = engine_recipe(
+        tmp_path, registry, f"loss=[{every}]", f"embedding.use={generator}", "model.head={use: bins}"
+    )
     terms = forward_on_fake_gpu(recipe, build_losses(recipe))
     assert terms.keys() == {*registry.names("loss"), "embedding"}
     assert {(term.device.type, term.dtype, term.shape) for term in terms.values()} == {("cuda", torch.float32, ())}
@@ -382,7 +384,7 @@ def test_a_test_image_that_cannot_be_read_or_scored_is_named(
     with pytest.raises(UserError, match=r"tiny/test/2: the file is cut off"):
         STAGES["evaluate"](job, context(tmp_path, run))
     spoilt = load_file(run.folder / "weights.safetensors")
-    spoilt["metres.bias"].fill_(math.nan)
+    spoilt["head.metres.bias"].fill_(math.nan)
     broken = context(tmp_path, run)
     shutil.copytree(broken.needs["depth"], tmp_path / "depth")
     (tmp_path / "depth" / "weights.safetensors").unlink()

@@ -64,7 +64,7 @@ def test_a_grid_is_the_product_of_its_axes(load: Load) -> None:
     assert study.full == ("heg_s", "cliff")
     by_name = {variant.name: variant.recipe for variant in study.variants}
     assert by_name["heg_s + cliff"].to_dict() == study.base.to_dict()
-    assert by_name["none + add"].embedding.to_dict() == {"use": "none"}
+    assert by_name["none + add"].embedding is None
     assert by_name["none + add"].fusion.to_dict() == {"use": "add"}
 
 
@@ -111,7 +111,7 @@ def test_leave_one_out_finds_what_can_be_left_out(load: Load) -> None:
     assert [loss.component.name for loss in no_l1.losses] == ["silog"]
     assert no_l1.losses[0].engine["weight"] == 0.3
     assert [loss.component.name for loss in no_silog.losses] == ["l1"]
-    assert no_embedding.embedding.component.name == "none"
+    assert no_embedding.embedding is None
     assert no_flip.train.depth.augment.flip == 0
     assert no_flip.train.depth.augment.contrast == 0.2
     assert no_colour.train.depth.augment.model_dump() == {"flip": 0.5, "brightness": 0, "contrast": 0, "saturation": 0}
@@ -151,6 +151,13 @@ def test_exclusions_are_patterns(load: Load) -> None:
 def test_set_changes_the_base_of_every_variant(load: Load) -> None:
     study = load(STUDY, "train.depth.steps=9", "train.depth.validate_every=9")
     assert {variant.recipe.train.depth.steps for variant in study.variants} == {9}
+
+
+def test_the_base_may_be_a_shipped_recipe_or_stand_in_the_study(load: Load, tiny: str) -> None:
+    assert load(STUDY.replace("base.yaml", "cliff_hegS")).base.name == "cliff_hegS"
+    inline = "base:\n" + "".join(f"  {line}\n" for line in tiny.splitlines())
+    study = load(STUDY.replace("base: base.yaml\n", inline))
+    assert study.base.to_dict() == load(STUDY).base.to_dict()
 
 
 def test_axes_vary_anything(load: Load) -> None:
@@ -306,6 +313,13 @@ def test_a_fault_of_the_base_is_told_once_and_at_its_own_place(load: Load, tiny:
     found = faults(load, STUDY, base=tiny.replace("{use: l1}", "{use: l11}"))
     assert len(found) == 1
     assert found[0].startswith("10: loss.0.use: no loss is called 'l11'")
+
+
+def test_a_fault_of_a_base_in_the_study_is_told_at_its_line(load: Load, tiny: str) -> None:
+    lines = [f"  {line}\n" for line in tiny.replace("{use: l1}", "{use: l11}").splitlines()]
+    found = faults(load, STUDY.replace("base: base.yaml\n", f"base:\n{''.join(lines)}"))
+    assert len(found) == 1
+    assert found[0].startswith("12: loss.0.use: no loss is called 'l11'")
 
 
 def test_a_combination_that_is_no_recipe_names_its_variant(load: Load) -> None:

@@ -149,6 +149,6 @@ def untrained(recipe: Recipe) -> dict[str, dict[str, Tensor]]:
     """The weights that each stage starts from."""
     assert recipe.train.embedding is not None
     torch.manual_seed(recipe.train.embedding.seed)
-    embedding = build_embedding(recipe, 14).state_dict()
+    embedding = build_embedding(recipe.embedding, 14).state_dict()
     torch.manual_seed(recipe.seed)
     return {"embedding": embedding, "depth": build(recipe).state_dict()}

@@ -19,7 +19,7 @@ from cliffkit.data.batches import Batches, batch_indices
 from cliffkit.data.pack import Pack
 from cliffkit.errors import UserError
 from cliffkit.events import Event, Progress, Validated
-from cliffkit.interfaces import Sample
+from cliffkit.interfaces import Batch, Sample
 from cliffkit.recipe.schema import Augment, Fit
 from cliffkit.training.checkpoint import weights_of
 from cliffkit.training.fit import fit
@@ -211,7 +211,7 @@ def gradients(sample: Sample, micro: int | None) -> tuple[dict[str, Tensor], Wei
 def test_micro_batches_of_unequal_holes_give_the_gradient_of_the_whole_batch(tmp_path: Path, micro: int) -> None:
     pack = packed(Tiny(empty=(0, 5)), tmp_path / "pack")  # whole parts of size 1 are empty
     batch = pack.batch(np.array([0, 11, 1, 10, 2, 9, 3, 5]))
-    sample = batch._replace(image=batch.image / 255)
+    sample = Batch.of(batch)
     terms, whole = gradients(sample, None)
     parted_terms, parted = gradients(sample, micro)
     assert parted_terms.keys() == terms.keys() == {"mean", "square"}
@@ -220,7 +220,7 @@ def test_micro_batches_of_unequal_holes_give_the_gradient_of_the_whole_batch(tmp
         torch.testing.assert_close(parted_terms[name], term, rtol=1e-5, atol=0)
     for name, slope in whole.items():
         torch.testing.assert_close(parted[name], slope, rtol=1e-4, atol=1e-6)
-    singles = [gradients(Sample(*(field[i : i + 1] for field in sample)), None)[1] for i in range(8)]
+    singles = [gradients(sample.map(lambda field, i=i: field[i : i + 1]), None)[1] for i in range(8)]
     unweighted = sum(single["second.bias"] for single in singles) / 8
     assert (unweighted - whole["second.bias"]).abs() > 1e-2, "parts that counted alike would be seen"
 
@@ -229,7 +229,7 @@ def test_a_batch_without_a_valid_pixel_moves_nothing_and_is_no_fault(tmp_path: P
     pack = packed(Tiny(empty=tuple(range(11))), tmp_path / "pack")
     batch = pack.batch(np.arange(6))
     for micro in (None, 2):
-        terms, slopes = gradients(batch._replace(image=batch.image / 255), micro)
+        terms, slopes = gradients(Batch.of(batch), micro)
         assert all(term == 0 for term in terms.values())
         assert all(not slope.any() for slope in slopes.values())
 
@@ -340,8 +340,8 @@ def test_a_term_that_is_not_finite_is_named_with_its_step_and_its_batch_is_kept(
     (path,) = tmp_path.glob("diverged-*.safetensors")
     kept = load_file(path)
     expected = pack.batch(batch_indices(len(pack), 4, SEED, after))
-    assert kept.keys() == expected._asdict().keys()
-    assert all(torch.equal(kept[name], field) for name, field in expected._asdict().items())
+    assert kept.keys() == expected.tensors().keys()
+    assert all(torch.equal(kept[name], field) for name, field in expected.tensors().items())
     if micro is None:
         assert torch.equal(kept["depth"], objective.depth[after]), "it is what that step was trained on"
     assert [line["step"] for line in lines(tmp_path) if "val" not in line] == list(range(1, step)), "none after it"

@@ -11,17 +11,17 @@ CARDBOARD: Color = (0.68, 0.53, 0.37)
 
 
 def bright(dice: Dice) -> Material:
-    """Shiny plastic in a strong colour."""
+    """Draw shiny plastic in a strong colour."""
     return plain(jitter(dice, dice.pick(BRIGHTS)), 0.4)
 
 
 def muted(dice: Dice) -> Material:
-    """Glazed stuff in a quiet colour."""
+    """Draw glazed stuff in a quiet colour."""
     return plain(jitter(dice, dice.pick(MUTED)), 0.4)
 
 
 def book_stack(dice: Dice) -> Piece:
-    """Two to five books, one on another."""
+    """Stack two to five books."""
     piece = Piece(0.24, 0.18, 0.1)
     z = 0.0
     for _ in range(dice.integer(2, 5)):
@@ -32,7 +32,7 @@ def book_stack(dice: Dice) -> Piece:
 
 
 def mug(dice: Dice) -> Piece:
-    """A mug."""
+    """Build a mug."""
     piece = Piece(0.1, 0.1, 0.1)
     m = muted(dice)
     piece.tube(0, 0, 0, 0.08, 0.08, 0.1, m)
@@ -41,7 +41,7 @@ def mug(dice: Dice) -> Piece:
 
 
 def bottle(dice: Dice) -> Piece:
-    """A bottle with its neck."""
+    """Build a bottle with its neck."""
     piece = Piece(0.08, 0.08, 0.28)
     m = plain(jitter(dice, dice.pick(((0.15, 0.3, 0.18), (0.35, 0.2, 0.1), (0.75, 0.8, 0.82), *BRIGHTS[:3]))), 0.7)
     piece.tube(0, 0, 0, 0.075, 0.075, 0.17, m)
@@ -50,7 +50,7 @@ def bottle(dice: Dice) -> Piece:
 
 
 def plate(dice: Dice) -> Piece:
-    """A plate with a glass beside it."""
+    """Build a plate with a glass beside it."""
     piece = Piece(0.3, 0.3, 0.1)
     piece.tube(0, 0, 0, 0.25, 0.25, 0.012, plain(WHITE, 0.5))
     piece.tube(0.17, 0.06, 0, 0.06, 0.06, 0.11, plain((0.75, 0.8, 0.82), 0.8))
@@ -58,7 +58,7 @@ def plate(dice: Dice) -> Piece:
 
 
 def bowl(dice: Dice) -> Piece:
-    """A bowl of fruit."""
+    """Build a bowl of fruit."""
     piece = Piece(0.3, 0.3, 0.14)
     piece.tube(0, 0, 0, 0.26, 0.26, 0.07, muted(dice))
     for k in range(4):
@@ -68,7 +68,7 @@ def bowl(dice: Dice) -> Piece:
 
 
 def vase(dice: Dice) -> Piece:
-    """A vase with flowers."""
+    """Build a vase with flowers."""
     piece = Piece(0.2, 0.2, 0.45)
     piece.ball(0, 0, 0, 0.13, 0.13, 0.22, muted(dice))
     for _ in range(5):
@@ -78,7 +78,7 @@ def vase(dice: Dice) -> Piece:
 
 
 def papers(dice: Dice) -> Piece:
-    """Sheets of paper and a folder."""
+    """Lay sheets of paper on a folder."""
     piece = Piece(0.3, 0.3, 0.02)
     sheet = Material("poster", (0.5, 0.5, 0.55), (0.3, 0.3, 0.3))
     piece.box(0, 0, 0, 0.21, 0.297, 0.006, sheet)
@@ -87,7 +87,7 @@ def papers(dice: Dice) -> Piece:
 
 
 def carton(dice: Dice) -> Piece:
-    """A cardboard box with its tape."""
+    """Build a cardboard box with its tape."""
     w, d, h = dice.uniform(0.25, 0.5), dice.uniform(0.25, 0.4), dice.uniform(0.2, 0.4)
     color = jitter(dice, CARDBOARD)
     piece = Piece(w, d, h)
@@ -97,7 +97,7 @@ def carton(dice: Dice) -> Piece:
 
 
 def basket(dice: Dice) -> Piece:
-    """A laundry basket with clothes."""
+    """Build a laundry basket with clothes."""
     piece = Piece(0.45, 0.36, 0.5)
     weave = Material("checks", jitter(dice, (0.7, 0.58, 0.42)), (0.5, 0.4, 0.28), 0.04)
     piece.box(0, 0, 0, 0.45, 0.36, 0.4, weave if dice.chance(0.6) else plain(WHITE, 0.3))
@@ -107,7 +107,7 @@ def basket(dice: Dice) -> Piece:
 
 
 def clothes(dice: Dice) -> Piece:
-    """A heap of clothes."""
+    """Heap up clothes."""
     piece = Piece(0.5, 0.4, 0.15)
     for _ in range(3):
         w, d = dice.uniform(0.2, 0.36), dice.uniform(0.2, 0.36)
@@ -117,7 +117,7 @@ def clothes(dice: Dice) -> Piece:
 
 
 def towels(dice: Dice) -> Piece:
-    """Folded towels."""
+    """Fold two to four towels."""
     piece = Piece(0.34, 0.26, 0.24)
     for k in range(dice.integer(2, 4)):
         piece.box(0, 0, k * 0.06, 0.34, 0.26, 0.058, cloth(dice, (WHITE, *FABRICS, *BRIGHTS[2:4])))
@@ -125,7 +125,7 @@ def towels(dice: Dice) -> Piece:
 
 
 def shoes(dice: Dice) -> Piece:
-    """A pair of shoes."""
+    """Build a pair of shoes."""
     m = plain(jitter(dice, dice.pick((BLACK, (0.35, 0.22, 0.15), *BRIGHTS[:3]))), 0.2)
     piece = Piece(0.24, 0.3, 0.1)
     for x in (-0.06, 0.06):
@@ -135,7 +135,7 @@ def shoes(dice: Dice) -> Piece:
 
 
 def monitor(dice: Dice) -> Piece:
-    """A flat screen on its foot, lit or dark."""
+    """Build a flat screen on its foot, lit or dark."""
     w = dice.uniform(0.42, 0.55)
     h = w * 0.6
     piece = Piece(w, 0.18, h + 0.12)
@@ -149,7 +149,7 @@ def monitor(dice: Dice) -> Piece:
 
 
 def laptop(dice: Dice) -> Piece:
-    """An open laptop."""
+    """Build an open laptop."""
     body = metal(dice)
     piece = Piece(0.34, 0.25, 0.24)
     piece.box(0, 0.05, 0, 0.34, 0.23, 0.018, body)
@@ -159,7 +159,7 @@ def laptop(dice: Dice) -> Piece:
 
 
 def table_lamp(dice: Dice, style: Style) -> Piece:
-    """A shaded lamp, lit."""
+    """Build a shaded lamp, lit."""
     piece = Piece(0.26, 0.26, 0.45)
     piece.tube(0, 0, 0, 0.13, 0.13, 0.02, style.metal)
     piece.ball(0, 0, 0.02, 0.12, 0.12, 0.2, muted(dice))
@@ -169,7 +169,7 @@ def table_lamp(dice: Dice, style: Style) -> Piece:
 
 
 def desk_lamp(dice: Dice) -> Piece:
-    """A jointed lamp."""
+    """Build a jointed lamp."""
     m = metal(dice)
     piece = Piece(0.2, 0.2, 0.45)
     piece.tube(0, 0, 0, 0.16, 0.16, 0.02, m)
@@ -180,7 +180,7 @@ def desk_lamp(dice: Dice) -> Piece:
 
 
 def toy(dice: Dice) -> Piece:
-    """A ball, building blocks, a car or a bear."""
+    """Build a ball, building blocks, a car or a bear."""
     piece = Piece(0.3, 0.3, 0.25)
     what = dice.integer(0, 3)
     if what == 0:

@@ -11,7 +11,7 @@ from cliffkit_rooms.scene.parts import Color, Light, Material, Piece
 
 
 def framed(dice: Dice, room: Room, width: float, height: float, face: Material) -> Piece:
-    """A face in a frame, to hang on a wall."""
+    """Frame a face, to hang on a wall."""
     frame = dice.pick((room.style.wood, plain(BLACK, 0.3), plain(WHITE, 0.2)))
     piece = Piece(width, 0.03, height)
     piece.box(0, -0.004, 0, width, 0.022, height, frame)
@@ -20,14 +20,14 @@ def framed(dice: Dice, room: Room, width: float, height: float, face: Material) 
 
 
 def picture(dice: Dice, room: Room) -> Piece:
-    """A picture with its own colours."""
+    """Build a picture with its own colours."""
     sky, land = dice.pick((*BRIGHTS, WHITE, (0.6, 0.75, 0.9))), dice.pick((*FABRICS, *BRIGHTS))
     face = Material("picture", jitter(dice, sky), jitter(dice, land), 1.0, 0.1)
     return framed(dice, room, dice.uniform(0.35, 0.9), dice.uniform(0.35, 0.7), face)
 
 
 def poster(dice: Dice, colors: tuple[Color, ...] = BRIGHTS) -> Piece:
-    """A bare sheet on the wall."""
+    """Build a bare sheet for the wall."""
     piece = Piece(dice.uniform(0.4, 0.7), 0.012, dice.uniform(0.5, 0.9))
     face = Material("poster", jitter(dice, dice.pick(colors)), jitter(dice, dice.pick(colors)))
     piece.box(0, 0, 0, piece.width, 0.012, piece.height, face)
@@ -35,7 +35,7 @@ def poster(dice: Dice, colors: tuple[Color, ...] = BRIGHTS) -> Piece:
 
 
 def board(dice: Dice, width: float, dark: bool) -> Piece:
-    """A whiteboard or a blackboard with its ledge."""
+    """Build a whiteboard or a blackboard with its ledge."""
     piece = Piece(width, 0.06, 1.2)
     frame = plain(STEEL, 0.4) if not dark else plain((0.5, 0.35, 0.22), 0.2)
     piece.box(0, -0.015, 0, width, 0.03, 1.2, frame)
@@ -47,12 +47,12 @@ def board(dice: Dice, width: float, dark: bool) -> Piece:
 
 
 def mirror(dice: Dice, room: Room, width: float, height: float) -> Piece:
-    """A mirror in a thin frame."""
+    """Build a mirror in a thin frame."""
     return framed(dice, room, width, height, Material("plain", (0.9, 0.92, 0.92), WHITE, 1.0, 2.0))
 
 
 def clock(dice: Dice) -> Piece:
-    """A wall clock."""
+    """Build a wall clock."""
     piece = Piece(0.3, 0.05, 0.3)
     piece.ball(0, 0, 0, 0.3, 0.06, 0.3, plain(dice.pick((BLACK, WHITE, *BRIGHTS[:3])), 0.3))
     piece.ball(0, 0.012, 0.03, 0.24, 0.05, 0.24, plain(WHITE, 0.1))
@@ -62,7 +62,7 @@ def clock(dice: Dice) -> Piece:
 
 
 def radiator(dice: Dice) -> Piece:
-    """A ribbed heater under a window."""
+    """Build a ribbed heater under a window."""
     piece = Piece(dice.uniform(0.7, 1.1), 0.1, 0.62)
     m = plain(WHITE, 0.3)
     ribs = int(piece.width / 0.09)
@@ -73,7 +73,7 @@ def radiator(dice: Dice) -> Piece:
 
 
 def rug(dice: Dice, width: float, depth: float, bold: bool = False) -> Piece:
-    """A rug, thinner than a step."""
+    """Build a rug, thinner than a step."""
     color = jitter(dice, dice.pick(BRIGHTS if bold else FABRICS), 0.06)
     other = jitter(dice, dice.pick((WHITE, *FABRICS)), 0.05)
     piece = Piece(width, depth, 0.012)
@@ -86,7 +86,7 @@ def rug(dice: Dice, width: float, depth: float, bold: bool = False) -> Piece:
 
 
 def plant(dice: Dice) -> Piece:
-    """A pot with a leafy crown."""
+    """Build a pot with a leafy crown."""
     height = dice.uniform(0.7, 1.5)
     piece = Piece(0.45, 0.45, height)
     piece.tube(0, 0, 0, 0.3, 0.3, 0.28, plain(jitter(dice, dice.pick((WHITE, (0.65, 0.38, 0.27), BLACK))), 0.3))
@@ -102,14 +102,14 @@ def plant(dice: Dice) -> Piece:
 
 
 def bin_(dice: Dice) -> Piece:
-    """A waste bin."""
+    """Build a waste bin."""
     piece = Piece(0.28, 0.28, 0.34)
     piece.tube(0, 0, 0, 0.27, 0.27, 0.34, bright(dice) if dice.chance(0.2) else plain(dice.pick((BLACK, STEEL)), 0.4))
     return piece
 
 
 def floor_lamp(room: Room, spot: Spot | None) -> None:
-    """Light from a standing lamp that was put at a spot, for the rooms in which it is lit."""
+    """Light a standing lamp that was put at a spot, in most of the rooms."""
     if spot is not None and room.dice.chance(0.7):
         p = room.dice.uniform(0.5, 1.1)
         power = (p * WARM[0], p * WARM[1], p * WARM[2])
@@ -117,7 +117,7 @@ def floor_lamp(room: Room, spot: Spot | None) -> None:
 
 
 def lamp_stand(dice: Dice) -> Piece:
-    """A standing lamp."""
+    """Build a standing lamp."""
     piece = Piece(0.4, 0.4, 1.65)
     piece.tube(0, 0, 0, 0.28, 0.28, 0.03, plain(BLACK, 0.4))
     piece.tube(0, 0, 0.03, 0.025, 0.025, 1.35, plain(dice.pick((BLACK, STEEL)), 0.5))
@@ -126,7 +126,7 @@ def lamp_stand(dice: Dice) -> Piece:
 
 
 def towel_rail(dice: Dice) -> Piece:
-    """A rail with towels, to hang on a wall."""
+    """Build a rail with towels, to hang on a wall."""
     piece = Piece(0.6, 0.1, 0.65)
     piece.box(0, 0.02, 0.62, 0.6, 0.02, 0.02, plain(STEEL, 0.8))
     for x in (-0.14, 0.14):
@@ -136,7 +136,7 @@ def towel_rail(dice: Dice) -> Piece:
 
 
 def stairs(dice: Dice, room: Room, steps: int = 10) -> Piece:
-    """A flight of stairs along a wall, with a rail."""
+    """Build a flight of stairs along a wall, with a rail."""
     run, rise, width = 0.26, 0.18, 0.9
     piece = Piece(steps * run, width, steps * rise + 0.9)
     for k in range(steps):

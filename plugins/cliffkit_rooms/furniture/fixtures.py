@@ -13,13 +13,13 @@ STONES: tuple[Color, ...] = ((0.3, 0.29, 0.28), (0.7, 0.66, 0.6), (0.5, 0.45, 0.
 
 
 def worktop(dice: Dice) -> Material:
-    """A polished stone top."""
+    """Draw the material of a polished stone top."""
     color = jitter(dice, dice.pick(STONES))
     return Material("granite", color, jitter(dice, (0.55, 0.5, 0.45)), 0.1, 0.5)
 
 
 def counter(dice: Dice, style: Style, top: Material, width: float, sink: bool = False) -> Piece:
-    """Base cabinets with doors and drawers under a worktop; a sink with its tap, and things on top."""
+    """Build base cabinets with doors and drawers under a worktop, with a sink and its tap or with things on top."""
     piece = Piece(width, 0.62, 0.92)
     piece.box(0, -0.04, 0, width, 0.5, 0.1, plain(BLACK))
     piece.box(0, -0.015, 0.1, width, 0.57, 0.78, style.front._replace(texture="plain"))
@@ -45,7 +45,7 @@ def counter(dice: Dice, style: Style, top: Material, width: float, sink: bool = 
 
 
 def kettle(dice: Dice) -> Piece:
-    """A kettle."""
+    """Build a kettle."""
     piece = Piece(0.2, 0.2, 0.25)
     m = plain(dice.pick((STEEL, BLACK, WHITE)), 0.7)
     piece.tube(0, 0, 0, 0.17, 0.17, 0.2, m)
@@ -54,14 +54,14 @@ def kettle(dice: Dice) -> Piece:
 
 
 def toaster(dice: Dice) -> Piece:
-    """A toaster."""
+    """Build a toaster."""
     piece = Piece(0.28, 0.18, 0.2)
     piece.box(0, 0, 0.01, 0.28, 0.17, 0.18, plain(dice.pick((STEEL, BLACK, WHITE)), 0.7, True))
     return piece
 
 
 def microwave(dice: Dice) -> Piece:
-    """A microwave oven."""
+    """Build a microwave oven."""
     piece = Piece(0.48, 0.36, 0.28)
     piece.box(0, 0, 0.01, 0.48, 0.36, 0.27, plain(dice.pick((STEEL, BLACK, WHITE)), 0.4))
     piece.box(-0.06, 0.18, 0.03, 0.32, 0.01, 0.22, plain((0.06, 0.06, 0.07), 0.8))
@@ -69,7 +69,7 @@ def microwave(dice: Dice) -> Piece:
 
 
 def wall_cupboards(dice: Dice, style: Style, width: float) -> Piece:
-    """Cabinets to hang above a counter."""
+    """Build cabinets to hang above a counter."""
     piece = Piece(width, 0.34, 0.68)
     piece.box(0, -0.01, 0, width, 0.32, 0.68, style.front._replace(texture="plain"))
     units = max(1, round(width / 0.45))
@@ -82,7 +82,7 @@ def wall_cupboards(dice: Dice, style: Style, width: float) -> Piece:
 
 
 def stove(dice: Dice, style: Style) -> Piece:
-    """A cooker: oven door, hob rings, knobs, perhaps a pot."""
+    """Build a cooker: oven door, hob rings, knobs, perhaps a pot."""
     m = plain(dice.pick((STEEL, WHITE, BLACK)), 0.5)
     piece = Piece(0.6, 0.63, 0.92)
     piece.box(0, -0.01, 0, 0.6, 0.61, 0.9, m)
@@ -100,7 +100,7 @@ def stove(dice: Dice, style: Style) -> Piece:
 
 
 def hood(dice: Dice) -> Piece:
-    """An extractor hood with its duct, to hang above a stove."""
+    """Build an extractor hood with its duct, to hang above a stove."""
     m = plain(dice.pick((STEEL, STEEL, WHITE)), 0.7)
     piece = Piece(0.6, 0.48, 0.75)
     piece.box(0, 0, 0, 0.6, 0.48, 0.08, m)
@@ -109,7 +109,7 @@ def hood(dice: Dice) -> Piece:
 
 
 def fridge(dice: Dice) -> Piece:
-    """A refrigerator: two doors, handles, notes."""
+    """Build a refrigerator: two doors, handles, notes."""
     m = plain(jitter(dice, dice.pick((WHITE, WHITE, STEEL, BLACK))), 0.5)
     height = dice.uniform(1.65, 1.85)
     piece = Piece(0.7, 0.68, height)
@@ -125,7 +125,7 @@ def fridge(dice: Dice) -> Piece:
 
 
 def toilet(dice: Dice) -> Piece:
-    """Bowl, seat, cistern."""
+    """Build a toilet: bowl, seat, cistern."""
     m = plain(PORCELAIN, 0.6)
     piece = Piece(0.4, 0.68, 0.8)
     piece.box(0, 0.0, 0, 0.24, 0.42, 0.2, m._replace(soft=True))
@@ -138,7 +138,7 @@ def toilet(dice: Dice) -> Piece:
 
 
 def bathtub(dice: Dice) -> Piece:
-    """A tub with a rim around the water's edge, a tap, perhaps a shower curtain."""
+    """Build a tub with a rim around the water's edge, a tap, perhaps a shower curtain."""
     length = dice.uniform(1.5, 1.7)
     m = plain(PORCELAIN, 0.6)
     piece = Piece(length, 0.75, 0.56)
@@ -160,7 +160,7 @@ def bathtub(dice: Dice) -> Piece:
 
 
 def vanity(dice: Dice, style: Style, width: float) -> Piece:
-    """A washbasin on its cabinet."""
+    """Build a washbasin on its cabinet."""
     piece = Piece(width, 0.5, 0.86)
     piece.box(0, -0.01, 0.08, width, 0.47, 0.72, style.front._replace(texture="plain"))
     for x in (-1, 1):
@@ -177,7 +177,7 @@ def vanity(dice: Dice, style: Style, width: float) -> Piece:
 
 
 def shower(dice: Dice) -> Piece:
-    """A shower: tray, tiled back, rail, head."""
+    """Build a shower: tray, tiled back, rail, head."""
     piece = Piece(0.9, 0.9, 2.0)
     piece.box(0, 0, 0, 0.9, 0.9, 0.12, plain(PORCELAIN, 0.5))
     frame = plain(STEEL, 0.7)
@@ -191,7 +191,7 @@ def shower(dice: Dice) -> Piece:
 
 
 def washer(dice: Dice, lid: Color = WHITE) -> Piece:
-    """A front-loading washing machine or dryer."""
+    """Build a front-loading washing machine or dryer."""
     m = plain(jitter(dice, lid, 0.02), 0.4)
     piece = Piece(0.62, 0.62, 0.88)
     piece.box(0, -0.01, 0, 0.6, 0.6, 0.87, m)
@@ -204,7 +204,7 @@ def washer(dice: Dice, lid: Color = WHITE) -> Piece:
 
 
 def ironing_board(dice: Dice) -> Piece:
-    """A board on crossed legs."""
+    """Build a board on crossed legs."""
     piece = Piece(1.25, 0.36, 0.9)
     piece.box(0, 0, 0.86, 1.25, 0.34, 0.035, cloth(dice)._replace(soft=False))
     for x in (-0.3, 0.3):

@@ -8,14 +8,14 @@ from cliffkit_rooms.scene.parts import Material, Piece
 
 
 def legs(piece: Piece, width: float, depth: float, height: float, thick: float, m: Material, z: float = 0.0) -> None:
-    """Four legs at the corners of a width by depth rectangle."""
-    for x in (-1, 1):
+    """Add four legs at the corners of a width by depth rectangle."""
+    for x in (-1.0, 1.0):
         for y in (-1, 1):
             piece.box(x * (width - thick) / 2, y * (depth - thick) / 2, z, thick, thick, height, m)
 
 
 def chair(dice: Dice, style: Style, material: Material | None = None, size: float = 1.0) -> Piece:
-    """A dining chair: seat, legs, a back of slats or a board."""
+    """Build a dining chair: seat, legs, a back of slats or a board."""
     m = material or style.wood
     w, d, seat, top = 0.43 * size, 0.44 * size, 0.45 * size, dice.uniform(0.85, 0.98) * size
     piece = Piece(w, d, top)
@@ -23,7 +23,7 @@ def chair(dice: Dice, style: Style, material: Material | None = None, size: floa
     piece.box(0, 0, seat - 0.03, w, d, 0.035, m)
     if dice.chance(0.45):
         piece.box(0, 0.01, seat, w * 0.92, d * 0.88, 0.04, style.fabric)
-    for x in (-1, 1):
+    for x in (-1.0, 1.0):
         piece.box(x * (w / 2 - 0.02), -d / 2 + 0.02, seat, 0.035 * size, 0.035 * size, top - seat, m)
     if dice.chance(0.5):
         piece.box(0, -d / 2 + 0.02, top - 0.08, w, 0.025, 0.08, m)
@@ -35,12 +35,12 @@ def chair(dice: Dice, style: Style, material: Material | None = None, size: floa
 
 
 def small_chair(dice: Dice, style: Style) -> Piece:
-    """A child's chair in a strong colour."""
+    """Build a child's chair in a strong colour."""
     return chair(dice, style, plain(jitter(dice, dice.pick(BRIGHTS)), 0.4), 0.65)
 
 
 def office_chair(dice: Dice, style: Style) -> Piece:
-    """A swivel chair: star base, column, padded seat and back, arms."""
+    """Build a swivel chair: star base, column, padded seat and back, arms."""
     pad = cloth(dice, ((0.12, 0.12, 0.14), (0.2, 0.2, 0.22), (0.2, 0.25, 0.4), (0.4, 0.15, 0.15)))
     frame = plain(BLACK, 0.4)
     piece = Piece(0.6, 0.6, 0.98)
@@ -51,14 +51,14 @@ def office_chair(dice: Dice, style: Style) -> Piece:
     piece.box(0, -0.22, 0.56, 0.46, 0.08, 0.42, pad._replace(soft=True))
     piece.box(0, -0.26, 0.44, 0.08, 0.03, 0.25, frame)
     if dice.chance(0.7):
-        for x in (-1, 1):
+        for x in (-1.0, 1.0):
             piece.box(x * 0.27, 0.02, 0.65, 0.06, 0.26, 0.035, frame)
             piece.box(x * 0.27, -0.02, 0.47, 0.03, 0.05, 0.18, frame)
     return piece
 
 
 def sofa(dice: Dice, style: Style, seats: int) -> Piece:
-    """A sofa, or an armchair for one: base, seat cushions, back cushions, arms, throw pillows."""
+    """Build a sofa, or an armchair for one: base, seat cushions, back cushions, arms, throw pillows."""
     arm, depth, back = dice.uniform(0.14, 0.24), dice.uniform(0.82, 0.95), dice.uniform(0.78, 0.92)
     inner = seats * dice.uniform(0.56, 0.64)
     width = inner + 2 * arm
@@ -67,7 +67,7 @@ def sofa(dice: Dice, style: Style, seats: int) -> Piece:
     piece.box(0, 0, 0.08, width - 0.04, depth - 0.04, 0.2, m._replace(soft=False))
     legs(piece, width - 0.1, depth - 0.1, 0.08, 0.06, style.wood)
     piece.box(0, -depth / 2 + 0.09, 0.08, width, 0.18, back - 0.1, m)
-    for x in (-1, 1):
+    for x in (-1.0, 1.0):
         piece.box(x * (width - arm) / 2, 0, 0.08, arm, depth, 0.52, m)
     each = inner / seats
     for k in range(seats):
@@ -83,7 +83,7 @@ def sofa(dice: Dice, style: Style, seats: int) -> Piece:
 
 
 def stool(dice: Dice, style: Style) -> Piece:
-    """A round stool on four legs."""
+    """Build a round stool on four legs."""
     height = dice.uniform(0.42, 0.5)
     piece = Piece(0.36, 0.36, height)
     legs(piece, 0.28, 0.28, height - 0.04, 0.035, style.metal if dice.chance(0.5) else style.wood)
@@ -92,7 +92,7 @@ def stool(dice: Dice, style: Style) -> Piece:
 
 
 def bench(dice: Dice, style: Style) -> Piece:
-    """A low bench, sometimes with a cushion."""
+    """Build a low bench, sometimes with a cushion."""
     width = dice.uniform(0.9, 1.3)
     piece = Piece(width, 0.4, 0.5)
     legs(piece, width, 0.38, 0.42, 0.06, style.wood)
@@ -103,7 +103,7 @@ def bench(dice: Dice, style: Style) -> Piece:
 
 
 def bean_bag(dice: Dice) -> Piece:
-    """A sack to sink into."""
+    """Build a sack to sink into."""
     m = cloth(dice, BRIGHTS)._replace(texture="plain")
     piece = Piece(0.8, 0.8, 0.6)
     piece.ball(0, 0, -0.08, 0.8, 0.8, 0.5, m)
@@ -112,7 +112,7 @@ def bean_bag(dice: Dice) -> Piece:
 
 
 def bed(dice: Dice, style: Style, width: float) -> Piece:
-    """A bed: frame, headboard, mattress, duvet, pillows, perhaps a folded blanket."""
+    """Build a bed: frame, headboard, mattress, duvet, pillows, perhaps a folded blanket."""
     length, top = 2.05, dice.uniform(0.48, 0.6)
     head = dice.uniform(0.85, 1.25)
     piece = Piece(width + 0.06, length + 0.06, head)
@@ -137,12 +137,12 @@ def bed(dice: Dice, style: Style, width: float) -> Piece:
 
 
 def metal_chair(dice: Dice, style: Style) -> Piece:
-    """A school chair: steel legs, a plastic shell."""
+    """Build a school chair: steel legs, a plastic shell."""
     color = plain(jitter(dice, dice.pick((*BRIGHTS[2:4], (0.2, 0.2, 0.25), (0.6, 0.35, 0.2)))), 0.3)
     piece = Piece(0.44, 0.46, 0.8)
     legs(piece, 0.4, 0.42, 0.43, 0.025, metal(dice))
     piece.box(0, 0, 0.43, 0.42, 0.42, 0.025, color)
     piece.box(0, -0.21, 0.55, 0.4, 0.025, 0.25, color)
-    for x in (-1, 1):
+    for x in (-1.0, 1.0):
         piece.box(x * 0.17, -0.22, 0.43, 0.02, 0.02, 0.2, style.metal)
     return piece

@@ -14,17 +14,19 @@ BOOKS = Material("books", (0.5, 0.4, 0.3), (0.2, 0.2, 0.3), 0.032)
 
 
 def bookcase(dice: Dice, style: Style, width: float, height: float, fill: float = 0.85, depth: float = 0.3) -> Piece:
-    """Sides, back, boards; each board carries a row of books or a few objects, or stands empty."""
+    """Build a bookcase; each board carries a row of books or a few objects, or stands empty."""
     piece = Piece(width, depth, height)
     thick = 0.025
-    for x in (-1, 1):
+    for x in (-1.0, 1.0):
         piece.box(x * (width - thick) / 2, 0, 0, thick, depth, height, style.wood)
     piece.box(0, -depth / 2 + 0.008, 0, width, 0.014, height, style.wood)
+
     count = max(2, round(height / 0.36))
     step = (height - 0.08) / count
     for k in range(count + 1):
         piece.box(0, 0, 0.05 + k * step, width - 2 * thick, depth - 0.01, thick, style.wood)
     piece.box(0, depth / 2 - 0.03, 0, width - 2 * thick, 0.02, 0.05, style.wood)
+
     for k in range(count):
         z = 0.05 + k * step + thick
         if dice.chance(fill):
@@ -40,13 +42,14 @@ def bookcase(dice: Dice, style: Style, width: float, height: float, fill: float 
             for x in (-width / 4, width / 4):
                 thing = dice.pick((clutter.mug, clutter.book_stack, clutter.bottle, clutter.bowl))
                 piece.put(thing(dice), x, 0, z, dice.uniform(-0.4, 0.4))
+
     if dice.chance(0.4) and height < 1.9:
         strew(dice, piece, dice.integer(1, 2), (clutter.vase, clutter.book_stack, clutter.bowl))
     return piece
 
 
 def wardrobe(dice: Dice, style: Style) -> Piece:
-    """Tall, with two or three doors and handles."""
+    """Build a tall wardrobe with two or three doors and their handles."""
     doors = dice.integer(2, 3)
     width, height, depth = doors * dice.uniform(0.45, 0.55), dice.uniform(1.95, 2.2), 0.58
     piece = Piece(width, depth, height)
@@ -61,7 +64,7 @@ def wardrobe(dice: Dice, style: Style) -> Piece:
 
 
 def chest(dice: Dice, style: Style, width: float | None = None, rows: int | None = None) -> Piece:
-    """A chest of drawers with things on top."""
+    """Build a chest of drawers with things on top."""
     width = dice.uniform(0.75, 1.2) if width is None else width
     rows = dice.integer(3, 4) if rows is None else rows
     height, depth = 0.12 + rows * 0.22, 0.46
@@ -84,10 +87,10 @@ def chest(dice: Dice, style: Style, width: float | None = None, rows: int | None
 
 
 def sideboard(dice: Dice, style: Style) -> Piece:
-    """A long low cabinet on legs, with things on top."""
+    """Build a long low cabinet on legs, with things on top."""
     width, height, depth = dice.uniform(1.2, 1.7), dice.uniform(0.75, 0.9), 0.45
     piece = Piece(width, depth, height)
-    for x in (-1, 1):
+    for x in (-1.0, 1.0):
         for y in (-1, 1):
             piece.box(x * (width / 2 - 0.05), y * (depth / 2 - 0.05), 0, 0.05, 0.05, 0.14, style.wood)
     piece.box(0, -0.01, 0.14, width, depth - 0.02, height - 0.14, style.wood)
@@ -100,11 +103,11 @@ def sideboard(dice: Dice, style: Style) -> Piece:
 
 
 def glass_cabinet(dice: Dice, style: Style) -> Piece:
-    """A china cabinet: doors below, dishes on open boards above."""
+    """Build a china cabinet: doors below, dishes on open boards above."""
     width, depth, height = dice.uniform(0.9, 1.2), 0.42, dice.uniform(1.85, 2.05)
     piece = Piece(width, depth, height)
     piece.box(0, -0.01, 0, width, depth - 0.02, 0.85, style.wood)
-    for x in (-1, 1):
+    for x in (-1.0, 1.0):
         piece.box(x * width / 4, depth / 2 - 0.01, 0.06, width / 2 - 0.02, 0.02, 0.74, style.front)
         piece.box(x * (width - 0.03) / 2, -0.05, 0.85, 0.03, depth - 0.1, height - 0.85, style.wood)
     piece.box(0, -depth / 2 + 0.01, 0.85, width, 0.02, height - 0.85, style.wood)
@@ -119,7 +122,7 @@ def glass_cabinet(dice: Dice, style: Style) -> Piece:
 
 
 def filing_cabinet(dice: Dice, style: Style) -> Piece:
-    """Steel drawers with labels."""
+    """Build a filing cabinet: steel drawers with labels."""
     m = plain(jitter(dice, dice.pick((STEEL, (0.75, 0.74, 0.7), (0.25, 0.25, 0.27)))), 0.4)
     rows = dice.integer(2, 4)
     piece = Piece(0.46, 0.6, 0.05 + rows * 0.32)
@@ -134,7 +137,7 @@ def filing_cabinet(dice: Dice, style: Style) -> Piece:
 
 
 def tv_stand(dice: Dice, style: Style) -> Piece:
-    """A low board with a television."""
+    """Build a low board with a television."""
     width = dice.uniform(1.1, 1.7)
     piece = Piece(width, 0.42, 1.15)
     piece.box(0, 0, 0.06, width, 0.42, 0.42, style.wood)
@@ -153,7 +156,7 @@ def tv_stand(dice: Dice, style: Style) -> Piece:
 
 
 def toy_shelf(dice: Dice, style: Style) -> Piece:
-    """Cubes with bright bins and toys."""
+    """Build a shelf of cubes with bright bins and toys."""
     columns, rows = dice.integer(3, 4), dice.integer(2, 3)
     piece = Piece(columns * 0.36 + 0.03, 0.36, rows * 0.36 + 0.03)
     m = style.wood if dice.chance(0.5) else plain((0.95, 0.94, 0.92), 0.2)
@@ -174,7 +177,7 @@ def toy_shelf(dice: Dice, style: Style) -> Piece:
 
 
 def coat_rack(dice: Dice, style: Style) -> Piece:
-    """A board with hooks and coats, to hang on a wall."""
+    """Build a board with hooks and coats, to hang on a wall."""
     width = dice.uniform(0.8, 1.2)
     piece = Piece(width, 0.24, 0.95)
     piece.box(0, -0.1, 0.82, width, 0.03, 0.12, style.wood)
@@ -188,7 +191,7 @@ def coat_rack(dice: Dice, style: Style) -> Piece:
 
 
 def shelf_board(dice: Dice, style: Style, things: Sequence[Callable[[Dice], Piece]] = ()) -> Piece:
-    """A board on brackets with things on it, to hang on a wall."""
+    """Build a board on brackets with things on it, to hang on a wall."""
     width = dice.uniform(0.7, 1.3)
     piece = Piece(width, 0.24, 0.35)
     piece.box(0, 0, 0, width, 0.24, 0.025, style.wood)
@@ -200,10 +203,10 @@ def shelf_board(dice: Dice, style: Style, things: Sequence[Callable[[Dice], Piec
 
 
 def metal_rack(dice: Dice) -> Piece:
-    """Open steel shelving with cartons."""
+    """Build open steel shelving with cartons."""
     m = metal(dice)
     piece = Piece(0.95, 0.42, 1.8)
-    for x in (-1, 1):
+    for x in (-1.0, 1.0):
         for y in (-1, 1):
             piece.box(x * 0.46, y * 0.2, 0, 0.03, 0.03, 1.8, m)
     for k in range(4):

@@ -12,7 +12,7 @@ from cliffkit_rooms.scene.parts import Piece
 
 
 def table(dice: Dice, style: Style, width: float, depth: float, height: float = 0.74) -> Piece:
-    """Top, apron and four legs."""
+    """Build a table: top, apron and four legs."""
     piece = Piece(width, depth, height)
     thick = dice.uniform(0.05, 0.08)
     legs(piece, width - 0.06, depth - 0.06, height - 0.03, thick, style.wood)
@@ -23,7 +23,7 @@ def table(dice: Dice, style: Style, width: float, depth: float, height: float = 
 
 
 def round_table(dice: Dice, style: Style, width: float, height: float = 0.74) -> Piece:
-    """A disc on a column and a foot."""
+    """Build a round table: a disc on a column and a foot."""
     piece = Piece(width, width, height)
     piece.tube(0, 0, 0, width * 0.5, width * 0.5, 0.03, style.wood)
     piece.tube(0, 0, 0.03, 0.1, 0.1, height - 0.06, style.wood)
@@ -51,7 +51,7 @@ def strew(
 
 
 def dining_table(dice: Dice, style: Style, width: float, depth: float) -> Piece:
-    """A table laid with plates, glasses, a bowl."""
+    """Build a table laid with plates, glasses, a bowl."""
     piece = table(dice, style, width, depth)
     if dice.chance(0.3):
         piece.box(0, 0, 0.72, width + 0.02, depth + 0.02, 0.025, style.accent._replace(soft=False))
@@ -64,7 +64,7 @@ def dining_table(dice: Dice, style: Style, width: float, depth: float) -> Piece:
 
 
 def desk(dice: Dice, style: Style, width: float, screens: int = 1, height: float = 0.73) -> Piece:
-    """A desk with drawers, screens, keyboard, papers, lamp."""
+    """Build a desk with drawers, screens, keyboard, papers, lamp."""
     depth = dice.uniform(0.6, 0.75)
     piece = Piece(width, depth, height)
     piece.box(0, 0, height - 0.035, width, depth, 0.035, style.wood)
@@ -89,7 +89,7 @@ def desk(dice: Dice, style: Style, width: float, screens: int = 1, height: float
 
 
 def coffee_table(dice: Dice, style: Style) -> Piece:
-    """A low table with a shelf beneath."""
+    """Build a low table with a shelf beneath."""
     width, depth, height = dice.uniform(0.8, 1.2), dice.uniform(0.5, 0.65), dice.uniform(0.38, 0.46)
     piece = Piece(width, depth, height)
     legs(piece, width, depth, height - 0.04, 0.06, style.wood)
@@ -103,7 +103,7 @@ def coffee_table(dice: Dice, style: Style) -> Piece:
 
 
 def nightstand(dice: Dice, style: Style) -> Piece:
-    """A bedside cabinet with a lamp or books."""
+    """Build a bedside cabinet with a lamp or books."""
     piece = Piece(0.45, 0.4, 0.52)
     piece.box(0, 0, 0.06, 0.45, 0.38, 0.46, style.wood)
     for z in (0.09, 0.3):

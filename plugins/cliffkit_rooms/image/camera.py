@@ -31,8 +31,13 @@ class Camera(NamedTuple):
         """Focal length in pixels, both axes."""
         return FOCAL_AT_640 / 640 * self.width
 
+    @property
+    def intrinsics(self) -> NDArray[np.float32]:
+        """(4,): fx, fy, cx, cy in pixels; the first pixel has its centre at (0.5, 0.5)."""
+        return np.array([self.focal, self.focal, self.width / 2, self.height / 2], np.float32)
+
     def rays(self) -> Array:
-        """(3, H, W) directions in the room that advance one metre along the optical axis: t is z-depth."""
+        """Give the (3, H, W) directions in the room that advance one metre along the optical axis: t is z-depth."""
         x = (np.arange(self.width) - (self.width - 1) / 2) / self.focal
         y = (np.arange(self.height) - (self.height - 1) / 2) / self.focal
         r = self.rotation[:, :, None, None]
@@ -40,7 +45,7 @@ class Camera(NamedTuple):
 
 
 def orient(heading: float, pitch: float, roll: float) -> NDArray[np.float64]:
-    """A camera's rotation: heading from +x towards +y, pitch downwards, roll clockwise, in radians."""
+    """Give a camera's rotation: heading from +x towards +y, pitch downwards, roll clockwise, in radians."""
     ch, sh, cp, sp = math.cos(heading), math.sin(heading), math.cos(pitch), math.sin(pitch)
     forward = np.array([ch * cp, sh * cp, -sp])
     right = np.array([sh, -ch, 0.0])
@@ -50,7 +55,7 @@ def orient(heading: float, pitch: float, roll: float) -> NDArray[np.float64]:
 
 
 def _reach(room: Room, x: float, y: float, heading: float) -> float:
-    """Distance to the wall straight ahead."""
+    """Measure the distance to the wall straight ahead."""
     dx, dy = math.cos(heading), math.sin(heading)
     to_x = (room.size[0] - x) / dx if dx > 1e-9 else -x / dx if dx < -1e-9 else math.inf
     to_y = (room.size[1] - y) / dy if dy > 1e-9 else -y / dy if dy < -1e-9 else math.inf
@@ -58,7 +63,7 @@ def _reach(room: Room, x: float, y: float, heading: float) -> float:
 
 
 def _stand(dice: Dice, room: Room, height: int, width: int, close: bool) -> Camera | None:
-    """A camera on the open floor, turned to a piece of furniture; None where a person could not stand or see."""
+    """Stand on the open floor, turned to a piece of furniture; None where a person could not stand or see."""
     w, d, _ = room.size
     x, y = dice.uniform(0.2, w - 0.2), dice.uniform(0.2, d - 0.2)
     body = (x - 0.18, y - 0.18, x + 0.18, y + 0.18)
@@ -77,7 +82,7 @@ def _stand(dice: Dice, room: Room, height: int, width: int, close: bool) -> Came
 
 
 def _interest(room: Room, camera: Camera) -> int:
-    """How many pieces of furniture stand before the camera, near enough to be told."""
+    """Count the pieces of furniture before the camera, near enough to be told."""
     x, y, _ = camera.position
     fx, fy = camera.rotation[0, 2], camera.rotation[1, 2]
     ahead = [((px - x) * fx + (py - y) * fy, (px - x) * fy - (py - y) * fx) for px, py, _ in room.focus]
@@ -85,13 +90,13 @@ def _interest(room: Room, camera: Camera) -> int:
 
 
 def _ahead(room: Room, camera: Camera) -> float:
-    """Distance to the wall along the optical axis."""
+    """Measure the distance to the wall along the optical axis."""
     x, y, _ = camera.position
     return _reach(room, x, y, math.atan2(camera.rotation[1, 2], camera.rotation[0, 2]))
 
 
 def draw_camera(dice: Dice, room: Room, height: int, width: int) -> Camera | None:
-    """The best of three standpoints; None where thirty tries found none.
+    """Choose the best of three standpoints; None where thirty tries found none.
 
     Some views are taken close to a wall and some across the room, so that images differ in depth as a person's do.
     """

@@ -8,7 +8,7 @@ from cliffkit_rooms.image.textures import Array, Patch, cells, fade, grid, line,
 
 
 def books(p: Patch) -> Array:
-    """A row of spines of many colours and heights, dark above the lower ones."""
+    """Paint a row of spines of many colours and heights, dark above the lower ones."""
     pair, rest = cells(p.u / (2 * p.scale))
     second = rest > np.float32(0.3) + np.float32(0.4) * scatter(pair, pair + 5, p.seed)
     book = pair * 2 + second
@@ -25,7 +25,7 @@ def books(p: Patch) -> Array:
 
 
 def panel(p: Patch) -> Array:
-    """A cupboard door or drawer front: a gap at the edge, a groove inside it."""
+    """Paint a cupboard door or drawer front: a gap at the edge, a groove inside it."""
     edge = np.minimum(p.hu - np.abs(p.u), p.hv - np.abs(p.v))
     groove = line(edge - np.minimum(np.float32(0.055), np.minimum(p.hu, p.hv) * 0.3), 0.012, p.foot)
     gap = np.clip((np.float32(0.008) - edge) / p.foot + np.float32(0.5), 0, 1)
@@ -36,7 +36,7 @@ def panel(p: Patch) -> Array:
 
 
 def picture(p: Patch) -> Array:
-    """A framed print: a mount, then land under sky with blots of colour."""
+    """Paint a framed print: a mount, then land under sky with blots of colour."""
     a, b = p.u / p.hu, p.v / p.hv
     mount = np.maximum(np.abs(a), np.abs(b)) > np.float32(0.78)
     hills = np.float32(0.35) * noise(a * 1.5 + 3, p.seed * np.float32(0.7), p.seed)
@@ -49,7 +49,7 @@ def picture(p: Patch) -> Array:
 
 
 def poster(p: Patch) -> Array:
-    """A sheet with a headline, a block of colour and lines of text."""
+    """Paint a sheet with a headline, a block of colour and lines of text."""
     a, b = p.u / p.hu, p.v / p.hv
     inside = np.maximum(np.abs(a), np.abs(b)) < np.float32(0.88)
     block = (b > -0.1) & (b < 0.6)
@@ -61,7 +61,7 @@ def poster(p: Patch) -> Array:
 
 
 def outdoors(p: Patch) -> Array:
-    """What a window shows: bright sky over trees or roofs."""
+    """Paint the view through a window: bright sky over trees or roofs."""
     a, b = p.u / p.hu, p.v / p.hv
     skyline = np.float32(-0.35) + np.float32(0.25) * noise(p.u * 1.5, p.seed * np.float32(0.3), p.seed)
     below = np.clip((skyline - b) * 6, 0, 1)
@@ -71,13 +71,13 @@ def outdoors(p: Patch) -> Array:
 
 
 def blinds(p: Patch) -> Array:
-    """Slats with light between them."""
+    """Paint slats with light between them."""
     wave = np.float32(0.5) + np.float32(0.5) * np.sin(p.v * (np.float32(2 * np.pi) / p.scale)) * fade(p.scale, p.foot)
     return mix(p, wave)
 
 
 def scribble(p: Patch) -> Array:
-    """A board with writing in places."""
+    """Paint a board with writing in places."""
     stroke = np.abs(noise(p.u * 7, p.v * 9, p.seed)) < np.float32(0.12)
     where = noise(p.u * 0.8, p.v * 1.1, p.seed + 3) > np.float32(0.35)
     edge = np.minimum(p.hu - np.abs(p.u), p.hv - np.abs(p.v)) > np.float32(0.06)
@@ -86,7 +86,7 @@ def scribble(p: Patch) -> Array:
 
 
 def screen(p: Patch) -> Array:
-    """A lit display: windows of two tones over a dark ground."""
+    """Paint a lit display: windows of two tones over a dark ground."""
     a, b = p.u / p.hu, p.v / p.hv
     i, _ = cells(a * np.float32(1.5) + np.float32(0.3))
     j, _ = cells(b * np.float32(1.2) + np.float32(0.1))
@@ -96,7 +96,7 @@ def screen(p: Patch) -> Array:
 
 
 def rug(p: Patch) -> Array:
-    """A woven rug: borders, a field, a medallion."""
+    """Paint a woven rug: borders, a field, a medallion."""
     edge = np.minimum(p.hu - np.abs(p.u), p.hv - np.abs(p.v))
     border = (edge < 0.06) | ((edge > 0.14) & (edge < 0.2))
     medal = np.hypot(p.u / p.hu, p.v / p.hv)
@@ -106,6 +106,6 @@ def rug(p: Patch) -> Array:
 
 
 def folds(p: Patch) -> Array:
-    """Hanging cloth: soft upright folds."""
+    """Paint hanging cloth: soft upright folds."""
     wave = np.sin(p.u * (np.float32(2 * np.pi) / p.scale) + noise(p.u, p.v * 0.5, p.seed))
     return mix(p, np.float32(0.5) + np.float32(0.45) * wave * fade(p.scale, p.foot))

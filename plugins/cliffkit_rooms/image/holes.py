@@ -15,7 +15,7 @@ BASELINE_M = 0.075
 
 
 def missing(depth: Array, surface: Surface, focal: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """(H, W): True where the sensor has no depth."""
+    """Find the pixels (H, W) where the sensor has no depth."""
     height, width = depth.shape
     y, x = np.mgrid[:height, :width].astype(np.float32) * np.float32(160 / width)
     seed = np.int32(rng.integers(1 << 16))

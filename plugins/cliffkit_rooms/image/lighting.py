@@ -16,10 +16,11 @@ Array = NDArray[np.floating]
 
 
 def direct(room: Room, solids: Solids, surface: Surface, eye: Array) -> tuple[Array, Array]:
-    """Light (3, n) that falls on matt surfaces straight from the lamps, and the glint (3, n) on polished ones."""
+    """Give the light (3, n) straight from the lamps on matt surfaces, and the glint (3, n) on polished ones."""
     n = surface.gloss.size
     matt, glint = np.zeros((3, n), np.float32), np.zeros((3, n), np.float32)
     which = casters(room, solids)
+
     shiny = np.flatnonzero(surface.gloss > 0.05)
     gloss = np.minimum(surface.gloss.take(shiny), 1)
     power_of_gloss = 12 + 60 * gloss
@@ -27,6 +28,7 @@ def direct(room: Room, solids: Solids, surface: Surface, eye: Array) -> tuple[Ar
     to_eye = eye[:, None] - surface.point.take(shiny, axis=1)
     to_eye /= np.sqrt((to_eye * to_eye).sum(axis=0))
     shine = np.zeros_like(to_eye)
+
     for light in room.lights:
         d = surface.point - np.array(light.position, np.float32)[:, None]
         square = (d * d).sum(axis=0)
@@ -40,16 +42,18 @@ def direct(room: Room, solids: Solids, surface: Surface, eye: Array) -> tuple[Ar
             strength[lit] *= visible(light, d.take(lit, axis=1), solids, which)
         power = np.array(light.power, np.float32)[:, None]
         matt += power * strength
+        # Blinn-Phong's highlight, on polished pixels alone
         middle = to_eye - d.take(shiny, axis=1) / length.take(shiny)
         middle /= np.sqrt((middle * middle).sum(axis=0)) + np.float32(1e-6)
         cosine = np.clip((middle * normal).sum(axis=0), 0, 1)
         shine += power * (strength.take(shiny) * gloss * cosine**power_of_gloss)
+
     glint[:, shiny] = shine
     return matt, glint
 
 
 def sunshine(room: Room, solids: Solids, surface: Surface) -> Array:
-    """Light (n,) of the sun that falls in through the window of `room.sun`: a patch with the shadows of its bars."""
+    """Give the sun's light (n,) through the window of `room.sun`: a patch with the shadows of the bars."""
     assert room.sun is not None
     wall, (left, bottom, right, top), towards = room.sun
     axis, sign = ((1, 1.0), (0, -1.0), (1, -1.0), (0, 1.0))[wall]
@@ -58,7 +62,7 @@ def sunshine(room: Room, solids: Solids, surface: Surface) -> Array:
     way = (np.float32(along[axis]) - surface.point[axis]) / np.float32(towards[axis])
     hit = [surface.point[k] + way * np.float32(towards[k]) for k in range(3)]
     place = (hit[0] - np.float32(along[0])) * np.float32(run[0]) + (hit[1] - np.float32(along[1])) * np.float32(run[1])
-    strength = np.maximum((surface.normal * np.array(towards, np.float32)[:, None]).sum(axis=0), 0)
+    strength: Array = np.maximum((surface.normal * np.array(towards, np.float32)[:, None]).sum(axis=0), 0)
     strength *= (place > left) & (place < right) & (hit[2] > bottom) & (hit[2] < top)
     lit = np.flatnonzero(strength)
     if lit.size:
@@ -71,7 +75,7 @@ def sunshine(room: Room, solids: Solids, surface: Surface) -> Array:
 
 
 def shade(room: Room, solids: Solids, surface: Surface, eye: Array) -> Array:
-    """Radiance (3, n) towards the camera, in arbitrary units."""
+    """Give the radiance (3, n) towards the camera, in arbitrary units."""
     matt, glint = direct(room, solids, surface, eye)
     power = np.array([light.power for light in room.lights], np.float32).sum(axis=0)
     if room.sun is not None:
@@ -79,7 +83,7 @@ def shade(room: Room, solids: Solids, surface: Surface, eye: Array) -> Array:
         power = power + np.float32(1.0)
     clear = np.clip(np.float32(1.12) - np.float32(1.35) * crowding(room, solids, surface), 0.1, 1)
     light = matt * (0.4 + 0.6 * clear) + bounced(room, surface, power) * clear
-    radiance = surface.albedo * light + 0.6 * glint
+    radiance: Array = surface.albedo * light + 0.6 * glint
     mirror = np.flatnonzero(surface.gloss > 1.5)
     radiance[:, mirror] = mirrored(room, surface, mirror, eye, power)
     return radiance + surface.albedo * surface.glow

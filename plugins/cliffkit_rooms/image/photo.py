@@ -11,14 +11,14 @@ Array = NDArray[np.floating]
 
 
 def _blurred(image: Array, amount: float) -> Array:
-    """A 3x3 separable blur; `amount` is the weight of each neighbour."""
+    """Blur by a 3x3 separable kernel; `amount` is the weight of each neighbour."""
     padded = np.pad(image, ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows = padded[:, 1:-1] * np.float32(1 - 2 * amount) + (padded[:, :-2] + padded[:, 2:]) * np.float32(amount)
     return rows[:, :, 1:-1] * np.float32(1 - 2 * amount) + (rows[:, :, :-2] + rows[:, :, 2:]) * np.float32(amount)
 
 
 def expose(radiance: Array, dice: Dice) -> NDArray[np.uint8]:
-    """(3, H, W) radiance to uint8 sRGB."""
+    """Expose (3, H, W) radiance as uint8 sRGB."""
     _, height, width = radiance.shape
     light = radiance.mean(axis=0)
     key = np.exp(np.log(light + np.float32(1e-3)).mean())

@@ -35,7 +35,7 @@ class Solids(NamedTuple):
 
 
 def pack(parts: list[Part]) -> Solids:
-    """Columns of the parts; boxes turned by a right angle become straight ones."""
+    """Pack parts into columns; boxes turned by a right angle become straight ones."""
     table = np.array([part[:8] for part in parts], np.float64).reshape(-1, 8).T
     half, yaw = table[4:7].copy(), table[7]
     quarter = np.rint(yaw / (np.pi / 2))
@@ -66,12 +66,12 @@ def span(near: Array, far: Array, centre: float, half: float, inverse: Array, si
 
 
 def inverted(direction: Array) -> Array:
-    """1 / direction, finite where the direction is 0."""
+    """Divide 1 by the direction, finite where the direction is 0."""
     return np.float32(1) / np.where(np.abs(direction) < 1e-6, np.float32(1e-6), direction)
 
 
 def _box(d: Array, inv: Array, size: Array, offset: Array, half: Array, cos: float, sin: float) -> Array:
-    """Entry depth of rays into a box at `offset` from their origin; inf where they miss."""
+    """Give the entry depth of rays into a box at `offset` from their origin; inf where they miss."""
     x, y, z = offset
     if sin == 0:
         ix, iy, sx, sy = inv[0], inv[1], size[0], size[1]
@@ -79,7 +79,7 @@ def _box(d: Array, inv: Array, size: Array, offset: Array, half: Array, cos: flo
         ix, iy = inverted(cos * d[0] + sin * d[1]), inverted(cos * d[1] - sin * d[0])
         sx, sy = np.abs(ix), np.abs(iy)
         x, y = cos * x + sin * y, cos * y - sin * x
-    near = inv[2] * z
+    near: Array = inv[2] * z
     reach = size[2] * half[2]
     far = near + reach
     near -= reach
@@ -90,7 +90,7 @@ def _box(d: Array, inv: Array, size: Array, offset: Array, half: Array, cos: flo
 
 
 def _round(d: Array, offset: Array, half: Array, cos: float, sin: float, ball: bool) -> Array:
-    """Entry depth of rays into an ellipsoid or an upright cylinder; inf where they miss."""
+    """Give the entry depth of rays into an ellipsoid or an upright cylinder; inf where they miss."""
     x, y, z = offset
     dx, dy = (cos * d[0] + sin * d[1]) / half[0], (cos * d[1] - sin * d[0]) / half[1]
     ox, oy, oz = -(cos * x + sin * y) / half[0], -(cos * y - sin * x) / half[1], -z / half[2]
@@ -111,7 +111,7 @@ def _round(d: Array, offset: Array, half: Array, cos: float, sin: float, ball: b
 
 
 def windows(solids: Solids, camera: Camera) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Pixel rectangles (N, 4: top, bottom, left, right) that parts may cover, and their nearest depth (N,)."""
+    """Give pixel rectangles (N, 4: top, bottom, left, right) that parts may cover, and their nearest depth (N,)."""
     relative = solids.corners - np.array(camera.position)
     seen = (relative[..., None] * camera.rotation).sum(axis=-2)
     z = np.maximum(seen[..., 2], 1e-3)
@@ -127,21 +127,26 @@ def windows(solids: Solids, camera: Camera) -> tuple[NDArray[np.int64], NDArray[
 
 
 def trace(room: Room, solids: Solids, camera: Camera) -> tuple[Array, Ints, Array]:
-    """Z-depth (H, W), the surface that each pixel sees (H, W), and the rays (3, H, W)."""
+    """Trace every pixel: z-depth (H, W), the surface that it sees (H, W), and the rays (3, H, W)."""
     rays = camera.rays()
     inv = inverted(rays)
     size = np.abs(inv)
     origin = np.array(camera.position, np.float32)
     depth = np.full(rays.shape[1:], np.inf, np.float32)
     seen = np.zeros(rays.shape[1:], np.int32)
+
+    # from inside, a ray leaves the room through the nearest of three planes
     for axis, face in ((0, 0), (1, 2), (2, 4)):
         wall = np.where(rays[axis] > 0, np.float32(room.size[axis]), np.float32(0))
         t = (wall - origin[axis]) * inv[axis]
         nearer = t < depth
         np.copyto(depth, t, where=nearer)
         np.copyto(seen, np.where(rays[axis] > 0, face + 1, face), where=nearer, casting="same_kind")
+
     areas, nearest = windows(solids, camera)
     offset = solids.centre - origin[:, None]
+
+    # nearest parts first, so that parts behind them can be passed over
     for k in np.argsort(nearest, kind="stable"):
         top, bottom, left, right = areas[k]
         if top >= bottom or left >= right:

@@ -13,14 +13,14 @@ Array = NDArray[np.floating]
 
 
 def casters(room: Room, solids: Solids) -> NDArray[np.int64]:
-    """The parts worth a shadow: not lamps, not flat things on walls and floors, not crumbs."""
+    """Choose the parts worth a shadow: not lamps, not flat things on walls and floors, not crumbs."""
     glows = np.array([part.material.glow > 0 for part in room.parts], bool)
     low, mid, high = np.sort(solids.half, axis=0) * 2
     return np.flatnonzero(~glows & (mid > 0.025) & (high > 0.12) & ((low > 0.012) | (solids.centre[2] > 0.2)))
 
 
 def visible(light: Light, d: Array, solids: Solids, which: NDArray[np.int64]) -> Array:
-    """Share of a light that reaches points at offsets d (3, n) from it: softer the shorter the way through a caster.
+    """Give the share of a light that reaches points at offsets d (3, n): softer the shorter the way through a caster.
 
     Points are sorted by direction, so that each caster is tried only on the run of points in its own sector, and of
     those only on the ones whose direction across it meets the caster too.
@@ -30,22 +30,28 @@ def visible(light: Light, d: Array, solids: Solids, which: NDArray[np.int64]) ->
     side, other = (axis for axis in range(3) if axis != light.axis)
     ahead = np.maximum(ahead, np.float32(0.05))
     ratio = d[side] / ahead
+
     order = np.argsort(ratio)
     ratio, across, d = ratio[order], (d[other] / ahead)[order], d.take(order, axis=1)
+
     inv = inverted(d)
     length = np.sqrt((d * d).sum(axis=0))
     stop = 1 - np.float32(0.012) / length
+
     halves = solids.half[:, which] * np.where(solids.shape[which] == BOX, np.float32(1), np.float32(0.85))
     offset = solids.centre[:, which] - np.array(light.position, np.float32)[:, None]
     corners = solids.corners[which] - np.array(light.position)
     reach = corners[..., light.axis] * light.sign
     slopes, slants = corners[..., side] / np.maximum(reach, 0.05), corners[..., other] / np.maximum(reach, 0.05)
     low, high = slants.min(axis=1) - 1e-3, slants.max(axis=1) + 1e-3
+
+    # runs of sorted points that a caster's corners span; all points for a caster beside the light
     start = np.searchsorted(ratio, slopes.min(axis=1))
     end = np.searchsorted(ratio, slopes.max(axis=1))
     beside = reach.min(axis=1) < 0.06
     start[beside], end[beside], low[beside], high[beside] = 0, n, -np.inf, np.inf
     end[reach.max(axis=1) < 0.06] = 0
+
     light_share = np.ones(n, np.float32)
     depths = np.minimum(0.12, 2 * halves.min(axis=0).astype(np.float64) + 0.02).astype(np.float32)
     for j, k in enumerate(which):
@@ -56,6 +62,7 @@ def visible(light: Light, d: Array, solids: Solids, which: NDArray[np.int64]) ->
         if not met.size:
             continue
         met += start[j]
+
         x, y, z = offset[:, j]
         cos, sin = solids.cos[k], solids.sin[k]
         if sin == 0:
@@ -65,15 +72,18 @@ def visible(light: Light, d: Array, solids: Solids, which: NDArray[np.int64]) ->
             ix, iy = inverted(cos * a + sin * b), inverted(cos * b - sin * a)
             x, y = cos * x + sin * y, cos * y - sin * x
         iz = inv[2].take(met)
+
         near, far = np.zeros(met.size, np.float32), stop.take(met)
         for centre, half, inverse in ((x, halves[0, j], ix), (y, halves[1, j], iy), (z, halves[2, j], iz)):
             span(near, far, centre, half, inverse, np.abs(inverse))
+
         far -= near
         hit = np.flatnonzero(far > 0)
         if hit.size:
             met = met.take(hit)
             chord = far.take(hit) * length.take(met)
             light_share[met] *= np.maximum(1 - chord / depths[j], 0)
+
     result = np.empty(n, np.float32)
     result[order] = light_share
     return result

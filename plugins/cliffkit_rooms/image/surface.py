@@ -45,7 +45,7 @@ class Surface(NamedTuple):
 
 
 def _geometry(room: Room, solids: Solids, seen: Ints, point: Array) -> tuple[Array, Array, Ints]:
-    """Place in the part's own axes (3, n), normal (3, n), and the axis that the normal is nearest to (n,)."""
+    """Give places in the parts' own axes (3, n), normals (3, n), and the axes that these are nearest to (n,)."""
     w, d, h = room.size
     shell = np.array([[0, w, w / 2, w / 2, w / 2, w / 2], [d / 2, d / 2, 0, d, d / 2, d / 2], [h / 2] * 4 + [0, h]])
     centre = np.concatenate([shell.astype(np.float32), solids.centre], axis=1)
@@ -90,7 +90,7 @@ def _geometry(room: Room, solids: Solids, seen: Ints, point: Array) -> tuple[Arr
 
 
 def gather(room: Room, solids: Solids, seen: Ints, depth: Array, rays: Array, origin: Array, focal: float) -> Surface:
-    """The surfaces behind all pixels; `seen` and `depth` flat (n,), `rays` (3, n)."""
+    """Gather the surfaces behind all pixels; `seen` and `depth` flat (n,), `rays` (3, n)."""
     point = rays * depth + origin[:, None]
     local, normal, axis = _geometry(room, solids, seen, point)
     length = np.sqrt((rays * rays).sum(axis=0))
@@ -101,11 +101,13 @@ def gather(room: Room, solids: Solids, seen: Ints, depth: Array, rays: Array, or
     color = np.array([m.color for m in materials], np.float32).T ** np.float32(2.2)
     second = np.array([m.second for m in materials], np.float32).T ** np.float32(2.2)
     rest = np.array([(m.scale, m.gloss, m.glow, _NAMES[m.texture]) for m in materials], np.float32).T
+
     w, d, h = room.size
     shell = np.array([[w / 2] * SHELL, [d / 2] * SHELL, [h / 2] * SHELL], np.float32)
     half = np.concatenate([shell, solids.half], axis=1)
     numbers = rest[3].astype(np.int32).take(seen)
     albedo = np.empty_like(point)
+
     for name, number in _NAMES.items():
         i = np.flatnonzero(numbers == number)
         if not i.size:
@@ -118,5 +120,6 @@ def gather(room: Room, solids: Solids, seen: Ints, depth: Array, rays: Array, or
             color.take(k, axis=1), second.take(k, axis=1), rest[0][k], k * 13 + a,
         )  # fmt: skip
         albedo[:, i] = TEXTURES[name](patch)
+
     np.clip(albedo, 0.01, 0.95, out=albedo)
     return Surface(point, normal, albedo, rest[1].take(seen), rest[2].take(seen), facing)

@@ -30,63 +30,67 @@ class Patch(NamedTuple):
 
 @lru_cache(maxsize=1)
 def noise_tile() -> Array:
-    """A fixed tileable fractal noise image, flat, zero mean and unit deviation, features of about 4 to 64 cells."""
+    """Make a fixed tileable fractal noise image, flat, zero mean, unit deviation, features of about 4 to 64 cells."""
     white = np.random.default_rng(7).standard_normal((TILE, TILE))
     fy, fx = np.meshgrid(np.fft.fftfreq(TILE), np.fft.rfftfreq(TILE), indexing="ij")
     radius = np.hypot(fx, fy)
     spectrum = np.fft.rfft2(white) * np.exp(-((radius / 0.12) ** 2)) / (radius + 0.015) ** 1.2
     spectrum[0, 0] = 0
     tile = np.fft.irfft2(spectrum, (TILE, TILE))
-    return (tile / tile.std()).astype(np.float32).ravel()
+    unit: Array = (tile / tile.std()).astype(np.float32)
+    return unit.ravel()
 
 
-def noise(x: Array, y: Array, seed: NDArray[np.int32]) -> Array:
-    """Smooth noise at (x, y); one unit is about one feature."""
+def noise(x: Array, y: Array, seed: NDArray[np.int32] | np.int32) -> Array:
+    """Look up smooth noise at (x, y); one unit is about one feature."""
     i = (x * np.float32(16)).astype(np.int32) + seed * 37
     j = (y * np.float32(16)).astype(np.int32) + seed * 91
     return noise_tile().take(((j & (TILE - 1)) << 8) + (i & (TILE - 1)))
 
 
 def scatter(i: NDArray[np.int32], j: NDArray[np.int32], seed: NDArray[np.int32]) -> Array:
-    """A number in [0, 1) that looks random, for each cell (i, j)."""
+    """Give each cell (i, j) a number in [0, 1) that looks random."""
     h = (i * np.int32(374761393) + j * np.int32(668265263) + seed * np.int32(362437)).view(np.uint32)
     h = (h ^ (h >> np.uint32(13))) * np.uint32(1274126177)
-    return ((h >> np.uint32(8)) & np.uint32(0xFFFF)).astype(np.float32) * np.float32(1 / 65536)
+    bits: NDArray[np.uint32] = (h >> np.uint32(8)) & np.uint32(0xFFFF)
+    return bits.astype(np.float32) * np.float32(1 / 65536)
 
 
 def cells(x: Array) -> tuple[NDArray[np.int32], Array]:
-    """The integer part and the rest."""
+    """Split into the integer part and the rest."""
     whole = np.floor(x)
     return whole.astype(np.int32), x - whole
 
 
 def fade(period: Array | float, foot: Array) -> Array:
-    """1 where a pixel is small against the period, 0 where it covers it."""
-    return np.clip(np.float32(1.6) - np.float32(2) * foot / period, 0, 1)
+    """Fade from 1, where a pixel is small against the period, to 0, where it covers the period."""
+    sharp: Array = np.clip(np.float32(1.6) - np.float32(2) * foot / period, 0, 1)
+    return sharp
 
 
 def line(distance: Array, width: float, foot: Array) -> Array:
-    """How much of a pixel a line covers, at a distance from its middle."""
-    return np.clip((width / 2 - np.abs(distance)) / foot + np.float32(0.5), 0, 1) * np.minimum(1, width / foot)
+    """Give the share of a pixel that a line covers, at a distance from its middle."""
+    share: Array = np.clip((width / 2 - np.abs(distance)) / foot + np.float32(0.5), 0, 1) * np.minimum(1, width / foot)
+    return share
 
 
 def grid(x: Array, period: Array | float, width: float, foot: Array) -> Array:
-    """How much of a pixel is covered by lines repeated along x."""
+    """Give the share of a pixel that is covered by lines repeated along x."""
     return line((x / period - np.rint(x / period)) * period, width, foot)
 
 
 def mix(p: Patch, amount: Array) -> Array:
-    """From the first colour to the second."""
+    """Mix the two colours, from all of the first at 0 to all of the second at 1."""
     return p.color + (p.second - p.color) * amount
 
 
 def plain(p: Patch) -> Array:
-    """One colour, faintly uneven."""
+    """Paint one colour, faintly uneven."""
     return p.color * (1 + np.float32(0.035) * noise(p.u * 1.5, p.v * 1.5, p.seed))
 
 
 def wood(p: Patch) -> Array:
-    """Grain along the longer side."""
+    """Paint grain along the longer side."""
     tall = p.hv > p.hu
     along, across = np.where(tall, p.v, p.u), np.where(tall, p.u, p.v)
     grain = noise(along * 1.2, across * 14, p.seed) * fade(0.05, p.foot)
@@ -94,7 +98,7 @@ def wood(p: Patch) -> Array:
 
 
 def planks(p: Patch) -> Array:
-    """Floor boards, each of its own tone, with dark joints."""
+    """Paint floor boards, each of its own tone, with dark joints."""
     row, _ = cells(p.v / p.scale)
     shifted = p.u + scatter(row, row, p.seed) * np.float32(1.4)
     board, _ = cells(shifted / np.float32(1.1))
@@ -105,16 +109,17 @@ def planks(p: Patch) -> Array:
 
 
 def tiles(p: Patch) -> Array:
-    """Square tiles in the first colour, grout in the second."""
+    """Paint square tiles in the first colour, grout in the second."""
     i, _ = cells(p.u / p.scale + np.float32(0.5))
     j, _ = cells(p.v / p.scale + np.float32(0.5))
     tone = 1 + np.float32(0.12) * (scatter(i, j, p.seed) - np.float32(0.5)) * fade(p.scale, p.foot)
     joint = np.maximum(grid(p.u + p.scale / 2, p.scale, 0.008, p.foot), grid(p.v + p.scale / 2, p.scale, 0.008, p.foot))
-    return (p.color * tone) * (1 - joint) + p.second * joint
+    albedo: Array = (p.color * tone) * (1 - joint) + p.second * joint
+    return albedo
 
 
 def checker(p: Patch) -> Array:
-    """Tiles of the two colours in turn."""
+    """Paint tiles of the two colours in turn."""
     i, _ = cells(p.u / p.scale)
     j, _ = cells(p.v / p.scale)
     odd = ((i + j) & 1).astype(np.float32)
@@ -124,7 +129,7 @@ def checker(p: Patch) -> Array:
 
 
 def patchwork(p: Patch) -> Array:
-    """Foam tiles: every cell another bright colour around the first."""
+    """Paint foam tiles: every cell another bright colour around the first."""
     i, _ = cells(p.u / p.scale)
     j, _ = cells(p.v / p.scale)
     joint = np.maximum(grid(p.u, p.scale, 0.012, p.foot), grid(p.v, p.scale, 0.012, p.foot))
@@ -134,43 +139,44 @@ def patchwork(p: Patch) -> Array:
 
 
 def carpet(p: Patch) -> Array:
-    """Pile: fine speckle over large faint patches."""
+    """Paint pile: fine speckle over large faint patches."""
     fine = noise(p.u * 30, p.v * 30, p.seed) * fade(0.03, p.foot)
     return mix(p, np.clip(0.4 + 0.25 * fine + 0.15 * noise(p.u * 2, p.v * 2, p.seed), 0, 1))
 
 
 def stripes(p: Patch) -> Array:
-    """Upright stripes, as on wallpaper."""
+    """Paint upright stripes, as on wallpaper."""
     wave = np.sin(p.u * (np.float32(2 * np.pi) / p.scale))
     return mix(p, np.float32(0.5) + np.float32(0.5) * np.clip(wave * 2.5, -1, 1) * fade(p.scale, p.foot))
 
 
 def checks(p: Patch) -> Array:
-    """Woven checks: two crossing sets of stripes."""
+    """Paint woven checks: two crossing sets of stripes."""
     a = np.clip(np.sin(p.u * (np.float32(2 * np.pi) / p.scale)) * 3, -1, 1)
     b = np.clip(np.sin(p.v * (np.float32(2 * np.pi) / p.scale)) * 3, -1, 1)
     return mix(p, np.float32(0.5) + np.float32(0.25) * (a + b) * fade(p.scale, p.foot))
 
 
 def brick(p: Patch) -> Array:
-    """Bricks in running bond."""
+    """Paint bricks in running bond."""
     height = p.scale / 3
     row, _ = cells(p.v / height)
     shifted = p.u + np.float32(0.5) * p.scale * (row & 1).astype(np.float32)
     col, _ = cells(shifted / p.scale)
     tone = 1 + np.float32(0.4) * (scatter(row, col, p.seed) - np.float32(0.5)) * fade(height, p.foot)
     joint = np.maximum(grid(p.v, height, 0.012, p.foot), grid(shifted, p.scale, 0.012, p.foot))
-    return p.color * tone * (1 - joint) + p.second * joint
+    albedo: Array = p.color * tone * (1 - joint) + p.second * joint
+    return albedo
 
 
 def granite(p: Patch) -> Array:
-    """Stone: speckle of the second colour."""
+    """Paint stone: speckle of the second colour."""
     fine = noise(p.u * 22, p.v * 22, p.seed) * fade(0.06, p.foot)
     return mix(p, np.clip(0.25 + 0.3 * fine + 0.2 * noise(p.u * 5, p.v * 5, p.seed), 0, 1))
 
 
 def ceiling(p: Patch) -> Array:
-    """Mineral-fibre panels in a grid of rails."""
+    """Paint mineral-fibre panels in a grid of rails."""
     rail = np.maximum(grid(p.u, p.scale, 0.025, p.foot), grid(p.v, p.scale, 0.025, p.foot))
     fine = noise(p.u * 40, p.v * 40, p.seed) * fade(0.03, p.foot)
     return mix(p, np.clip(rail, 0, 1)) * (1 - 0.05 * np.abs(fine))

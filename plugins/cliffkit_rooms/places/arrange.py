@@ -13,7 +13,7 @@ from cliffkit_rooms.scene.parts import Piece
 
 
 def chairs_around(room: Room, make: Callable[[Dice, Style], Piece], spot: Spot, width: float, depth: float) -> None:
-    """Chairs at the sides and ends of a table of a size, some pulled out, some missing."""
+    """Put chairs at the sides and ends of a table of a size, some pulled out, some missing."""
     reach = 0.14
     dice = room.dice
     places = [(x, side) for side in (-1, 1) for x in ((0.0,) if width < 1.0 else (-width / 4, width / 4))]
@@ -31,13 +31,13 @@ def chairs_around(room: Room, make: Callable[[Dice, Style], Piece], spot: Spot, 
 
 
 def pictures(room: Room, low: int, high: int) -> None:
-    """Some pictures at eye height."""
+    """Hang some pictures at eye height."""
     for _ in range(room.dice.integer(low, high)):
         room.hang(decor.picture(room.dice, room), room.dice.uniform(1.25, 1.5))
 
 
 def litter(room: Room, things: Sequence[Callable[[Dice], Piece]], low: int, high: int) -> None:
-    """Things on the floor."""
+    """Leave things on the floor."""
     for _ in range(room.dice.integer(low, high)):
         thing = room.dice.pick(things)(room.dice)
         if room.dice.chance(0.4) or room.against(thing, gap=0.05) is None:

@@ -16,13 +16,14 @@ from cliffkit_rooms.scene.shell import add_block, new_room
 
 
 def bedroom(dice: Dice) -> Room:
-    """Bed with nightstands, wardrobe, chest, rug, curtains."""
+    """Furnish a bedroom: bed with nightstands, wardrobe, chest, rug, curtains."""
     style = draw_style(dice)
     room = new_room(dice, style, (3.1, 4.2), (3.4, 4.8), floor=("planks", "carpet", "carpet"))
     if dice.chance(0.25):
         add_block(room)
     add_door(room)
     add_window(room, curtains=0.85)
+
     width = dice.pick((0.95, 1.4, 1.6, 1.8))
     spot = room.against(seating.bed(dice, style, width))
     if spot:
@@ -32,16 +33,19 @@ def bedroom(dice: Dice) -> Room:
             room.hang(decor.picture(dice, room), 1.45, spot.wall, spot.along)
         if dice.chance(0.6):
             room.lay(decor.rug(dice, width + 1.1, 1.5), *spot.at(0, 0.6), spot.yaw)
+
     room.against(storage.wardrobe(dice, style))
     chest = room.against(storage.chest(dice, style))
     if chest and dice.chance(0.6):
         room.hang(decor.mirror(dice, room, 0.6, 0.8), 1.2, chest.wall, chest.along)
+
     if dice.chance(0.4):
         room.against(tables.desk(dice, style, 1.1))
     if dice.chance(0.5):
         room.against(decor.radiator(dice))
     if dice.chance(0.4):
         room.free(seating.chair(dice, style))
+
     pictures(room, 0, 2)
     litter(room, (clutter.clothes, clutter.shoes, clutter.basket, clutter.carton), 1, 4)
     add_ceiling_light(room, dice.pick(("dome", "dome", "pendant")))
@@ -49,7 +53,7 @@ def bedroom(dice: Dice) -> Room:
 
 
 def living_room(dice: Dice) -> Room:
-    """Sofa, armchairs, low table on a rug, television, bookcase, lamp, plants."""
+    """Furnish a living room: sofa, armchairs, low table on a rug, television, bookcase, lamp, plants."""
     style = draw_style(dice)
     room = new_room(dice, style, (3.8, 6.0), (4.2, 8.0), floor=("planks", "planks", "carpet"))
     if dice.chance(0.3):
@@ -57,6 +61,7 @@ def living_room(dice: Dice) -> Room:
     add_door(room)
     for _ in range(dice.integer(1, 2)):
         add_window(room, curtains=0.7)
+
     spot = room.against(seating.sofa(dice, style, dice.integer(2, 3)), gap=dice.pick((0.02, 0.1)))
     if spot:
         x, y = spot.at(dice.uniform(-0.2, 0.2), dice.uniform(1.05, 1.3))
@@ -71,6 +76,7 @@ def living_room(dice: Dice) -> Room:
             room.hang(decor.picture(dice, room), 1.3, spot.wall, spot.along)
         if opposite is None:
             room.against(storage.tv_stand(dice, style))
+
     room.against(storage.bookcase(dice, style, dice.uniform(0.8, 1.2), dice.uniform(1.2, 2.0), 0.75))
     decor.floor_lamp(room, room.against(decor.lamp_stand(dice)))
     for _ in range(dice.integer(0, 2)):
@@ -79,6 +85,7 @@ def living_room(dice: Dice) -> Room:
         room.against(storage.sideboard(dice, style))
     if dice.chance(0.5):
         room.against(decor.radiator(dice))
+
     pictures(room, 1, 3)
     litter(room, (clutter.book_stack, clutter.toy, clutter.shoes), 0, 2)
     add_ceiling_light(room, dice.pick(("dome", "pendant", "dome")))
@@ -86,7 +93,7 @@ def living_room(dice: Dice) -> Room:
 
 
 def dining_room(dice: Dice) -> Room:
-    """A laid table with chairs under a pendant lamp, sideboard, china cabinet."""
+    """Furnish a dining room: a laid table with chairs under a pendant lamp, sideboard, china cabinet."""
     style = draw_style(dice)
     room = new_room(dice, style, (3.3, 5.0), (3.8, 6.5), floor=("planks", "planks", "tiles"))
     add_door(room)
@@ -114,7 +121,7 @@ def dining_room(dice: Dice) -> Room:
 
 
 def playroom(dice: Dice) -> Room:
-    """Foam floor, toy shelves, a small table, bean bags, toys everywhere."""
+    """Furnish a playroom: foam floor, toy shelves, a small table, bean bags, toys everywhere."""
     style = draw_style(dice, LIGHT_WOODS, BRIGHTS)
     pastel: tuple[Color, ...] = ((0.75, 0.88, 0.95), (0.95, 0.9, 0.7), (0.85, 0.93, 0.78), (0.95, 0.82, 0.82), WHITE)
     room = new_room(
@@ -142,14 +149,16 @@ def playroom(dice: Dice) -> Room:
 
 
 def foyer(dice: Dice) -> Room:
-    """An entrance: stairs or bench, console with mirror, coats, shoes."""
+    """Furnish an entrance: stairs or bench, console with mirror, coats, shoes."""
     style = draw_style(dice)
     room = new_room(
         dice, style, (2.4, 3.2), (4.2, 7.5), (2.5, 3.0), ("tiles", "checker", "planks"), ("paint", "paper", "brick")
     )
+
     long = 0 if room.size[0] > room.size[1] else 1
     add_door(room, 1 - long)
     add_door(room, 3 - long)
+
     if dice.chance(0.6):
         add_door(room)
     if dice.chance(0.6):
@@ -157,11 +166,13 @@ def foyer(dice: Dice) -> Room:
         room.against(decor.stairs(dice, room, steps), dice.pick((long, long + 2)))
     if dice.chance(0.4):
         add_window(room, curtains=0.2)
+
     console = room.against(tables.table(dice, style, dice.uniform(0.8, 1.1), 0.35, 0.8))
     if console:
         x, y = console.at(0, 0)
         room.parts += clutter.table_lamp(dice, style).moved(x, y, 0.8, 0.0)
         room.hang(decor.mirror(dice, room, 0.6, 0.9), 1.1, console.wall, console.along)
+
     room.against(seating.bench(dice, style))
     room.hang(storage.coat_rack(dice, style), 0.95)
     for _ in range(dice.integer(1, 2)):
@@ -169,6 +180,7 @@ def foyer(dice: Dice) -> Room:
     w, d, _ = room.size
     turn = 0.0 if w > d else math.pi / 2
     room.lay(decor.rug(dice, dice.uniform(1.6, 2.6), dice.uniform(0.8, 1.1)), w / 2, d / 2, turn)
+
     pictures(room, 1, 3)
     litter(room, (clutter.shoes, clutter.shoes, clutter.carton), 2, 4)
     add_ceiling_light(room, dice.pick(("pendant", "dome")))
@@ -176,7 +188,7 @@ def foyer(dice: Dice) -> Room:
 
 
 def study(dice: Dice) -> Room:
-    """Dark wood: walls of books, a desk, a reading chair by a lamp."""
+    """Furnish a study in dark wood: walls of books, a desk, a reading chair by a lamp."""
     style = draw_style(dice, DARK_WOODS, ((0.35, 0.2, 0.14), (0.28, 0.16, 0.12), (0.2, 0.28, 0.22), (0.4, 0.15, 0.14)))
     colors: tuple[Color, ...] = ((0.55, 0.5, 0.38), (0.45, 0.5, 0.42), (0.6, 0.45, 0.38), (0.7, 0.64, 0.5))
     room = new_room(dice, style, (3.1, 4.2), (3.4, 4.8), (2.5, 2.9), ("planks", "planks", "carpet"), colors=colors)
@@ -204,7 +216,7 @@ def study(dice: Dice) -> Room:
 
 
 def home_office(dice: Dice) -> Room:
-    """A desk with screens, an office chair, shelves, printer, plants, a daybed now and then."""
+    """Furnish a home office: desk with screens, office chair, shelves, plants, a daybed now and then."""
     style = draw_style(dice)
     room = new_room(dice, style, (2.8, 3.7), (3.1, 4.2), floor=("carpet", "planks"), colors=PAINTS)
     add_door(room)

@@ -30,5 +30,5 @@ SCENE_TYPES: tuple[str, ...] = tuple(builder.__name__ for builder in BUILDERS)
 
 
 def build_room(kind: int, dice: Dice) -> Room:
-    """A furnished room of scene type `kind`."""
+    """Build a furnished room of scene type `kind`."""
     return BUILDERS[kind](dice)

@@ -18,16 +18,18 @@ COOL: tuple[Color, ...] = ((0.85, 0.9, 0.92), (0.92, 0.92, 0.9), (0.78, 0.86, 0.
 
 
 def kitchen(dice: Dice) -> Room:
-    """Counters and cupboards on two walls, stove with hood, fridge, a small table."""
+    """Furnish a kitchen: counters and cupboards on two walls, stove with hood, fridge, a small table."""
     style = draw_style(dice)
     room = new_room(
         dice, style, (2.7, 3.6), (3.2, 4.6), floor=("tiles", "tiles", "planks", "checker"), walls=("paint", "tiles")
     )
+
     top = fixtures.worktop(dice)
     main = dice.integer(0, 3)
     add_door(room, (main + dice.pick((1, 2, 3))) % 4)
     long = room.length(main)
     room.against(fixtures.fridge(dice), main, long - 0.4)
+
     stove = room.against(fixtures.stove(dice, style), main, dice.uniform(0.95, max(1.0, long - 1.45)))
     if stove:
         room.hang(fixtures.hood(dice), 1.65, main, stove.along)
@@ -36,6 +38,7 @@ def kitchen(dice: Dice) -> Room:
                 middle = (low + high) / 2
                 room.against(fixtures.counter(dice, style, top, high - low, sink and high - low > 0.7), main, middle)
                 room.hang(fixtures.wall_cupboards(dice, style, high - low - 0.02), 1.45, main, middle)
+
     side = (main + dice.pick((1, 3))) % 4
     add_window(room, side if dice.chance(0.5) else None, curtains=0.2)
     for _ in range(3):
@@ -45,11 +48,13 @@ def kitchen(dice: Dice) -> Room:
             if dice.chance(0.7):
                 room.hang(fixtures.wall_cupboards(dice, style, width), 1.45, side, spot.along)
             break
+
     if dice.chance(0.7):
         width = dice.uniform(0.75, 1.1)
         spot = room.free(tables.dining_table(dice, style, width, 0.75), turn=dice.pick((0.0, math.pi / 2)), margin=0.3)
         if spot:
             chairs_around(room, seating.chair, spot, width, 0.75)
+
     room.hang(decor.clock(dice), 1.9)
     pictures(room, 0, 1)
     litter(room, (decor.bin_, clutter.carton, clutter.basket), 0, 2)
@@ -58,7 +63,7 @@ def kitchen(dice: Dice) -> Room:
 
 
 def bathroom(dice: Dice) -> Room:
-    """Tub or shower, toilet, washbasin with mirror, towels; tiles all round."""
+    """Furnish a bathroom: tub or shower, toilet, washbasin with mirror, towels; tiles all round."""
     style = draw_style(dice)
     room = new_room(
         dice,
@@ -73,26 +78,30 @@ def bathroom(dice: Dice) -> Room:
     add_door(room)
     if dice.chance(0.4):
         add_window(room, curtains=0.1, power=0.6)
+
     spot = room.against(fixtures.bathtub(dice))
     if spot is None or dice.chance(0.3):
         room.against(fixtures.shower(dice))
+
     width = dice.uniform(0.6, 1.1)
     basin = room.against(fixtures.vanity(dice, style, width), tries=30)
     if basin:
         room.hang(decor.mirror(dice, room, min(width, 0.9), 0.8), 1.1, basin.wall, basin.along)
+
     room.against(fixtures.toilet(dice), tries=30)
     room.hang(decor.towel_rail(dice), 1.0)
     if dice.chance(0.5):
         room.hang(storage.shelf_board(dice, style, (clutter.towels, clutter.bottle)), 1.5)
     if basin and dice.chance(0.7):
         room.lay(decor.rug(dice, 0.8, 0.5, True), *basin.at(0, 0.6), basin.yaw)
+
     litter(room, (decor.bin_, clutter.basket, clutter.clothes), 1, 2)
     add_ceiling_light(room, "dome")
     return room
 
 
 def laundry_room(dice: Dice) -> Room:
-    """Machines in a row, shelves of linen, baskets, an ironing board."""
+    """Furnish a laundry: machines in a row, shelves of linen, baskets, an ironing board."""
     style = draw_style(dice)
     room = new_room(dice, style, (2.3, 3.0), (2.8, 4.0), floor=("tiles", "checker", "vinyl"), colors=COOL)
     add_door(room)

@@ -17,21 +17,21 @@ class Dice:
         self.rng = rng
 
     def uniform(self, low: float, high: float) -> float:
-        """A float in [low, high)."""
+        """Draw a float in [low, high)."""
         return low + (high - low) * float(self.rng.random())
 
     def integer(self, low: int, high: int) -> int:
-        """An integer from low to high, both included."""
+        """Draw an integer from low to high, both included."""
         return low + int(float(self.rng.random()) * (high - low + 1))
 
     def chance(self, probability: float) -> bool:
-        """True with this probability."""
+        """Draw True with this probability."""
         return float(self.rng.random()) < probability
 
     def pick(self, values: Sequence[T]) -> T:
-        """One of the values."""
+        """Pick one of the values."""
         return values[int(float(self.rng.random()) * len(values))]
 
     def shuffled(self, values: Sequence[T]) -> list[T]:
-        """The values in random order."""
+        """Put the values in random order."""
         return [values[int(i)] for i in self.rng.permutation(len(values))]

@@ -22,13 +22,13 @@ class Spot(NamedTuple):
     along: float = 0.0
 
     def at(self, right: float, front: float) -> tuple[float, float]:
-        """A point given in the piece's own axes, in the room's."""
+        """Bring a point from the piece's own axes to the room's."""
         c, s = math.cos(self.yaw), math.sin(self.yaw)
         return self.x + c * right - s * front, self.y + s * right + c * front
 
 
 def overlaps(a: Rect, b: Rect) -> bool:
-    """Whether two rectangles (x0, y0, x1, y1) share area."""
+    """Tell whether two rectangles (x0, y0, x1, y1) share area."""
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
@@ -52,22 +52,22 @@ class Room:
         """The window that the sun shines through: its wall, its opening on it, the direction to the sun."""
 
     def length(self, wall: int) -> float:
-        """The wall's length."""
+        """Give the wall's length."""
         return self.size[wall % 2]
 
     def on_wall(self, wall: int, along: float, out: float) -> tuple[float, float]:
-        """The floor point at a distance along a wall and another out from it."""
+        """Give the floor point at a distance along a wall and another out from it."""
         w, d, _ = self.size
         return ((along, out), (w - out, along), (w - along, d - out), (out, d - along))[wall]
 
     def footprint(self, x: float, y: float, width: float, depth: float, yaw: float) -> Rect:
-        """The axis-aligned bounds of a turned rectangle."""
+        """Give the axis-aligned bounds of a turned rectangle."""
         c, s = abs(math.cos(yaw)), abs(math.sin(yaw))
         hx, hy = (c * width + s * depth) / 2, (s * width + c * depth) / 2
         return (x - hx, y - hy, x + hx, y + hy)
 
     def is_free(self, rect: Rect) -> bool:
-        """Whether a floor rectangle lies in the room and touches nothing."""
+        """Tell whether a floor rectangle lies in the room and touches nothing."""
         w, d, _ = self.size
         inside = rect[0] >= 0 and rect[1] >= 0 and rect[2] <= w and rect[3] <= d
         return inside and not any(overlaps(rect, other) for other, _ in self.taken)

@@ -33,43 +33,43 @@ PAINTS: tuple[Color, ...] = (
 
 
 def jitter(dice: Dice, color: Color, amount: float = 0.04) -> Color:
-    """The colour, a little lighter or darker and a little off in hue."""
+    """Make the colour a little lighter or darker and a little off in hue."""
     shift = dice.uniform(-amount, amount)
     r, g, b = (min(0.97, max(0.03, c + shift + dice.uniform(-amount, amount) * 0.4)) for c in color)
     return (r, g, b)
 
 
 def shade(color: Color, factor: float) -> Color:
-    """The colour made darker (factor < 1) or lighter."""
+    """Make the colour darker (factor < 1) or lighter."""
     r, g, b = (min(0.97, c * factor) for c in color)
     return (r, g, b)
 
 
 def plain(color: Color, gloss: float = 0.1, soft: bool = False, glow: float = 0.0) -> Material:
-    """One colour, faintly uneven."""
+    """Take one colour, faintly uneven."""
     return Material("plain", color, color, 0.3, gloss, soft, glow)
 
 
 def wood(dice: Dice, colors: tuple[Color, ...] = WOODS, gloss: float = 0.25) -> Material:
-    """Varnished wood with its grain."""
+    """Draw varnished wood with its grain."""
     color = jitter(dice, dice.pick(colors), 0.03)
     return Material("wood", color, shade(color, 0.68), 0.05, gloss)
 
 
 def cloth(dice: Dice, colors: tuple[Color, ...] = FABRICS, soft: bool = True) -> Material:
-    """Upholstery, bedding or clothes: plain, striped or checked."""
+    """Draw upholstery, bedding or clothes: plain, striped or checked."""
     color = jitter(dice, dice.pick(colors), 0.06)
     texture = dice.pick(("carpet", "carpet", "carpet", "stripes", "checks"))
     return Material(texture, color, shade(color, dice.uniform(0.7, 1.25)), dice.uniform(0.05, 0.12), 0.0, soft)
 
 
 def panels(material: Material) -> Material:
-    """The same stuff worked as a cupboard door or a drawer front: a groove along its edges."""
+    """Work the same stuff as a cupboard door or a drawer front: a groove along its edges."""
     return material._replace(texture="panel", second=shade(material.color, 0.45))
 
 
 def metal(dice: Dice) -> Material:
-    """Brushed steel to black iron."""
+    """Draw brushed steel to black iron."""
     return plain(jitter(dice, dice.pick((STEEL, STEEL, (0.3, 0.3, 0.31), BLACK))), 0.6)
 
 
@@ -85,7 +85,7 @@ class Style(NamedTuple):
 
 
 def draw_style(dice: Dice, woods: tuple[Color, ...] = WOODS, fabrics: tuple[Color, ...] = FABRICS) -> Style:
-    """A style: one wood, one upholstery, one accent colour for the whole room."""
+    """Draw a style: one wood, one upholstery, one accent colour for the whole room."""
     base = wood(dice, woods)
     front = panels(base if dice.chance(0.6) else plain(jitter(dice, WHITE), 0.3))
     trim = plain(jitter(dice, WHITE, 0.02), 0.2) if dice.chance(0.75) else base

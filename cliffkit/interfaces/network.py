@@ -1,0 +1,79 @@
+"""The parts of a depth network: backbone, pyramid, fusion, head."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple
+
+from torch import Tensor, nn
+
+
+class Backbone(nn.Module, ABC):
+    """Image to features. Factory: `(*, options)`.
+
+    Options that say where the weights come from are called `pretrained: bool` and `weights: Path | None`: the engine
+    turns them off where it loads a trained network, and hashes the file that `weights` names.
+    """
+
+    channels: Sequence[int]
+    """Channels of each level, fine to coarse."""
+    strides: Sequence[int]
+    """Input pixels per feature pixel of each level, fine to coarse."""
+
+    @abstractmethod
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) float RGB in [0, 1], H and W multiples of the coarsest stride, to (B, C_k, H/s_k, W/s_k) each.
+
+        The backbone normalises the image itself, with the constants its weights were trained with.
+        """
+
+
+class Pyramid(nn.Module, ABC):
+    """Features to features of one width. Factory: `(channels, strides, *, options)`, both as the backbone has them."""
+
+    channels: int
+    """Channels of every level that comes out."""
+
+    @abstractmethod
+    def forward(self, levels: list[Tensor]) -> list[Tensor]:
+        """Each level (B, C_k, H_k, W_k) to (B, channels, H_k, W_k)."""
+
+
+class Fusion(nn.Module, ABC):
+    """One step of the chain that carries coarse features into fine ones. Factory: `(channels, *, options)`.
+
+    The engine builds one per pair of neighbouring levels, unshared, and runs them from coarse to fine.
+    """
+
+    @abstractmethod
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Fine level (B, C, H, W) and coarse level (B, C, h, w) to (B, C, H, W)."""
+
+
+class Prediction(NamedTuple):
+    """What a head makes of features."""
+
+    depth: Tensor
+    """(B, 1, h, w) float32 metres, at the size of the finest features."""
+    extras: Mapping[str, Tensor] = MappingProxyType({})
+    """What the head gives beside depth, by the names in `Head.gives`, for losses that need it.
+
+    The engine brings a map (B, C, h, w), of whatever size, to the image's size bilinearly, as it does with depth; any
+    other tensor, such as bin centres (B, n), reaches the losses as it is.
+    """
+
+
+class Head(nn.Module, ABC):
+    """Fused features to depth. Factory: `(channels, *, options)`."""
+
+    gives: ClassVar[Sequence[str]] = ()
+    """Names of what `forward` gives beside depth, said on the class: a recipe whose loss needs more is refused."""
+
+    @abstractmethod
+    def forward(self, fused: list[Tensor]) -> Prediction:
+        """Fused features (B, channels, h_k, w_k), from fine to coarse, to depth at the size of the finest.
+
+        `fused[0]` is what the last fusion gave, and all that most heads use; the last is the pyramid's coarsest level.
+        """

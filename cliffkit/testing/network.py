@@ -1,0 +1,143 @@
+"""Checks of the parts of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cliffkit.interfaces import Backbone, Fusion, Head, Prediction, Pyramid
+from cliffkit.testing.common import build, check_module, expect, expect_shapes, expect_training, seeded
+
+
+def check_backbone(factory: Callable[..., Backbone], **options: Any) -> None:
+    """Check a backbone: `factory(**options)`."""
+    with seeded():
+        backbone = build(lambda: factory(**options), Backbone)
+        what, strides = type(backbone).__name__, list(backbone.strides)
+        expect(
+            len(backbone.channels) == len(strides) >= 2,
+            f"{what}: channels {list(backbone.channels)} and strides {strides} must name the same levels, at least two",
+        )
+        expect(
+            strides == sorted(strides) and all(max(strides) % stride == 0 for stride in strides),
+            f"{what}: strides are {strides}; they must run from fine to coarse and divide the coarsest",
+        )
+        for rows, columns in ((2, 3), (3, 5)):
+            height, width = rows * max(strides), columns * max(strides)
+            levels = backbone(torch.rand(2, 3, height, width))
+            expect_shapes(
+                f"{what} on {height}x{width}",
+                levels,
+                [(2, c, height // s, width // s) for c, s in zip(backbone.channels, strides, strict=True)],
+            )
+        image = torch.rand(2, 3, 2 * max(strides), 3 * max(strides))
+        check_module(lambda: factory(**options), lambda module, inputs: list(module(inputs[0])), [image])
+
+
+def check_pyramid(factory: Callable[..., Pyramid], **options: Any) -> None:
+    """Check a pyramid: `factory(channels, strides, **options)`."""
+    cases: list[tuple[list[int], list[int], list[tuple[int, int]]]] = [
+        ([6, 8], [2, 4], [(12, 16), (6, 8)]),
+        ([6, 8, 10, 12], [4, 8, 16, 32], [(29, 38), (15, 19), (8, 10), (4, 5)]),  # odd: as at 116x152
+        ([8, 8, 8, 8], [16, 16, 16, 16], [(4, 5)] * 4),  # as vision transformers have it
+    ]
+    with seeded():
+        for channels, strides, sizes in cases:
+
+            def make(channels: list[int] = channels, strides: list[int] = strides) -> Pyramid:
+                return factory(channels, strides, **options)
+
+            pyramid = build(make, Pyramid)
+            levels = [torch.randn(2, c, *size) for c, size in zip(channels, sizes, strict=True)]
+            expect_shapes(
+                f"{type(pyramid).__name__} on levels of {channels} channels and sizes {sizes}",
+                pyramid(list(levels)),
+                [(2, pyramid.channels, *size) for size in sizes],
+            )
+            check_module(make, lambda module, inputs: list(module(list(inputs))), levels)
+            expect_training(type(pyramid).__name__, make(), [levels])
+
+
+def check_fusion(factory: Callable[..., Fusion], **options: Any) -> None:
+    """Check a fusion: `factory(channels, **options)`."""
+    channels = 8
+
+    def make() -> Fusion:
+        return factory(channels, **options)
+
+    with seeded():
+        what = type(build(make, Fusion)).__name__
+        for fine_size, coarse_size in (((12, 16), (6, 8)), ((29, 37), (15, 19)), ((4, 5), (4, 5)), ((2, 3), (1, 2))):
+            fine, coarse = torch.randn(2, channels, *fine_size), torch.randn(2, channels, *coarse_size)
+            expect_shapes(
+                f"{what} of {coarse_size} into {fine_size}", [make()(fine, coarse)], [(2, channels, *fine_size)]
+            )
+            check_module(make, lambda module, inputs: [module(*inputs)], [fine, coarse])
+            expect_training(what, make(), [fine, coarse])
+
+
+def check_head(factory: Callable[..., Head], **options: Any) -> None:
+    """Check a head: `factory(channels, **options)`."""
+    channels = 8
+
+    def make() -> Head:
+        return factory(channels, **options)
+
+    def depth_and_extras(module: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
+        prediction: Prediction = module(list(inputs))
+        return [prediction.depth, *(prediction.extras[name] for name in sorted(prediction.extras))]
+
+    with seeded():
+        what = type(build(make, Head)).__name__
+        for sizes in ([(12, 16), (6, 8)], [(29, 37), (15, 19), (8, 10)], [(4, 5), (4, 5)]):
+            fused = [torch.randn(2, channels, *size) for size in sizes]
+            prediction = make().eval()(list(fused))
+            expect(
+                isinstance(prediction, Prediction),
+                f"{what}: forward gives a {type(prediction).__name__}, expected a cliffkit.interfaces.Prediction",
+            )
+            expect_shapes(f"{what} on features of {sizes[0]}: depth", [prediction.depth], [(2, 1, *sizes[0])])
+            expect(
+                sorted(prediction.extras) == sorted(make().gives),
+                f"{what}: gives {sorted(prediction.extras)} beside depth, and `gives` says {sorted(make().gives)}",
+            )
+            expect(
+                all(len(extra) == 2 for extra in prediction.extras.values()),
+                f"{what}: what it gives beside depth must have a leading batch axis",
+            )
+            _check_head_module(make, depth_and_extras, fused)
+            _expect_float32(what, make(), fused)
+
+
+def _check_head_module(make: Callable[[], Head], call: Callable[..., list[Tensor]], fused: list[Tensor]) -> None:
+    """The rules of every module, for the levels that the head reads: most read the finest alone."""
+    levels = [level.clone().requires_grad_() for level in fused]
+    total = torch.stack([output.float().sum() for output in call(make(), levels)]).sum()
+    slopes = torch.autograd.grad(total, levels, allow_unused=True)
+    read = [k for k, slope in enumerate(slopes) if slope is not None]
+
+    def with_others(module: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
+        whole = [level[: len(inputs[0])] for level in fused]
+        for k, level in zip(read, inputs, strict=True):
+            whole[k] = level
+        return call(module, whole)
+
+    check_module(make, with_others, [fused[k] for k in read])
+
+
+def _expect_float32(what: str, head: Head, fused: list[Tensor]) -> None:
+    """Depth is float32 whatever the features are: in bfloat16, depth near 3 m would come in steps of 1.6 cm."""
+    laid_out = [level.to(torch.bfloat16, memory_format=torch.channels_last) for level in fused]
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            depth = head(laid_out).depth
+    except RuntimeError as error:
+        raise AssertionError(f"{what}: cannot take bfloat16 features, as training has them: {error}") from error
+    expect(
+        depth.dtype == torch.float32,
+        f"{what}: depth is {depth.dtype} under autocast, expected torch.float32; compute the last layer in float32, as "
+        "cliffkit.layers.in_float32 does",
+    )
