@@ -64,7 +64,8 @@ class Planner:
             **_common(train),
         }
         model = [getattr(recipe, kind) for kind in MODEL]
-        depth = self._job(recipe, "depth", needs, inputs, [*model, recipe.embedding, *recipe.losses])
+        trained_by = [*([embedding] if embedding else []), *recipe.losses]
+        depth = self._job(recipe, "depth", needs, inputs, [*model, *trained_by])
         protocols = [once("protocol", (each,), partial(_protocol, each)) for each in recipe.protocols]
         scoring = {"test": prints["test"], "protocols": protocols}
         evaluate = self._job(recipe, "evaluate", {"pack": pack, "depth": depth}, scoring, [recipe.data, *model])
@@ -80,7 +81,7 @@ class Planner:
         generator = {name: value for name, value in written if name not in embedding.engine}
         fitting = recipe.train.embedding.model_dump(mode="json")
         inputs = {"embedding": generator, "train": fitting, **_common(recipe.train)}
-        return self._job(recipe, "embedding", {"pack": pack}, inputs, [recipe.embedding])
+        return self._job(recipe, "embedding", {"pack": pack}, inputs, [embedding])
 
     def _fingerprints(self, recipe: Recipe) -> dict[str, str]:
         said = json.dumps(self._part(recipe.data), sort_keys=True)

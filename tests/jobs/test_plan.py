@@ -176,7 +176,7 @@ def test_the_plugin_that_gives_a_part_and_its_version_do_not_count(jobs):
 
 
 def test_a_stage_knows_the_code_that_it_computes_with(jobs):
-    model = ["backbone", "pyramid", "fusion"]
+    model = ["backbone", "pyramid", "fusion", "head"]
     parts = {stage: [part.component.kind for part in job.parts] for stage, job in jobs().items()}
     assert parts == {
         "pack": ["dataset"],
