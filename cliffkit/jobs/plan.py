@@ -15,10 +15,10 @@ from cliffkit.components.registry import Component
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.jobs.once import Once
+from cliffkit.protocols import Protocol
 from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import MODEL, Recipe
 from cliffkit.recipe.schema import Train
-from cliffkit.scoring.protocols import Protocol
 from cliffkit.store.job import Job, PartCode
 
 STAGE_VERSIONS = {"pack": 1, "embedding": 1, "depth": 2, "evaluate": 1}

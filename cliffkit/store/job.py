@@ -31,7 +31,3 @@ class Job:
     recipe: Recipe
     parts: tuple[PartCode, ...] = ()
     """What the stage itself computes with; it is done with this code or not at all."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The job's identity, JSON-able."""
-        return {"stage": self.stage, "key": self.key, "inputs": self.inputs}
