@@ -19,7 +19,7 @@ from cliffkit.data.splits import Roots, open_split
 from cliffkit.interfaces import Dataset, Place
 from cliffkit.jobs.worker import peak_memory
 from cliffkit.method.assemble import build
-from cliffkit.prediction.predictor import WHOLE, Floats, Predictor
+from cliffkit.prediction.predictor import WHOLE, Floats, Predictor, prepared
 from cliffkit.protocols import View
 from cliffkit.stages import STAGES
 from cliffkit.stages.context import Context
@@ -128,9 +128,7 @@ def _probe_evaluate(job: Job, roots: Roots, device: torch.device) -> float:
     """Measure seconds for all test images: the stage itself, on a few of them and with an untrained network."""
     recipe = job.recipe
     test = open_split(recipe, "test", roots)
-    network = build(recipe).to(device).to(memory_format=torch.channels_last).eval()
-    engine = recipe.data.engine
-    predict = _Untrained(network, tuple(engine["size"]), engine["crop"], device)
+    predict = _Untrained(**vars(prepared(build(recipe), recipe, device)))
 
     few = min(PROBED_IMAGES, len(test))
     score_images(test, range(1), recipe.protocols, predict, 1.0, _unheard)  # the first time is slower
