@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -45,6 +44,39 @@ class PanelRow(NamedTuple):
     """Written above the prediction; None: no scored pixel."""
 
 
+# Inches, from the top left corner.
+WIDTH, GAP, MARGIN, LABEL, FOOT = 2.9, 0.1, 0.25, 0.27, 0.8
+TOTAL_WIDTH = 2 * MARGIN + 4 * WIDTH + 3 * GAP
+COLUMNS = [MARGIN + k * (WIDTH + GAP) for k in range(4)]
+
+
+class Scale(NamedTuple):
+    """A colour scale of the panel."""
+
+    colours: str
+    norm: Normalize
+    extend: str
+    """Which ends of its bar are pointed, since something lies beyond."""
+
+
+class _Sheet:
+    """A figure laid out in inches from its top left corner."""
+
+    def __init__(self, height: float) -> None:
+        self.height = height
+        self.figure = Figure(figsize=(TOTAL_WIDTH, height), facecolor="white")
+        FigureCanvasAgg(self.figure)
+
+    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
+        """Add axes whose top left corner is at (x, y)."""
+        share = (x / TOTAL_WIDTH, 1 - (y + height) / self.height, width / TOTAL_WIDTH, height / self.height)
+        return self.figure.add_axes(share)
+
+    def text(self, x: float, y: float, words: str, **style: Any) -> None:
+        """Write words as they are, dollar signs included."""
+        self.figure.text(x / TOTAL_WIDTH, 1 - y / self.height, words, color="black", parse_math=False, **style)
+
+
 def panel(path: Path, rows: Sequence[PanelRow], title: str, subtitle: str = "") -> None:
     """Image, truth, prediction and error |d - p| / d of each row, one colour scale for all depths and one for errors.
 
@@ -59,71 +91,74 @@ def panel(path: Path, rows: Sequence[PanelRow], title: str, subtitle: str = "") 
             raise ValueError(f"{row.name}: truth {row.truth.shape}, prediction {row.prediction.shape}: need one (H, W)")
     with np.errstate(invalid="ignore", divide="ignore"):
         errors = [np.abs(row.truth - row.prediction) / row.truth for row in rows]
-    depth_norm, depth_extend = scale_of([part for row in rows for part in (row.truth, row.prediction)])
-    depth_norm = wide_scale(depth_norm)
-    error_norm, error_extend = scale_of(errors, low=0.0)
+    norm, extend = scale_of([part for row in rows for part in (row.truth, row.prediction)])
+    depth_scale = Scale(DEPTH_COLOURS, wide_scale(norm), extend)
+    error_scale = Scale(ERROR_COLOURS, *scale_of(errors, low=0.0))
 
-    # Inches, from the top left corner.
-    width, gap, margin, label, foot = 2.9, 0.1, 0.25, 0.27, 0.8
-    total_w = 2 * margin + 4 * width + 3 * gap
-    lines = textwrap.wrap(subtitle, width=round(total_w / 0.073))
+    lines = textwrap.wrap(subtitle, width=round(TOTAL_WIDTH / 0.073))
     head = 0.5 + 0.17 * max(1, len(lines))
-    heights = [width * row.truth.shape[0] / row.truth.shape[1] for row in rows]
-    total_h = head + sum(heights) + label * len(rows) + foot
-    figure = Figure(figsize=(total_w, total_h), facecolor="white")
-    FigureCanvasAgg(figure)
+    heights = [WIDTH * row.truth.shape[0] / row.truth.shape[1] for row in rows]
+    sheet = _Sheet(head + sum(heights) + LABEL * len(rows) + FOOT)
+    sheet.text(MARGIN, 0.3, title, fontsize=14, fontweight="bold", va="center")
+    sheet.text(MARGIN, 0.5, "\n".join(lines), fontsize=9, va="top", linespacing=1.25)
 
-    def place(x: float, y: float, w: float, h: float) -> Axes:
-        return figure.add_axes((x / total_w, 1 - (y + h) / total_h, w / total_w, h / total_h))
-
-    text = partial(figure.text, color="black", parse_math=False)
-    text(margin / total_w, 1 - 0.3 / total_h, title, fontsize=14, fontweight="bold", va="center")
-    text(margin / total_w, 1 - 0.5 / total_h, "\n".join(lines), fontsize=9, va="top", linespacing=1.25)
-    column = [margin + k * (width + gap) for k in range(4)]
     y = head
     for row, error, height in zip(rows, errors, heights, strict=True):
-        score = "no scored pixel" if row.abs_rel is None else f"abs_rel {row.abs_rel:.3f}"
-        heads = (_shorten(row.name, 36), "truth", f"prediction, {score}", "error")
-        y += label
-        for x, words in zip(column, heads, strict=True):
-            text(x / total_w, 1 - (y - 0.05) / total_h, words, fontsize=9, va="bottom")
-        place(column[0], y, width, height).imshow(row.image, aspect="auto")
-        _show(place(column[1], y, width, height), row.truth, DEPTH_COLOURS, depth_norm)
-        _show(place(column[2], y, width, height), row.prediction, DEPTH_COLOURS, depth_norm)
-        _show(place(column[3], y, width, height), error, ERROR_COLOURS, error_norm)
+        y += LABEL
+        _draw_row(sheet, y, height, row, error, (depth_scale, error_scale))
         y += height
-    for axes in figure.axes:
+    for axes in sheet.figure.axes:
         axes.set_axis_off()
 
     y += 0.22
-    bars = (
-        (column[1], 2 * width + gap, DEPTH_COLOURS, depth_norm, depth_extend, "depth d, prediction p [m]"),
-        (column[3], width, ERROR_COLOURS, error_norm, error_extend, "relative error |d - p| / d"),
-    )
-    for x, w, colours, norm, extend, words in bars:
-        bar = figure.colorbar(
-            ScalarMappable(norm, colour_map(colours)), cax=place(x, y, w, 0.13), orientation="horizontal", extend=extend
-        )
-        bar.set_label(words, fontsize=9)
-        bar.ax.tick_params(labelsize=8)
-        if isinstance(norm, LogNorm):
-            bar.locator, bar.formatter = LogLocator(subs=(1, 2, 5)), FormatStrFormatter("%g")
-            bar.minorticks_off()
-            bar.update_ticks()
-    figure.legend(
+    _draw_bar(sheet, COLUMNS[1], y, 2 * WIDTH + GAP, depth_scale, "depth d, prediction p [m]")
+    _draw_bar(sheet, COLUMNS[3], y, WIDTH, error_scale, "relative error |d - p| / d")
+    sheet.figure.legend(
         handles=[Patch(facecolor=str(NO_DEPTH_GREY), label="no depth")],
         loc="upper left",
-        bbox_to_anchor=(column[0] / total_w, 1 - (y - 0.04) / total_h),
+        bbox_to_anchor=(COLUMNS[0] / TOTAL_WIDTH, 1 - (y - 0.04) / sheet.height),
         borderaxespad=0,
         borderpad=0,
         frameon=False,
         fontsize=9,
     )
-    figure.savefig(path, format="png", dpi=150)
+    sheet.figure.savefig(path, format="png", dpi=150)
 
 
-def _show(axes: Axes, values: Floats, colours: str, norm: Normalize) -> None:
-    axes.imshow(masked(values), aspect="auto", interpolation="nearest", cmap=colour_map(colours), norm=norm)
+def _draw_row(
+    sheet: _Sheet, y: float, height: float, row: PanelRow, error: Floats, scales: tuple[Scale, Scale]
+) -> None:
+    """Draw image, truth, prediction and error side by side, with their heads above row `y`."""
+    score = "no scored pixel" if row.abs_rel is None else f"abs_rel {row.abs_rel:.3f}"
+    heads = (_shorten(row.name, 36), "truth", f"prediction, {score}", "error")
+    for x, words in zip(COLUMNS, heads, strict=True):
+        sheet.text(x, y - 0.05, words, fontsize=9, va="bottom")
+    depth_scale, error_scale = scales
+    sheet.axes(COLUMNS[0], y, WIDTH, height).imshow(row.image, aspect="auto")
+    _show(sheet.axes(COLUMNS[1], y, WIDTH, height), row.truth, depth_scale)
+    _show(sheet.axes(COLUMNS[2], y, WIDTH, height), row.prediction, depth_scale)
+    _show(sheet.axes(COLUMNS[3], y, WIDTH, height), error, error_scale)
+
+
+def _draw_bar(sheet: _Sheet, x: float, y: float, width: float, scale: Scale, words: str) -> None:
+    """Draw the bar of a colour scale with its label."""
+    bar = sheet.figure.colorbar(
+        ScalarMappable(scale.norm, colour_map(scale.colours)),
+        cax=sheet.axes(x, y, width, 0.13),
+        orientation="horizontal",
+        extend=scale.extend,
+    )
+    bar.set_label(words, fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+    if isinstance(scale.norm, LogNorm):
+        bar.locator, bar.formatter = LogLocator(subs=(1, 2, 5)), FormatStrFormatter("%g")
+        bar.minorticks_off()
+        bar.update_ticks()
+
+
+def _show(axes: Axes, values: Floats, scale: Scale) -> None:
+    colours = colour_map(scale.colours)
+    axes.imshow(masked(values), aspect="auto", interpolation="nearest", cmap=colours, norm=scale.norm)
 
 
 def _shorten(name: str, length: int) -> str:
