@@ -18,6 +18,7 @@ from cliffkit.interfaces import Place
 from cliffkit.jobs.worker import peak_memory
 from cliffkit.method.assemble import build
 from cliffkit.prediction.predictor import Predictor
+from cliffkit.recipe.fit import Fit
 from cliffkit.scoring.scores import score_protocols
 from cliffkit.scoring.views import truth_in_view
 from cliffkit.stages import STAGES
@@ -57,10 +58,11 @@ def probe(task: ProbeTask, place: Place) -> Pace:
             _random_pack(job, Path(folder) / "pack", scene_types)
 
             def steps(count: int) -> Path:
-                settings = {"steps": count, "validate_every": count, "milestones": [], "warmup_steps": 0}
+                changes = {"steps": count, "validate_every": count, "warmup_steps": 0, "reload_best": False, "init": None}
                 train = job.recipe.train
-                fitting = getattr(train, job.stage).model_copy(update=settings)
-                short = replace(job, recipe=replace(job.recipe, train=train.model_copy(update={job.stage: fitting})))
+                fitted: Fit = getattr(train, job.stage)
+                brief = replace(fitted, settings=fitted.settings.model_copy(update=changes))
+                short = replace(job, recipe=replace(job.recipe, train=replace(train, **{job.stage: brief})))
                 own = Path(tempfile.mkdtemp(dir=folder))
                 STAGES[job.stage](short, Context(own, {"pack": Path(folder) / "pack"}, device, roots, _unheard))
                 return own
