@@ -27,6 +27,14 @@ LIMIT_M = 100.0
 """No depth of this data set comes near; what lies beyond is not in metres."""
 BLOCK_BYTES = 256 * 2**20
 """The most memory that one process keeps of one variable, decompressed."""
+INTRINSICS = (518.85790, 519.46961, 325.58245 - 0.5, 253.73617 - 0.5)
+"""fx, fy, cx, cy of the colour camera at INTRINSICS_SIZE, to which depth is registered, in pixels.
+
+Source: `camera_params.m` of the NYU-Depth V2 toolbox (fx_rgb, fy_rgb, cx_rgb, cy_rgb). MATLAB counts pixels from one,
+so the centre of the first stands at 1 there and at 0.5 here.
+"""
+INTRINSICS_SIZE = (480, 640)
+"""Height and width of the published images."""
 PROBES = 256
 """How many stored chunks of each variable the fingerprint reads."""
 
@@ -37,6 +45,7 @@ class NYU(Dataset):
 
     Test is `testNdxs`. Validation is cut from the scenes of `trainNdxs`, about `val_share` of its images by a fixed
     hash of the scenes' names (see `cut_by_scene`), and training is the rest. Scene types are those of the whole file.
+    The camera is known for images of the published size, 480x640.
 
     Raises UserError for a missing, damaged or foreign file and for splits that do not fit it; upon reading an image,
     for data that cannot be decompressed and depth that is no depth in metres.
@@ -81,6 +90,7 @@ class NYU(Dataset):
             image.transpose(0, 2, 1),  # (3, W, H) to (3, H, W)
             depth.T,
             self._types[index],
+            INTRINSICS if depth.T.shape == INTRINSICS_SIZE else None,
             place=f"{self._path}: {self._variables[1]}: {self.name(index)}",
             limit_m=LIMIT_M,
             remedy=f"the file is not as published; {layout.AGAIN}",

@@ -31,7 +31,9 @@ class Pairs(Dataset):
     """The pairs of one split, in the index's order.
 
     `index.csv` has the columns `rgb` and `depth` (paths within the folder), `scene_id`, and optionally `scene_type`
-    (empty where unknown), `id` (else the path of the image names the pair) and `split`; others are passed over.
+    (empty where unknown), `id` (else the path of the image names the pair), `split`, and the camera's `fx`, `fy`, `cx`
+    and `cy` in pixels of the image, as `Sample.intrinsics` counts them (all empty where unknown); others are passed
+    over.
 
     Images are whatever Pillow reads with 8 bits a channel, as they are stored: an EXIF rotation is not applied, for
     the depth map would not turn with it. Depth is a 16-bit grey PNG in units of 1 / `depth_scale` metres, or a `.npy`
@@ -88,6 +90,7 @@ class Pairs(Dataset):
             image,
             depth_m,
             self._number.get(pair.scene_type, -1),
+            pair.camera,
             place=f"{self._index}:{pair.line}: depth: {pair.depth}",
             limit_m=LIMIT_M,
             remedy="set depth_scale to the file's units per metre"
@@ -100,7 +103,7 @@ class Pairs(Dataset):
         return self._pairs[index].name
 
     def fingerprint(self) -> str:
-        """Hash this split's lines (name, scene, scene type), its files' contents and `depth_scale`.
+        """Hash this split's lines (name, scene, scene type, camera), its files' contents and `depth_scale`.
 
         Files are hashed whole where they come to less than 256 MiB together, else by size and their first and last
         64 KiB. Of paths only those in the index count, where they name the pairs.
@@ -109,7 +112,7 @@ class Pairs(Dataset):
         whole = sum(file.stat().st_size for file in files) < HASHED_WHOLE_BYTES
         seen = blake2b(repr(("pairs 1", self._scale, self.scene_types)).encode(), digest_size=16)
         for pair in self._pairs:
-            seen.update(repr((pair.name, pair.scene_id, pair.scene_type)).encode())
+            seen.update(repr((pair.name, pair.scene_id, pair.scene_type, *(pair.camera or ()))).encode())
             for path in (pair.rgb, pair.depth):
                 seen.update(_digest(self._index.parent / path, whole))
         return seen.hexdigest()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
@@ -13,7 +14,8 @@ from cliffkit_datasets.splits import SPLITS, cut_by_scene
 
 INDEX = "index.csv"
 REQUIRED = ("rgb", "depth", "scene_id")
-OPTIONAL = ("scene_type", "id", "split")
+CAMERA = ("fx", "fy", "cx", "cy")
+OPTIONAL = ("scene_type", "id", "split", *CAMERA)
 MOST_FAULTS = 20
 
 
@@ -31,6 +33,8 @@ class Pair:
     """Empty where unknown."""
     split: str
     """Empty where the index has no such column."""
+    camera: tuple[float, ...] | None
+    """fx, fy, cx, cy as `Sample.intrinsics` has them; None where unknown."""
 
 
 @dataclass
@@ -73,14 +77,7 @@ def read(faults: Faults) -> list[Pair]:
     Raises UserError where there is nothing to go on with: no text, no CSV, no header, columns missing, no lines.
     """
     header, rows = _rows(faults.index)
-    missing = [column for column in REQUIRED if column not in header]
-    if missing or len(set(header)) < len(header):
-        cause = f"without the column {', '.join(missing)}" if missing else "with a column twice"
-        raise UserError(
-            f"{faults.index}:1: the header is {','.join(header) or 'empty'}, {cause}; it must name each of "
-            f"{', '.join(REQUIRED)} once, and may name {', '.join(OPTIONAL)} and others"
-        )
-
+    _check_header(faults.index, header)
     if not rows:
         raise UserError(f"{faults.index}: there is no line below the header; list the pairs, one a line")
 
@@ -90,29 +87,11 @@ def read(faults: Faults) -> list[Pair]:
             faults.add(line, f"{len(values)} fields under {len(header)} columns; quote fields that hold commas")
             continue
         cell = dict(zip(header, values, strict=True))
-
-        wrong = [_path_fault(column, cell[column]) for column in ("rgb", "depth")]
-        if not cell["scene_id"]:
-            wrong.append("scene_id: is empty; name the place where the image was taken: splits are cut by it")
-        if not cell.get("id", "any"):
-            wrong.append("id: is empty; give each pair an id, or leave the column out")
-        if cell.get("split", "train") not in SPLITS:
-            wrong.append(f"split: '{cell['split']}' is none of {', '.join(SPLITS)}; write one, or drop the column")
-
-        for message in filter(None, wrong):
+        wrong = list(_cell_faults(cell))
+        for message in wrong:
             faults.add(line, message)
-        if not any(wrong):
-            pairs.append(
-                Pair(
-                    line,
-                    cell.get("id", cell["rgb"]),
-                    cell["rgb"],
-                    cell["depth"],
-                    cell["scene_id"],
-                    cell.get("scene_type", ""),
-                    cell.get("split", ""),
-                )
-            )
+        if not wrong:
+            pairs.append(_pair(line, cell))
 
     _compare(pairs, faults)
     return pairs
@@ -157,6 +136,69 @@ def _rows(index: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     except OSError as error:
         raise UserError(f"{index}: cannot be read ({error.strerror}); mend its permissions") from error
     return (rows[0][1] if rows else []), rows[1:]
+
+
+def _check_header(index: Path, header: Sequence[str]) -> None:
+    """Raise UserError for columns that are missing or stand twice."""
+    missing = [column for column in REQUIRED if column not in header]
+    if missing or len(set(header)) < len(header):
+        cause = f"without the column {', '.join(missing)}" if missing else "with a column twice"
+        raise UserError(
+            f"{index}:1: the header is {','.join(header) or 'empty'}, {cause}; it must name each of "
+            f"{', '.join(REQUIRED)} once, and may name {', '.join(OPTIONAL)} and others"
+        )
+    lacking = [column for column in CAMERA if column not in header]
+    if 0 < len(lacking) < len(CAMERA):
+        given = [column for column in CAMERA if column in header]
+        raise UserError(
+            f"{index}:1: the header names {', '.join(given)} but not {', '.join(lacking)}; a camera has all of "
+            f"{', '.join(CAMERA)}: add what is missing, or drop the others"
+        )
+
+
+def _pair(line: int, cell: Mapping[str, str]) -> Pair:
+    """Make a pair of a line without faults, by the names of its columns."""
+    camera = tuple(float(cell[column]) for column in CAMERA) if any(cell.get(column) for column in CAMERA) else None
+    return Pair(
+        line,
+        cell.get("id", cell["rgb"]),
+        cell["rgb"],
+        cell["depth"],
+        cell["scene_id"],
+        cell.get("scene_type", ""),
+        cell.get("split", ""),
+        camera,
+    )
+
+
+def _cell_faults(cell: Mapping[str, str]) -> Iterator[str]:
+    """Find the faults of one line, by the names of its columns."""
+    for column in ("rgb", "depth"):
+        if fault := _path_fault(column, cell[column]):
+            yield fault
+    if not cell["scene_id"]:
+        yield "scene_id: is empty; name the place where the image was taken: splits are cut by it"
+    if not cell.get("id", "any"):
+        yield "id: is empty; give each pair an id, or leave the column out"
+    if cell.get("split", "train") not in SPLITS:
+        yield f"split: '{cell['split']}' is none of {', '.join(SPLITS)}; write one, or drop the column"
+    if any(cell.get(column) for column in CAMERA):
+        for column in CAMERA:
+            if fault := _camera_fault(column, cell[column]):
+                yield fault
+
+
+def _camera_fault(column: str, text: str) -> str:
+    """Say why a cell of a camera is none, or nothing."""
+    if not text:
+        return f"{column}: is empty; give all of {', '.join(CAMERA)}, or leave all empty where the camera is unknown"
+    try:
+        pixels = float(text)
+    except ValueError:
+        return f"{column}: '{text}' is no number; give pixels of the image, as 518.86, with a point and no unit"
+    if not (pixels > 0 and math.isfinite(pixels)):
+        return f"{column}: {text} is no number above 0; give pixels of the image, counted from its top left corner"
+    return ""
 
 
 def _path_fault(column: str, path: str) -> str:

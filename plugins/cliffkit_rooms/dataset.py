@@ -86,6 +86,7 @@ class Rooms(Dataset):
             depth=torch.from_numpy(shot.depth)[None],
             valid=torch.from_numpy(shot.valid)[None],
             scene=torch.tensor(scene),
+            intrinsics=torch.from_numpy(shot.intrinsics),
         )
 
     def name(self, index: int) -> str:

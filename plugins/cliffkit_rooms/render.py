@@ -24,11 +24,16 @@ MIN_DEPTH_M, MAX_DEPTH_M = 0.5, 10.0
 
 
 class Shot(NamedTuple):
-    """A frame: sRGB (3, H, W) uint8, z-depth (H, W) float32 metres, and the pixels with depth (H, W) bool."""
+    """A frame with its depth and its camera."""
 
     image: NDArray[np.uint8]
+    """(3, H, W) sRGB."""
     depth: NDArray[np.float32]
+    """(H, W) z-depth, metres."""
     valid: NDArray[np.bool_]
+    """(H, W): pixels with depth."""
+    intrinsics: NDArray[np.float32]
+    """(4,): fx, fy, cx, cy in pixels."""
 
 
 def _worth(depth: NDArray[np.float32], seen: NDArray[np.int32]) -> bool:
@@ -76,4 +81,4 @@ def render(kind: int, seed: np.random.SeedSequence, height: int, width: int, hol
     radiance = shade(room, solids, surface, eye).reshape(3, height, width)
     image = expose(radiance, dice)
     valid = ~missing(depth, surface, camera.focal, dice.rng) if holes else np.ones(depth.shape, bool)
-    return Shot(image, np.where(valid, depth, np.float32(0)), valid)
+    return Shot(image, np.where(valid, depth, np.float32(0)), valid, camera.intrinsics)

@@ -20,6 +20,7 @@ from cliffkit_datasets import nyu, nyu_layout
 from cliffkit_datasets.nyu import NYU
 
 from ..engine_fixtures import same
+from . import nyu_file
 from .nyu_file import HEIGHT, SCENES, TEST, TRAIN, TYPES, WIDTH, pictures, write_labeled, write_nyu, write_splits
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -82,6 +83,22 @@ def test_every_pixel_is_where_it_belongs(tmp_path: Path, chunk: int, raw: bool) 
             assert valid.shape == (1, HEIGHT, WIDTH)
             assert [tuple(hole) for hole in (~valid).nonzero().tolist()] == ([(0, 1, 2)] if raw else [])
             assert dataset.scene_types[scene] == TYPES[frame]
+
+
+def test_the_camera_is_the_toolboxs_with_pixels_counted_from_the_corner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nyu_file, "HEIGHT", 480)
+    monkeypatch.setattr(nyu_file, "WIDTH", 640)
+    camera = NYU("test", write_nyu(tmp_path / "nyu", chunk=0))[0].intrinsics
+    assert camera is not None
+    assert camera.dtype == torch.float32
+    # MATLAB's first pixel has its centre at 1, ours at 0.5
+    torch.testing.assert_close(camera.double(), torch.tensor([518.8579, 519.46961, 325.08245, 253.23617]).double())
+
+
+def test_images_of_another_size_have_no_known_camera(root: Path) -> None:
+    assert NYU("test", root)[0].intrinsics is None
 
 
 def test_scene_types_are_those_of_the_whole_file(root: Path) -> None:

@@ -171,6 +171,30 @@ def test_index_as_spreadsheets_write_it(listed: Path) -> None:
     assert Pairs("val", listed).fingerprint() == before
 
 
+CAMERA = {"fx": "7.25", "fy": "7.5", "cx": "3.5", "cy": "2.875"}
+
+
+def with_cameras(root: Path) -> Path:
+    """Give every pair but the first a camera."""
+    write_index(root, [row | (CAMERA if i else dict.fromkeys(CAMERA, "")) for i, row in enumerate(rows())])
+    return root
+
+
+def test_cameras_are_those_of_the_index_and_may_be_unknown(root: Path) -> None:
+    assert all(Pairs(split, root)[0].intrinsics is None for split in SPLITS)
+    with_cameras(root)
+    for split in SPLITS:
+        dataset = Pairs(split, root)
+        for i, number in enumerate(numbers(dataset)):
+            camera = dataset[i].intrinsics
+            if number == 0:
+                assert camera is None
+            else:
+                assert camera is not None
+                assert camera.dtype == torch.float32
+                assert camera.tolist() == [7.25, 7.5, 3.5, 2.875]
+
+
 def test_samples_are_writable(root: Path) -> None:
     sample = Pairs("train", root)[0]
     sample.image.zero_()
@@ -216,6 +240,16 @@ class TestFingerprint:
         replace(listed, 2, **{column: value})
         assert Pairs("val", listed).fingerprint() != before
 
+    @pytest.mark.parametrize("column", ["fx", "fy", "cx", "cy"])
+    def test_sees_a_changed_camera(self, root: Path, column: str) -> None:
+        without = [Pairs(split, root).fingerprint() for split in SPLITS]
+        before = [Pairs(split, with_cameras(root)).fingerprint() for split in SPLITS]
+        assert not {*without} & {*before}
+        holds = [3 in numbers(Pairs(split, root)) for split in SPLITS]
+        replace(root, 3, **{column: "4"})
+        after = [Pairs(split, root).fingerprint() for split in SPLITS]
+        assert [a != b for a, b in zip(before, after, strict=True)] == holds
+
     def test_sees_the_scale(self, root: Path) -> None:
         assert Pairs("val", root).fingerprint() != Pairs("val", root, depth_scale=500).fingerprint()
 
@@ -256,6 +290,18 @@ def npy(content: Any) -> Callable[[Path], None]:
 
 def text(edit: Callable[[str], str]) -> Callable[[Path], None]:
     return lambda root: (root / "index.csv").write_bytes(edit((root / "index.csv").read_text()).encode()) and None
+
+
+def camera(**cells: str) -> Callable[[Path], None]:
+    """Give every pair a camera, that of pair 3 with these cells."""
+
+    def damage(root: Path) -> None:
+        with (root / "index.csv").open(newline="") as file:
+            lines = [row | CAMERA for row in csv.DictReader(file)]
+        lines[3] |= cells
+        write_index(root, lines)
+
+    return damage
 
 
 def cut_file(name: str, size: int) -> Callable[[Path], None]:
@@ -311,6 +357,15 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     "id twice": (line(3, id="#1"), "index.csv:5: id: '#1' ", ["line 3's too", "its own"]),
     "unknown split": (line(3, split="eval"), "index.csv:5: split: 'eval' ", ["train, val, test", "drop the column"]),
     "split left out": (line(3, split=""), "index.csv:5: split: '' ", ["train, val, test"]),
+    "column of a camera missing": (
+        text(lambda t: t.replace("split", "fx").replace("scene_type", "cy")),
+        "index.csv:1: ",
+        ["names fx, cy but not fy, cx", "add what is missing, or drop"],
+    ),
+    "camera incomplete": (camera(cy=""), "index.csv:5: cy: ", ["is empty", "fx, fy, cx, cy", "leave all empty"]),
+    "camera in words": (camera(fx="518.86 px"), "index.csv:5: fx: '518.86 px' ", ["no number", "no unit"]),
+    "camera negative": (camera(fy="-7.5"), "index.csv:5: fy: -7.5 ", ["above 0", "top left corner"]),
+    "camera infinite": (camera(cx="inf"), "index.csv:5: cx: inf ", ["above 0"]),
     "scene in two splits": (line(5, split="test"), "index.csv:7: split: scene 'd' ", ["test here", "train on line 6"]),
 }
 

@@ -111,12 +111,12 @@ def test_images_are_exposed(frames):
     assert all(sample.image.float().std() > 12 for sample in frames)
 
 
-def back_project(depth, camera):
-    """(H, W) z-depth to (H, W, 3) points in the room, by the camera's stated focal length."""
+def back_project(depth, camera, intrinsics):
+    """(H, W) z-depth to (H, W, 3) points in the room."""
     height, width = depth.shape
-    focal = 518.86 / 640 * width
-    x = (np.arange(width) - (width - 1) / 2) / focal
-    y = (np.arange(height) - (height - 1) / 2) / focal
+    fx, fy, cx, cy = np.asarray(intrinsics, np.float64)
+    x = (np.arange(width) + 0.5 - cx) / fx
+    y = (np.arange(height) + 0.5 - cy) / fy
     rays = np.stack([np.broadcast_to(x, depth.shape), np.broadcast_to(y[:, None], depth.shape), np.ones(depth.shape)])
     return np.einsum("ij,jhw->hwi", camera.rotation, rays * depth) + np.array(camera.position)
 
@@ -124,11 +124,32 @@ def back_project(depth, camera):
 @pytest.mark.parametrize("kind", range(TYPES))
 def test_pixels_back_project_into_the_room(kind):
     view = compose(kind, np.random.SeedSequence(kind), 24, 32)
-    points = back_project(view.depth.astype(np.float64), view.camera)
+    points = back_project(view.depth.astype(np.float64), view.camera, view.camera.intrinsics)
     assert points.min() > -1e-3
     assert (points < np.array(view.room.size) + 1e-3).all()
     np.testing.assert_allclose(points[view.seen == 4][:, 2], 0, atol=1e-4)
     assert 1.1 < view.camera.position[2] < 1.7
+
+
+def test_the_camera_of_a_sample_puts_floor_ceiling_and_walls_where_they_are():
+    rooms = Rooms("val", None, **SIZE)
+    met = np.zeros(SHELL, int)
+    for index in range(TYPES):
+        sample = rooms[index]
+        view = compose(index, np.random.SeedSequence(0, spawn_key=(1, index)), **SIZE)
+        points = back_project(sample.depth[0].double().numpy(), view.camera, sample.intrinsics)
+        width, depth, height = view.room.size
+        for face, (axis, place) in enumerate([(0, 0), (0, width), (1, 0), (1, depth), (2, 0), (2, height)]):
+            on_face = points[view.seen == face]
+            np.testing.assert_allclose(on_face[:, axis], place, atol=1e-4)
+            met[face] += len(on_face)
+    assert (met > 50).all(), met
+
+
+def test_focal_length_and_principal_point_are_the_kinects_at_the_size_of_the_frame():
+    camera = Rooms("train", None)[0].intrinsics
+    assert camera.dtype == torch.float32
+    np.testing.assert_allclose(camera, [518.86 / 4, 518.86 / 4, 80, 60])
 
 
 def test_a_known_box_has_its_analytic_depth():

@@ -31,6 +31,11 @@ class Camera(NamedTuple):
         """Focal length in pixels, both axes."""
         return FOCAL_AT_640 / 640 * self.width
 
+    @property
+    def intrinsics(self) -> NDArray[np.float32]:
+        """(4,): fx, fy, cx, cy in pixels; the first pixel has its centre at (0.5, 0.5)."""
+        return np.array([self.focal, self.focal, self.width / 2, self.height / 2], np.float32)
+
     def rays(self) -> Array:
         """Give the (3, H, W) directions in the room that advance one metre along the optical axis: t is z-depth."""
         x = (np.arange(self.width) - (self.width - 1) / 2) / self.focal
