@@ -10,7 +10,20 @@ from typing import Any
 from cliffkit.components.near import near
 from cliffkit.errors import UserError
 
-KINDS = ("backbone", "pyramid", "fusion", "head", "embedding", "loss", "dataset", "executor", "tracker")
+KINDS = (
+    "backbone",
+    "pyramid",
+    "fusion",
+    "head",
+    "embedding",
+    "loss",
+    "augment",
+    "optimizer",
+    "schedule",
+    "dataset",
+    "executor",
+    "tracker",
+)
 
 NONE = "none"
 """What a recipe writes under `use` where it has no embedding generator: the engine's own word, no component's name."""

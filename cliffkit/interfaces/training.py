@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -32,11 +32,11 @@ class Augment(ABC):
 OptimizerFactory = Callable[..., Optimizer]
 """An optimiser's factory: `(groups, lr, *, options)` gives a `torch.optim.Optimizer`.
 
-`groups` are torch's parameter groups: mappings with `params`, `weight_decay`, and `lr` where a group has a rate of its
-own. The engine sets every group's rate before each step. The optimiser's state must be tensors and numbers, so that a
-checkpoint restores it to the bit.
+`groups` are torch's parameter groups: dictionaries with `params`, `weight_decay`, and `lr` where a group has a rate of
+its own. The engine sets every group's rate before each step. The optimiser's state must be tensors and numbers, so that
+a checkpoint restores it to the bit.
 """
-ParameterGroup = Mapping[str, Any]
+ParameterGroup = dict[str, Any]
 
 
 class Schedule(ABC):

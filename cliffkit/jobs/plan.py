@@ -101,7 +101,8 @@ class Planner:
 
     def _written(self, part: Part) -> dict[str, Any]:
         plugin = f"{part.component.plugin} ({part.component.version})"
-        files = {name: self._content(value, part.place) for name, value in part.options.items() if isinstance(value, Path)}
+        paths = {name: value for name, value in part.options.items() if isinstance(value, Path)}
+        files = {name: self._content(path, part.place) for name, path in paths.items()}
         return {"plugin": plugin, **part.to_dict(), **files}
 
     def _content(self, path: Path, place: str) -> str:

@@ -76,9 +76,7 @@ class Checker:
         part = self.known[key] = Part(component, own, {name: values[name] for name in owned}, place)
         return part
 
-    def _schemas(
-        self, kind: str, use: str, at: Path_
-    ) -> tuple[Component, type[Section] | None, type[Section]] | None:
+    def _schemas(self, kind: str, use: str, at: Path_) -> tuple[Component, type[Section] | None, type[Section]] | None:
         """A component, the engine's options beside its own, and the schema of both."""
         try:
             component = self.registry.get(kind, use)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.schema import DepthSettings, EmbeddingSettings, FitSettings
@@ -26,6 +27,10 @@ class Fit:
     def parts(self) -> tuple[Part, ...]:
         """Give every component that the stage is trained with."""
         return (self.optimizer, self.schedule, *self.augment)
+
+    def changed(self, settings: Mapping[str, Any]) -> Self:
+        """Give the same training with other values of some settings, which are not checked."""
+        return replace(self, settings=self.settings.model_copy(update=settings))
 
     def to_dict(self) -> dict[str, Any]:
         """Write the stage as a recipe does, every default in, JSON-able."""

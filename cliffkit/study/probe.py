@@ -18,7 +18,7 @@ from cliffkit.interfaces import Place
 from cliffkit.jobs.worker import peak_memory
 from cliffkit.method.assemble import build
 from cliffkit.prediction.predictor import Predictor
-from cliffkit.recipe.fit import Fit
+from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.scores import score_protocols
 from cliffkit.scoring.views import truth_in_view
 from cliffkit.stages import STAGES
@@ -58,11 +58,7 @@ def probe(task: ProbeTask, place: Place) -> Pace:
             _random_pack(job, Path(folder) / "pack", scene_types)
 
             def steps(count: int) -> Path:
-                changes = {"steps": count, "validate_every": count, "warmup_steps": 0, "reload_best": False, "init": None}
-                train = job.recipe.train
-                fitted: Fit = getattr(train, job.stage)
-                brief = replace(fitted, settings=fitted.settings.model_copy(update=changes))
-                short = replace(job, recipe=replace(job.recipe, train=replace(train, **{job.stage: brief})))
+                short = replace(job, recipe=_shortened(job.recipe, count))
                 own = Path(tempfile.mkdtemp(dir=folder))
                 STAGES[job.stage](short, Context(own, {"pack": Path(folder) / "pack"}, device, roots, _unheard))
                 return own
@@ -72,6 +68,14 @@ def probe(task: ProbeTask, place: Place) -> Pace:
             seconds = max((fit_seconds(steps(2 + count)) - fit_seconds(few)) / count, 1e-6)
             weights = (few / "weights.safetensors").stat().st_size
     return Pace(seconds, peak_memory(place), weights)
+
+
+def _shortened(recipe: Recipe, steps: int) -> Recipe:
+    """A recipe whose stages train so many steps and validate once."""
+    train = recipe.train
+    changes = {"steps": steps, "validate_every": steps, "warmup_steps": 0, "reload_best": False, "init": None}
+    embedding = train.embedding.changed(changes) if train.embedding else None
+    return replace(recipe, train=replace(train, depth=train.depth.changed(changes), embedding=embedding))
 
 
 def _unheard(event: object) -> None:

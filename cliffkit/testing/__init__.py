@@ -7,12 +7,15 @@ Each builds the component as the engine would, with the options given, and raise
 what the contract in `cliffkit.interfaces` asks for. No network, no data, no GPU: devices are checked on fake tensors.
 """
 
+from cliffkit.testing.augment import check_augment
 from cliffkit.testing.dataset import check_dataset
 from cliffkit.testing.executor import check_executor
 from cliffkit.testing.losses import check_embedding, check_loss
 from cliffkit.testing.network import check_backbone, check_fusion, check_head, check_pyramid
+from cliffkit.testing.training import check_optimizer, check_schedule
 
 __all__ = [
+    "check_augment",
     "check_backbone",
     "check_dataset",
     "check_embedding",
@@ -20,5 +23,7 @@ __all__ = [
     "check_fusion",
     "check_head",
     "check_loss",
+    "check_optimizer",
     "check_pyramid",
+    "check_schedule",
 ]

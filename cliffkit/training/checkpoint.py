@@ -16,9 +16,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from cliffkit.errors import UserError
 from cliffkit.store.files import replace_folder, write_atomic, write_json
 
 Tensors = Mapping[str, Tensor]
+
+PLAIN = (int, float, str, type(None))
+"""Types that JSON gives back as they were."""
 
 
 @dataclass
@@ -44,9 +48,11 @@ class FitState:
 
 def save_fit(folder: Path, state: FitState, objective: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Replace the checkpoint of a fit."""
-    groups = {"weights": weights_of(objective), "optimizer": optimizer_tensors(optimizer), "best": state.best}
+    tensors, plain = optimizer_state(optimizer)
+    groups = {"weights": weights_of(objective), "optimizer": tensors, "best": state.best}
     numbers = {name: value for name, value in vars(state).items() if name not in ("best", "average")}
-    save_checkpoint(folder, groups if state.average is None else {**groups, "average": state.average}, numbers)
+    groups = groups if state.average is None else {**groups, "average": state.average}
+    save_checkpoint(folder, groups, {**numbers, "optimizer": plain})
 
 
 def resume_fit(folder: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> FitState:
@@ -56,7 +62,7 @@ def resume_fit(folder: Path, objective: nn.Module, optimizer: torch.optim.Optimi
         return FitState()
     groups, numbers = found
     objective.load_state_dict(groups["weights"])
-    load_optimizer(optimizer, groups.get("optimizer", {}))
+    load_optimizer(optimizer, groups.get("optimizer", {}), numbers.pop("optimizer"))
     average = {name: value.to(device) for name, value in groups["average"].items()} if "average" in groups else None
     return FitState(**numbers, best=groups.get("best", {}), average=average)
 
@@ -98,23 +104,54 @@ def drop_checkpoint(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's state, one tensor per parameter and quantity, named `3.exp_avg`."""
-    state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
+def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Give the optimiser's tensors, named `3.exp_avg` by parameter and quantity, and its numbers, for JSON.
 
-
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
-    """Put `optimizer_tensors` back, each in its parameter's memory layout: fused optimisers walk both as they lie."""
+    Numbers may stand in the state of a parameter, as a count of steps, or in a group, as an estimate of the rate.
+    Raises UserError for a state of another type.
+    """
     whole = optimizer.state_dict()
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, Any] = {}
+    for index, values in whole["state"].items():
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}.{name}"] = value
+            elif isinstance(value, PLAIN):
+                numbers[f"{index}.{name}"] = value
+            else:
+                raise UserError(
+                    f"optimiser {type(optimizer).__name__} keeps a {type(value).__name__} as '{name}'; a checkpoint "
+                    "holds tensors, numbers, text and None: mend the optimiser's plugin"
+                )
+    groups = [
+        {name: value for name, value in group.items() if isinstance(value, PLAIN)} for group in whole["param_groups"]
+    ]
+    return tensors, {"state": numbers, "groups": groups}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, plain: Mapping[str, Any]) -> None:
+    """Put `optimizer_state` back to the bit."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in {**tensors, **plain["state"]}.items():
         index, _, name = key.partition(".")
         like = parameters[int(index)]
-        laid = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
-        state.setdefault(int(index), {})[name] = laid
-    optimizer.load_state_dict({**whole, "state": state})
+        if isinstance(value, Tensor) and value.shape == like.shape:
+            # In its parameter's memory layout: fused optimisers walk both as they lie.
+            value = torch.empty_like(like, dtype=value.dtype).copy_(value)
+        state.setdefault(int(index), {})[name] = value
+
+    whole = optimizer.state_dict()
+    groups = [{**group, **numbers} for group, numbers in zip(whole["param_groups"], plain["groups"], strict=True)]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+    # torch brings each tensor to its parameter's device, which is right, and to its type, which loses bits.
+    for index, values in state.items():
+        held = optimizer.state[parameters[index]]
+        for name, value in values.items():
+            if isinstance(value, Tensor) and held[name].dtype != value.dtype:
+                held[name] = value.to(held[name].device)
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:

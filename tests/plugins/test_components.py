@@ -22,14 +22,20 @@ CHECKS = {
     "embedding": testing.check_embedding,
     "loss": testing.check_loss,
     "head": testing.check_head,
+    "augment": testing.check_augment,
+    "optimizer": testing.check_optimizer,
+    "schedule": testing.check_schedule,
 }
 OPTIONS: dict[tuple[str, str], list[dict[str, Any]]] = {
     # One per family: convolutions, ConvNeXt, EfficientNet, vision transformer.
     ("backbone", "timm"): [
         {"name": name} for name in ("test_resnet", "test_convnext", "test_efficientnet", "test_vit", "test_vit3")
     ],
+    ("augment", "random_crop"): [{}, {"keep": "focal"}],
     ("fusion", "cliff"): [{}, {"upsample": "transposed"}],
     ("loss", "bins"): [{"given": {"bin_centres": torch.linspace(0.5, 6, 8).expand(3, 8)}}],
+    ("optimizer", "sgd"): [{}, {"momentum": 0.0}, {"nesterov": True}],
+    ("schedule", "step"): [{}, {"milestones": (3, 5), "decay": 0.5}],
     ("pyramid", "fpn"): [{"channels": 12}],  # the default of 256 only takes longer
 }
 # Data sets that read files, and what makes them a tiny folder.

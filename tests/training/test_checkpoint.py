@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
+from cliffkit.errors import UserError
 from cliffkit.training.checkpoint import (
     drop_checkpoint,
     load_checkpoint,
     load_optimizer,
-    optimizer_tensors,
+    optimizer_state,
     save_checkpoint,
     save_tensors,
 )
@@ -177,16 +178,59 @@ def test_tensors_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+def sgd(groups: list[dict[str, Any]], **options: Any) -> torch.optim.Optimizer:
+    return torch.optim.SGD(groups, 0.01, fused=True, **options)
+
+
+class Odd(torch.optim.Optimizer):
+    """Keeps what other optimisers do: wide and whole numbers, Python's, None, text, and an estimate in the group."""
+
+    def __init__(self, groups: list[dict[str, Any]]) -> None:
+        super().__init__(groups, {"lr": 0.01, "estimate": 1 / 3, "betas": (0.5, 0.9)})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            group["estimate"] *= 1.1
+            for p in group["params"]:
+                state = self.state[p]
+                if not state:
+                    state |= {
+                        "sum": torch.zeros_like(p, dtype=torch.float64),
+                        "sign": torch.zeros_like(p).to(torch.int8),
+                    }
+                    state |= {"count": 0, "scale": 0.1, "before": None, "phase": "first"}
+                state["sum"] += p.grad.double() / 3
+                state["sign"] += p.grad.sign().to(torch.int8)
+                state["before"] = state["scale"] if state["before"] is not None or state["count"] else None
+                state["count"], state["scale"], state["phase"] = state["count"] + 1, state["scale"] * 0.9, "later"
+                change = state["sum"] * state["scale"] + 0.01 * state["sign"] + 0.01 * (state["before"] or 0)
+                p -= (group["lr"] * group["estimate"] * change).to(p.dtype)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda groups: torch.optim.Adam(groups, 0.01, fused=True),
+        lambda groups: torch.optim.AdamW(groups, 0.01, fused=True, amsgrad=True),
+        lambda groups: sgd(groups),
+        lambda groups: sgd(groups, momentum=0.9, nesterov=True),
+        lambda groups: torch.optim.RMSprop(groups, 0.01, centered=True, momentum=0.5),
+        Odd,
+    ],
+    ids=["adam", "adamw", "sgd without a state", "sgd", "rmsprop", "numbers, None, text and other types"],
+)
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_an_optimiser_goes_on_to_the_same_bits(tmp_path: Path, kind: type, layout: torch.memory_format) -> None:
+def test_an_optimiser_goes_on_to_the_same_bits(
+    tmp_path: Path, kind: Callable[..., torch.optim.Optimizer], layout: torch.memory_format
+) -> None:
     """In channels_last too, where moments laid out otherwise than their parameter would be taken for other weights'."""
 
     def begin() -> tuple[nn.Module, torch.optim.Optimizer]:
         torch.manual_seed(0)
         net = nn.Sequential(nn.Conv2d(5, 7, 3), nn.BatchNorm2d(7), nn.Conv2d(7, 2, 3)).to(memory_format=layout)
         matrices, vectors = ([p for p in net.parameters() if (p.ndim > 1) == wide] for wide in (True, False))
-        return net, kind([{"params": matrices}, {"params": vectors, "weight_decay": 0}], lr=0.01, fused=True)
+        return net, kind([{"params": matrices}, {"params": vectors, "weight_decay": 0}])
 
     def train(net: nn.Module, optimizer: torch.optim.Optimizer, start: int, stop: int) -> None:
         for step in range(start, stop):
@@ -199,21 +243,30 @@ def test_an_optimiser_goes_on_to_the_same_bits(tmp_path: Path, kind: type, layou
     train(*straight, 0, 6)
     broken_off = begin()
     train(*broken_off, 0, 3)
-    groups: dict[str, dict[str, Tensor]] = {
-        "weights": broken_off[0].state_dict(),
-        "optimizer": optimizer_tensors(broken_off[1]),
-    }
-    save_checkpoint(tmp_path, groups, {"step": 3})
+    tensors, plain = optimizer_state(broken_off[1])
+    save_checkpoint(tmp_path, {"weights": broken_off[0].state_dict(), "optimizer": tensors}, {"optimizer": plain})
     loaded = load_checkpoint(tmp_path)
     assert loaded is not None
     net, optimizer = begin()
     net.load_state_dict(loaded[0]["weights"])
-    load_optimizer(optimizer, loaded[0]["optimizer"])
+    load_optimizer(optimizer, loaded[0].get("optimizer", {}), loaded[1]["optimizer"])
     train(net, optimizer, 3, 6)
     for name, value in straight[0].state_dict().items():
         assert torch.equal(net.state_dict()[name], value), name
-    for name, value in optimizer_tensors(straight[1]).items():
-        assert torch.equal(optimizer_tensors(optimizer)[name], value), name
+    (ended, numbers), (expected, expected_numbers) = (optimizer_state(each) for each in (optimizer, straight[1]))
+    assert ended.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(ended[name], value), name
+        assert ended[name].dtype == value.dtype, name
+    assert numbers == expected_numbers
+
+
+def test_an_optimiser_whose_state_no_checkpoint_holds_is_named() -> None:
+    weight = nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([weight], 0.1)
+    optimizer.state[weight]["history"] = [1, 2]
+    with pytest.raises(UserError, match=r"optimiser SGD keeps a list as 'history'; .*: mend the optimiser's plugin"):
+        optimizer_state(optimizer)
 
 
 def test_a_resumed_log_forgets_what_came_after_its_checkpoint_and_lines_cut_off(tmp_path: Path) -> None:
