@@ -19,10 +19,11 @@ from PIL import Image
 import cliffkit
 from cliffkit.errors import RecipeError, UserError
 from cliffkit.events import CellFinished, Event, JobSkipped, Notice
+from cliffkit.recipe.schema import MAX_SEED
 from cliffkit.scoring.metrics import METRICS
 
 from .conftest import Finished
-from .study_fixtures import FinishedStudy, write_study
+from .study_fixtures import BASE, STUDY, FinishedStudy, write_study
 
 
 def fresh(code: str) -> str:
@@ -286,6 +287,43 @@ class TestStudy:
         ends = [event for event in heard if isinstance(event, CellFinished)]
         assert ends == [CellFinished(gone.variant.name, gone.seed, "done")]
         assert capsys.readouterr().err == ""
+
+    @pytest.fixture
+    def study(self) -> dict[str, Any]:
+        """The finished study as a mapping, its base within."""
+        data: dict[str, Any] = yaml.safe_load(STUDY)
+        return {**data, "base": yaml.safe_load(BASE)}
+
+    def test_may_be_a_mapping(self, study: dict[str, Any], arguments: dict[str, Any], tmp_path: Path) -> None:
+        findings = cliffkit.ablate(**{**arguments, "study": study, "progress": False}, set={"seed": 0})
+        assert findings.cells.column("state") == ["done"] * 8
+        written = tmp_path / "runs" / "studies" / "small" / "study.yaml"
+        assert f"cliffkit ablate {written} --set seed=0" in findings.files["report.md"].read_text()
+        assert cliffkit.load_study(**{**arguments, "study": written}).cells == findings.cells
+
+    @pytest.mark.parametrize("base", ["base.yaml", "handbuilt_cliff_hegR"])
+    def test_may_be_a_mapping_whose_base_is_a_path_or_a_name(
+        self, study: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str
+    ) -> None:
+        write_study(tmp_path)
+        monkeypatch.chdir(tmp_path)
+        axes = {"fusion": {"cliff": {}, "add": {"model.fusion.use": "add"}}}
+        assert cliffkit.validate({"name": "mine", "base": base, "axes": axes}) == []
+
+    def test_every_fault_of_a_mapping_is_told_with_its_place(self, study: dict[str, Any]) -> None:
+        study["seeds"] = (0, -1)
+        study["axes"]["fusion"]["add"] = {"model.fusion": {"use": "ad"}}
+        assert cliffkit.validate(study) == [
+            f"study: seeds.1: -1 is no seed; write a whole number from 0 to {MAX_SEED}",
+            "study: axes.fusion.add.model.fusion: model.fusion.use: no fusion is called 'ad'; did you mean 'add'?",
+        ]
+        study["base"]["model"]["fusion"] = {"use": "clif"}
+        assert cliffkit.validate(study) == [
+            "study: base: model.fusion.use: no fusion is called 'clif'; did you mean 'cliff'?"
+        ]
+        assert cliffkit.validate({**study, "base": None}, set={"seed": 1})[-1].startswith(
+            "study: base: name the recipe"
+        )
 
     def test_what_it_takes_is_foreseen(self, arguments: dict[str, Any]) -> None:
         outlook = cliffkit.forecast(**arguments, workers=1, progress=False)

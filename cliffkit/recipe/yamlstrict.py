@@ -34,6 +34,8 @@ class Document:
     faults: tuple[Fault, ...] = field(default=())
     replaced: Mapping[Path_, str] = field(default_factory=dict)
     """Where values come from that are not the file's, with all below them."""
+    text: str = ""
+    """The file as it was read; empty for a document that is no file."""
 
     def place(self, path: Path_) -> str:
         """`file:line` of a value, or of its nearest parent that is written in the file; else where it came from."""
@@ -44,6 +46,15 @@ class Document:
             path = path[:-1]
         line = self.lines.get(path)
         return f"{self.file}:{line}" if line else self.file
+
+    def origin(self, path: Path_) -> str:
+        """Name a value's place for faults that show elsewhere: by its line, by its path in a document without lines."""
+        return self.place(path) if self.lines else f"{self.file}: {dotted(path)}"
+
+    def within(self, key: str) -> Document:
+        """Take the value of a key as a document of its own, its lines those of the file."""
+        lines = {path[1:]: line for path, line in self.lines.items() if path[:1] == (key,)}
+        return Document(self.file if lines else f"{self.file}: {key}", self.data[key], lines)
 
 
 def load(path: Path) -> Document:
@@ -70,7 +81,25 @@ def parse(text: str, file: str) -> Document:
     lines: dict[Path_, int] = {}
     faults: list[Fault] = []
     data = None if node is None else _value(node, (), file, lines, faults, frozenset())
-    return Document(file, data, lines, tuple(faults))
+    return Document(file, data, lines, tuple(faults), text=text)
+
+
+def dump(data: Any) -> str:
+    """Write data as YAML that `parse` reads back as the same data."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that would be read as a number or a word of YAML's."""
+
+    def represent_str(self, text: str) -> yaml.ScalarNode:
+        """Write text, in quotes where it means something else without."""
+        if isinstance(scalar(text), str) and scalar(text) == text:
+            return super().represent_str(text)
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def scalar(text: str) -> Any:

@@ -20,6 +20,7 @@ from cliffkit.recipe.checker import Known
 from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.override import override
 from cliffkit.recipe.recipe import Recipe
+from cliffkit.recipe.shipped import shipped
 from cliffkit.recipe.yamlstrict import Document
 from cliffkit.scoring import protocols
 from cliffkit.scoring.metrics import METRICS
@@ -35,7 +36,11 @@ COMPARE = ("metric", "protocol", "reference")
 
 def load_study(path: Path, registry: Registry, overrides: Sequence[str] = ()) -> Study:
     """Read and check a study; `--set` overrides change its base recipe. Raises RecipeError with every fault."""
-    document = yamlstrict.load(path)
+    return check_study(yamlstrict.load(path), path.parent, registry, overrides)
+
+
+def check_study(document: Document, folder: Path, registry: Registry, overrides: Sequence[str] = ()) -> Study:
+    """Turn a document into a study; the path of its base recipe begins in `folder`. Raises RecipeError."""
     data, faults = document.data, Faults(document)
     if not isinstance(data, dict):
         raise faults.stop("a study is a mapping; see docs/studies.md")
@@ -50,10 +55,10 @@ def load_study(path: Path, registry: Registry, overrides: Sequence[str] = ()) ->
         faults.add(("design",), f"no design is called {design!r}; {near(design, DESIGNS, 'there are')}")
     seeds = _seeds(faults, data.get("seeds", [0, 1, 2]))
 
-    base_file = _base(faults, path, data.get("base"))
-    if base_file is None:
+    written_base = _base(document, faults, folder)
+    if written_base is None:
         raise faults.error()
-    base_document = override(yamlstrict.load(base_file), overrides, registry)
+    base_document = override(written_base, overrides, registry)
     known: Known = {}
     base = check_recipe(base_document, registry, known)  # its faults alone: all that follows would repeat them
 
@@ -72,7 +77,7 @@ def load_study(path: Path, registry: Registry, overrides: Sequence[str] = ()) ->
     return Study(
         name,
         design,
-        path,
+        document.file,
         base,
         seeds,
         {axis: tuple(levels) for axis, levels in axes.items()},
@@ -82,7 +87,7 @@ def load_study(path: Path, registry: Registry, overrides: Sequence[str] = ()) ->
         reference=next(variant for variant in variants if variant.levels == centre),
         full=tuple(next((level for level, patch in levels.items() if not patch), "") for levels in axes.values()),
         notes=tuple(dict.fromkeys(expansion.notes)),
-        text=path.read_text(encoding="utf-8"),
+        text=document.text or yamlstrict.dump({**data, "base": written_base.data}),
         overrides=tuple(overrides),
     )
 
@@ -97,17 +102,22 @@ def _seeds(faults: Faults, data: Any) -> tuple[int, ...]:
     return tuple(data)
 
 
-def _base(faults: Faults, study: Path, data: Any) -> Path | None:
-    """The file of the base recipe, named from the study's folder."""
+def _base(document: Document, faults: Faults, folder: Path) -> Document | None:
+    """The base recipe: a file, named from the study's folder, a shipped recipe, or what stands there itself."""
+    data = document.data.get("base")
+    if isinstance(data, dict):
+        return document.within("base")
     if not isinstance(data, str):
         message = "name the recipe that is varied, as base: ../cliff_hegR.yaml (from the study's folder)"
         faults.add(("base",), message)
         return None
-    path = Path(os.path.normpath(study.parent / data))
+    path = Path(os.path.normpath(folder / data))
+    if not path.exists():
+        path = shipped().get(data, path)
     if not path.exists():
         faults.add(("base",), f"there is no recipe {path}; give its path from the study's folder")
         return None
-    return path
+    return yamlstrict.load(path)
 
 
 def _compare(faults: Faults, data: Any, axes: Axes, base: Recipe) -> tuple[str, str, Levels]:

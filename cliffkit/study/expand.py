@@ -140,7 +140,7 @@ class Expansion:
             return None
 
     def _places(self, here: Path_, patch: Patch) -> dict[str, str]:
-        return {path: self.document.place((*here, path)) for path in patch}
+        return {path: self.document.origin((*here, path)) for path in patch}
 
     def _removable(self, wanted: Mapping[str, Patch]) -> dict[str, Patch]:
         """The removals that leave a recipe; of the others the reader is told."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cliffkit.recipe.recipe import Recipe
@@ -32,7 +31,8 @@ class Study:
 
     name: str
     design: str
-    file: Path
+    file: str
+    """Its path, or what errors call a study that is no file."""
     base: Recipe
     seeds: tuple[int, ...]
     axes: Mapping[str, Levels]
@@ -46,7 +46,7 @@ class Study:
     notes: tuple[str, ...]
     """What a reader should know of how it was expanded."""
     text: str
-    """The study file as it was read."""
+    """The study file as it was read; YAML that says the same where the study is no file."""
     overrides: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:

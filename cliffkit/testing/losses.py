@@ -100,7 +100,7 @@ def check_loss(factory: Callable[..., Loss], *, given: dict[str, Tensor] | None 
 
 def _check_order(what: str, call: Call, truth: Tensor, prediction: Tensor, batch: Batch) -> None:
     """A perfect prediction is better than a wrong one, and a batch counts as the mean of its images."""
-    value, perfect = call(prediction, batch), call(truth, batch)
+    value, perfect = call(prediction, batch).detach(), call(truth, batch).detach()
     expect(
         bool(perfect < value),
         f"{what}: {perfect:g} where the prediction is perfect and {value:g} where it is 0.5 to "
@@ -110,7 +110,7 @@ def _check_order(what: str, call: Call, truth: Tensor, prediction: Tensor, batch
     expect(bool(perfect_slope.isfinite().all()), f"{what}: the gradient at a perfect prediction is not finite")
     if _draws(call, truth, batch):
         return  # other numbers are drawn for a repeated batch
-    repeated = call(twice(prediction), batch.map(twice))
+    repeated = call(twice(prediction), batch.map(twice)).detach()
     expect(
         torch.allclose(value, repeated, rtol=1e-4),
         f"{what}: a batch repeated gives {repeated:g} instead of {value:g}; a loss is a mean",
@@ -181,17 +181,17 @@ def _check_holes(what: str, call: Call, prediction: Tensor, batch: Batch) -> Non
 
 def _check_invalid(what: str, call: Call, prediction: Tensor, batch: Batch) -> None:
     """Invalid pixels do not change the value, and without a valid pixel it is 0."""
-    value = call(prediction, batch)
+    value = call(prediction, batch).detach()
     expect_scalar(what, value)
     for junk in (torch.nan, torch.inf, -torch.inf, 1e6):
         spoilt = torch.where(batch.valid, prediction, torch.full_like(prediction, junk))
-        other = call(spoilt, _spoil(batch, junk))
+        other = call(spoilt, _spoil(batch, junk)).detach()
         expect(
             torch.equal(value, other),
             f"{what}: {value:g} becomes {other:g} with {junk} in invalid pixels; mask before arithmetic",
         )
     nothing = batch._replace(valid=torch.zeros_like(batch.valid))
-    empty = call(prediction, nothing)
+    empty = call(prediction, nothing).detach()
     expect(float(empty) == 0, f"{what}: {empty:g} where no pixel is valid, expected 0")
 
 

@@ -113,18 +113,19 @@ def check_head(factory: Callable[..., Head], **options: Any) -> None:
 
 
 def _check_head_module(make: Callable[[], Head], call: Callable[..., list[Tensor]], fused: list[Tensor]) -> None:
-    """The rules of every module; most heads read the finest level alone, so the others need no gradient."""
-    coarser = fused[1:]
-    probe = [level.clone().requires_grad_() for level in fused]
-    outputs = call(make(), probe)
-    total = torch.stack([output.float().sum() for output in outputs]).sum()
-    slopes = torch.autograd.grad(total, probe, allow_unused=True)
-    if any(slope is not None for slope in slopes[1:]):
-        check_module(make, call, fused)
-    else:
-        check_module(
-            make, lambda module, inputs: call(module, [inputs[0], *(x[: len(inputs[0])] for x in coarser)]), fused[:1]
-        )
+    """The rules of every module, for the levels that the head reads: most read the finest alone."""
+    levels = [level.clone().requires_grad_() for level in fused]
+    total = torch.stack([output.float().sum() for output in call(make(), levels)]).sum()
+    slopes = torch.autograd.grad(total, levels, allow_unused=True)
+    read = [k for k, slope in enumerate(slopes) if slope is not None]
+
+    def with_others(module: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
+        whole = [level[: len(inputs[0])] for level in fused]
+        for k, level in zip(read, inputs, strict=True):
+            whole[k] = level
+        return call(module, whole)
+
+    check_module(make, with_others, [fused[k] for k in read])
 
 
 def _expect_float32(what: str, head: Head, fused: list[Tensor]) -> None:

@@ -12,8 +12,16 @@ from cliffkit.jobs.plan import plan as plan_jobs
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.shipped import locate
 from cliffkit.store.store import job_folder
-from cliffkit.study.check import load_study
-from cliffkit.verbs.inputs import AnyPath, Data, RecipeLike, Settings, folders, installed_plugins, open_recipe, texts
+from cliffkit.verbs.inputs import (
+    AnyPath,
+    Data,
+    RecipeLike,
+    Settings,
+    folders,
+    installed_plugins,
+    open_recipe,
+    open_study,
+)
 from cliffkit.verbs.rows import Rows
 
 
@@ -50,19 +58,17 @@ def plan(
 def validate(recipe: RecipeLike, *, set: Settings = (), plugins: Plugins | None = None) -> list[str]:
     """Check a recipe or study whole, without data; returns every fault with its place, none where it is right.
 
-    `recipe` is a path, the name of a shipped recipe or study, or what a recipe says as a mapping.
+    `recipe` is a path, the name of a shipped recipe or study, or what either says as a mapping.
 
     Example: `assert not cliffkit.validate("mine.yaml")`.
     """
     registry = (plugins or installed_plugins()).registry
     try:
-        if not isinstance(recipe, Mapping):
-            path = locate(recipe)
-            data = yamlstrict.load(path).data
-            if isinstance(data, dict) and "base" in data:
-                load_study(path, registry, texts(set))
-                return []
-        open_recipe(recipe, registry, set)
+        data = recipe if isinstance(recipe, Mapping) else yamlstrict.load(locate(recipe)).data
+        if isinstance(data, Mapping) and "base" in data:
+            open_study(recipe, registry, set)
+        else:
+            open_recipe(recipe, registry, set)
     except RecipeError as error:
         return [str(fault) for fault in error.faults]
     return []

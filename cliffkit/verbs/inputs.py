@@ -19,12 +19,16 @@ from cliffkit.recipe.mapping import from_memory
 from cliffkit.recipe.override import override
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.shipped import locate
-from cliffkit.recipe.yamlstrict import Document
+from cliffkit.study.check import check_study, load_study
+from cliffkit.study.study import Study
 
 AnyPath = str | os.PathLike[str]
 
 RecipeLike = AnyPath | Mapping[str, Any]
 """The path of a recipe's file, the name of a shipped recipe, or what a recipe says as a mapping."""
+
+StudyLike = AnyPath | Mapping[str, Any]
+"""The path of a study's file, the name of a shipped study, or what a study says as a mapping."""
 
 Settings = Mapping[str, Any] | Iterable[str]
 """Changes to a recipe: values by their paths, `{"model.fusion.use": "add"}`, or texts `PATH=VALUE` as after --set."""
@@ -58,14 +62,17 @@ def folders(data: Data) -> dict[str, Path]:
     return found
 
 
-def document(recipe: RecipeLike, name: str = "recipe") -> Document:
-    """Read a recipe or study; a mapping is called `name` in errors. Raises RecipeError where a file cannot be read."""
-    return from_memory(recipe, name) if isinstance(recipe, Mapping) else yamlstrict.load(locate(recipe))
-
-
 def open_recipe(recipe: RecipeLike, registry: Registry, settings: Settings = ()) -> Recipe:
     """Read and check a recipe with its settings. Raises RecipeError with every fault."""
-    return check_recipe(override(document(recipe), texts(settings), registry), registry)
+    document = from_memory(recipe, "recipe") if isinstance(recipe, Mapping) else yamlstrict.load(locate(recipe))
+    return check_recipe(override(document, texts(settings), registry), registry)
+
+
+def open_study(study: StudyLike, registry: Registry, settings: Settings = ()) -> Study:
+    """Read and check a study with settings for its base recipe. Raises RecipeError with every fault."""
+    if isinstance(study, Mapping):
+        return check_study(from_memory(study, "study"), Path(), registry, texts(settings))
+    return load_study(locate(study), registry, texts(settings))
 
 
 def _yaml(value: Any, path: str) -> str:

@@ -37,6 +37,11 @@ class Rows(Sequence[Mapping[str, Any]]):
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rows) and (self.columns, self._rows) == (other.columns, other._rows)
+
+    __hash__ = None  # type: ignore[assignment]  # rows are mappings, which have no hash
+
     def column(self, name: str) -> list[Any]:
         """Give the values of one column, row by row. Raises KeyError where there is no such column."""
         return [row[name] for row in self._rows]

@@ -17,11 +17,10 @@ from cliffkit.data.splits import Roots
 from cliffkit.display.board import BoardView
 from cliffkit.events import Emit, Event, Notice
 from cliffkit.jobs.run_folder import publish, run_folder
-from cliffkit.recipe.shipped import locate
 from cliffkit.report.gallery import make_gallery
 from cliffkit.report.write import write_report
+from cliffkit.store.files import write_text
 from cliffkit.store.store import Store
-from cliffkit.study import check
 from cliffkit.study.analysis import analyse
 from cliffkit.study.board import Board
 from cliffkit.study.cells import plan_cells
@@ -31,7 +30,17 @@ from cliffkit.study.results import load_results
 from cliffkit.study.study import Study
 from cliffkit.training.device import open_device
 from cliffkit.verbs.findings import Findings, Outlook
-from cliffkit.verbs.inputs import AnyPath, Data, Progress, Settings, folders, installed_plugins, texts
+from cliffkit.verbs.inputs import (
+    AnyPath,
+    Data,
+    Progress,
+    Settings,
+    StudyLike,
+    folders,
+    installed_plugins,
+    open_study,
+    texts,
+)
 from cliffkit.verbs.study_work import check_variants, do_cells, open_executor
 
 BUILT_IN = "cliffnet"
@@ -39,7 +48,7 @@ BUILT_IN = "cliffnet"
 
 
 def ablate(
-    study: AnyPath = BUILT_IN,
+    study: StudyLike = BUILT_IN,
     *,
     set: Settings = (),
     data: Data | None = None,
@@ -54,7 +63,8 @@ def ablate(
     """Run a study, or go on with it; write its report, and say which differences are more than noise.
 
     Args:
-        study: path of a study, or name of a shipped one.
+        study: path of a study, name of a shipped one, or what a study says as a mapping. A mapping's base may be a
+            path, a name or a mapping too.
         set: changes to the base recipe, values by their paths, as after --set on the command line.
         data: folders of data sets by the data sets' names.
         runs: folder of runs and of the finished jobs that they share.
@@ -96,7 +106,7 @@ def ablate(
 
 
 def forecast(
-    study: AnyPath = BUILT_IN,
+    study: StudyLike = BUILT_IN,
     *,
     set: Settings = (),
     data: Data | None = None,
@@ -136,7 +146,7 @@ def forecast(
 
 
 def report(
-    study: AnyPath = BUILT_IN,
+    study: StudyLike = BUILT_IN,
     *,
     set: Settings = (),
     data: Data | None = None,
@@ -153,7 +163,7 @@ def report(
 
 
 def load_study(
-    study: AnyPath = BUILT_IN,
+    study: StudyLike = BUILT_IN,
     *,
     set: Settings = (),
     data: Data | None = None,
@@ -172,16 +182,14 @@ def load_study(
 
 
 def _open(
-    study: AnyPath, registry: Registry, settings: Sequence[str], roots: Roots, runs: AnyPath
+    study: StudyLike, registry: Registry, settings: Sequence[str], roots: Roots, runs: AnyPath
 ) -> tuple[Study, Board]:
-    loaded = check.load_study(_located(study), registry, settings)
-    return loaded, Board(plan_cells(loaded, roots), Store(Path(runs)))
-
-
-def _located(study: AnyPath) -> Path:
-    """A study's file; a file of the working folder's own recipes goes before the shipped study."""
+    """Check a study and look how far it is; a file of the working folder goes before the shipped study."""
     own = Path("recipes/studies/cliffnet.yaml")
-    return own if study == BUILT_IN and own.is_file() else locate(study)
+    if not isinstance(study, Mapping) and str(study) == BUILT_IN and own.is_file():
+        study = own
+    checked = open_study(study, registry, settings)
+    return checked, Board(plan_cells(checked, roots), Store(Path(runs)))
 
 
 def _roots(data: Data | None) -> dict[str, Path]:
@@ -211,7 +219,7 @@ def _publish(board: Board, study: Study) -> None:
 
 
 def _report(
-    given: AnyPath, study: Study, board: Board, roots: Roots, device: str, settings: Iterable[str], progress: Progress
+    given: StudyLike, study: Study, board: Board, roots: Roots, device: str, settings: Iterable[str], progress: Progress
 ) -> Findings:
     """Read results, compare, write the report."""
     store = board.store
@@ -231,9 +239,17 @@ def _report(
         gallery = make_gallery(results, roots, open_device(device, "fp32").torch, advance)
         folder = _folder(store, study)
         folder.mkdir(parents=True, exist_ok=True)
-        command = _command(str(given), settings, roots)
+        command = _command(_file(given, study, folder), settings, roots)
         written = write_report(results, analysis, folder, gallery=gallery, command=command, progress=say)
     return Findings(results, analysis, folder, written, device)
+
+
+def _file(given: StudyLike, study: Study, folder: Path) -> str:
+    """How a command names the study; one that is no file is written into its folder."""
+    if not isinstance(given, Mapping):
+        return str(given)
+    write_text(folder / "study.yaml", study.text)
+    return str(folder / "study.yaml")
 
 
 def _command(study: str, settings: Iterable[str], roots: Iterable[str]) -> str:

@@ -224,3 +224,11 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path):
 def test_a_byte_order_mark_is_passed_over(tmp_path):
     (tmp_path / "a.yaml").write_bytes(b"\xef\xbb\xbfname: a\n")
     assert yamlstrict.load(tmp_path / "a.yaml").data == {"name": "a"}
+
+
+@pytest.mark.parametrize(
+    "value", ["1e-3", "no", "true", "007", ".5", "", "a: b", "- x", "x # y", "é", 1e-5, 1, None, True]
+)
+def test_what_is_dumped_is_read_back(value):
+    data = {"name": value, "1e-3": [value, {"inner": value}]}
+    assert yamlstrict.parse(yamlstrict.dump(data), "f").data == data
