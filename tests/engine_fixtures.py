@@ -25,9 +25,9 @@ from cliffkit.recipe.yamlstrict import Document
 if TYPE_CHECKING:
     from cliffkit.components.registry import Registry
     from cliffkit.events import Emit
-    from cliffkit.jobs.run_folder import Run
     from cliffkit.recipe.recipe import Recipe
     from cliffkit.training.device import Device
+    from cliffkit.verbs.finished import Run
 
 
 class Tiny(Dataset):
@@ -187,10 +187,11 @@ def do(recipe: Recipe, runs: Path, emit: Emit = lambda event: None, precision: s
     from cliffkit.jobs.run_folder import publish
     from cliffkit.store.store import Store
     from cliffkit.training.device import open_device
+    from cliffkit.verbs.finished import Run
 
     jobs, store = plan(recipe, {}), Store(runs)
     reused = run_jobs(jobs, store, open_device("cpu", precision), {}, emit)
-    return publish(recipe, jobs, store, reused)
+    return Run(publish(recipe, jobs, store), recipe, "cpu", tuple(reused))
 
 
 def bits(run: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from cliffkit.method.assemble import build, build_losses, hierarchical_loss
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.stages import STAGES, TRAINED
 from cliffkit.stages.context import Context
+from cliffkit.store.artifacts import JobProgress
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.training.device import Device
@@ -107,7 +108,7 @@ def _telling(job: Job, store: Store, emit: Emit) -> Emit:
             notices.append(event.text)
         elif isinstance(event, Progress) and time.monotonic() - told > TELL_SECONDS:
             told = time.monotonic()
-            store.tell_progress(job, {**dataclasses.asdict(event), "notices": notices})
+            store.tell_progress(job, JobProgress(**dataclasses.asdict(event), notices=tuple(notices)))
 
     return tell
 

@@ -19,13 +19,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cliffkit.components.registry import Registry
-from cliffkit.data.pack import resize_image
+from cliffkit.data.resize import resize_image
 from cliffkit.errors import UserError
 from cliffkit.method.assemble import givers
 from cliffkit.method.network import DepthNetwork, build_network
+from cliffkit.protocols import View
 from cliffkit.recipe.check import load_recipe
 from cliffkit.recipe.recipe import Recipe
-from cliffkit.scoring.views import View, image_region
+from cliffkit.scoring.views import image_region
+from cliffkit.store.artifacts import RECIPE, WEIGHTS
 
 Floats = NDArray[np.float32]
 
@@ -78,6 +80,6 @@ def predictor(recipe: Recipe, weights: Path, device: torch.device) -> Predictor:
 
 def load_run(folder: Path, registry: Registry, overrides: Iterable[str] = ()) -> Recipe:
     """The recipe of a run's folder, with `--set` overrides. Raises UserError where the folder is none."""
-    if not (folder / "recipe.yaml").exists() or not (folder / "weights.safetensors").exists():
+    if not (folder / RECIPE).exists() or not (folder / WEIGHTS).exists():
         raise UserError(f"{folder}: is no run; give the folder that `cliffkit run` named, with recipe.yaml in it")
-    return load_recipe(folder / "recipe.yaml", registry, overrides)
+    return load_recipe(folder / RECIPE, registry, overrides)

@@ -144,7 +144,7 @@ def curves(results: Results, analysis: Analysis) -> Figure | None:
     values = np.concatenate([scores.ravel() for _, scores in known.values()])
     if 0 < 8 * np.nanmin(values) < np.nanmax(values):
         axes.set_yscale("log")
-    metric = next(each.metrics["selection"]["score"] for each in results.cells if each.metrics is not None)
+    metric = next(each.scores.selection.score for each in results.cells if each.scores is not None)
     axes.set_xlabel("step")
     axes.set_ylabel(f"validation {_units(metric)}")
     handles = [*axes.get_legend_handles_labels()[0]]
@@ -245,7 +245,7 @@ def _bars(table: Table) -> list[Bar]:
 
 def _effect_bars(found: Sequence[Effect]) -> list[Bar]:
     named = [(f"{' × '.join(each.axes)}: {each.label}", each) for each in found]
-    return [(label, each.estimate, each.verdict.word) for label, each in named if each.estimate is not None]
+    return [(label, each.estimate, each.word) for label, each in named if each.estimate is not None]
 
 
 def _some(bars: Sequence[Bar]) -> Sequence[Bar | None]:

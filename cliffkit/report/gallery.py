@@ -18,16 +18,18 @@ from matplotlib.colors import LogNorm, Normalize
 from numpy.typing import NDArray
 from PIL import Image
 
-from cliffkit.data.pack import read_sample, resize_image
+from cliffkit.data.pack import read_sample
+from cliffkit.data.resize import resize_image
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Dataset, Sample
 from cliffkit.pictures.colours import DEPTH_COLOURS, ERROR_COLOURS, LOG_FROM
 from cliffkit.prediction.predictor import predictor
+from cliffkit.protocols import Protocol
 from cliffkit.report.wording import pick
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
-from cliffkit.scoring.protocols import Protocol
 from cliffkit.scoring.views import crop_mask, image_region, truth_in_view
+from cliffkit.store.artifacts import WEIGHTS
 from cliffkit.store.store import job_folder
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.study import Variant
@@ -138,7 +140,7 @@ def _predict(
     results: Results, each: CellResult, samples: dict[int, Sample], protocol: Protocol, device: torch.device
 ) -> Shown:
     study, cell = results.study, each.cell
-    weights = job_folder(results.store, cell.jobs[-1].needs["depth"]) / "weights.safetensors"
+    weights = job_folder(results.store, cell.jobs[-1].needs["depth"]) / WEIGHTS
     predict = predictor(cell.recipe, weights, device)
     place = study.variants.index(cell.variant), study.seeds.index(cell.seed)
     scores = results.table(study.protocol, study.metric)[place]

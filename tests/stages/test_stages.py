@@ -25,21 +25,22 @@ from cliffkit.errors import UserError
 from cliffkit.events import Event, Notice
 from cliffkit.interfaces import Loss, Sample
 from cliffkit.jobs.plan import plan
-from cliffkit.jobs.run_folder import Run
 from cliffkit.method.assemble import build, build_losses, hierarchical_loss
 from cliffkit.method.objectives import DepthObjective
 from cliffkit.prediction.predictor import predictor
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import protocol
 from cliffkit.scoring.scores import score_image, summarise
 from cliffkit.stages import STAGES
 from cliffkit.stages.context import Context
 from cliffkit.stages.depth import validate
+from cliffkit.store.artifacts import DepthFitFacts, Environment, PackFacts, Selection
 from cliffkit.store.job import Job
 from cliffkit.training.device import Device
+from cliffkit.verbs.finished import Run
 
 from ..engine_fixtures import Tiny, bits, cpu, do, engine_recipe, one_thread, packed  # noqa: F401
+from ..protocol_fixtures import protocol
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> Run:
 
 
 def job_folder(run: Run, stage: str) -> Path:
-    return run.folder.parent / "jobs" / f"{stage}-{run.metrics['jobs'][stage]}"
+    return run.folder.parent / "jobs" / f"{stage}-{run.record.jobs[stage]}"
 
 
 def job_of(recipe: Recipe, stage: str) -> Job:
@@ -164,17 +165,15 @@ def test_the_best_weights_are_chosen_on_val_and_the_result_says_how(
     validations = {line["step"]: line["val"] for line in log if line["stage"] == "depth" and "val" in line}
     assert list(validations) == [2, 4, 6]
     best = min(validations, key=lambda step: validations[step]["abs_rel"])
-    chosen = run.metrics["selection"]
-    assert chosen == {
-        "split": "val", "score": "abs_rel", "best_score": validations[best]["abs_rel"], "step": best,
-    }  # fmt: skip
+    chosen = run.record.selection
+    assert chosen == Selection("val", "abs_rel", validations[best]["abs_rel"], best)
     # those weights score just that on val, and something else on test
     network = build(recipe)
     network.load_state_dict(load_file(run.folder / "weights.safetensors"))
     network.to(memory_format=torch.channels_last).eval()
     val = Pack(job_folder(run, "pack") / "val")
     assert validate(network, val, 4, cpu()) == validations[best]
-    assert run.metrics["protocols"]["full"]["metrics"]["abs_rel"] != chosen["best_score"]
+    assert run.record.metrics["full"]["abs_rel"] != chosen.best_score
 
 
 def test_where_more_is_better_the_highest_score_is_chosen(tmp_path: Path, registry: Registry, run: Run) -> None:
@@ -182,12 +181,12 @@ def test_where_more_is_better_the_highest_score_is_chosen(tmp_path: Path, regist
         tmp_path, registry, "train.depth.select=delta3", "train.depth.validate_every=1", "train.depth.lr=3e-2"
     )
     STAGES["depth"](job_of(recipe, "depth"), context(tmp_path / "depth", run))
-    fitted = json.loads((tmp_path / "depth" / "fit.json").read_text())
+    fitted = DepthFitFacts.read(tmp_path / "depth")
     log = [json.loads(line) for line in (tmp_path / "depth" / "log.jsonl").read_text().splitlines()]
     scores = {line["step"]: line["val"]["delta3"] for line in log if "val" in line}
-    assert fitted["select"] == "delta3"
-    assert fitted["best_score"] == max(scores.values()) > min(scores.values())
-    assert scores[fitted["best_step"]] == fitted["best_score"]
+    assert fitted.select == "delta3"
+    assert fitted.best_score == max(scores.values()) > min(scores.values())
+    assert scores[fitted.best_step] == fitted.best_score
 
 
 # stage pack
@@ -358,7 +357,7 @@ def test_every_protocol_and_image_is_scored_as_the_metrics_do_and_beside_a_const
         (name, data.name(i)) for name in ("full", "hu+flip") for i in range(4)
     ]
     full = protocol("full")
-    median_m = json.loads((job_folder(run, "pack") / "train" / "meta.json").read_text())["median_m"]
+    median_m = PackFacts.read(job_folder(run, "pack") / "train").median_m
     baseline = []
     for i in range(4):
         sample = data[i]
@@ -367,13 +366,13 @@ def test_every_protocol_and_image_is_scored_as_the_metrics_do_and_beside_a_const
         assert {name: float(rows[i][name]) for name in METRICS} == expected, "to the bit, through the text"
         baseline.append(score_image(np.full_like(depth, median_m), depth, valid, full))
     for name in ("full", "hu+flip"):
-        scored = run.metrics["protocols"][name]
+        scored = run.record.protocols[name]
         own: list[Any] = [{m: float(row[m]) for m in METRICS} for row in rows if row["protocol"] == name]
-        assert scored["metrics"] == summarise(own, protocol(name))
-        assert scored["protocol"] == json.loads(json.dumps(protocol(name).to_dict()))
-    assert run.metrics["protocols"]["full"]["baseline"] == summarise(baseline, full)
-    assert run.metrics["baseline_depth_m"] == median_m
-    assert run.metrics["parameters"] == sum(p.numel() for p in build(recipe).parameters())
+        assert scored.metrics == summarise(own, protocol(name))
+        assert scored.protocol == protocol(name)
+    assert run.record.baseline["full"] == summarise(baseline, full)
+    assert run.record.baseline_depth_m == median_m
+    assert run.record.parameters == sum(p.numel() for p in build(recipe).parameters())
 
 
 def test_a_test_image_that_cannot_be_read_or_scored_is_named(
@@ -395,8 +394,8 @@ def test_a_test_image_that_cannot_be_read_or_scored_is_named(
 
 
 def test_the_environment_of_the_run_stands_beside_it(run: Run) -> None:
-    facts = json.loads((run.folder / "environment.json").read_text())
-    assert facts["precision"] == "float32"
-    assert facts["precision_reason"] == "the recipe says so"
-    assert facts["processes"] == 1
-    assert facts["nondeterministic"] == []
+    facts = Environment.read(run.folder)
+    assert facts.precision == "float32"
+    assert facts.precision_reason == "the recipe says so"
+    assert facts.processes == 1
+    assert facts.nondeterministic == ()
