@@ -34,7 +34,7 @@ study_argument = click.argument("study", type=click.Path(path_type=Path), defaul
     help="Jobs at once. Default: one per GPU; on a CPU the number that is fastest, measured once.",
 )
 @click.option("--executor", default="local", show_default=True, metavar="EXECUTOR",
-              help="Where jobs run: a name, or '{use: ray, cpus: 4}'; see `cliffkit list executor --options`.")  # fmt: skip
+              help="Where jobs run: a name, or '{use: ray, cpus: 4}'; `cliffkit list executor --options`.")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Try jobs again that failed before; else they are left alone.")
 @click.option(
     "--dry-run",

@@ -44,7 +44,7 @@ class Line(NamedTuple):
 
 
 def page(results: Results, analysis: Analysis, figures: Mapping[str, str], gallery: Gallery | str, command: str) -> str:
-    """The whole page. `figures` are SVG by name; `gallery` may be the reason why there is none."""
+    """Write the whole page. `figures` are SVG by name; `gallery` may be the reason why there is none."""
     environment = Environment(
         loader=PackageLoader("cliffkit.report", ""),
         autoescape=True,
@@ -90,7 +90,7 @@ def page(results: Results, analysis: Analysis, figures: Mapping[str, str], galle
 
 
 def _csp_hash(script: str) -> str:
-    """What the page's content security policy calls its one script."""
+    """Hash the page's one script, as its content security policy names it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(str(script).encode()).digest()).decode()
 
 
@@ -214,7 +214,7 @@ def _costs(results: Results) -> dict[str, Any]:
 
 
 def _environments(results: Results) -> dict[str, Any]:
-    """What cells were trained with: what is common to them, and where they differ."""
+    """Say with what cells were trained: what is common to them, and where they differ."""
     flat = {each.cell.name: _flat(each.environment) for each in results.cells if each.environment is not None}
     names = list(dict.fromkeys(name for each in flat.values() for name in each))
     common, differing = [], []

@@ -12,10 +12,8 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from cliffkit.data.pack import Pack
-from cliffkit.method.assemble import build, build_losses, hierarchical_loss
-from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
+from cliffkit.method.assemble import assemble
 from cliffkit.method.objectives import DepthObjective
-from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.scoring.protocols import VALIDATION
 from cliffkit.scoring.scores import score_image, summarise
@@ -35,8 +33,9 @@ def fit_depth(job: Job, context: Context) -> None:
     settings = recipe.train.depth.settings
     train, val = (Pack(context.needs["pack"] / split) for split in ("train", "val"))
     torch.manual_seed(recipe.seed)
-    network = build(recipe)
-    objective = DepthObjective(network, build_losses(recipe), _hierarchical(recipe, train, context), device)
+    trained = context.needs.get("embedding")
+    modules = assemble(recipe, len(train.facts.scene_types), trained / WEIGHTS if trained else None)
+    network, objective = modules.network, DepthObjective(modules, device)
 
     def score() -> dict[str, float]:
         return validate(network, val, settings.batch, device)
@@ -53,12 +52,6 @@ def fit_depth(job: Job, context: Context) -> None:
         parameters = sum(parameter.numel() for parameter in network.parameters())
         DepthFitFacts(**vars(fitted), select=settings.select, parameters=parameters).write(context.folder)
         device.environment().write(context.folder)
-
-
-def _hierarchical(recipe: Recipe, train: Pack, context: Context) -> HierarchicalEmbeddingLoss | None:
-    folder = context.needs.get("embedding")
-    weights = folder / WEIGHTS if folder else None
-    return hierarchical_loss(recipe, len(train.facts.scene_types), weights)
 
 
 def validate(network: nn.Module, val: Pack, batch: int, device: Device) -> dict[str, float]:

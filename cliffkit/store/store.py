@@ -53,7 +53,7 @@ class Store:
         return self.folder(job).is_dir()
 
     def working(self, job: Job) -> Path:
-        """The folder in which a job is being made; what an interrupted attempt left is still in it."""
+        """Open the folder in which a job is being made; what an interrupted attempt left is still in it."""
         folder = self.jobs / f"{job.stage}-{job.key}.partial"
         folder.mkdir(exist_ok=True)
         return folder
@@ -91,7 +91,7 @@ class Store:
         Failure(reason, details, time.time()).write_file(self._failure(job))
 
     def failure(self, job: Job) -> Failure | None:
-        """What `fail` wrote of the last attempt; None where it did not fail."""
+        """Read what `fail` wrote of the last attempt; None where it did not fail."""
         path = self._failure(job)
         return Failure.read_file(path) if path.exists() else None
 
@@ -111,14 +111,14 @@ class Store:
         progress.write(self.working(job))
 
     def progress(self, job: Job) -> JobProgress | None:
-        """What the process that works on a job told last; None where none does, or where nothing readable was told."""
+        """Read what the process that works on a job wrote last; None where none works, or nothing is readable."""
         try:
             return JobProgress.read(self.jobs / f"{job.stage}-{job.key}.partial")
         except UserError:  # none yet, or torn by a crash of the system
             return None
 
     def record(self, job: Job) -> JobRecord:
-        """What `finish` wrote of a done job."""
+        """Read what `finish` wrote of a done job."""
         return JobRecord.read(self.folder(job))
 
 

@@ -18,7 +18,7 @@ from cliffkit.data.splits import Roots, open_split
 from cliffkit.interfaces import Dataset, Place
 from cliffkit.jobs.worker import peak_memory
 from cliffkit.method.assemble import build
-from cliffkit.prediction.predictor import Predictor
+from cliffkit.prediction.predictor import prepared
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.scores import score_protocols
 from cliffkit.scoring.views import truth_in_view
@@ -125,9 +125,7 @@ def _probe_evaluate(job: Job, roots: Roots, device: torch.device) -> float:
     """Seconds for all test images, from a few of them and an untrained network."""
     recipe = job.recipe
     test = open_split(recipe, "test", roots)
-    network = build(recipe).to(device).to(memory_format=torch.channels_last).eval()
-    engine = recipe.data.engine
-    predict = Predictor(network, tuple(engine["size"]), engine["crop"], device)
+    predict = prepared(build(recipe), recipe, device)
     few = min(PROBED_IMAGES, len(test))
     started = 0.0
     for index in range(-1, few):

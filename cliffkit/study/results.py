@@ -66,7 +66,7 @@ class Results:
         return values
 
     def of(self, variant: Variant) -> list[CellResult]:
-        """A variant's cells, seed by seed."""
+        """List a variant's cells, seed by seed."""
         return self._by_levels.get(variant.levels, [])
 
     @cached_property
@@ -121,7 +121,7 @@ def _load(cell: Cell, store: Store) -> CellResult:
 
 
 def _check_alike(done: Sequence[CellResult]) -> None:
-    """Raises UserError for cells that no table may hold together."""
+    """Refuse, with UserError, cells that no table may hold together."""
     comparable: tuple[tuple[str, Callable[[Scores], object]], ...] = (
         ("protocols", lambda scores: {name: scored.protocol for name, scored in scores.protocols.items()}),
         ("test images (fingerprints)", lambda scores: scores.data["test_fingerprint"]),

@@ -20,7 +20,15 @@ from cliffkit.events import Progress, Validated
 from cliffkit.interfaces import Augment, Sample, Schedule
 from cliffkit.store.artifacts import LOG, WEIGHTS, FitFacts
 from cliffkit.training.batchnorm import synchronise_batch_norm
-from cliffkit.training.checkpoint import FitState, drop_checkpoint, resume_fit, save_fit, save_tensors, weights_of
+from cliffkit.training.checkpoint import (
+    FitState,
+    drop_checkpoint,
+    keep_batch,
+    resume_fit,
+    save_fit,
+    save_tensors,
+    weights_of,
+)
 from cliffkit.training.gradients import gradients
 from cliffkit.training.job import FitJob
 from cliffkit.training.optimise import averaged, build_optimizer, learning_rate, update_average
@@ -152,8 +160,7 @@ def _look(job: FitJob, running: _Running) -> None:
         for name, value in zip(names, row, strict=True):
             if not math.isfinite(value):
                 # The steps after it have overwritten its batch: it is gathered anew, as every step's can be.
-                path = job.folder / f"diverged-{step:06d}.safetensors"
-                save_tensors(path, running.batches.whole(step - 1).tensors())
+                path = keep_batch(job.folder, step, running.batches.whole(step - 1).tensors())
                 raise UserError(
                     f"stage {job.stage}, step {step}: the term '{name}' is {value}; its batch is kept in {path}; lower "
                     f"train.{job.stage}.lr, set train.{job.stage}.clip_norm=1, or look at that batch's depth"

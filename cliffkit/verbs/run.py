@@ -14,8 +14,9 @@ from cliffkit.errors import UserError
 from cliffkit.events import Event, Notice
 from cliffkit.jobs import run_folder
 from cliffkit.jobs.announce import announcer
-from cliffkit.jobs.execute import check_buildable, run_jobs
+from cliffkit.jobs.execute import run_jobs
 from cliffkit.jobs.plan import plan
+from cliffkit.method.buildable import check_buildable
 from cliffkit.prediction.predictor import load_run as load_recipe_of_run
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.store.artifacts import StoreStamp

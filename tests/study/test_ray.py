@@ -65,7 +65,7 @@ def test_a_study_survives_the_death_of_a_node(tmp_path: Path, registry: Registry
             assert a == b
 
 
-class Cluster(SimpleNamespace):
+class Recorded(SimpleNamespace):
     """What the executor asks of Ray, of a cluster that is not there."""
 
     def __init__(self, **resources: int) -> None:
@@ -97,13 +97,13 @@ class Cluster(SimpleNamespace):
 def test_each_job_gets_the_processors_that_were_asked_for(
     monkeypatch: pytest.MonkeyPatch,
     registry: Registry,
-    resources: Any,
+    resources: dict[str, int],
     device: str,
     slots: int,
     place: Place,
-    asked: Any,
+    asked: dict[str, int],
 ) -> None:
-    cluster = Cluster(**resources)
+    cluster = Recorded(**resources)
     monkeypatch.setitem(sys.modules, "ray", cluster)
     executor = open_executor(registry, "{use: ray, address: 'ray://head:10001', cpus: 4}", None, device)
     assert isinstance(executor, RayCluster)
