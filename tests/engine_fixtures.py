@@ -20,9 +20,9 @@ from cliffkit.recipe.schema import Augment, Fit
 if TYPE_CHECKING:
     from cliffkit.components.registry import Registry
     from cliffkit.events import Emit
-    from cliffkit.jobs.run_folder import Run
     from cliffkit.recipe.recipe import Recipe
     from cliffkit.training.device import Device
+    from cliffkit.verbs.finished import Run
 
 PLAIN = Augment(flip=0, brightness=0, contrast=0, saturation=0)
 
@@ -173,10 +173,11 @@ def do(recipe: Recipe, runs: Path, emit: Emit = lambda event: None, precision: s
     from cliffkit.jobs.run_folder import publish
     from cliffkit.store.store import Store
     from cliffkit.training.device import open_device
+    from cliffkit.verbs.finished import Run
 
     jobs, store = plan(recipe, {}), Store(runs)
     reused = run_jobs(jobs, store, open_device("cpu", precision), {}, emit)
-    return publish(recipe, jobs, store, reused)
+    return Run(publish(recipe, jobs, store), recipe, "cpu", tuple(reused))
 
 
 def bits(run: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from cliffkit.components.registry import Registry
 from cliffkit.report.gallery import Chosen, Gallery, Shown
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.scoring.scores import summarise
+from cliffkit.store.artifacts import Environment, ProtocolScores, Scores, Selection
 from cliffkit.study.cells import Cell, plan_cells
 from cliffkit.study.check import load_study
 from cliffkit.study.results import CellResult, Results
@@ -25,13 +26,18 @@ AXES: Mapping[str, Any] = {
     "embedding": {"none": {"embedding": {"use": "none"}}, "heg_s": {}},
     "fusion": {"cliff": {}, "add": {"model.fusion": {"use": "add"}}, "concat": {"model.fusion": {"use": "concat"}}},
 }
-ENVIRONMENT: Mapping[str, Any] = {
-    "device": "made-up processor",
-    "threads": 1,
-    "precision": "float32",
-    "nondeterministic": [],
-    "versions": {"cliffkit": "0.1.0", "torch": "2.9.0"},
-}
+ENVIRONMENT = Environment(
+    device="made-up processor",
+    device_type="cpu",
+    processes=1,
+    threads=1,
+    precision="float32",
+    precision_reason="the recipe says so",
+    nondeterministic=(),
+    python="3.11.7",
+    system="Linux 6.1",
+    versions={"cliffkit": "0.1.0", "torch": "2.9.0"},
+)
 EFFECTS = (0.0, -0.015, 0.02, 0.0005, -0.0145, 0.003)
 """By variant, in turn: what it adds to abs_rel."""
 
@@ -65,7 +71,7 @@ def make_results(
     failed: Mapping[tuple[str, int], str] | None = None,
     waiting: Sequence[tuple[str, int]] = (),
     unscored: Sequence[int] = (),
-    environments: Mapping[int, Mapping[str, Any]] | None = None,
+    environments: Mapping[int, Environment] | None = None,
 ) -> Results:
     """Results as if every cell had run, but for those that `failed` (with the reason) or are `waiting`.
 
@@ -112,31 +118,27 @@ def _metrics(abs_rel: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.stack([by_name[name] for name in METRICS], axis=1)
 
 
-def _done(cell: Cell, scores: Mapping[str, Any], number: int, environment: Mapping[str, Any]) -> CellResult:
+def _done(cell: Cell, scores: Mapping[str, Any], number: int, environment: Environment) -> CellResult:
     protocols = {}
     for protocol in cell.recipe.protocols:
         rows = [
             None if np.isnan(row).any() else dict(zip(METRICS, map(float, row), strict=True))
             for row in scores[protocol.name]
         ]
-        protocols[protocol.name] = {
-            "protocol": protocol.to_dict(),
-            "described": protocol.describe(),
-            "metrics": summarise(rows, protocol),
-            "baseline": {**dict.fromkeys(METRICS, 0.4321), "n": len(rows), "absent": 0},
-        }
-    metrics = {
-        "data": {"use": "rooms", "test_fingerprint": "0123456789abcdef"},
-        "protocols": protocols,
-        "baseline_depth_m": 2.5,
-        "selection": {"split": "val", "score": "abs_rel", "best_score": 0.1, "step": 400},
-        "parameters": 100_000 + 1_000 * number,
-    }
+        baseline = {**dict.fromkeys(METRICS, 0.4321), "n": len(rows), "absent": 0}
+        protocols[protocol.name] = ProtocolScores(protocol, protocol.describe(), summarise(rows, protocol), baseline)
+    made_up = Scores(
+        data={"use": "rooms", "test_fingerprint": "0123456789abcdef"},
+        protocols=protocols,
+        baseline_depth_m=2.5,
+        selection=Selection("val", "abs_rel", 0.1, 400),
+        parameters=100_000 + 1_000 * number,
+    )
     start = float(np.nanmean(next(iter(scores.values()))[:, 0]))
     curve = [(step, start + 0.4 * float(np.exp(-step / 150)) + 0.003 * cell.seed) for step in range(50, 501, 50)]
     seconds = {"pack": 2.0, "embedding": 30.0, "depth": 100.0 + number, "evaluate": 5.0}
     seconds = {job.stage: seconds[job.stage] for job in cell.jobs}
-    return CellResult(cell, "done", "", metrics, seconds, environment, curve)
+    return CellResult(cell, "done", "", made_up, seconds, environment, curve)
 
 
 def make_gallery(results: Results, size: tuple[int, int] = (36, 48)) -> Gallery:

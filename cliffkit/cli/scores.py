@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS, UNITS
+from cliffkit.store.artifacts import RunMetrics
 from cliffkit.verbs.finished import Run
 
 HIDDEN = ("use", "test_fingerprint")
@@ -33,32 +33,31 @@ def print_run(finished: Run, as_json: bool) -> None:
     if "evaluate" in finished.reused:
         click.echo("Nothing to do: every stage of this recipe is in the store.", err=True)
     print_scores(finished.record)
-    chosen = finished.record["selection"]
-    click.echo(
-        f"weights: best {chosen['score']} on {chosen['split']} ({chosen['best_score']:.4f}) at step {chosen['step']}"
-    )
+    chosen = finished.record.selection
+    click.echo(f"weights: best {chosen.score} on {chosen.split} ({chosen.best_score:.4f}) at step {chosen.step}")
     click.echo(f"panel:   {finished.panel}")
     click.echo(f"run:     {finished.folder}")
 
 
 def run_json(finished: Run) -> dict[str, Any]:
-    """The object that `--json` prints."""
+    """Give the object that `--json` prints."""
+    record = finished.record
     return {
         "run": str(finished.folder),
-        "name": finished.name,
-        "key": finished.key,
-        "metrics": finished.metrics,
-        "baseline": finished.baseline,
-        "seconds": finished.record["seconds"],
+        "name": record.name,
+        "key": record.key,
+        "metrics": record.metrics,
+        "baseline": record.baseline,
+        "seconds": record.seconds,
         "reused": list(finished.reused),
     }
 
 
-def print_scores(record: Mapping[str, Any]) -> None:
+def print_scores(record: RunMetrics) -> None:
     """Each protocol in words, then the network's scores over the constant median's."""
     out = console()
-    for scored in record["protocols"].values():
-        out.print(f"\n{scored['described']}", highlight=False)
+    for scored in record.protocols.values():
+        out.print(f"\n{scored.described}", highlight=False)
         table = Table(box=None, pad_edge=False)
         table.add_column("")
         for metric in METRICS:
@@ -66,10 +65,10 @@ def print_scores(record: Mapping[str, Any]) -> None:
             arrow = "↑" if metric in HIGHER_IS_BETTER else "↓"
             table.add_column(f"{metric}{unit} {arrow}".replace("[", "\\["), justify="right")
         table.add_column("images", justify="right")
-        for label, row in ((record["name"], scored["metrics"]), ("constant median", scored["baseline"])):
+        for label, row in ((record.name, scored.metrics), ("constant median", scored.baseline)):
             absent = f" (+{row['absent']:.0f} absent)" if row["absent"] else ""
             table.add_row(label, *(f"{row[metric]:.4f}" for metric in METRICS), f"{row['n']:.0f}{absent}")
         out.print(table)
-    options = ", ".join(f"{name} {value}" for name, value in record["data"].items() if name not in HIDDEN)
-    out.print(f"data: {record['data']['use']} ({options})", highlight=False, markup=False)
-    out.print(f"constant median: {record['baseline_depth_m']:.3f} m, of the training depths", highlight=False)
+    options = ", ".join(f"{name} {value}" for name, value in record.data.items() if name not in HIDDEN)
+    out.print(f"data: {record.data['use']} ({options})", highlight=False, markup=False)
+    out.print(f"constant median: {record.baseline_depth_m:.3f} m, of the training depths", highlight=False)

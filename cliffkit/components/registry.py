@@ -21,6 +21,7 @@ KINDS = (
     "optimizer",
     "schedule",
     "dataset",
+    "protocol",
     "executor",
     "tracker",
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import weakref
 from collections.abc import Callable, Iterator
@@ -14,10 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
+from cliffkit.data.resize import at_training_size
 from cliffkit.errors import UserError
-from cliffkit.interfaces import Dataset, Sample
+from cliffkit.interfaces import Batch, Dataset, Sample
+from cliffkit.store.artifacts import PackFacts, damaged
 from cliffkit.workers import available_cores, begin_worker, without_main
 
 STEPS = 65535
@@ -25,6 +25,9 @@ STEPS = 65535
 
 CHUNK = 36
 """Images read by a process at a time: a multiple of how many a chunk of the usual HDF5 files holds, as 3 or 6."""
+
+EXTRA = "extra-"
+"""Before the name of an extra in the name of its file."""
 
 IMAGES_PER_PROCESS = 64
 """Fewer than this and starting another process takes longer than it saves."""
@@ -34,11 +37,15 @@ class Pack:
     """One packed split. Depth differs from the data set's by at most 1/131070 of its image's deepest pixel."""
 
     def __init__(self, folder: Path) -> None:
-        self.meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        self.facts = PackFacts.read(folder)
         self._image = _Rows(folder / "image.npy")
         self._depth = _Rows(folder / "depth.npy")
         self._metres = np.load(folder / "metres.npy")
         self._scene = np.load(folder / "scene.npy")
+        camera = folder / "intrinsics.npy"
+        self._intrinsics = np.load(camera) if camera.exists() else None
+        extras = sorted(folder.glob(f"{EXTRA}*.npy"))
+        self._extras = {path.stem.removeprefix(EXTRA): _Rows(path) for path in extras}
 
     def __len__(self) -> int:
         return len(self._scene)
@@ -52,6 +59,8 @@ class Pack:
             torch.from_numpy(metres),
             torch.from_numpy(depth > 0),
             torch.from_numpy(self._scene[indices]),
+            None if self._intrinsics is None else torch.from_numpy(self._intrinsics[indices]),
+            {name: torch.from_numpy(rows.gather(indices)) for name, rows in self._extras.items()},
         )
 
 
@@ -62,7 +71,7 @@ class _Rows:
         try:
             mapped = np.load(path, mmap_mode="r")
         except ValueError as error:
-            raise UserError(f"{path} is damaged, {error}; delete its folder and run again") from error
+            raise damaged(path, f"is damaged, {error}") from error
         self._shape, self._dtype, self._offset = mapped.shape[1:], mapped.dtype, mapped.offset
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
@@ -70,38 +79,15 @@ class _Rows:
     def gather(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """(len(indices), ...) in memory."""
         rows = np.empty((len(indices), *self._shape), self._dtype)
-        for row, index in zip(rows, indices, strict=True):
-            count = os.preadv(self._file, [row], self._offset + int(index) * row.nbytes)
+        for k, index in enumerate(indices):
+            row = rows[k : k + 1]  # a view, also where an image has a single number
+            count = os.preadv(self._file, [row.data], self._offset + int(index) * row.nbytes)
             assert count == row.nbytes, "the file is as long as its header says"
         return rows
 
 
-def at_training_size(sample: Sample, size: tuple[int, int], crop: float) -> Sample:
-    """Crop a sample's centre and resize it: the image with antialiasing, depth and validity to the nearest pixel.
-
-    Depths are never averaged, so no depth appears that the sensor did not see.
-    """
-    height, width = sample.image.shape[-2:]
-    h, w = max(1, round(crop * height)), max(1, round(crop * width))
-    top, left = (height - h) // 2, (width - w) // 2
-    image, depth, valid = (field[:, top : top + h, left : left + w] for field in sample[:3])
-    if (h, w) != size:
-        image = resize_image(image[None], size)[0]
-        depth = F.interpolate(depth[None], size, mode="nearest-exact")[0]
-        valid = F.interpolate(valid[None].float(), size, mode="nearest-exact")[0] > 0.5
-    return Sample(image, depth, valid, sample.scene)
-
-
-def resize_image(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """(B, 3, H, W) uint8 to (B, 3, *size) uint8, bilinear with antialiasing."""
-    if tuple(image.shape[-2:]) == tuple(size):
-        return image
-    resized = F.interpolate(image.float(), size, mode="bilinear", align_corners=False, antialias=True)
-    return resized.round_().clamp_(0, 255).to(torch.uint8)
-
-
 def read_sample(dataset: Dataset, index: int) -> Sample:
-    """The index-th image at full size. Raises UserError that names it where it cannot be read."""
+    """Read the index-th image at full size. Raises UserError that names it where it cannot be read."""
     try:
         return dataset[index]
     except UserError:
@@ -112,45 +98,98 @@ def read_sample(dataset: Dataset, index: int) -> Sample:
 
 def write_pack(
     dataset: Dataset, folder: Path, size: tuple[int, int], crop: float, progress: Callable[[int], None]
-) -> dict[str, Any]:
+) -> PackFacts:
     """Pack a split into `folder` and return its facts, which also stand in meta.json.
 
-    Raises UserError where an image cannot be read or none has a valid pixel. Images without one are packed and counted.
+    Raises UserError where an image cannot be read, is not what a `Sample` promises, or none has a valid pixel. Images
+    without one are packed and counted.
     """
     folder.mkdir(exist_ok=True)
-    n, (height, width) = len(dataset), size
-    image = np.lib.format.open_memmap(folder / "image.npy", "w+", np.uint8, (n, 3, height, width))
-    depth = np.lib.format.open_memmap(folder / "depth.npy", "w+", np.uint16, (n, 1, height, width))
-    metres, scene = np.zeros(n, np.float32), np.full(n, -1, np.int64)
-    valid_pixels = np.zeros(n, np.int64)
+    arrays = _Arrays(dataset, folder, size)
     for start, chunk in _chunks(dataset, size, crop):
         for i, sample in enumerate(chunk, start):
-            valid = sample.valid.numpy()
-            values = sample.depth.numpy()
-            image[i] = sample.image.numpy()
-            scene[i] = int(sample.scene)
-            valid_pixels[i] = valid.sum()
-            if valid_pixels[i]:
-                metres[i] = values[valid].max() / STEPS
-                steps = np.where(valid, values, 0) / metres[i]
-                depth[i] = np.where(valid, np.clip(np.rint(steps), 1, STEPS), 0)
-        progress(min(start + len(chunk), n))
-    if not valid_pixels.any():
+            arrays.put(i, sample)
+        progress(start + len(chunk))
+    if not arrays.valid_pixels.any():
         raise UserError("no image of the split has a pixel with a valid depth; `cliffkit data check` says more")
-    image.flush()
-    depth.flush()
-    np.save(folder / "metres.npy", metres)
-    np.save(folder / "scene.npy", scene)
-    meta = {
-        "images": n,
-        "size": [height, width],
-        "median_m": _median(depth, metres),
-        "valid_share": float(valid_pixels.mean() / (height * width)),
-        "without_depth": int((valid_pixels == 0).sum()),
-        "scene_types": list(dataset.scene_types),
-    }
-    (folder / "meta.json").write_text(json.dumps(meta, indent=2), encoding="utf-8")
-    return meta
+    arrays.save(folder)
+
+    facts = PackFacts(
+        images=len(dataset),
+        size=size,
+        median_m=_median(arrays.depth, arrays.metres),
+        valid_share=float(arrays.valid_pixels.mean() / (size[0] * size[1])),
+        without_depth=int((arrays.valid_pixels == 0).sum()),
+        scene_types=tuple(dataset.scene_types),
+    )
+    facts.write(folder)
+    return facts
+
+
+class _Arrays:
+    """The arrays of a pack while it is written."""
+
+    def __init__(self, dataset: Dataset, folder: Path, size: tuple[int, int]) -> None:
+        self.dataset, self.folder, n = dataset, folder, len(dataset)
+        self.image = np.lib.format.open_memmap(folder / "image.npy", "w+", np.uint8, (n, 3, *size))
+        self.depth = np.lib.format.open_memmap(folder / "depth.npy", "w+", np.uint16, (n, 1, *size))
+        self.metres, self.scene = np.zeros(n, np.float32), np.full(n, -1, np.int64)
+        self.intrinsics = np.full((n, 4), np.nan, np.float32)
+        self.extras: dict[str, Any] = {}
+        """Made when the first image has said which extras there are."""
+        self.valid_pixels = np.zeros(n, np.int64)
+
+    def put(self, i: int, sample: Sample) -> None:
+        """Store the i-th image. Raises UserError for a scene type that there is not, or extras unlike the first."""
+        scene, types = int(sample.scene), len(self.dataset.scene_types)
+        if not -1 <= scene < types:
+            raise UserError(
+                f"{self.dataset.name(i)}: scene is {scene}, and the data set names {types} scene types; write an index "
+                "into them, or -1 where unknown"
+            )
+        self.image[i], self.scene[i] = sample.image.numpy(), scene
+        if sample.intrinsics is not None:
+            self.intrinsics[i] = sample.intrinsics.numpy()
+        self._put_extras(i, {name: extra.numpy() for name, extra in sample.extras.items()})
+
+        valid, values = sample.valid.numpy(), sample.depth.numpy()
+        self.valid_pixels[i] = valid.sum()
+        if self.valid_pixels[i]:
+            self.metres[i] = values[valid].max() / STEPS
+            steps = np.where(valid, values, 0) / self.metres[i]
+            self.depth[i] = np.where(valid, np.clip(np.rint(steps), 1, STEPS), 0)
+
+    def _put_extras(self, i: int, extras: dict[str, NDArray[Any]]) -> None:
+        if i == 0:
+            n = len(self.dataset)
+            for name, extra in extras.items():
+                path = _extra(self.folder, name)
+                self.extras[name] = np.lib.format.open_memmap(path, "w+", extra.dtype, (n, *extra.shape))
+        given = {name: (extra.dtype.name, extra.shape) for name, extra in extras.items()}
+        first = {name: (array.dtype.name, array.shape[1:]) for name, array in self.extras.items()}
+        if given != first:
+            raise UserError(
+                f"{self.dataset.name(i)}: extras are {given or 'none'}, and {first or 'none'} with the first image; "
+                "give every image the same names, types and shapes"
+            )
+        for name, extra in extras.items():
+            self.extras[name][i] = extra
+
+    def save(self, folder: Path) -> None:
+        """Write what is not in a file yet."""
+        for array in (self.image, self.depth, *self.extras.values()):
+            array.flush()
+        np.save(folder / "metres.npy", self.metres)
+        np.save(folder / "scene.npy", self.scene)
+        if not np.isnan(self.intrinsics).all():
+            np.save(folder / "intrinsics.npy", self.intrinsics)
+
+
+def _extra(folder: Path, name: str) -> Path:
+    """Where an extra lies. Raises UserError for a name that is no identifier: it becomes a file's."""
+    if not name.isidentifier() or name in Batch._fields:
+        raise UserError(f"the data set gives an extra '{name}'; call it by a name of letters, digits and '_'")
+    return folder / f"{EXTRA}{name}.npy"
 
 
 def _median(depth: NDArray[np.uint16], metres: NDArray[np.float32]) -> float:
@@ -164,7 +203,7 @@ def _median(depth: NDArray[np.uint16], metres: NDArray[np.float32]) -> float:
 
 
 def _chunks(dataset: Dataset, size: tuple[int, int], crop: float) -> Iterator[tuple[int, list[Sample]]]:
-    """Runs of neighbouring images at training size, in order, read by as many processes as pay."""
+    """Give runs of neighbouring images at training size, in order, read by as many processes as pay."""
     ranges = [(start, min(start + CHUNK, len(dataset))) for start in range(0, len(dataset), CHUNK)]
     processes = min(available_cores(), len(dataset) // IMAGES_PER_PROCESS)
     if processes < 2:
@@ -176,15 +215,10 @@ def _chunks(dataset: Dataset, size: tuple[int, int], crop: float) -> Iterator[tu
             futures = [(start, pool.submit(_read_arrays, dataset, start, stop, size, crop)) for start, stop in ranges]
         try:
             for start, future in futures:
-                arrays = future.result()
-                yield start, [_sample(*fields) for fields in zip(*arrays, strict=True)]
+                yield start, [_sample(arrays) for arrays in future.result()]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _sample(image: NDArray[Any], depth: NDArray[Any], valid: NDArray[Any], scene: NDArray[Any]) -> Sample:
-    return Sample(torch.from_numpy(image), torch.from_numpy(depth), torch.from_numpy(valid), torch.from_numpy(scene))
 
 
 def _begin() -> None:
@@ -196,11 +230,20 @@ def _read(dataset: Dataset, start: int, stop: int, size: tuple[int, int], crop: 
     return [at_training_size(read_sample(dataset, i), size, crop) for i in range(start, stop)]
 
 
-def _read_arrays(dataset: Dataset, start: int, stop: int, size: tuple[int, int], crop: float) -> list[NDArray[Any]]:
-    """`_read` as stacked arrays: tensors sent between processes would each hold a file descriptor open."""
-    samples = _read(dataset, start, stop, size, crop)
-    image, depth, valid, scene = (
-        np.stack([field.numpy() for field in fields])
-        for fields in zip(*(sample[:4] for sample in samples), strict=True)
-    )
-    return [image, depth, valid, scene[:, None]]
+Arrays = tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]
+"""A sample's own tensors and its extras, as arrays: tensors sent between processes would hold a file open each."""
+
+
+def _read_arrays(dataset: Dataset, start: int, stop: int, size: tuple[int, int], crop: float) -> list[Arrays]:
+    return [
+        (
+            {name: tensor.numpy() for name, tensor in sample._replace(extras={}).tensors().items()},
+            {name: tensor.numpy() for name, tensor in sample.extras.items()},
+        )
+        for sample in _read(dataset, start, stop, size, crop)
+    ]
+
+
+def _sample(arrays: Arrays) -> Sample:
+    own, extras = ({name: torch.from_numpy(array) for name, array in each.items()} for each in arrays)
+    return Sample(own["image"], own["depth"], own["valid"], own["scene"], own.get("intrinsics"), extras)

@@ -64,7 +64,7 @@ class BoardView:
             return
         active = board.unfinished()
         for each in active:
-            for notice in (each.progress or {}).get("notices", ()):
+            for notice in each.progress.notices if each.progress else ():
                 if (each.job.key, notice) not in self._noticed:
                     self._noticed.add((each.job.key, notice))
                     self.say(f"{_label(board, each)}: {notice}")
@@ -135,13 +135,13 @@ def _progress(each: JobState) -> tuple[str, str, str]:
     told = each.progress
     if told is None:
         return each.job.stage, "", ""
-    share = told["done"] / max(1, told["total"])
+    share = told.done / max(1, told.total)
     bar = "█" * round(BAR * share) + "░" * (BAR - round(BAR * share))
-    speed = told["figures"].get("images_per_s")
+    speed = told.figures.get("images_per_s")
     batch = each.job.inputs["train"]["batch"] if "train" in each.job.inputs and speed else None
-    left = (told["total"] - told["done"]) * batch / speed if batch and speed else None
+    left = (told.total - told.done) * batch / speed if batch and speed else None
     return (
-        f"{each.job.stage} {bar} {told['done']}/{told['total']}",
+        f"{each.job.stage} {bar} {told.done}/{told.total}",
         f"{speed:.0f} img/s" if speed else "",
         "" if left is None else duration(left),
     )

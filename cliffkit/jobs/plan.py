@@ -14,10 +14,10 @@ from pydantic_core import to_jsonable_python
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.jobs.once import Once
+from cliffkit.protocols import Protocol
 from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import MODEL, Recipe
 from cliffkit.recipe.schema import Train
-from cliffkit.scoring.protocols import Protocol
 from cliffkit.store.job import Job
 
 STAGE_VERSIONS = {"pack": 1, "embedding": 1, "depth": 2, "evaluate": 1}

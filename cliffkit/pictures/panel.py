@@ -162,5 +162,5 @@ def _show(axes: Axes, values: Floats, scale: Scale) -> None:
 
 
 def _shorten(name: str, length: int) -> str:
-    """The name with its middle left out where it is too long: ends tell frames apart."""
+    """Leave out the middle of a name that is too long: ends tell frames apart."""
     return name if len(name) <= length else f"{name[: length // 3]}…{name[-(length - length // 3 - 1) :]}"

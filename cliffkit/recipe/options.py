@@ -12,6 +12,7 @@ from cliffkit.recipe.schema import (
     DataOptions,
     EmbeddingOptions,
     LossOptions,
+    ProtocolOptions,
     Section,
     options_schema,
 )
@@ -32,5 +33,10 @@ def describe_options(component: Component) -> dict[str, str]:
 
 def engine_options(kind: str) -> type[Section] | None:
     """Give the engine's own options beside those of a component, where a kind has any."""
-    sections: dict[str, type[Section]] = {"dataset": DataOptions, "embedding": EmbeddingOptions, "loss": LossOptions}
+    sections: dict[str, type[Section]] = {
+        "dataset": DataOptions,
+        "embedding": EmbeddingOptions,
+        "loss": LossOptions,
+        "protocol": ProtocolOptions,
+    }
     return sections.get(kind)

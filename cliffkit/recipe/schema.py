@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from cliffkit.protocols import Alignment
+
 Positive = Annotated[int, Field(gt=0)]
 
 MAX_SEED = 2**63 - 1
@@ -45,6 +47,17 @@ class EmbeddingOptions(Section):
     """One per level, shallow to deep; 0 leaves the level out."""
     norm: Literal["l1", "l2"] = "l1"
     warmup_steps: Annotated[int, Field(ge=0)] = 100
+
+
+class ProtocolOptions(Section):
+    """What the engine does to every protocol; None: what the protocol itself says."""
+
+    name: str | None = None
+    """What its scores are called; None: the protocol's name with all that is changed of it."""
+    flip: bool | None = None
+    """Average each prediction with that of the mirrored image."""
+    align: Alignment | None = None
+    """How a prediction is brought to the scale of the truth."""
 
 
 class Augment(Section):

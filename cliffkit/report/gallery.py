@@ -18,16 +18,18 @@ from matplotlib.colors import LogNorm, Normalize
 from numpy.typing import NDArray
 from PIL import Image
 
-from cliffkit.data.pack import read_sample, resize_image
+from cliffkit.data.pack import read_sample
+from cliffkit.data.resize import resize_image
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Dataset, Sample
 from cliffkit.pictures.colours import DEPTH_COLOURS, ERROR_COLOURS, LOG_FROM
 from cliffkit.prediction.predictor import predictor
+from cliffkit.protocols import Protocol
 from cliffkit.report.wording import pick
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
-from cliffkit.scoring.protocols import Protocol
 from cliffkit.scoring.views import crop_mask, image_region, truth_in_view
+from cliffkit.store.artifacts import WEIGHTS
 from cliffkit.store.store import job_folder
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.study import Variant
@@ -138,7 +140,7 @@ def _predict(
     results: Results, each: CellResult, samples: dict[int, Sample], protocol: Protocol, device: torch.device
 ) -> Shown:
     study, cell = results.study, each.cell
-    weights = job_folder(results.store, cell.jobs[-1].needs["depth"]) / "weights.safetensors"
+    weights = job_folder(results.store, cell.jobs[-1].needs["depth"]) / WEIGHTS
     predict = predictor(cell.recipe, weights, device)
     place = study.variants.index(cell.variant), study.seeds.index(cell.seed)
     scores = results.table(study.protocol, study.metric)[place]
@@ -150,7 +152,7 @@ def _predict(
 
 
 def _as_scored(prediction: Floats, sample: Sample, protocol: Protocol) -> Floats:
-    """A prediction after the protocol's alignment and clamp."""
+    """Apply a protocol's alignment and clamp to a prediction."""
     if protocol.align == "median":
         truth, known = truth_in_view(sample.depth.numpy()[0], sample.valid.numpy()[0], protocol.view)
         known = known & crop_mask(truth.shape[0], truth.shape[1], protocol.crop) & (truth > protocol.min_depth_m)
@@ -221,14 +223,14 @@ def _coloured(values: Floats, norm: Normalize, colours: str) -> str:
 
 
 def photo(rgb: NDArray[np.uint8]) -> str:
-    """An image (H, W, 3) as a `data:` address."""
+    """Turn an image (H, W, 3) into a `data:` address."""
     data = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(rgb)).save(data, format="JPEG", quality=88, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
 
 
 def colour_bar(norm: Normalize, *, depth: bool) -> tuple[str, list[str]]:
-    """A strip of a scale's colours as a `data:` address, and five evenly spaced values along it."""
+    """Give a strip of a scale's colours as a `data:` address, and five evenly spaced values along it."""
     places = np.linspace(0, 1, 256)
     strip = matplotlib.colormaps[DEPTH_COLOURS if depth else ERROR_COLOURS](places[None].repeat(8, 0), bytes=True)
     return photo(strip[..., :3]), [f"{float(norm.inverse(place)):.3g}" for place in (0, 0.25, 0.5, 0.75, 1)]

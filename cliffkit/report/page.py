@@ -19,6 +19,7 @@ from cliffkit.report.figures import inline
 from cliffkit.report.gallery import Gallery
 from cliffkit.report.wording import NOTHING, number
 from cliffkit.scoring.metrics import METRICS
+from cliffkit.store import artifacts
 from cliffkit.study.analysis import Analysis, Effect, Table
 from cliffkit.study.board import duration
 from cliffkit.study.results import CellResult, Results
@@ -43,7 +44,7 @@ class Line(NamedTuple):
 
 
 def page(results: Results, analysis: Analysis, figures: Mapping[str, str], gallery: Gallery | str, command: str) -> str:
-    """The whole page. `figures` are SVG by name; `gallery` may be the reason why there is none."""
+    """Write the whole page. `figures` are SVG by name; `gallery` may be the reason why there is none."""
     environment = Environment(
         loader=PackageLoader("cliffkit.report", ""),
         autoescape=True,
@@ -63,7 +64,7 @@ def page(results: Results, analysis: Analysis, figures: Mapping[str, str], galle
         "caveats": wording.caveats(results, analysis),
         "best": wording.best(first),
         "verdicts": list(wording.verdicts(first)),
-        "on_average": wording.on_average(analysis),
+        "on_average": wording.on_average(analysis, study.metric),
         "marks": dict(wording.MARKS),
         "names": [variant.name for variant in study.variants],
         "first": f"{first.protocol}|{first.metric}",
@@ -78,8 +79,8 @@ def page(results: Results, analysis: Analysis, figures: Mapping[str, str], galle
         "gallery": _gallery(gallery, study.metric),
         "costs": _costs(results),
         "protocols": results.protocols,
-        "selection": next((each.metrics["selection"] for each in results.cells if each.metrics is not None), None),
-        "data": next((each.metrics["data"] for each in results.cells if each.metrics is not None), None),
+        "selection": next((each.scores.selection for each in results.cells if each.scores is not None), None),
+        "data": next((each.scores.data for each in results.cells if each.scores is not None), None),
         "environment": _environments(results),
         "cells": [_cell(each) for each in results.cells],
         "command": command,
@@ -89,7 +90,7 @@ def page(results: Results, analysis: Analysis, figures: Mapping[str, str], galle
 
 
 def _csp_hash(script: str) -> str:
-    """What the page's content security policy calls its one script."""
+    """Hash the page's one script, as its content security policy names it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(str(script).encode()).digest()).decode()
 
 
@@ -141,7 +142,7 @@ def _told(effects: Sequence[Effect]) -> Iterator[dict[str, str]]:
             "value": NOTHING if found is None else number(found.value, decimals, sign=True),
             "interval": NOTHING if found is None else wording.interval(found, decimals, sign=True),
             "p": wording.chance(each.p_adjusted),
-            "word": each.verdict.word,
+            "word": each.word,
         }
 
 
@@ -196,7 +197,7 @@ def _costs(results: Results) -> dict[str, Any]:
             for stage in stages
             if any(each.seconds and stage in each.seconds for each in own)
         }
-        parameters = sorted({each.metrics["parameters"] for each in own if each.metrics})
+        parameters = sorted({each.scores.parameters for each in own if each.scores})
         smaller = sorted({each.micro_batch for each in own if each.micro_batch is not None})
         rows.append(
             {
@@ -213,7 +214,7 @@ def _costs(results: Results) -> dict[str, Any]:
 
 
 def _environments(results: Results) -> dict[str, Any]:
-    """What cells were trained with: what is common to them, and where they differ."""
+    """Say with what cells were trained: what is common to them, and where they differ."""
     flat = {each.cell.name: _flat(each.environment) for each in results.cells if each.environment is not None}
     names = list(dict.fromkeys(name for each in flat.values() for name in each))
     common, differing = [], []
@@ -230,12 +231,12 @@ def _environments(results: Results) -> dict[str, Any]:
     return {"common": common, "differing": differing}
 
 
-def _flat(environment: Mapping[str, Any]) -> dict[str, str]:
+def _flat(environment: artifacts.Environment) -> dict[str, str]:
     found = {}
-    for name, value in environment.items():
+    for name, value in environment.to_dict().items():
         if isinstance(value, Mapping):
             found.update({str(key): str(inner) for key, inner in value.items()})
-        elif isinstance(value, list):
+        elif isinstance(value, tuple):
             found[name] = "; ".join(map(str, value)) or "none"
         else:
             found[name] = str(value)

@@ -1,66 +1,13 @@
-"""How an image is framed before its depth is predicted, and which rectangle of it is scored."""
+"""How an image is framed before its depth is predicted: what of image and truth a view shows, what a crop keeps."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class View:
-    """How an image is framed before its depth is predicted; protocols of one view share one prediction.
-
-    Hu et al. and CLIFFNet shrink 480x640 to 240x320 and cut its centre 228x304, that is the centre 456x608 at half
-    scale. Stated as a share of the sides, that reaches other sizes too: our generalisation, where theirs says nothing.
-    """
-
-    region: float = 1.0
-    """Share of each side, about the centre, that is shown."""
-    size: tuple[int, int] | None = None
-    """(height, width) at which truth and prediction are compared; None: as many pixels as the region has."""
-
-
-@dataclass(frozen=True)
-class Crop:
-    """The rectangle of a view that is scored: half-open, in units of a reference frame, stretched to the view's size.
-
-    Edges that fall between pixels are rounded down, as the reference implementations of the Garg crop do.
-    """
-
-    top: float
-    bottom: float
-    left: float
-    right: float
-    frame: tuple[int, int] = (1, 1)
-    """(height, width) of the reference frame; (1, 1): the edges are shares of the sides."""
-
-    def slices(self, height: int, width: int) -> tuple[slice, slice]:
-        """Rows and columns to keep of a map of height x width pixels."""
-        y, x = self.frame
-        return (
-            slice(math.floor(self.top * height / y), math.floor(self.bottom * height / y)),
-            slice(math.floor(self.left * width / x), math.floor(self.right * width / x)),
-        )
-
-
-def describe_view(view: View) -> str:
-    """A view in words."""
-    size = "native size" if view.size is None else f"{view.size[0]}x{view.size[1]}"
-    return f"whole image at {size}" if view.region == 1 else f"centre {100 * view.region:g}% of each side at {size}"
-
-
-def describe_crop(crop: Crop | None) -> str:
-    """A crop in words."""
-    if crop is None:
-        return "no crop"
-    if crop.frame == (1, 1):
-        return f"rows {crop.top}h:{crop.bottom}h and columns {crop.left}w:{crop.right}w"
-    edges = f"rows {crop.top}:{crop.bottom} and columns {crop.left}:{crop.right}"
-    return f"{edges} of {crop.frame[0]}x{crop.frame[1]} (other sizes in proportion)"
+from cliffkit.protocols import Crop, View
 
 
 def image_region(height: int, width: int, view: View) -> tuple[int, int, int, int]:

@@ -5,8 +5,6 @@ No other depth is shown to it, not even to choose its weights: what it knew of v
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import torch
 
@@ -15,7 +13,6 @@ from cliffkit.interfaces import Batch
 from cliffkit.method.assemble import build_embedding
 from cliffkit.method.objectives import EmbeddingObjective
 from cliffkit.stages.context import Context
-from cliffkit.store.files import write_json
 from cliffkit.store.job import Job
 from cliffkit.training.fit import fit
 from cliffkit.training.job import FitJob, Goal
@@ -32,7 +29,7 @@ def fit_embedding(job: Job, context: Context) -> None:
     train = Pack(context.needs["pack"] / "train")
     looked_at = np.linspace(0, len(train) - 1, min(len(train), LOOKED_AT)).astype(int)
     torch.manual_seed(settings.seed)
-    embedding = build_embedding(generator, len(train.meta["scene_types"]))
+    embedding = build_embedding(generator, len(train.facts.scene_types))
     objective = EmbeddingObjective(embedding, context.device)
 
     def validate() -> dict[str, float]:
@@ -51,4 +48,4 @@ def fit_embedding(job: Job, context: Context) -> None:
         )
     )  # fmt: skip
     if context.device.accelerator.is_main_process:
-        write_json(context.folder / "fit.json", dataclasses.asdict(fitted))
+        fitted.write(context.folder)

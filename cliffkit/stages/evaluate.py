@@ -2,107 +2,90 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cliffkit.components.registry import NONE
-from cliffkit.data.pack import read_sample, resize_image
+from cliffkit.data.pack import read_sample
 from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
-from cliffkit.events import Notice, Progress
+from cliffkit.events import Emit, Notice, Progress
 from cliffkit.interfaces import Dataset, Sample
 from cliffkit.pictures.panel import PanelRow, panel
-from cliffkit.prediction.predictor import Predictor, predictor
+from cliffkit.prediction.framing import framed, truth_of
+from cliffkit.prediction.predictor import Floats, Predictor, predictor
+from cliffkit.protocols import Protocol, View
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import Protocol
 from cliffkit.scoring.scores import score_protocols, summarise
-from cliffkit.scoring.views import View, image_region, truth_in_view
 from cliffkit.stages.context import Context
-from cliffkit.store.files import write_atomic, write_json
+from cliffkit.store.artifacts import (
+    PANEL,
+    WEIGHTS,
+    DepthFitFacts,
+    PackFacts,
+    PerImage,
+    ProtocolScores,
+    Scores,
+    Selection,
+)
+from cliffkit.store.files import write_atomic
 from cliffkit.store.job import Job
 from cliffkit.workers import available_cores, in_order
 
 PANEL_ROWS = 6
-Scores = dict[str, float] | None
-Predicted = tuple[Sample, list[Any]]
-Drawn = tuple[Any, Any, Any]
+"""Test images in the panel, spread evenly over the split."""
+
+Row = dict[str, float] | None
+"""Metrics of one image under one protocol; None where no pixel is scored."""
+
+
+@dataclass(frozen=True)
+class ScoredImage:
+    """A test image with its scores, a row for each protocol."""
+
+    scores: list[Row]
+    baseline: list[Row]
+    """Of a constant prediction."""
+    picture: PanelRow | None
+    """What the panel shows of it; None: it is not in the panel."""
 
 
 def evaluate(job: Job, context: Context) -> None:
     """Write metrics.json, per_image.csv and panel.png."""
     recipe, protocols = job.recipe, job.recipe.protocols
     dataset = open_split(recipe, "test", context.roots)
-    predict = predictor(recipe, context.needs["depth"] / "weights.safetensors", context.device.torch)
-    pack_facts = json.loads((context.needs["pack"] / "train" / "meta.json").read_text(encoding="utf-8"))
-    median_m = pack_facts["median_m"]
-    scores: list[list[Scores]] = []
-    baseline: list[list[Scores]] = []
-    shown: list[PanelRow] = []
-    picked = set(np.linspace(0, len(dataset) - 1, min(PANEL_ROWS, len(dataset))).round().astype(int).tolist())
+    predict = predictor(recipe, context.needs["depth"] / WEIGHTS, context.device.torch)
+    median_m = PackFacts.read(context.needs["pack"] / "train").median_m
 
-    def score(predicted: tuple[int, Predicted]) -> tuple[list[Scores], list[Scores], Drawn | None]:
-        index, (sample, predictions) = predicted
-        try:
-            row, constant = _score(sample, protocols, predictions, median_m)
-        except ValueError as error:
-            raise UserError(f"test image {dataset.name(index)}: {error}") from error
-        return row, constant, _drawn(sample, predictions[0], protocols[0].view) if index in picked else None
+    images = score_split(dataset, protocols, predict, median_m, context.emit)
+    summaries = [_summary(k, protocol, images, context.emit) for k, protocol in enumerate(protocols)]
 
-    predicted = enumerate(_predicted(dataset, protocols, predict))
-    for index, (row, constant, drawn) in enumerate(in_order(score, predicted, available_cores())):
-        scores.append(row)
-        baseline.append(constant)
-        if drawn is not None:
-            shown.append(PanelRow(dataset.name(index), *drawn, row[0]["abs_rel"] if row[0] else None))
-        context.emit(Progress("evaluate", index + 1, len(dataset), "image", {}))
-    assert len(scores) == len(dataset), "every test image is scored once"
-    results = {}
-    for k, protocol in enumerate(protocols):
-        own, constant_rows = [row[k] for row in scores], [row[k] for row in baseline]
-        metrics = summarise(own, protocol)
-        if metrics["absent"]:
-            context.emit(Notice(f"{protocol.name}: {metrics['absent']:.0f} of {len(own)} images have no scored pixel"))
-        results[protocol.name] = {
-            "protocol": protocol.to_dict(),
-            "described": protocol.describe(),
-            "metrics": metrics,
-            "baseline": summarise(constant_rows, protocol),
-        }
-    fitted = json.loads((context.needs["depth"] / "fit.json").read_text(encoding="utf-8"))
-    chosen = {
-        "split": "val",
-        "score": fitted["select"],
-        "best_score": fitted["best_score"],
-        "step": fitted["best_step"],
-    }
-    write_json(
-        context.folder / "metrics.json",
-        {
-            "data": {**recipe.data.to_dict(), "test_fingerprint": job.inputs["test"]},
-            "protocols": results,
-            "baseline_depth_m": median_m,
-            "selection": chosen,
-            "parameters": fitted["parameters"],
-        },
-    )
-    write_atomic(
-        context.folder / "per_image.csv",
-        lambda path: _write_rows(path, protocols, [dataset.name(i) for i in range(len(dataset))], scores),
-    )
-    title = ", ".join(describe_parts(recipe))
-    subtitle = protocols[0].describe()
-    write_atomic(context.folder / "panel.png", lambda path: panel(path, shown, title, subtitle))
+    fitted = DepthFitFacts.read(context.needs["depth"])
+    Scores(
+        data={**recipe.data.to_dict(), "test_fingerprint": job.inputs["test"]},
+        protocols={protocol.name: summary for protocol, summary in zip(protocols, summaries, strict=True)},
+        baseline_depth_m=median_m,
+        selection=Selection("val", fitted.select, fitted.best_score, fitted.best_step),
+        parameters=fitted.parameters,
+    ).write(context.folder)
+
+    names = tuple(dataset.name(index) for index in range(len(dataset)))
+    tables = {protocol.name: _table(k, images) for k, protocol in enumerate(protocols)}
+    PerImage(names, tables).write(context.folder)
+
+    pictures = [image.picture for image in images if image.picture is not None]
+    title, subtitle = ", ".join(describe_parts(recipe)), protocols[0].describe()
+    write_atomic(context.folder / PANEL, lambda path: panel(path, pictures, title, subtitle))
 
 
 def describe_parts(recipe: Recipe) -> list[str]:
-    """The parts that make a network what it is, by name."""
+    """Name the parts that make a network what it is."""
     backbone = recipe.backbone.options.get("name", recipe.backbone.component.name)
     return [
         str(backbone),
@@ -112,53 +95,90 @@ def describe_parts(recipe: Recipe) -> list[str]:
     ]
 
 
-def _predicted(dataset: Dataset, protocols: Sequence[Protocol], predict: Predictor) -> Iterator[Predicted]:
-    """Every image in order with its prediction for each view; the next ones are read meanwhile."""
-    views = list(_alike(protocols))
+def score_split(
+    dataset: Dataset, protocols: Sequence[Protocol], predict: Predictor, median_m: float, emit: Emit
+) -> list[ScoredImage]:
+    """Score every image of a split in order, and the constant `median_m` beside it.
+
+    Images are read and scored by other threads while the network predicts. Raises UserError that names an image which
+    cannot be read or scored.
+    """
+    pictured = set(np.linspace(0, len(dataset) - 1, min(PANEL_ROWS, len(dataset))).round().astype(int).tolist())
+
+    def score(item: tuple[int, tuple[Sample, list[Floats]]]) -> ScoredImage:
+        index, (sample, predictions) = item
+        name = dataset.name(index)
+        try:
+            scores, baseline = score_sample(sample, protocols, predictions, median_m)
+        except ValueError as error:
+            raise UserError(f"test image {name}: {error}") from error
+        drawn = _picture(name, sample, protocols[0].view, predictions[0], scores[0]) if index in pictured else None
+        return ScoredImage(scores, baseline, drawn)
+
+    predicted = enumerate(_predicted(dataset, protocols, predict))
+    images: list[ScoredImage] = []
+    for image in in_order(score, predicted, available_cores()):
+        images.append(image)
+        emit(Progress("evaluate", len(images), len(dataset), "image", {}))
+    assert len(images) == len(dataset), "every test image is scored once"
+    return images
+
+
+def _predicted(
+    dataset: Dataset, protocols: Sequence[Protocol], predict: Predictor
+) -> Iterator[tuple[Sample, list[Floats]]]:
+    """Read every image in order and predict it; the next image is read meanwhile."""
     for sample in in_order(partial(read_sample, dataset), range(len(dataset)), 1):
-        yield sample, [predict(sample.image, view, flip=flip) for view, flip in views]
+        yield sample, predict_sample(sample, protocols, predict)
 
 
-def _score(
-    sample: Sample, protocols: Sequence[Protocol], predictions: Sequence[Any], median_m: float
-) -> tuple[list[Scores], list[Scores]]:
-    """One image under every protocol: its scores and the constant median's."""
-    scores: dict[int, Scores] = {}
-    constant: dict[int, Scores] = {}
-    depth, valid = sample.depth.numpy()[0], sample.valid.numpy()[0]
-    for ((view, _), members), prediction in zip(_alike(protocols).items(), predictions, strict=True):
-        truth, known = truth_in_view(depth, valid, view)
-        wanted = [protocols[k] for k in members]
-        scores |= zip(members, score_protocols(prediction, truth, known, wanted), strict=True)
-        flat = np.full_like(truth, median_m)
-        constant |= zip(members, score_protocols(flat, truth, known, wanted), strict=True)
+def predict_sample(sample: Sample, protocols: Sequence[Protocol], predict: Predictor) -> list[Floats]:
+    """Predict a sample once for each view and flip that protocols ask for, in the order of `alike`."""
+    return [predict(sample.image, view, flip=flip) for view, flip in alike(protocols)]
+
+
+def score_sample(
+    sample: Sample, protocols: Sequence[Protocol], predictions: Sequence[Floats], median_m: float
+) -> tuple[list[Row], list[Row]]:
+    """Score what `predict_sample` gave, and the constant `median_m`, under every protocol, in the protocols' order.
+
+    Raises ValueError for a prediction that a protocol cannot score.
+    """
+    scores: dict[int, Row] = {}
+    baseline: dict[int, Row] = {}
+    for ((view, _), members), prediction in zip(alike(protocols).items(), predictions, strict=True):
+        truth, known = truth_of(sample, view)
+        group = [protocols[k] for k in members]
+        scores |= zip(members, score_protocols(prediction, truth, known, group), strict=True)
+        constant = np.full_like(truth, median_m)
+        baseline |= zip(members, score_protocols(constant, truth, known, group), strict=True)
     order = range(len(protocols))
-    return [scores[k] for k in order], [constant[k] for k in order]
+    return [scores[k] for k in order], [baseline[k] for k in order]
 
 
-def _alike(protocols: Sequence[Protocol]) -> Mapping[tuple[View, bool], list[int]]:
-    """Protocols that share a prediction, the first protocol's group first."""
+def alike(protocols: Sequence[Protocol]) -> Mapping[tuple[View, bool], list[int]]:
+    """Group protocols, by index, that share a prediction: those of one view and flip, the first protocol's first."""
     groups: dict[tuple[View, bool], list[int]] = {}
     for k, protocol in enumerate(protocols):
         groups.setdefault((protocol.view, protocol.flip), []).append(k)
     return groups
 
 
-def _drawn(sample: Sample, prediction: Any, view: View) -> Drawn:
-    """What the panel shows of an image: itself, its truth, its prediction."""
-    truth, known = truth_in_view(sample.depth.numpy()[0], sample.valid.numpy()[0], view)
-    height, width = sample.image.shape[-2:]
-    top, left, h, w = image_region(height, width, view)
-    shown = sample.image[None, :, top : top + h, left : left + w]
-    image = resize_image(shown, (truth.shape[0], truth.shape[1]))[0].permute(1, 2, 0).numpy()
-    return image, np.where(known, truth, np.nan), prediction
+def _picture(name: str, sample: Sample, view: View, prediction: Floats, row: Row) -> PanelRow:
+    image, truth = framed(sample, view)
+    return PanelRow(name, image, truth, prediction, row["abs_rel"] if row else None)
 
 
-def _write_rows(path: Path, protocols: Sequence[Protocol], names: Sequence[str], rows: Sequence[list[Scores]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["protocol", "image", *METRICS])
-        for k, protocol in enumerate(protocols):
-            for name, row in zip(names, rows, strict=True):
-                scores = row[k]
-                writer.writerow([protocol.name, name, *("" if scores is None else repr(scores[m]) for m in METRICS)])
+def _summary(k: int, protocol: Protocol, images: Sequence[ScoredImage], emit: Emit) -> ProtocolScores:
+    """Summarise the images under the k-th protocol; say how many have no scored pixel."""
+    metrics = summarise([image.scores[k] for image in images], protocol)
+    baseline = summarise([image.baseline[k] for image in images], protocol)
+    if metrics["absent"]:
+        emit(Notice(f"{protocol.name}: {metrics['absent']:.0f} of {len(images)} images have no scored pixel"))
+    return ProtocolScores(protocol, protocol.describe(), metrics, baseline)
+
+
+def _table(k: int, images: Sequence[ScoredImage]) -> NDArray[np.float64]:
+    """Gather the metrics under the k-th protocol, (images, METRICS), NaN where no pixel is scored."""
+    rows = [image.scores[k] for image in images]
+    return np.array([[math.nan if row is None else row[metric] for metric in METRICS] for row in rows])

@@ -28,9 +28,9 @@ def pack(job: Job, context: Context) -> None:
             context.emit(Progress("pack", before + done, total, "image", {}))
 
         try:
-            meta = write_pack(dataset, context.folder / split, data.engine["size"], data.engine["crop"], progress)
+            facts = write_pack(dataset, context.folder / split, data.engine["size"], data.engine["crop"], progress)
         except UserError as error:
             raise UserError(f"{data.place}: split '{split}': {error}") from error
-        if meta["without_depth"]:
-            context.emit(Notice(f"{meta['without_depth']} of {len(dataset)} {split} images have no valid depth"))
+        if facts.without_depth:
+            context.emit(Notice(f"{facts.without_depth} of {len(dataset)} {split} images have no valid depth"))
         before += len(dataset)

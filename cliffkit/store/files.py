@@ -7,31 +7,32 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 
-def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in its place."""
+def write_atomic(path: Path, write: Callable[[Path], object], *, wait: bool = True) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in its place.
+
+    Without `wait` the file need not be on the disk when this returns, and may be lost with the power.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
-        sync(temporary)
+        if wait:
+            sync(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def write_text(path: Path, text: str, *, wait: bool = True) -> None:
+    """Write a text file as `write_atomic` does."""
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"), wait=wait)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file atomically. NaN is refused: readers of JSON do not know it."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+def write_json(path: Path, value: Any, *, wait: bool = True) -> None:
+    """Write a JSON file as `write_atomic` does. NaN is refused: readers of JSON do not know it."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n", wait=wait)
 
 
 def replace_folder(source: Path, target: Path) -> None:

@@ -20,7 +20,3 @@ class Job:
     needs: Mapping[str, Job]
     """The jobs whose results it reads, by stage."""
     recipe: Recipe
-
-    def to_dict(self) -> dict[str, Any]:
-        """The job's identity, JSON-able."""
-        return {"stage": self.stage, "key": self.key, "inputs": self.inputs}

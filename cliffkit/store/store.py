@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from cliffkit.errors import UserError
-
-if TYPE_CHECKING:
-    from cliffkit.store.job import Job
-from cliffkit.store.files import sync, write_json
+from cliffkit.store.artifacts import Failure, JobProgress, JobRecord, StoreStamp
+from cliffkit.store.files import sync
+from cliffkit.store.job import Job
 
 STORE_VERSION = 1
-
-PROGRESS = "progress.json"
 
 
 class Store:
@@ -32,15 +27,14 @@ class Store:
         self.jobs = root / "jobs"
         try:
             self.jobs.mkdir(parents=True, exist_ok=True)
-            stamp = root / "store.json"
-            if stamp.exists():
-                version = int(json.loads(stamp.read_text(encoding="utf-8"))["version"])
+            if (root / StoreStamp.FILE).exists():
+                version = StoreStamp.read(root).version
             else:
                 version = STORE_VERSION
-                write_json(stamp, {"version": version})
+                StoreStamp(version).write(root)
             if not os.access(self.jobs, os.W_OK):
                 raise PermissionError(13, "not writable")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, UserError) as error:
             raise UserError(
                 f"{root}: cannot be used as the runs folder: {error}; name a writable one with --runs"
             ) from error
@@ -59,7 +53,7 @@ class Store:
         return self.folder(job).is_dir()
 
     def working(self, job: Job) -> Path:
-        """The folder in which a job is being made; what an interrupted attempt left is still in it."""
+        """Open the folder in which a job is being made; what an interrupted attempt left is still in it."""
         folder = self.jobs / f"{job.stage}-{job.key}.partial"
         folder.mkdir(exist_ok=True)
         return folder
@@ -84,9 +78,9 @@ class Store:
     def finish(self, job: Job, seconds: float) -> None:
         """Make a job's working folder its result, in one step."""
         working = self.working(job)
-        for leftover in [*working.rglob(".*.tmp"), working / PROGRESS]:  # of a kill while a file was written
+        for leftover in [*working.rglob(".*.tmp"), working / JobProgress.FILE]:  # of a kill while a file was written
             leftover.unlink(missing_ok=True)
-        write_json(working / "job.json", {**job.to_dict(), "seconds": seconds, "finished": time.time()})
+        JobRecord(job.stage, job.key, job.inputs, seconds, time.time()).write(working)
         for path in working.rglob("*"):
             sync(path)
         os.rename(working, self.folder(job))
@@ -94,15 +88,12 @@ class Store:
 
     def fail(self, job: Job, reason: str, details: str) -> None:
         """Write down why a job could not be done; `details` for those who want to know exactly."""
-        write_json(self._failure(job), {"reason": reason, "details": details, "time": time.time()})
+        Failure(reason, details, time.time()).write_file(self._failure(job))
 
-    def failure(self, job: Job) -> dict[str, Any] | None:
-        """What `fail` wrote of the last attempt; None where it did not fail."""
-        try:
-            failure: dict[str, Any] = json.loads(self._failure(job).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        return failure
+    def failure(self, job: Job) -> Failure | None:
+        """Read what `fail` wrote of the last attempt; None where it did not fail."""
+        path = self._failure(job)
+        return Failure.read_file(path) if path.exists() else None
 
     def forget_failure(self, job: Job) -> None:
         """Take back what `fail` wrote: another attempt begins."""
@@ -113,28 +104,22 @@ class Store:
         return self.jobs / f"{job.stage}-{job.key}.log"
 
     def _failure(self, job: Job) -> Path:
-        return self.jobs / f"{job.stage}-{job.key}.failed.json"
+        return self.jobs / f"{job.stage}-{job.key}.{Failure.FILE}"
 
-    def tell_progress(self, job: Job, progress: Mapping[str, Any]) -> None:
-        """Let other processes know how far a job is. Not synced to the disk: lost, it is only told again."""
-        path = self.working(job) / PROGRESS
-        temporary = path.with_name(f".{PROGRESS}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(progress), encoding="utf-8")
-        os.replace(temporary, path)
+    def tell_progress(self, job: Job, progress: JobProgress) -> None:
+        """Let other processes know how far a job is."""
+        progress.write(self.working(job))
 
-    def progress(self, job: Job) -> dict[str, Any] | None:
-        """What the process that works on a job told last; None where none does, or it has told nothing yet."""
+    def progress(self, job: Job) -> JobProgress | None:
+        """Read what the process that works on a job wrote last; None where none works, or nothing is readable."""
         try:
-            text = (self.jobs / f"{job.stage}-{job.key}.partial" / PROGRESS).read_text(encoding="utf-8")
-        except OSError:
+            return JobProgress.read(self.jobs / f"{job.stage}-{job.key}.partial")
+        except UserError:  # none yet, or torn by a crash of the system
             return None
-        told: dict[str, Any] = json.loads(text)
-        return told
 
-    def record(self, job: Job) -> dict[str, Any]:
-        """What `finish` wrote of a done job."""
-        record: dict[str, Any] = json.loads((self.folder(job) / "job.json").read_text(encoding="utf-8"))
-        return record
+    def record(self, job: Job) -> JobRecord:
+        """Read what `finish` wrote of a done job."""
+        return JobRecord.read(self.folder(job))
 
 
 def job_folder(root: Path, job: Job) -> Path:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from cliffkit.store.artifacts import JobProgress
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.study.cells import Cell, jobs_of
@@ -28,8 +28,8 @@ class JobState:
     reason: str = ""
     since: float = field(default_factory=time.monotonic)
     """When it came into this state."""
-    progress: dict[str, Any] | None = None
-    """What the process that works on it told last: done, total, unit, figures, notices."""
+    progress: JobProgress | None = None
+    """What the process that works on it told last."""
 
 
 class Board:
@@ -48,7 +48,7 @@ class Board:
         for key, job in jobs_of(cells).items():
             failure = None if store.done(job) else store.failure(job)
             state = "done" if store.done(job) else "failed" if failure else "waiting"
-            self.jobs[key] = JobState(job, state, failure["reason"] if failure else "")
+            self.jobs[key] = JobState(job, state, failure.reason if failure else "")
         self.own = {key: found[0] for key, found in users.items() if len(found) == 1}
         """By the key of a job that no other cell shares."""
 
@@ -64,7 +64,7 @@ class Board:
                 self.put(each, "waiting")
 
     def cell_state(self, cell: Cell) -> str:
-        """`waiting`, `running`, `elsewhere`, `done` or `failed`: where its own work stands, or what it waits for."""
+        """Say `waiting`, `running`, `elsewhere`, `done` or `failed`: where its own work stands, or why it waits."""
         states = [self.jobs[job.key] for job in cell.jobs]
         if states[-1].state == "done":
             return "done"
@@ -83,7 +83,7 @@ class Board:
         return sum(self.cell_state(cell) == state for cell in self.cells)
 
     def ready(self) -> list[JobState]:
-        """What can be begun now, the first first."""
+        """List what can be begun now, the first first."""
         now = time.monotonic()
         found = [
             each
@@ -122,7 +122,7 @@ def seconds_left(board: Board) -> float | None:
         if pace is None:
             return None
         told = each.progress
-        seconds.append(pace * (1 - told["done"] / max(1, told["total"]) if told else 1))
+        seconds.append(pace * (1 - told.done / max(1, told.total) if told else 1))
     return sum(seconds) / board.slots
 
 

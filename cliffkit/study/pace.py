@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from cliffkit.interfaces import Place
 from cliffkit.stages import TRAINED
+from cliffkit.store.artifacts import WEIGHTS, FitFacts, read_json
 from cliffkit.store.files import write_json
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
@@ -55,7 +55,7 @@ class Paces:
         self._path = store.root / "paces.json"
         self._known: dict[str, list[Any]] = {}
         if self._path.exists():
-            self._known = json.loads(self._path.read_text(encoding="utf-8"))
+            self._known = read_json(self._path)
         self._kinds: dict[tuple[str, Place], str] = {}
 
     def kind(self, job: Job, place: Place) -> str:
@@ -79,11 +79,6 @@ class Paces:
 def learn_from(job: Job, place: Place, memory_bytes: int, store: Store, paces: Paces) -> None:
     """Keep the pace of a job that was done just now."""
     folder = store.folder(job)
-    seconds = fit_seconds(folder) / units(job) if job.stage in TRAINED else float(store.record(job)["seconds"])
-    weights = (folder / "weights.safetensors").stat().st_size if job.stage in TRAINED else 0
+    seconds = FitFacts.read(folder).seconds / units(job) if job.stage in TRAINED else store.record(job).seconds
+    weights = (folder / WEIGHTS).stat().st_size if job.stage in TRAINED else 0
     paces.learn({kind_of_work(job, place): Pace(seconds, memory_bytes, weights)})
-
-
-def fit_seconds(folder: Path) -> float:
-    """Seconds that a finished fit took, over all its attempts."""
-    return float(json.loads((folder / "fit.json").read_text(encoding="utf-8"))["seconds"])

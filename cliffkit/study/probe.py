@@ -12,19 +12,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cliffkit.data.pack import STEPS, at_training_size, read_sample
+from cliffkit.data.pack import EXTRA, STEPS, read_sample
+from cliffkit.data.resize import at_training_size
 from cliffkit.data.splits import Roots, open_split
-from cliffkit.interfaces import Place
+from cliffkit.interfaces import Dataset, Place
 from cliffkit.jobs.worker import peak_memory
 from cliffkit.method.assemble import build
-from cliffkit.prediction.predictor import Predictor
+from cliffkit.prediction.predictor import prepared
 from cliffkit.scoring.scores import score_protocols
 from cliffkit.scoring.views import truth_in_view
 from cliffkit.stages import STAGES
 from cliffkit.stages.context import Context
-from cliffkit.store.files import write_json
+from cliffkit.store.artifacts import WEIGHTS, FitFacts, PackFacts
 from cliffkit.store.job import Job
-from cliffkit.study.pace import Pace, fit_seconds
+from cliffkit.study.pace import Pace
 from cliffkit.training.device import open_device
 from cliffkit.workers import available_cores
 
@@ -53,8 +54,7 @@ def probe(task: ProbeTask, place: Place) -> Pace:
         seconds = _probe_evaluate(job, roots, device.torch)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            scene_types = len(open_split(job.recipe, "train", roots).scene_types)
-            _random_pack(job, Path(folder) / "pack", scene_types)
+            _random_pack(job, Path(folder) / "pack", open_split(job.recipe, "train", roots))
 
             def steps(count: int) -> Path:
                 settings = {"steps": count, "validate_every": count, "milestones": [], "warmup_steps": 0}
@@ -65,21 +65,29 @@ def probe(task: ProbeTask, place: Place) -> Pace:
                 STAGES[job.stage](short, Context(own, {"pack": Path(folder) / "pack"}, device, roots, _unheard))
                 return own
 
-            first = fit_seconds(steps(2))  # with what is paid once, so that the next two are without
+            first = _seconds(steps(2))  # with what is paid once, so that the next two are without
             few, count = steps(2), max(3, round(2 * PROBE_SECONDS / first))
-            seconds = max((fit_seconds(steps(2 + count)) - fit_seconds(few)) / count, 1e-6)
-            weights = (few / "weights.safetensors").stat().st_size
+            seconds = max((_seconds(steps(2 + count)) - _seconds(few)) / count, 1e-6)
+            weights = (few / WEIGHTS).stat().st_size
     return Pace(seconds, peak_memory(place), weights)
+
+
+def _seconds(folder: Path) -> float:
+    return FitFacts.read(folder).seconds
 
 
 def _unheard(event: object) -> None:
     """Nobody hears the events of a probe."""
 
 
-def _random_pack(job: Job, folder: Path, scene_types: int) -> None:
-    """A pack of noise, a batch to train on and two images to validate on."""
+def _random_pack(job: Job, folder: Path, data: Dataset) -> None:
+    """Write a pack of noise, a batch to train on and two images to validate on; camera and extras of a real image."""
     random = np.random.default_rng(0)
-    size = tuple(job.recipe.data.engine["size"])
+    engine, scene_types = job.recipe.data.engine, len(data.scene_types)
+    size = tuple(engine["size"])
+    real = at_training_size(read_sample(data, 0), size, engine["crop"])
+    given = {} if real.intrinsics is None else {"intrinsics": real.intrinsics}
+    given |= {f"{EXTRA}{name}": extra for name, extra in real.extras.items()}
     for split, n in (("train", int(job.inputs["train"]["batch"])), ("val", 2)):
         (folder / split).mkdir(parents=True)
         arrays: dict[str, NDArray[Any]] = {
@@ -87,10 +95,12 @@ def _random_pack(job: Job, folder: Path, scene_types: int) -> None:
             "depth": random.integers(1, STEPS + 1, (n, 1, *size), dtype=np.uint16),
             "metres": np.full(n, 10 / STEPS, np.float32),
             "scene": random.integers(0, max(1, scene_types), n),
+            **{name: np.repeat(tensor.numpy()[None], n, axis=0) for name, tensor in given.items()},
         }
         for name, array in arrays.items():
             np.save(folder / split / f"{name}.npy", array)
-        write_json(folder / split / "meta.json", {"scene_types": [""] * scene_types})
+        facts = PackFacts(n, (size[0], size[1]), 5.0, 1.0, 0, ("",) * scene_types)
+        facts.write(folder / split)
 
 
 def _probe_pack(job: Job, roots: Roots) -> float:
@@ -109,9 +119,7 @@ def _probe_evaluate(job: Job, roots: Roots, device: torch.device) -> float:
     """Seconds for all test images, from a few of them and an untrained network."""
     recipe = job.recipe
     test = open_split(recipe, "test", roots)
-    network = build(recipe).to(device).to(memory_format=torch.channels_last).eval()
-    engine = recipe.data.engine
-    predict = Predictor(network, tuple(engine["size"]), engine["crop"], device)
+    predict = prepared(build(recipe), recipe, device)
     few = min(PROBED_IMAGES, len(test))
     started = 0.0
     for index in range(-1, few):

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.errors import UserError
+from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import Protocol
 from cliffkit.statistics import pooled
+from cliffkit.store.artifacts import LOG, DepthFitFacts, Environment, PerImage, Scores
 from cliffkit.store.store import Store
 from cliffkit.study.cells import Cell
 from cliffkit.study.study import Levels, Study, Variant
+from cliffkit.training.steplog import validation_curve
 
 Floats = NDArray[np.float64]
 
@@ -33,11 +32,11 @@ class CellResult:
     """`done`, `failed` or `waiting`."""
     reason: str = ""
     """Why it failed."""
-    metrics: Mapping[str, Any] | None = None
-    """metrics.json of stage `evaluate`; None unless done."""
+    scores: Scores | None = None
+    """Scores on the test split; None unless done."""
     seconds: Mapping[str, float] | None = None
     """By stage, of the jobs that are done; shared ones count for every cell that uses them."""
-    environment: Mapping[str, Any] | None = None
+    environment: Environment | None = None
     """What the network was trained with."""
     curve: Sequence[tuple[int, float]] = ()
     """Validation score by step, in the metric by which the weights were selected."""
@@ -67,7 +66,7 @@ class Results:
         return values
 
     def of(self, variant: Variant) -> list[CellResult]:
-        """A variant's cells, seed by seed."""
+        """List a variant's cells, seed by seed."""
         return self._by_levels.get(variant.levels, [])
 
     @cached_property
@@ -90,8 +89,9 @@ def load_results(study: Study, cells: Sequence[Cell], store: Store) -> Results:
     found = [_load(cell, store) for cell in sorted(cells, key=lambda c: (order[c.variant.levels], seeds[c.seed]))]
     done = [each for each in found if each.state == "done"]
     _check_alike(done)
+
     protocols = study.base.protocols
-    images = _images(done[0], store) if done else ()
+    images = PerImage.read(store.folder(done[0].cell.jobs[-1])).images if done else ()
     shape = (len(study.variants), len(study.seeds), len(images), len(METRICS))
     scores = {protocol.name: np.full(shape, np.nan) for protocol in protocols}
     for each in done:
@@ -105,65 +105,48 @@ def _load(cell: Cell, store: Store) -> CellResult:
     evaluate = cell.jobs[-1]
     if not store.done(evaluate):
         failures = [(job, store.failure(job)) for job in cell.jobs if not store.done(job)]
-        reasons = [f"{job.stage}: {failure['reason']}" for job, failure in failures if failure is not None]
+        reasons = [f"{job.stage}: {failure.reason}" for job, failure in failures if failure is not None]
         return CellResult(cell, "failed" if reasons else "waiting", "; ".join(reasons))
     depth = store.folder(evaluate.needs["depth"])
-    metrics = json.loads((store.folder(evaluate) / "metrics.json").read_text(encoding="utf-8"))
-    fitted = json.loads((depth / "fit.json").read_text(encoding="utf-8"))
-    select = metrics["selection"]["score"]
-    curve = []
-    for line in (depth / "log.jsonl").read_text(encoding="utf-8").splitlines():
-        if '"val"' in line:
-            record = json.loads(line)
-            value = record["val"][select]
-            curve.append((int(record["step"]), float("nan") if value is None else float(value)))
+    scores = Scores.read(store.folder(evaluate))
     return CellResult(
         cell,
         "done",
-        metrics=metrics,
-        seconds={job.stage: store.record(job)["seconds"] for job in cell.jobs},
-        environment=json.loads((depth / "environment.json").read_text(encoding="utf-8")),
-        curve=curve,
-        micro_batch=fitted.get("micro_batch"),
+        scores=scores,
+        seconds={job.stage: store.record(job).seconds for job in cell.jobs},
+        environment=Environment.read(depth),
+        curve=validation_curve(depth / LOG, scores.selection.score),
+        micro_batch=DepthFitFacts.read(depth).micro_batch,
     )
 
 
 def _check_alike(done: Sequence[CellResult]) -> None:
+    """Refuse, with UserError, cells that no table may hold together."""
+    comparable: tuple[tuple[str, Callable[[Scores], object]], ...] = (
+        ("protocols", lambda scores: {name: scored.protocol for name, scored in scores.protocols.items()}),
+        ("test images (fingerprints)", lambda scores: scores.data["test_fingerprint"]),
+        ("rules of selection", lambda scores: (scores.selection.split, scores.selection.score)),
+    )
+    first = done[0] if done else None
     for each in done[1:]:
-        for what, facts in (
-            ("protocols", lambda m: {name: scored["protocol"] for name, scored in m["protocols"].items()}),
-            ("test images (fingerprints)", lambda m: m["data"]["test_fingerprint"]),
-            ("rules of selection", lambda m: (m["selection"]["split"], m["selection"]["score"])),
-        ):
-            a, b = facts(done[0].metrics), facts(each.metrics)
+        assert first is not None
+        assert first.scores is not None
+        assert each.scores is not None
+        for what, fact in comparable:
+            a, b = fact(first.scores), fact(each.scores)
             if a != b:
                 raise UserError(
-                    f"{done[0].cell.name} and {each.cell.name} have different {what}, so no table may hold both: "
+                    f"{first.cell.name} and {each.cell.name} have different {what}, so no table may hold both: "
                     f"{a} and {b}; make studies of their own"
                 )
 
 
-def _images(each: CellResult, store: Store) -> tuple[str, ...]:
-    with (store.folder(each.cell.jobs[-1]) / "per_image.csv").open(newline="", encoding="utf-8") as file:
-        rows = csv.reader(file)
-        next(rows)
-        return tuple(dict.fromkeys(row[1] for row in rows))
-
-
-def _per_image(each: CellResult, store: Store, images: Sequence[str]) -> dict[str, Floats]:
-    """By protocol: (images, metrics)."""
-    path = store.folder(each.cell.jobs[-1]) / "per_image.csv"
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.reader(file)
-        next(rows)
-        names: dict[str, list[str]] = {}
-        scores: dict[str, list[str]] = {}
-        for protocol, image, *values in rows:
-            names.setdefault(protocol, []).append(image)
-            scores.setdefault(protocol, []).extend(values)
-    if any(tuple(own) != tuple(images) for own in names.values()):
-        raise UserError(f"{path}: its test images are not those of the study's other cells; run it again")
-    return {
-        protocol: np.array([float(value or "nan") for value in values]).reshape(len(images), len(METRICS))
-        for protocol, values in scores.items()
-    }
+def _per_image(each: CellResult, store: Store, images: Sequence[str]) -> Mapping[str, Floats]:
+    """Read a cell's scores by protocol, (images, metrics). Raises UserError where its images are others."""
+    folder = store.folder(each.cell.jobs[-1])
+    read = PerImage.read(folder)
+    if read.images != tuple(images):
+        raise UserError(
+            f"{folder / PerImage.FILE}: its test images are not those of the study's other cells; run it again"
+        )
+    return read.scores

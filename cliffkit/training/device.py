@@ -18,6 +18,7 @@ import torch
 from accelerate import Accelerator
 
 from cliffkit.errors import UserError
+from cliffkit.store.artifacts import Environment
 
 PACKAGES = ("cliffkit", "torch", "timm", "accelerate", "numpy", "scipy", "h5py", "safetensors")
 
@@ -79,26 +80,26 @@ class Device:
             torch.use_deterministic_algorithms(before[0])
             settings.fill_uninitialized_memory = before[1]
 
-    def environment(self) -> dict[str, Any]:
-        """What a result was computed with."""
+    def environment(self) -> Environment:
+        """Tell what a result is computed with here."""
         cuda = self.torch.type == "cuda"
-        return {
-            "device": torch.cuda.get_device_name(self.torch) if cuda else processor_name(),
-            "device_type": self.torch.type,
-            "processes": self.accelerator.num_processes,
-            "threads": torch.get_num_threads(),
-            "precision": str(self.dtype).removeprefix("torch."),
-            "precision_reason": self.reason,
-            "nondeterministic": self.nondeterministic,
-            "python": platform.python_version(),
-            "system": f"{platform.system()} {platform.release()}",
-            "versions": {name: version(name) for name in PACKAGES},
-        }
+        return Environment(
+            device=torch.cuda.get_device_name(self.torch) if cuda else processor_name(),
+            device_type=self.torch.type,
+            processes=self.accelerator.num_processes,
+            threads=torch.get_num_threads(),
+            precision=str(self.dtype).removeprefix("torch."),
+            precision_reason=self.reason,
+            nondeterministic=tuple(self.nondeterministic),
+            python=platform.python_version(),
+            system=f"{platform.system()} {platform.release()}",
+            versions={name: version(name) for name in PACKAGES},
+        )
 
 
 @functools.cache
 def processor_name() -> str:
-    """The processor as Linux names it, else as Python does."""
+    """Name the processor as Linux does, else as Python does."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -144,7 +145,7 @@ def _keep_freed_memory() -> None:
 
 
 def choose_precision(device: torch.device, wanted: str) -> tuple[torch.dtype, str]:
-    """The dtype of forward passes and why."""
+    """Choose the dtype of forward passes, and say why."""
     if wanted != "auto":
         return {"bf16": torch.bfloat16, "fp32": torch.float32}[wanted], "the recipe says so"
     if device.type == "cuda":

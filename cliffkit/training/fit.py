@@ -18,10 +18,19 @@ from cliffkit.data.batches import Batches
 from cliffkit.errors import UserError
 from cliffkit.events import Progress, Validated
 from cliffkit.interfaces import Sample
+from cliffkit.store.artifacts import LOG, WEIGHTS, FitFacts
 from cliffkit.training.batchnorm import synchronise_batch_norm
-from cliffkit.training.checkpoint import FitState, drop_checkpoint, resume_fit, save_fit, save_tensors, weights_of
+from cliffkit.training.checkpoint import (
+    FitState,
+    drop_checkpoint,
+    keep_batch,
+    resume_fit,
+    save_fit,
+    save_tensors,
+    weights_of,
+)
 from cliffkit.training.gradients import gradients
-from cliffkit.training.job import FitJob, Fitted
+from cliffkit.training.job import FitJob
 from cliffkit.training.optimise import averaged, build_optimizer, learning_rate, update_average
 from cliffkit.training.steplog import StepLog
 
@@ -60,7 +69,7 @@ class _Running:
         return self.earlier_s + time.monotonic() - self.started
 
 
-def fit(job: FitJob) -> Fitted:
+def fit(job: FitJob) -> FitFacts:
     """Train `job.module` through `job.objective`; leave the best weights in it and in `job.folder`.
 
     Goes on from a checkpoint in the folder. Raises UserError where a term stops being finite, naming the term and
@@ -102,7 +111,7 @@ def _prepare(job: FitJob) -> _Running:
     state = resume_fit(job.folder, objective, optimizer, device.torch)
     if settings.ema and state.average is None:
         state.average = {name: value.clone() for name, value in weights_of(job.module).items()}
-    log = StepLog(job.folder / "log.jsonl", main)
+    log = StepLog(job.folder / LOG, main)
     log.keep_until(state.step)
 
     # DistributedDataParallel copies the weights of the main process to all others: only once they are restored.
@@ -145,8 +154,7 @@ def _look(job: FitJob, running: _Running) -> None:
         for name, value in zip(names, row, strict=True):
             if not math.isfinite(value):
                 # The steps after it have overwritten its batch: it is gathered anew, as every step's can be.
-                path = job.folder / f"diverged-{step:06d}.safetensors"
-                save_tensors(path, running.batches.whole(step - 1).tensors())
+                path = keep_batch(job.folder, step, running.batches.whole(step - 1).tensors())
                 raise UserError(
                     f"stage {job.stage}, step {step}: the term '{name}' is {value}; its batch is kept in {path}; lower "
                     f"train.{job.stage}.lr, set train.{job.stage}.clip_norm=1, or look at that batch's depth"
@@ -190,7 +198,7 @@ def _keep(job: FitJob, running: _Running, last: bool) -> None:
         running.saved = time.monotonic()
 
 
-def _finish(job: FitJob, running: _Running) -> Fitted:
+def _finish(job: FitJob, running: _Running) -> FitFacts:
     """Leave the best weights in the module and in the folder. Raises UserError where no score was finite."""
     state = running.state
     if state.best_score is None:
@@ -199,6 +207,6 @@ def _finish(job: FitJob, running: _Running) -> Fitted:
         )
     job.module.load_state_dict(state.best)
     if job.device.accelerator.is_main_process:
-        save_tensors(job.folder / "weights.safetensors", state.best)
+        save_tensors(job.folder / WEIGHTS, state.best)
         drop_checkpoint(job.folder)
-    return Fitted(state.best_step, state.best_score, running.seconds(), state.waiting_s, state.micro_batch)
+    return FitFacts(state.best_step, state.best_score, running.seconds(), state.waiting_s, state.micro_batch)

@@ -1,4 +1,4 @@
-"""What a fit is given, and what it tells when it ends."""
+"""What a fit is given."""
 
 from __future__ import annotations
 
@@ -51,17 +51,3 @@ class FitJob:
     """Folder of the checkpoint, the log and the weights."""
     device: Device
     emit: Emit
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """How a fit ended."""
-
-    best_step: int
-    best_score: float
-    seconds: float
-    """Over all its attempts."""
-    waiting_s: float
-    """Spent waiting for data."""
-    micro_batch: int | None
-    """To which memory forced the micro-batch; None: it held what the recipe says."""

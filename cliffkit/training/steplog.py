@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cliffkit.store.artifacts import damaged, read_bytes
+
 
 class StepLog:
     """log.jsonl: one line per step and validation; a resumed fit forgets lines after its checkpoint."""
@@ -28,6 +30,20 @@ class StepLog:
         if self.active:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(_finite(record)) + "\n")
+
+
+def validation_curve(path: Path, score: str) -> list[tuple[int, float]]:
+    """Read a validation score by step from a log, NaN where it was not finite.
+
+    Raises UserError where the log is missing or damaged.
+    """
+    lines = read_bytes(path).decode("utf-8", errors="replace").splitlines()
+    try:
+        records = [json.loads(line) for line in lines if '"val"' in line]  # few of thousands
+        curve = [(int(record["step"]), record["val"][score]) for record in records]
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(path, f"is no log of a fit: {type(error).__name__}: {error}") from error
+    return [(step, math.nan if value is None else float(value)) for step, value in curve]
 
 
 def _finite(value: Any) -> Any:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +17,12 @@ from cliffkit.prediction.predictor import Floats, Predictor
 from cliffkit.prediction.predictor import predictor as load_predictor
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
+from cliffkit.store.artifacts import PANEL, WEIGHTS, PerImage, RunMetrics, Summary
 from cliffkit.training.device import open_device
 from cliffkit.verbs.inputs import AnyPath
 from cliffkit.verbs.rows import Rows
 
-Scores = Mapping[str, Mapping[str, float]]
+Scores = Mapping[str, Summary]
 
 
 @dataclass(frozen=True)
@@ -39,10 +37,9 @@ class Run:
     """The stages that were found done; empty for a run that was loaded."""
 
     @cached_property
-    def record(self) -> Mapping[str, Any]:
+    def record(self) -> RunMetrics:
         """All that metrics.json says: scores per protocol, how the weights were chosen, seconds and keys by stage."""
-        found: Mapping[str, Any] = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
-        return found
+        return RunMetrics.read(self.folder)
 
     @property
     def name(self) -> str:
@@ -52,31 +49,33 @@ class Run:
     @property
     def key(self) -> str:
         """The key of its last job, a hash of all that its scores depend on."""
-        return str(self.record["key"])
+        return self.record.key
 
     @property
     def metrics(self) -> Scores:
         """Scores of the network by protocol and metric: `metrics["full"]["abs_rel"]`; rmse in metres."""
-        return {name: scored["metrics"] for name, scored in self.record["protocols"].items()}
+        return self.record.metrics
 
     @property
     def baseline(self) -> Scores:
         """Scores of a constant prediction, the median of the training depths, by protocol and metric."""
-        return {name: scored["baseline"] for name, scored in self.record["protocols"].items()}
+        return self.record.baseline
 
     @cached_property
     def per_image(self) -> Rows:
         """Scores of each test image under each protocol: columns protocol, image, and one per metric."""
-        with (self.folder / "per_image.csv").open(newline="", encoding="utf-8") as file:
-            rows = [
-                {**row, **{metric: float(row[metric] or "nan") for metric in METRICS}} for row in csv.DictReader(file)
-            ]
+        table = PerImage.read(self.folder)
+        rows = [
+            {"protocol": protocol, "image": image, **dict(zip(METRICS, row, strict=True))}
+            for protocol, scores in table.scores.items()
+            for image, row in zip(table.images, scores.tolist(), strict=True)
+        ]
         return Rows(rows, ["protocol", "image", *METRICS])
 
     @property
     def panel(self) -> Path:
         """A picture of test images with their true and predicted depth (PNG)."""
-        return self.folder / "panel.png"
+        return self.folder / PANEL
 
     @property
     def network(self) -> nn.Module:
@@ -101,7 +100,7 @@ class Run:
         return self._load(self.device)
 
     def _load(self, device: str) -> Predictor:
-        return load_predictor(self.recipe, self.folder / "weights.safetensors", open_device(device, "fp32").torch)
+        return load_predictor(self.recipe, self.folder / WEIGHTS, open_device(device, "fp32").torch)
 
 
 @dataclass(frozen=True)

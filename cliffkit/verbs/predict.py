@@ -11,6 +11,7 @@ from cliffkit.components.load import Plugins
 from cliffkit.display.screen import can_redraw, screen
 from cliffkit.prediction.files import predict_files
 from cliffkit.prediction.predictor import load_run, predictor
+from cliffkit.store.artifacts import WEIGHTS
 from cliffkit.training.device import open_device
 from cliffkit.verbs.finished import Run
 from cliffkit.verbs.inputs import AnyPath, installed_plugins
@@ -40,7 +41,7 @@ def predict(
     """
     folder = run.folder if isinstance(run, Run) else Path(run)
     recipe = load_run(folder, (plugins or installed_plugins()).registry)
-    network = predictor(recipe, folder / "weights.safetensors", open_device(device, "fp32").torch)
+    network = predictor(recipe, folder / WEIGHTS, open_device(device, "fp32").torch)
     written = predict_files(network, [Path(image) for image in images], Path(out), flip=flip)
     console = screen()
     hidden = not progress or not can_redraw(console)

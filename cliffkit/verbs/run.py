@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cliffkit.components.load import Plugins
 from cliffkit.data.splits import Roots
@@ -13,10 +14,12 @@ from cliffkit.errors import UserError
 from cliffkit.events import Event, Notice
 from cliffkit.jobs import run_folder
 from cliffkit.jobs.announce import announcer
-from cliffkit.jobs.execute import check_buildable, run_jobs
+from cliffkit.jobs.execute import run_jobs
 from cliffkit.jobs.plan import plan
+from cliffkit.method.buildable import check_buildable
 from cliffkit.prediction.predictor import load_run as load_recipe_of_run
 from cliffkit.recipe.recipe import Recipe
+from cliffkit.store.artifacts import StoreStamp
 from cliffkit.store.store import Store, job_folder
 from cliffkit.training.device import open_device
 from cliffkit.verbs.finished import Run
@@ -72,7 +75,7 @@ def load_run(folder: AnyPath, *, device: str = "auto", plugins: Plugins | None =
 
 def evaluate(
     run: Run | AnyPath,
-    protocols: Sequence[str],
+    protocols: Sequence[str | Mapping[str, Any]],
     *,
     data: Data | None = None,
     device: str = "auto",
@@ -81,11 +84,12 @@ def evaluate(
 ) -> Run:
     """Score the weights of a run under other protocols, without training; returns the run under those.
 
-    `run` is a run or its folder. Raises UserError for an unknown protocol, and for a run that was moved away from its
-    store.
+    `run` is a run or its folder; a protocol is a name or a mapping, as a recipe has them. Raises UserError for an
+    unknown protocol, and for a run that was moved away from its store.
 
     Example:
         cliffkit.evaluate(run, ["eigen", "full+median"]).metrics["eigen"]["rmse"]
+        cliffkit.evaluate(run, [{"use": "eigen", "cap_m": 8, "name": "eigen8"}])
     """
     plugins = plugins or installed_plugins()
     folder = run.folder if isinstance(run, Run) else Path(run)
@@ -93,7 +97,7 @@ def evaluate(
     recipe = load_recipe_of_run(folder, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
     depth = plan(recipe, roots)[-1].needs["depth"]
     above = folder.resolve().parents
-    runs = next((parent for parent in above if (parent / "store.json").exists()), folder.resolve().parent)
+    runs = next((parent for parent in above if (parent / StoreStamp.FILE).exists()), folder.resolve().parent)
     if not job_folder(runs, depth).is_dir():
         raise UserError(
             f"{folder}: its store has no job {depth.stage}-{depth.key}: the run was moved away from its runs folder, "
@@ -126,6 +130,6 @@ def _perform(recipe: Recipe, plugins: Plugins, roots: Roots, runs: Path, device:
         reused = run_jobs(jobs, store, opened, roots, emit)
 
     if main:
-        run_folder.publish(recipe, jobs, store, reused)
+        run_folder.publish(recipe, jobs, store)
     opened.accelerator.wait_for_everyone()
     return Run(run_folder.run_folder(recipe, jobs, store.root), recipe, device, tuple(reused))

@@ -15,7 +15,7 @@ from cliffkit.errors import UserError
 from cliffkit.events import CellFinished, Emit, Notice
 from cliffkit.interfaces import Executor
 from cliffkit.jobs.announce import announcer
-from cliffkit.jobs.execute import check_buildable
+from cliffkit.method.buildable import check_buildable
 from cliffkit.study.board import Board
 from cliffkit.study.forecast import choose_slots
 from cliffkit.study.run import run_cells

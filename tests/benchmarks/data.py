@@ -12,7 +12,7 @@ from harness import Row, progress
 from parts import NYU_SIZE, BareLoop, apart, engine_loop, random_pack, recipe, write_random_pack
 
 from cliffkit.data.pack import Pack
-from cliffkit.training.job import Fitted
+from cliffkit.store.artifacts import FitFacts
 
 NYU = ("cliff_hegS", "model.backbone.name=resnet18", NYU_SIZE, "train.depth.batch=8")
 LIMIT_BYTES = 5 * 2**29
@@ -49,14 +49,14 @@ def rows() -> list[Row]:
     return found
 
 
-def waiting(what: str, fitted: Fitted) -> Row:
+def waiting(what: str, fitted: FitFacts) -> Row:
     """Its line."""
     share = fitted.waiting_s / fitted.seconds
     details = f"{fitted.waiting_s:.2g} of {fitted.seconds:.3g} s"
     return Row(f"waiting for data: {what}", "the whole stage", share, (share, share), "<= 0.02", details)
 
 
-def limited_loop(large: Path, small: Path) -> Fitted:
+def limited_loop(large: Path, small: Path) -> FitFacts:
     """The engine's loop over a large pack, in a control group that holds it to LIMIT_BYTES, its page cache included."""
     with limited():
         of = recipe(*NYU)

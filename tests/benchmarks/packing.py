@@ -17,7 +17,8 @@ import torch
 from harness import Row, paired, progress, quartiles, row
 from torch.nn import functional as F
 
-from cliffkit.data.pack import Pack, at_training_size, write_pack
+from cliffkit.data.pack import Pack, write_pack
+from cliffkit.data.resize import at_training_size
 from cliffkit.interfaces import Sample
 from cliffkit_datasets.nyu import NYU
 

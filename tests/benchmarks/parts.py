@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import tempfile
 import time
@@ -21,14 +20,15 @@ from cliffkit.components.load import load_plugins
 from cliffkit.data.pack import Pack
 from cliffkit.events import Event, Progress
 from cliffkit.interfaces import Sample
-from cliffkit.method.assemble import build, build_losses, hierarchical_loss
+from cliffkit.method.assemble import assemble
 from cliffkit.method.objectives import DepthObjective
 from cliffkit.recipe.check import load_recipe
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.stages.depth import validate
+from cliffkit.store.artifacts import FitFacts, PackFacts
 from cliffkit.training.device import Device, open_device
 from cliffkit.training.fit import fit
-from cliffkit.training.job import FitJob, Fitted, Goal
+from cliffkit.training.job import FitJob, Goal
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SCENE_TYPES = 10
@@ -51,8 +51,7 @@ def write_random_pack(folder: Path, images: int, size: tuple[int, int]) -> Path:
         rows.flush()
     np.save(folder / "metres.npy", np.full(images, 0.02, np.float32))  # of a step: up to 5 m
     np.save(folder / "scene.npy", np.zeros(images, np.int64))
-    meta = {"scene_types": [str(k) for k in range(SCENE_TYPES)]}
-    (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+    PackFacts(images, size, 2.5, 1.0, 0, tuple(map(str, range(SCENE_TYPES)))).write(folder)
     return folder
 
 
@@ -66,10 +65,10 @@ def random_pack(images: int, size: tuple[int, int]) -> Iterator[Pack]:
 def objective(of: Recipe, device: Device) -> DepthObjective:
     """What stage `depth` trains, the embedding generator with random weights: for time and memory only."""
     torch.manual_seed(0)
-    return DepthObjective(build(of), build_losses(of), hierarchical_loss(of, SCENE_TYPES), device)
+    return DepthObjective(assemble(of, SCENE_TYPES), device)
 
 
-def engine_loop(of: Recipe, pack: Pack, val: Pack, steps: int, every: int, tick: Callable[[int], object]) -> Fitted:
+def engine_loop(of: Recipe, pack: Pack, val: Pack, steps: int, every: int, tick: Callable[[int], object]) -> FitFacts:
     """Stage `depth` over a pack, `tick(steps)` after every few steps, validated once, after the last."""
     cliffkit.training.fit.LOG_EVERY = every
     done = 0

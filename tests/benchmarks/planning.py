@@ -16,6 +16,16 @@ from cliffkit.components.load import load_plugins
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.scoring.scores import summarise
+from cliffkit.store.artifacts import (
+    LOG,
+    DepthFitFacts,
+    Environment,
+    JobRecord,
+    PerImage,
+    ProtocolScores,
+    Scores,
+    Selection,
+)
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
 from cliffkit.study.cells import Cell, jobs_of, plan_cells
@@ -127,15 +137,15 @@ def _fill(store: Store, cells: Sequence[Cell], pool: Path) -> None:
     lines += [{"step": step, "stage": "depth", "val": scores} for step in range(100, 2001, 100)]
     log = "".join(json.dumps(line) + "\n" for line in sorted(lines, key=lambda line: int(str(line["step"]))))
     versions = {"cliffkit": "0.1.0", "torch": "2.9.0", "numpy": "2.3.0"}
-    environment = {"device": "a processor", "threads": 1, "precision": "float32", "versions": versions}
+    environment = Environment("a processor", "cpu", 1, 1, "float32", "a benchmark", (), "3.11", "Linux", versions)
     for i, job in enumerate(jobs_of(cells).values()):
         own = store.folder(job)
         own.mkdir()
-        (own / "job.json").write_text(json.dumps({**job.to_dict(), "seconds": 1.5}), encoding="utf-8")
+        JobRecord(job.stage, job.key, job.inputs, 1.5, 0.0).write(own)
         if job.stage == "depth":
-            (own / "log.jsonl").write_text(log, encoding="utf-8")
-            (own / "fit.json").write_text(json.dumps({"seconds": 1.5}), encoding="utf-8")
-            (own / "environment.json").write_text(json.dumps(environment), encoding="utf-8")
+            (own / LOG).write_text(log, encoding="utf-8")
+            DepthFitFacts(400, 0.1, 1.5, 0.0, None, "abs_rel", 100_000).write(own)
+            environment.write(own)
         if job.stage == "evaluate":
             for path in (pool / str(i % POOL)).iterdir():
                 os.link(path, own / path.name)
@@ -144,21 +154,12 @@ def _fill(store: Store, cells: Sequence[Cell], pool: Path) -> None:
 def _write_scores(folder: Path, cell: Cell, seed: int) -> None:
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
-    scored = {}
-    with (folder / "per_image.csv").open("w", encoding="utf-8") as file:
-        file.write(",".join(["protocol", "image", *METRICS]) + "\n")
-        for protocol in cell.recipe.protocols:
-            values = random.lognormal(-2, 0.3, (IMAGES, len(METRICS))).tolist()
-            for i, row in enumerate(values):
-                file.write(f"{protocol.name},bathroom/rgb_{i:05d}.jpg,{','.join(map(repr, row))}\n")
-            metrics = summarise([dict(zip(METRICS, row, strict=True)) for row in values], protocol)
-            facts = {"protocol": protocol.to_dict(), "described": protocol.describe()}
-            scored[protocol.name] = {**facts, "metrics": metrics, "baseline": metrics}
-    metrics_json = {
-        "data": {"use": "rooms", "test_fingerprint": "0123456789abcdef"},
-        "protocols": scored,
-        "baseline_depth_m": 2.5,
-        "selection": {"split": "val", "score": "abs_rel", "best_score": 0.1, "step": 400},
-        "parameters": 100_000,
-    }
-    (folder / "metrics.json").write_text(json.dumps(metrics_json, indent=2), encoding="utf-8")
+    scored, tables = {}, {}
+    for protocol in cell.recipe.protocols:
+        values = random.lognormal(-2, 0.3, (IMAGES, len(METRICS)))
+        metrics = summarise([dict(zip(METRICS, row, strict=True)) for row in values.tolist()], protocol)
+        scored[protocol.name] = ProtocolScores(protocol, protocol.describe(), metrics, metrics)
+        tables[protocol.name] = values
+    PerImage(tuple(f"bathroom/rgb_{i:05d}.jpg" for i in range(IMAGES)), tables).write(folder)
+    data = {"use": "rooms", "test_fingerprint": "0123456789abcdef"}
+    Scores(data, scored, 2.5, Selection("val", "abs_rel", 0.1, 400), 100_000).write(folder)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cliffkit.components.load import load_plugins
-from cliffkit.data.pack import resize_image
+from cliffkit.data.resize import resize_image
 from cliffkit.prediction.files import predict_files, read_image
 from cliffkit.prediction.predictor import Predictor
 from cliffkit.recipe.check import load_recipe

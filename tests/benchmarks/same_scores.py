@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from statistics import mean, stdev
 from tempfile import TemporaryDirectory
@@ -20,6 +19,7 @@ from cliffkit.jobs.plan import plan
 from cliffkit.method.assemble import build, build_embedding, build_losses
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.stages.depth import validate
+from cliffkit.store.artifacts import WEIGHTS, FitFacts
 from cliffkit.store.store import Store
 from cliffkit.training.device import open_device
 from cliffkit.training.optimise import learning_rate
@@ -38,9 +38,8 @@ def rows() -> list[Row]:
             jobs, store = plan(of, {}), Store(Path(folder))
             run_jobs(jobs[:-1], store, open_device("cpu"), {}, lambda event: None)
             needs = {job.stage: store.folder(job) for job in jobs[:-1]}
-            fitted = json.loads((needs["depth"] / "fit.json").read_text(encoding="utf-8"))
-            ours.append(fitted["best_score"])
-            theirs.append(naive(of, needs["pack"], needs["embedding"] / "weights.safetensors"))
+            ours.append(FitFacts.read(needs["depth"]).best_score)
+            theirs.append(naive(of, needs["pack"], needs["embedding"] / WEIGHTS))
     difference = mean(ours) - mean(theirs)
     each = [f"{mean(scores):.4f} ± {stdev(scores):.4f}" for scores in (ours, theirs)]
     figures = f"{' against '.join(each)} (mean, standard deviation of {SEEDS} seeds); least and most of a seed"
@@ -57,7 +56,7 @@ def naive(of: Recipe, pack: Path, weights: Path) -> float:
     network = build(of).train()
     losses = build_losses(of)
     assert of.embedding is not None
-    embedding = build_embedding(of.embedding, len(train.meta["scene_types"])).eval()
+    embedding = build_embedding(of.embedding, len(train.facts.scene_types)).eval()
     embedding.load_state_dict(load_file(weights))
     engine = of.embedding.engine
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)

@@ -16,6 +16,7 @@ import pytest
 from cliffkit.components.registry import Registry
 from cliffkit.display.board import BoardView, summary
 from cliffkit.recipe.shipped import locate
+from cliffkit.store.artifacts import JobProgress
 from cliffkit.store.store import Store
 from cliffkit.study.board import Board, duration
 
@@ -196,8 +197,7 @@ def test_what_a_worker_has_to_say_is_said_once(
     board = Board(cells, Store(finished_study.copy(tmp_path / "runs", f"depth-{job.key}", "evaluate-")))
     board.put(board.jobs[job.key], "running")
     notice = "out of memory at 4 images per forward pass; going on with 2"
-    progress = {"stage": "depth", "done": 2, "total": 4, "unit": "step", "figures": {}, "notices": [notice]}
-    board.store.tell_progress(job, progress)
+    board.store.tell_progress(job, JobProgress("depth", 2, 4, "step", {}, (notice,)))
     with BoardView("small") as view:
         view.show(board)
         view.show(board)

@@ -3,12 +3,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
-from cliffkit.data.pack import Pack, at_training_size, read_sample, resize_image, write_pack
+from cliffkit.data.pack import Pack, read_sample, write_pack
+from cliffkit.data.resize import at_training_size, resize_image
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Sample
 
@@ -33,6 +36,19 @@ class Maps(Tiny):
 
     def __getitem__(self, index: int) -> Sample:
         return sample_of(self.maps[index])
+
+
+class Known(Tiny):
+    """Images with extras, every other one with its camera, which looks through pixels at their centres."""
+
+    def __getitem__(self, index: int) -> Sample:
+        sample, (height, width) = super().__getitem__(index), self.size
+        part = torch.arange(height * width).reshape(1, height, width) + index
+        where = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")).float() + 0.5
+        extras = {"part": part, "where": where, "edge": part % 3 == 0, "pose": torch.eye(4) * index}
+        extras["time_s"] = torch.tensor(index / 10)
+        camera = None if index % 2 else torch.tensor([20.0 + index, 25.0, 7.5, 6.25])
+        return sample._replace(intrinsics=camera, extras=extras)
 
 
 @pytest.mark.parametrize("top_m", [0.4, 10.0, 85.0, 400.0])
@@ -90,6 +106,36 @@ def test_resizing_invents_no_depth_and_takes_validity_from_the_same_pixel(size: 
     assert small.depth[~small.valid].isnan().all(), "a hole stays a hole: depth and validity move together"
 
 
+@pytest.mark.parametrize(("size", "crop"), [((7, 9), 1.0), ((30, 40), 1.0), ((11, 31), 0.6), ((1, 1), 0.3)])
+def test_maps_are_taken_from_the_pixels_that_torch_takes_them_from(size: tuple[int, int], crop: float) -> None:
+    truth = Known(height=19, width=23)[2]
+    height, width = round(19 * crop), round(23 * crop)
+    top, left = (19 - height) // 2, (23 - width) // 2
+    small = at_training_size(truth, size, crop)
+    for name in ("part", "edge"):
+        window = truth.extras[name][:, top : top + height, left : left + width]
+        expected = F.interpolate(window[None].double(), size, mode="nearest-exact")[0]
+        assert torch.equal(small.extras[name].double(), expected)
+        assert small.extras[name].dtype == truth.extras[name].dtype
+    assert torch.equal(small.depth.nan_to_num(), truth.depth.flatten()[small.extras["part"] - 2].nan_to_num())
+    assert torch.equal(small.valid, truth.valid.flatten()[small.extras["part"] - 2])
+    assert torch.equal(small.extras["pose"], truth.extras["pose"]), "what is no map is carried as it is"
+
+
+@pytest.mark.parametrize(("size", "crop"), [((7, 9), 1.0), ((30, 40), 1.0), ((11, 31), 0.6), ((19, 23), 1.0)])
+def test_a_camera_sees_the_same_rays_after_cropping_and_resizing(size: tuple[int, int], crop: float) -> None:
+    truth = Known(height=19, width=23)[2]
+    small = at_training_size(truth, size, crop)
+    (fx, fy, cx, cy), (gx, gy, dx, dy) = truth.intrinsics.tolist(), small.intrinsics.tolist()
+    row, column = small.extras["where"]  # of the pixel that each was taken from, in the full image
+    down, across = torch.arange(size[0])[:, None] + 0.5, torch.arange(size[1]) + 0.5
+    # a pixel lies somewhere in the one that it was taken from, so at most half of that one's side off its centre
+    assert ((across - dx) / gx - (column - cx) / fx).abs().max() <= 0.5 / fx + 1e-6
+    assert ((down - dy) / gy - (row - cy) / fy).abs().max() <= 0.5 / fy + 1e-6
+    assert ((across - dx) / gx - (column - cx) / fx).mean().abs() < 0.05 / fx, "none to one side"
+    assert at_training_size(Known()[1], size, crop).intrinsics is None
+
+
 def test_resizing_an_image_averages_it_and_keeps_a_constant() -> None:
     stripes = torch.tensor([0, 0, 150], dtype=torch.uint8).repeat(1, 3, 30, 10)
     inner = resize_image(stripes, (10, 10))[..., 1:-1]  # each pixel's centre lies on a dark stripe
@@ -99,17 +145,61 @@ def test_resizing_an_image_averages_it_and_keeps_a_constant() -> None:
     )
 
 
+def test_cameras_and_extras_are_packed(tmp_path: Path) -> None:
+    data = Known(height=19, width=23)
+    batch = packed(data, tmp_path / "pack", (11, 13), 0.9).batch(np.array([4, 1, 6]))
+    for k, i in enumerate((4, 1, 6)):
+        small = at_training_size(data[i], (11, 13), 0.9)
+        assert small.extras.keys() == batch.extras.keys() == {"part", "where", "edge", "pose", "time_s"}
+        for name, extra in small.extras.items():
+            assert torch.equal(batch.extras[name][k], extra)
+            assert batch.extras[name].dtype == extra.dtype
+    assert batch.intrinsics[1].isnan().all(), "an unknown camera among known ones"
+    assert torch.equal(batch.intrinsics[2], at_training_size(data[6], (11, 13), 0.9).intrinsics)
+    assert packed(Tiny(), tmp_path / "tiny").batch(np.array([0])).intrinsics is None
+
+
+class Changed(Known):
+    """One of the images is unlike the others."""
+
+    def __init__(self, index: int, **changes: Any) -> None:
+        super().__init__()
+        self.index, self.changes = index, changes
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = super().__getitem__(index)
+        return sample._replace(**self.changes) if index == self.index else sample
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (Changed(3, scene=torch.tensor(3)), "tiny/train/3: scene is 3, and the data set names 3 scene types; write an"),
+        (Changed(3, scene=torch.tensor(-2)), "tiny/train/3: scene is -2"),
+        (Changed(5, extras={}), "tiny/train/5: extras are none, and .*'part'.* with the first image; give every image"),
+        (Changed(0, extras={}), "tiny/train/1: extras are .*'part'.*, and none with the first image"),
+        (Changed(2, extras={**Known()[2].extras, "pose": torch.eye(3)}), "tiny/train/2: extras are .*'pose'"),
+        (Changed(0, extras={"depth": torch.ones(1)}), "an extra 'depth'; call it by a name of letters"),
+        (Changed(0, extras={"../x": torch.ones(1)}), r"an extra '\.\./x'; call it by a name of letters"),
+    ],
+    ids=["no such scene", "negative scene", "no extras", "extras", "another shape", "a sample's own name", "a path"],
+)
+def test_an_image_that_is_not_what_a_sample_promises_is_named(tmp_path: Path, data: Tiny, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        packed(data, tmp_path / "pack")
+
+
 def test_images_without_depth_are_packed_and_counted(tmp_path: Path) -> None:
     pack = packed(Tiny(empty=(0, 4)), tmp_path / "pack")
     batch = pack.batch(np.array([0, 1, 4]))
     assert batch.valid.flatten(1).any(1).tolist() == [False, True, False]
     assert batch.depth[0].abs().max() == 0
     assert torch.equal(batch.image[0], Tiny()[0].image)
-    assert pack.meta["without_depth"] == 2
-    assert pack.meta["images"] == len(pack) == 12
-    assert pack.meta["scene_types"] == ["hall", "den", "loft"]
+    assert pack.facts.without_depth == 2
+    assert pack.facts.images == len(pack) == 12
+    assert pack.facts.scene_types == ("hall", "den", "loft")
     share = torch.stack([Tiny(empty=(0, 4))[i].valid for i in range(12)]).float().mean()
-    assert pack.meta["valid_share"] == pytest.approx(float(share), abs=1e-6)
+    assert pack.facts.valid_share == pytest.approx(float(share), abs=1e-6)
 
 
 def test_no_depth_at_all_and_an_unreadable_image_are_the_users_to_mend(tmp_path: Path) -> None:
@@ -126,8 +216,8 @@ def test_the_median_is_that_of_the_packed_depth_to_a_tenth_of_a_millimetre(tmp_p
     pack = packed(Tiny(count=31, top_m=top_m), tmp_path / "pack")
     batch = pack.batch(np.arange(31))
     values = batch.depth[batch.valid].numpy().astype(np.float64)
-    assert pack.meta["median_m"] == pytest.approx(np.median(values), abs=1e-4)
-    assert pack.meta["median_m"] != pytest.approx(values.mean(), abs=1e-3), "this depth tells the two apart"
+    assert pack.facts.median_m == pytest.approx(np.median(values), abs=1e-4)
+    assert pack.facts.median_m != pytest.approx(values.mean(), abs=1e-3), "this depth tells the two apart"
 
 
 def test_progress_reaches_the_number_of_images(tmp_path: Path) -> None:
@@ -137,8 +227,8 @@ def test_progress_reaches_the_number_of_images(tmp_path: Path) -> None:
 
 
 def test_several_processes_write_the_same_bytes_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT))  # where the other processes find the class Tiny
-    data = Tiny(count=140, empty=(1, 100))
+    monkeypatch.syspath_prepend(str(ROOT))  # where the other processes find the class Known
+    data = Known(count=140, empty=(1, 100))
     written: dict[int, dict[str, bytes]] = {}
     for processors in (1, 2):
         monkeypatch.setattr("os.sched_getaffinity", lambda _, n=processors: set(range(n)))
@@ -155,5 +245,5 @@ def test_a_pack_that_was_cut_short_is_named(tmp_path: Path) -> None:
     packed(Tiny(count=3), tmp_path / "pack")
     image = tmp_path / "pack" / "image.npy"
     os.truncate(image, image.stat().st_size - 1)
-    with pytest.raises(UserError, match=r"image\.npy is damaged, .*; delete its folder and run again"):
+    with pytest.raises(UserError, match=r"image\.npy: is damaged, .*; delete .* and run again"):
         Pack(tmp_path / "pack")

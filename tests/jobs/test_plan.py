@@ -125,7 +125,6 @@ def test_the_key_is_the_hash_of_what_it_shows(jobs):
     for job in jobs().values():
         text = json.dumps(json.loads(json.dumps(job.inputs)), sort_keys=True)
         assert job.key == hashlib.sha256(text.encode()).hexdigest()[:20]
-        assert job.to_dict() == {"stage": job.stage, "key": job.key, "inputs": job.inputs}
 
 
 def test_keys_of_one_recipe_differ(jobs):

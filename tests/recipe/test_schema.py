@@ -112,8 +112,8 @@ def test_annotations_in_quotes_are_read():
         options_schema(quoted)(width="3")
 
 
-def test_the_engine_has_options_beside_those_of_three_kinds():
-    assert [kind for kind in KINDS if engine_options(kind)] == ["embedding", "loss", "dataset"]
+def test_the_engine_has_options_beside_those_of_four_kinds():
+    assert [kind for kind in KINDS if engine_options(kind)] == ["embedding", "loss", "dataset", "protocol"]
 
 
 def test_every_registered_component_describes_its_options(registry):

@@ -23,6 +23,7 @@ import torch
 from cliffkit.components.registry import Registry
 from cliffkit.report import gallery as galleries
 from cliffkit.report.figures import inline
+from cliffkit.report.sentences import sentence
 from cliffkit.report.wording import chance, digits, heading, listed, number, pick, published
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
@@ -126,7 +127,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, registry: Registry, tiny: 
         failed=failed,
         waiting=[(names[6], 2)],
         unscored=[5],
-        environments={2: {**ENVIRONMENT, "device": "another <processor>"}},
+        environments={2: replace(ENVIRONMENT, device="another <processor>")},
     )
     return write(results, root / "report", make_gallery(results))
 
@@ -210,8 +211,8 @@ def test_the_first_table_is_there_without_javascript(plain: Report) -> None:
 
 def test_verdicts_come_before_the_numbers(plain: Report) -> None:
     for text in (plain.text("report.html"), plain.text("report.md")):
-        sentence = next(row.verdict.sentence for row in plain.analysis.first(plain.results).rows if row.verdict)
-        words = sentence.split(",")[0].split("(")[0].strip()
+        row = next(row for row in plain.analysis.first(plain.results).rows if row.word)
+        words = sentence(row.difference, row.metric, row.p_adjusted).split(",")[0].split("(")[0].strip()
         assert 0 < text.index(words) < text.index("eigen")
     assert "5 comparisons" in plain.page.words
     assert "Holm's p" in plain.page.words
@@ -305,10 +306,10 @@ def test_results_csv_has_every_cell_protocol_and_metric(hostile: Report) -> None
             for metric in METRICS:
                 row = next(states)
                 assert (row["protocol"], row["metric"], row["state"]) == (protocol, metric, each.state)
-                if each.metrics is None:
+                if each.scores is None:
                     assert (row["value"], row["images"]) == ("", "")
                 else:
-                    assert float(row["value"]) == each.metrics["protocols"][protocol]["metrics"][metric]
+                    assert float(row["value"]) == each.scores.protocols[protocol].metrics[metric]
                     assert int(row["images"]) == len(results.images) - 1
 
 

@@ -25,22 +25,24 @@ from cliffkit.errors import UserError
 from cliffkit.events import Event, Notice
 from cliffkit.interfaces import Loss, Sample
 from cliffkit.jobs.plan import plan
-from cliffkit.jobs.run_folder import Run
-from cliffkit.method.assemble import build, build_losses, hierarchical_loss
+from cliffkit.method.assemble import assemble, build, build_losses, hierarchical_loss
 from cliffkit.method.objectives import DepthObjective
 from cliffkit.prediction.predictor import predictor
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.schema import Augment
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import protocol
 from cliffkit.scoring.scores import score_image, summarise
-from cliffkit.stages import STAGES
+from cliffkit.stages import STAGES, worth_keeping
 from cliffkit.stages.context import Context
 from cliffkit.stages.depth import validate
+from cliffkit.store.artifacts import DepthFitFacts, Environment, PackFacts, Selection
 from cliffkit.store.job import Job
+from cliffkit.training.checkpoint import keep_batch, save_checkpoint
 from cliffkit.training.device import Device
+from cliffkit.verbs.finished import Run
 
 from ..engine_fixtures import Tiny, bits, cpu, do, engine_recipe, one_thread, packed  # noqa: F401
+from ..protocol_fixtures import protocol
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> Run:
 
 
 def job_folder(run: Run, stage: str) -> Path:
-    return run.folder.parent / "jobs" / f"{stage}-{run.metrics['jobs'][stage]}"
+    return run.folder.parent / "jobs" / f"{stage}-{run.record.jobs[stage]}"
 
 
 def job_of(recipe: Recipe, stage: str) -> Job:
@@ -165,17 +167,15 @@ def test_the_best_weights_are_chosen_on_val_and_the_result_says_how(
     validations = {line["step"]: line["val"] for line in log if line["stage"] == "depth" and "val" in line}
     assert list(validations) == [2, 4, 6]
     best = min(validations, key=lambda step: validations[step]["abs_rel"])
-    chosen = run.metrics["selection"]
-    assert chosen == {
-        "split": "val", "score": "abs_rel", "best_score": validations[best]["abs_rel"], "step": best,
-    }  # fmt: skip
+    chosen = run.record.selection
+    assert chosen == Selection("val", "abs_rel", validations[best]["abs_rel"], best)
     # those weights score just that on val, and something else on test
     network = build(recipe)
     network.load_state_dict(load_file(run.folder / "weights.safetensors"))
     network.to(memory_format=torch.channels_last).eval()
     val = Pack(job_folder(run, "pack") / "val")
     assert validate(network, val, 4, cpu()) == validations[best]
-    assert run.metrics["protocols"]["full"]["metrics"]["abs_rel"] != chosen["best_score"]
+    assert run.record.metrics["full"]["abs_rel"] != chosen.best_score
 
 
 def test_where_more_is_better_the_highest_score_is_chosen(tmp_path: Path, registry: Registry, run: Run) -> None:
@@ -183,12 +183,12 @@ def test_where_more_is_better_the_highest_score_is_chosen(tmp_path: Path, regist
         tmp_path, registry, "train.depth.select=delta3", "train.depth.validate_every=1", "train.depth.lr=3e-2"
     )
     STAGES["depth"](job_of(recipe, "depth"), context(tmp_path / "depth", run))
-    fitted = json.loads((tmp_path / "depth" / "fit.json").read_text())
+    fitted = DepthFitFacts.read(tmp_path / "depth")
     log = [json.loads(line) for line in (tmp_path / "depth" / "log.jsonl").read_text().splitlines()]
     scores = {line["step"]: line["val"]["delta3"] for line in log if "val" in line}
-    assert fitted["select"] == "delta3"
-    assert fitted["best_score"] == max(scores.values()) > min(scores.values())
-    assert scores[fitted["best_step"]] == fitted["best_score"]
+    assert fitted.select == "delta3"
+    assert fitted.best_score == max(scores.values()) > min(scores.values())
+    assert scores[fitted.best_step] == fitted.best_score
 
 
 # stage pack
@@ -224,12 +224,12 @@ def test_packing_says_where_the_recipe_names_data_that_cannot_be_used(
 
 def test_the_training_loss_is_the_weighted_sum_of_its_terms(recipe: Recipe) -> None:
     torch.manual_seed(0)
-    network, losses = build(recipe).eval(), build_losses(recipe)
-    hierarchical = hierarchical_loss(recipe, 14)
+    modules = assemble(recipe, 14)
+    network, losses, hierarchical = modules.network.eval(), modules.losses, modules.hierarchical
     assert hierarchical is not None
     sample = batch_of()
     weighted = [(name, weight, loss) for (name, _, loss), weight in zip(losses, (2.0, 0.25), strict=True)]
-    terms = DepthObjective(network, weighted, hierarchical, cpu())(sample, 2)
+    terms = DepthObjective(replace(modules, losses=weighted), cpu())(sample, 2)
     prediction = network(sample.image)
     assert terms.keys() == {"l1", "gradient", "embedding"}
     error = (prediction - sample.depth)[sample.valid].abs().mean()
@@ -237,8 +237,9 @@ def test_the_training_loss_is_the_weighted_sum_of_its_terms(recipe: Recipe) -> N
     torch.testing.assert_close(terms["gradient"], 0.25 * losses[1][2](prediction, sample))
     torch.testing.assert_close(terms["embedding"], hierarchical(prediction, sample, 2))
     assert terms["embedding"] > 0
-    none = [(name, 0.0, loss) for name, _, loss in losses[:1]] + losses[1:]
-    assert DepthObjective(network, none, None, cpu())(sample, 2).keys() == {"gradient"}
+    unweighted = [(name, 0.0, loss) for name, _, loss in losses[:1]]
+    fewer = replace(modules, losses=[*unweighted, *losses[1:]], hierarchical=None)
+    assert DepthObjective(fewer, cpu())(sample, 2).keys() == {"gradient"}
 
 
 def test_losses_of_one_name_are_numbered(tmp_path: Path, registry: Registry) -> None:
@@ -281,6 +282,19 @@ def test_a_run_that_diverges_ends_with_the_term_the_step_and_the_remedy(
     assert load_file(kept)["image"].shape == (4, 3, 32, 48)
 
 
+def test_what_an_error_leaves_is_kept_where_it_is_of_use(tmp_path: Path) -> None:
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val" / "image.npy").touch()
+    (tmp_path / "log.jsonl").touch()
+    assert not any(worth_keeping(stage, tmp_path) for stage in STAGES)
+    keep_batch(tmp_path, 7, {"image": torch.zeros(1)})
+    assert [stage for stage in STAGES if worth_keeping(stage, tmp_path)] == ["embedding", "depth"]
+    for path in tmp_path.glob("diverged-*"):
+        path.unlink()
+    save_checkpoint(tmp_path, {}, {"step": 3})
+    assert [stage for stage in STAGES if worth_keeping(stage, tmp_path)] == ["embedding", "depth"]
+
+
 # on a device that is not there
 
 
@@ -310,9 +324,9 @@ def to_fake_gpu(module: nn.Module) -> None:
 
 def forward_on_fake_gpu(recipe: Recipe, losses: list[tuple[str, float, Loss]]) -> dict[str, Tensor]:
     """Augmentation, network, losses and hierarchical loss of one step."""
-    hierarchical = hierarchical_loss(recipe, 14)
+    modules = replace(assemble(recipe, 14), losses=losses)
+    hierarchical, objective = modules.hierarchical, DepthObjective(modules, fake_gpu())
     assert hierarchical is not None
-    objective = DepthObjective(build(recipe), losses, hierarchical, fake_gpu())
     with FakeTensorMode(), torch.no_grad():
         to_fake_gpu(objective)
         to_fake_gpu(hierarchical.embedding)
@@ -324,10 +338,10 @@ def forward_on_fake_gpu(recipe: Recipe, losses: list[tuple[str, float, Loss]]) -
 
 
 def test_the_frozen_generator_goes_where_the_objective_goes(recipe: Recipe) -> None:
-    hierarchical = hierarchical_loss(recipe, 14)
-    assert hierarchical is not None
-    DepthObjective(build(recipe), [], hierarchical, cpu()).to("meta")
-    assert {tensor.device.type for tensor in hierarchical.embedding.state_dict().values()} == {"meta"}
+    modules = assemble(recipe, 14)
+    DepthObjective(modules, cpu()).to("meta")
+    assert modules.hierarchical is not None
+    assert {tensor.device.type for tensor in modules.hierarchical.embedding.state_dict().values()} == {"meta"}
 
 
 @pytest.mark.parametrize("generator", ["heg_r", "heg_s"])
@@ -358,7 +372,7 @@ def test_every_protocol_and_image_is_scored_as_the_metrics_do_and_beside_a_const
         (name, data.name(i)) for name in ("full", "hu+flip") for i in range(4)
     ]
     full = protocol("full")
-    median_m = json.loads((job_folder(run, "pack") / "train" / "meta.json").read_text())["median_m"]
+    median_m = PackFacts.read(job_folder(run, "pack") / "train").median_m
     baseline = []
     for i in range(4):
         sample = data[i]
@@ -367,13 +381,13 @@ def test_every_protocol_and_image_is_scored_as_the_metrics_do_and_beside_a_const
         assert {name: float(rows[i][name]) for name in METRICS} == expected, "to the bit, through the text"
         baseline.append(score_image(np.full_like(depth, median_m), depth, valid, full))
     for name in ("full", "hu+flip"):
-        scored = run.metrics["protocols"][name]
+        scored = run.record.protocols[name]
         own: list[Any] = [{m: float(row[m]) for m in METRICS} for row in rows if row["protocol"] == name]
-        assert scored["metrics"] == summarise(own, protocol(name))
-        assert scored["protocol"] == json.loads(json.dumps(protocol(name).to_dict()))
-    assert run.metrics["protocols"]["full"]["baseline"] == summarise(baseline, full)
-    assert run.metrics["baseline_depth_m"] == median_m
-    assert run.metrics["parameters"] == sum(p.numel() for p in build(recipe).parameters())
+        assert scored.metrics == summarise(own, protocol(name))
+        assert scored.protocol == protocol(name)
+    assert run.record.baseline["full"] == summarise(baseline, full)
+    assert run.record.baseline_depth_m == median_m
+    assert run.record.parameters == sum(p.numel() for p in build(recipe).parameters())
 
 
 def test_a_test_image_that_cannot_be_read_or_scored_is_named(
@@ -395,8 +409,8 @@ def test_a_test_image_that_cannot_be_read_or_scored_is_named(
 
 
 def test_the_environment_of_the_run_stands_beside_it(run: Run) -> None:
-    facts = json.loads((run.folder / "environment.json").read_text())
-    assert facts["precision"] == "float32"
-    assert facts["precision_reason"] == "the recipe says so"
-    assert facts["processes"] == 1
-    assert facts["nondeterministic"] == []
+    facts = Environment.read(run.folder)
+    assert facts.precision == "float32"
+    assert facts.precision_reason == "the recipe says so"
+    assert facts.processes == 1
+    assert facts.nondeterministic == ()

@@ -11,6 +11,7 @@ import pytest
 
 from cliffkit.errors import UserError
 from cliffkit.store import store as store_module
+from cliffkit.store.artifacts import JobRecord
 from cliffkit.store.files import link, replace_folder, write_atomic, write_json, write_text
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store, job_folder
@@ -46,8 +47,8 @@ class TestJobs:
         assert store.folder(job) == store.root / "jobs" / "depth-abc" == job_folder(store.root, job)
         assert files(store.folder(job)) == {"job.json", "sub/weights"}
         record = store.record(job)
-        assert record.pop("finished") > 1.7e9
-        assert record == {"stage": "depth", "key": "abc", "inputs": {"seed": 3}, "seconds": 1.5}
+        assert record.finished > 1.7e9
+        assert record == JobRecord("depth", "abc", {"seed": 3}, 1.5, record.finished)
 
     def test_jobs_are_told_apart_by_stage_and_key(self, store):
         store.finish(a_job(), 0)
@@ -60,7 +61,7 @@ class TestJobs:
         assert not again.done(a_job())
         assert (again.working(a_job()) / "half").read_text() == "h"
 
-    @pytest.mark.parametrize("step", ["write_json", "sync", "rename"])
+    @pytest.mark.parametrize("step", ["write", "sync", "rename"])
     def test_interrupted_at_any_step_of_finishing_it_is_not_done(self, store, monkeypatch, step):
         def interrupted(*_):
             raise Interrupt
@@ -68,13 +69,13 @@ class TestJobs:
         job = a_job()
         (store.working(job) / "weights").write_text("w")
         with monkeypatch.context() as patched:
-            patched.setattr(*((os, "rename") if step == "rename" else (store_module, step)), interrupted)
+            patched.setattr({"write": JobRecord, "sync": store_module, "rename": os}[step], step, interrupted)
             with pytest.raises(Interrupt):
                 store.finish(job, 1)
         assert not store.done(job)
         assert (store.working(job) / "weights").read_text() == "w"
         store.finish(job, 2)
-        assert store.record(job)["seconds"] == 2
+        assert store.record(job).seconds == 2
 
     def test_nothing_is_written_to_a_job_after_it_appears(self, store, monkeypatch):
         rename, seen = os.rename, []

@@ -225,7 +225,7 @@ def test_a_cell_is_the_run_of_its_recipe(load: Load, tmp_path: Path, registry: R
     for cell in plan_cells(load(STUDY, base=TINY_WEIGHTS), {}):
         written = [sets[level] for level in cell.variant.levels]
         alone = load_recipe(tmp_path / "base.yaml", registry, [*written, f"seed={cell.seed}"])
-        assert [job.to_dict() for job in cell.jobs] == [job.to_dict() for job in plan(alone, {})]
+        assert [(job.key, job.inputs) for job in cell.jobs] == [(job.key, job.inputs) for job in plan(alone, {})]
         assert cell.variant.recipe.to_dict() == {**alone.to_dict(), "seed": 0}
 
 
@@ -300,6 +300,14 @@ def test_one_at_a_time_does_not_expand_the_grid(load: Load) -> None:
 def test_a_fault_is_told_with_its_place(load: Load, change: tuple[str, str], message: str) -> None:
     assert change[0] in STUDY
     assert any(message in fault for fault in faults(load, STUDY.replace(*change)))
+
+
+def test_protocols_of_one_name_that_say_different_things_are_told_apart(load: Load, tiny: str) -> None:
+    base = tiny.replace("[full]", "[{use: full, cap_m: 3, name: near}]")
+    study = STUDY.replace("cliff: {}", "cliff: {}, five: {evaluate: [{use: full, cap_m: 5, name: near}]}")
+    (fault,) = faults(load, study, base=base)
+    assert "have different protocols, ['near: whole image at native size, no crop, truth 0.001 < d < 3 m" in fault
+    assert "['near: whole image at native size, no crop, truth 0.001 < d < 5 m" in fault
 
 
 def test_every_fault_of_every_variant_is_told_at_once(load: Load) -> None:

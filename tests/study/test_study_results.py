@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from cliffkit.errors import UserError
+from cliffkit.report.sentences import sentence
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import protocol
 from cliffkit.statistics import NOISE, THESE_WEIGHTS, UNMEASURED, compare, estimate
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
 from cliffkit.study.results import CellResult, Results, load_results
+from cliffkit_protocols.hu import hu as hu_protocol
 
 from ..study_fixtures import FinishedStudy
 
@@ -43,16 +44,16 @@ def test_scores_lie_where_their_variant_seed_and_image_are(results: Results, fin
 
 def test_the_mean_of_a_table_is_the_score_of_the_run(results: Results) -> None:
     for each in results.cells:
-        assert each.metrics is not None
+        assert each.scores is not None
         place = results.study.variants.index(each.cell.variant), results.study.seeds.index(each.cell.seed)
         for metric in METRICS:
             own = results.table("full", metric)[place].mean()
-            assert own == pytest.approx(each.metrics["protocols"]["full"]["metrics"][metric], rel=1e-12)
+            assert own == pytest.approx(each.scores.metrics["full"][metric], rel=1e-12)
 
 
 def test_a_pooled_rmse_is_the_one_that_the_protocol_states(results: Results) -> None:
     """`hu` takes the root over the set: the table's mean must be that root, not the mean of roots."""
-    hu = protocol("hu")
+    hu = hu_protocol()
     values = results.scores["full"]
     as_hu = replace(results, protocols=(hu,), scores={"hu": values})
     rmse = values[..., METRICS.index("rmse")]
@@ -63,9 +64,9 @@ def test_a_pooled_rmse_is_the_one_that_the_protocol_states(results: Results) -> 
 def test_curves_are_the_validation_scores(results: Results) -> None:
     for each in results.cells:
         assert [step for step, _ in each.curve] == [2, 4]
-        assert each.metrics is not None
-        best = each.metrics["selection"]
-        assert best["best_score"] == min(score for _, score in each.curve)
+        assert each.scores is not None
+        best = each.scores.selection
+        assert best.best_score == min(score for _, score in each.curve)
 
 
 def test_what_is_not_done_is_absent_and_what_failed_says_why(finished_study: FinishedStudy, tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_verdicts_are_those_of_the_paired_differences(results: Results, noise: n
     found = with_scores(results, noise + effect)
     table = analyse(found).first(found)
     assert [row.variant.name for row in table.rows] == ["none + cliff", "none + add", "heg_s + cliff", "heg_s + add"]
-    words = [row.verdict.word if row.verdict else "reference" for row in table.rows]
+    words = [row.word or "reference" for row in table.rows]
     assert words == ["reference", "better", NOISE, "worse"]
     for i, row in enumerate(table.rows):
         assert row.mean == estimate(noise[i] + effect[i])
@@ -140,7 +141,7 @@ def test_verdicts_are_those_of_the_paired_differences(results: Results, noise: n
 
 def test_for_some_metrics_more_is_better(results: Results, noise: np.ndarray) -> None:
     found = with_scores(results, noise + np.array([0, -0.02, 0, 0.02])[:, None, None])
-    words = [row.verdict.word for row in analyse(found).tables["full", "delta1"].rows if row.verdict]
+    words = [row.word for row in analyse(found).tables["full", "delta1"].rows if row.word]
     assert words == ["worse", NOISE, "better"]
 
 
@@ -161,7 +162,7 @@ def test_effects_of_a_grid_are_those_that_were_put_in(results: Results, noise: n
     assert main["fusion",].value == pytest.approx(0.035, abs=0.003)
     (both,) = analysis.interactions
     assert both.estimate.value == pytest.approx(0.01, abs=0.004)
-    assert both.verdict.word == "worse"
+    assert both.word == "worse"
     assert analysis.weakest is not None
     assert analysis.weakest.name == "none + add"
     shares = {share.axes: share.estimate.value for share in analysis.shares}
@@ -173,7 +174,7 @@ def test_effects_of_a_grid_are_those_that_were_put_in(results: Results, noise: n
 def test_one_seed_gives_no_verdict(results: Results, noise: np.ndarray) -> None:
     found = with_scores(results, noise[:, :1] + np.array([0, -0.2, 0, 0])[:, None, None])
     table = analyse(found).first(found)
-    assert {row.verdict.word for row in table.rows if row.verdict} == {THESE_WEIGHTS}
+    assert {row.word for row in table.rows if row.word} == {THESE_WEIGHTS}
     assert [row.p_adjusted for row in table.rows] == [None] * 4
 
 
@@ -184,8 +185,7 @@ def test_a_variant_of_which_nothing_is_done_is_not_measured_and_the_rest_stands(
     found = with_scores(results, noise)
     analysis = analyse(found)
     rows = analysis.first(found).rows
-    assert rows[3].verdict is not None
-    assert (rows[3].mean, rows[3].verdict.word) == (None, UNMEASURED)
+    assert (rows[3].mean, rows[3].word) == (None, UNMEASURED)
     assert rows[2].difference == compare(noise[2], noise[0])
     main = {effect.axes: effect.estimate for effect in analysis.main}
     assert main["fusion",].value == pytest.approx(float((noise[1] - noise[0]).mean()))
@@ -195,9 +195,8 @@ def test_the_same_results_under_two_names_differ_by_nothing(results: Results, no
     noise[1] = noise[0]
     row = analyse(with_scores(results, noise)).tables["full", "abs_rel"].rows[1]
     assert row.difference is not None
-    assert row.verdict is not None
     assert (row.difference.value, row.difference.low, row.difference.high, row.difference.p) == (0, 0, 0, 1)
-    assert row.verdict.word == NOISE
+    assert row.word == NOISE
 
 
 def test_an_adjusted_p_is_holm_s_over_the_table(results: Results, noise: np.ndarray) -> None:
@@ -219,9 +218,8 @@ def test_what_many_comparisons_find_by_chance_is_no_verdict(results: Results) ->
         found = with_scores(results, noise)
         for row in analyse(found).first(found).rows:
             if row.difference is not None and row.difference.p < 0.05 <= (row.p_adjusted or 0):
-                assert row.verdict is not None
-                assert row.verdict.word == NOISE
-                assert "alone it would be" in row.verdict.sentence
+                assert row.word == NOISE
+                assert "alone it would be" in sentence(row.difference, row.metric, row.p_adjusted)
                 return
     raise AssertionError("400 studies of noise, and not one small p")
 

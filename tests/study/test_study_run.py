@@ -84,8 +84,8 @@ def test_a_shared_job_that_fails_fails_the_cells_that_need_it(
     (job,) = [job for job in jobs_of(cells).values() if job.stage == "embedding"]
     failure = board.store.failure(job)
     assert failure is not None
-    assert failure["reason"] == "ZeroDivisionError: division by zero"
-    assert "Traceback" in failure["details"]
+    assert failure.reason == "ZeroDivisionError: division by zero"
+    assert "Traceback" in failure.details
 
 
 @pytest.mark.parametrize("ends", ["is done", "dies"])
@@ -113,8 +113,8 @@ def test_a_job_of_another_process_is_left_to_it_while_it_lives(
 
     run_cells(board, executor, {}, show)
     assert board.count("done") == 8
-    original = Store(finished_study.runs).record(held)["finished"]
-    assert (store.record(held)["finished"] == original) == (ends == "is done")
+    original = Store(finished_study.runs).record(held).finished
+    assert (store.record(held).finished == original) == (ends == "is done")
 
 
 # ---- real processes

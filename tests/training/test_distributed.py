@@ -119,11 +119,11 @@ def test_a_run_of_two_processes_is_that_of_one_to_rounding(worked: Worked, tmp_p
     pair = (alone.folder, folder)
 
     def job_of(stage: str) -> str:
-        return f"{stage}-{alone.metrics['jobs'][stage]}"
+        return f"{stage}-{alone.record.jobs[stage]}"
 
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in alone.folder.iterdir())
     jobs = [path.name for path in (worked.runs / "jobs").iterdir() if path.is_dir()]
-    assert sorted(jobs) == sorted(map(job_of, alone.metrics["jobs"]))
+    assert sorted(jobs) == sorted(map(job_of, alone.record.jobs))
     assert json.loads((folder / "environment.json").read_text())["processes"] == 2
 
     for stage, start in untrained(recipe).items():
@@ -134,9 +134,9 @@ def test_a_run_of_two_processes_is_that_of_one_to_rounding(worked: Worked, tmp_p
                 torch.cat([(ours[name] - others[name]).flatten() for name in names]) for others in (start, theirs)
             )
             assert off.norm() < share * way.norm(), f"{stage} {kinds}"
-    for name, scored in alone.metrics["protocols"].items():
-        assert printed["metrics"][name] == pytest.approx(scored["metrics"], rel=1e-3)
-        assert printed["baseline"][name] == scored["baseline"]
+    for name, scored in alone.record.protocols.items():
+        assert printed["metrics"][name] == pytest.approx(scored.metrics, rel=1e-3)
+        assert printed["baseline"][name] == scored.baseline
     logs = [lines(each) for each in pair]
     assert len(logs[0]) == len(logs[1]) == 12
     for one, two in zip(*logs, strict=True):

@@ -21,10 +21,11 @@ from cliffkit.errors import UserError
 from cliffkit.events import Event, Progress, Validated
 from cliffkit.interfaces import Batch, Sample
 from cliffkit.recipe.schema import Augment, Fit
+from cliffkit.store.artifacts import FitFacts
 from cliffkit.training.checkpoint import weights_of
 from cliffkit.training.fit import fit
 from cliffkit.training.gradients import _backward
-from cliffkit.training.job import FitJob, Fitted, Goal
+from cliffkit.training.job import FitJob, Goal
 from cliffkit.training.optimise import learning_rate
 
 from ..engine_fixtures import Tiny, Toy, ToyObjective, cpu, one_thread, packed, settings, toy  # noqa: F401
@@ -59,7 +60,7 @@ def run(
     validate: Any = None,
     higher: bool = False,
     emit: Any = lambda event: None,
-) -> tuple[nn.Module, Fitted]:
+) -> tuple[nn.Module, FitFacts]:
     """Fit the toy, or what is given."""
     if net is None:
         net, objective = toy()

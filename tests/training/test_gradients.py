@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from cliffkit.errors import UserError
 from cliffkit.events import Event, Notice, Progress
 from cliffkit.interfaces import Sample
+from cliffkit.store.artifacts import FitFacts
 from cliffkit.training.checkpoint import weights_of
 from cliffkit.training.fit import fit
-from cliffkit.training.job import FitJob, Fitted, Goal
+from cliffkit.training.job import FitJob, Goal
 
 from ..engine_fixtures import Tiny, ToyObjective, cpu, one_thread, packed, settings, toy  # noqa: F401
 
@@ -43,7 +44,7 @@ class Narrow(nn.Module):
 
 def trained(
     folder: Path, most: int = 99, error: BaseException | None = None, **options: object
-) -> tuple[Fitted, Narrow, list[Event]]:
+) -> tuple[FitFacts, Narrow, list[Event]]:
     folder.mkdir()
     _, objective = toy()
     narrow = Narrow(objective, most, error or torch.OutOfMemoryError("CUDA out of memory."))

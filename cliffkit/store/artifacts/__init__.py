@@ -1,0 +1,47 @@
+"""What jobs and runs leave on disk: the names of their files, and a dataclass for each file of facts.
+
+A fact reads and writes itself, so that nothing else knows how its file is laid out. Files keep their format: whoever
+changes a dataclass here changes files that other programs may read.
+"""
+
+from cliffkit.store.artifacts.facts import Fact, damaged, read_bytes, read_json
+from cliffkit.store.artifacts.jobs import Failure, JobProgress, JobRecord, StoreStamp
+from cliffkit.store.artifacts.scores import PerImage, ProtocolScores, RunMetrics, Scores, Selection, Summary
+from cliffkit.store.artifacts.training import DepthFitFacts, Environment, FitFacts, PackFacts
+
+WEIGHTS = "weights.safetensors"
+"""Best weights of a trained stage; in a run's folder those of the depth network."""
+
+LOG = "log.jsonl"
+"""A line for every step and validation of a trained stage; in a run's folder of all of them."""
+
+PANEL = "panel.png"
+"""Some test images with truth and prediction."""
+
+RECIPE = "recipe.yaml"
+"""In a run's folder, the recipe with every default written out."""
+
+__all__ = [
+    "LOG",
+    "PANEL",
+    "RECIPE",
+    "WEIGHTS",
+    "DepthFitFacts",
+    "Environment",
+    "Fact",
+    "Failure",
+    "FitFacts",
+    "JobProgress",
+    "JobRecord",
+    "PackFacts",
+    "PerImage",
+    "ProtocolScores",
+    "RunMetrics",
+    "Scores",
+    "Selection",
+    "StoreStamp",
+    "Summary",
+    "damaged",
+    "read_bytes",
+    "read_json",
+]

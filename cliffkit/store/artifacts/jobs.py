@@ -1,0 +1,73 @@
+"""What a store knows of its jobs: that one is done, how far it is, why it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from cliffkit.store.artifacts.facts import STAMP, Fact
+from cliffkit.store.files import write_json
+
+
+@dataclass(frozen=True)
+class StoreStamp(Fact):
+    """What makes a folder a store."""
+
+    FILE: ClassVar[str] = STAMP
+
+    version: int
+    """Of the store's layout."""
+
+
+@dataclass(frozen=True)
+class JobRecord(Fact):
+    """A finished job."""
+
+    FILE: ClassVar[str] = "job.json"
+
+    stage: str
+    key: str
+    inputs: Mapping[str, Any]
+    """What the key is the hash of."""
+    seconds: float
+    """Time that its last attempt took."""
+    finished: float
+    """Unix time."""
+
+
+@dataclass(frozen=True)
+class Failure(Fact):
+    """Why the last attempt at a job failed. The file lies beside the job's folder, under the job's name and FILE."""
+
+    FILE: ClassVar[str] = "failed.json"
+
+    reason: str
+    """For everyone."""
+    details: str
+    """For those who want to know exactly, such as a traceback; may be empty."""
+    time: float
+    """Unix time."""
+
+
+@dataclass(frozen=True)
+class JobProgress(Fact):
+    """How far a job is that some process works on."""
+
+    FILE: ClassVar[str] = "progress.json"
+
+    stage: str
+    done: int
+    """Units of `total`."""
+    total: int
+    unit: str
+    """What is counted, such as step or image."""
+    figures: Mapping[str, float]
+    """Figures worth showing, by name."""
+    notices: tuple[str, ...]
+    """What users should know, from the job's start on."""
+
+    def write_file(self, path: Path) -> None:
+        """Write the progress atomically, without waiting for the disk: where it is lost, it is told again soon."""
+        write_json(path, self.to_dict(), wait=False)

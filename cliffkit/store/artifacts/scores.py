@@ -1,0 +1,145 @@
+"""What stage evaluate leaves, and a run's folder: scores with all that they depend on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PlainValidator
+
+from cliffkit.protocols import Protocol
+from cliffkit.scoring.metrics import METRICS
+from cliffkit.store.artifacts.facts import Fact, damaged, read_bytes
+from cliffkit.store.files import write_atomic
+
+_COLUMNS = ["protocol", "image", *METRICS]
+
+Summary = Mapping[str, float | int]
+"""Each metric's mean over the test images, `n` images scored and `absent` ones."""
+
+
+@dataclass(frozen=True)
+class ProtocolScores:
+    """Scores under one protocol."""
+
+    protocol: Annotated[Protocol, PlainValidator(Protocol.from_dict)]
+    described: str
+    """The protocol in words."""
+    metrics: Summary
+    """Of the network."""
+    baseline: Summary
+    """Of a constant prediction, the training depths' median."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How the weights were chosen that are scored."""
+
+    split: str
+    score: str
+    """The metric."""
+    best_score: float
+    step: int
+
+
+@dataclass(frozen=True)
+class Scores(Fact):
+    """A network's scores on the test split."""
+
+    FILE: ClassVar[str] = "metrics.json"
+
+    data: Mapping[str, Any]
+    """The data set as the recipe names it, with the fingerprint of its test split under `test_fingerprint`."""
+    protocols: Mapping[str, ProtocolScores]
+    """By the protocol's name."""
+    baseline_depth_m: float
+    """What the constant prediction says, metres."""
+    selection: Selection
+    parameters: int
+    """Parameters of the network."""
+
+    @property
+    def metrics(self) -> dict[str, Summary]:
+        """The network's scores by protocol."""
+        return {name: scored.metrics for name, scored in self.protocols.items()}
+
+    @property
+    def baseline(self) -> dict[str, Summary]:
+        """The constant prediction's scores by protocol."""
+        return {name: scored.baseline for name, scored in self.protocols.items()}
+
+
+@dataclass(frozen=True)
+class RunMetrics(Scores):
+    """The scores of a run's folder, with the jobs that they come from."""
+
+    name: str
+    """The recipe's."""
+    key: str
+    """Of job evaluate."""
+    seconds: Mapping[str, float]
+    """Time that each job took, by stage."""
+    jobs: Mapping[str, str]
+    """Keys of the jobs, by stage."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the facts as the file has them: name and key first."""
+        facts = super().to_dict()
+        return {"name": facts.pop("name"), "key": facts.pop("key"), **facts}
+
+
+@dataclass(frozen=True, eq=False)
+class PerImage:
+    """Scores of every test image under every protocol: a CSV file."""
+
+    FILE: ClassVar[str] = "per_image.csv"
+
+    images: tuple[str, ...]
+    scores: Mapping[str, NDArray[np.float64]]
+    """By protocol (images, METRICS); NaN where no pixel of an image is scored."""
+
+    def write(self, folder: Path) -> None:
+        """Write the file, a line for each protocol and image, atomically."""
+        write_atomic(folder / self.FILE, self._write)
+
+    def _write(self, path: Path) -> None:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(_COLUMNS)
+            for protocol, scores in self.scores.items():
+                for image, row in zip(self.images, scores.tolist(), strict=True):
+                    writer.writerow([protocol, image, *("" if math.isnan(value) else repr(value) for value in row)])
+
+    @classmethod
+    def read(cls, folder: Path) -> PerImage:
+        """Read the file of a folder. Raises UserError where the file is missing or damaged."""
+        path = folder / cls.FILE
+        images: dict[str, list[str]] = {}
+        values: dict[str, list[str]] = {}
+        content = read_bytes(path)
+        try:
+            rows = csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
+            if next(rows, None) != _COLUMNS:
+                raise ValueError(f"its first line is not {','.join(_COLUMNS)}")
+            for protocol, image, *scores in rows:
+                images.setdefault(protocol, []).append(image)
+                values.setdefault(protocol, []).extend(scores)
+            tables = {name: _table(cells, len(images[name])) for name, cells in values.items()}
+        except (ValueError, csv.Error) as error:
+            raise damaged(path, f"is no table of scores: {error}") from error
+
+        first = next(iter(images.values()), [])
+        if not first or any(names != first for names in images.values()):
+            raise damaged(path, "its protocols have not the same images")
+        return cls(tuple(first), tables)
+
+
+def _table(cells: list[str], images: int) -> NDArray[np.float64]:
+    return np.array([float(cell or "nan") for cell in cells]).reshape(images, len(METRICS))

@@ -1,0 +1,80 @@
+"""What the stages pack, embedding and depth leave beside arrays and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cliffkit.store.artifacts.facts import Fact
+
+
+@dataclass(frozen=True)
+class PackFacts(Fact):
+    """A packed split."""
+
+    FILE: ClassVar[str] = "meta.json"
+
+    images: int
+    size: tuple[int, int]
+    """Height and width, pixels."""
+    median_m: float
+    """Median depth of all valid pixels, metres."""
+    valid_share: float
+    """Share of pixels with a valid depth, mean over images."""
+    without_depth: int
+    """Images without a valid pixel."""
+    scene_types: tuple[str, ...]
+    """Names, in the order of their numbers; empty where the data has none."""
+
+
+@dataclass(frozen=True)
+class FitFacts(Fact):
+    """How a fit ended."""
+
+    FILE: ClassVar[str] = "fit.json"
+
+    best_step: int
+    """Step of the weights that were kept."""
+    best_score: float
+    """Their validation score."""
+    seconds: float
+    """Time over all attempts."""
+    waiting_s: float
+    """Of which waiting for data, seconds."""
+    micro_batch: int | None
+    """To which memory forced the micro-batch; None: it held what the recipe says."""
+
+
+@dataclass(frozen=True)
+class DepthFitFacts(FitFacts):
+    """How the fit of a depth network ended."""
+
+    select: str
+    """Metric by which the weights were chosen."""
+    parameters: int
+    """Parameters of the network."""
+
+
+@dataclass(frozen=True)
+class Environment(Fact):
+    """What a network was trained with."""
+
+    FILE: ClassVar[str] = "environment.json"
+
+    device: str
+    """Name of the GPU or processor."""
+    device_type: str
+    """As torch names it: cpu, cuda, mps."""
+    processes: int
+    threads: int
+    """Of each process."""
+    precision: str
+    """Of forward passes."""
+    precision_reason: str
+    nondeterministic: tuple[str, ...]
+    """Operations that were seen to have no deterministic kernel."""
+    python: str
+    system: str
+    versions: Mapping[str, str]
+    """By distribution."""
