@@ -20,9 +20,18 @@ LOG_FROM = 8.0
 """Ratio of the largest to the smallest depth from which a panel's colours are logarithmic."""
 
 
+def relative_error(truth: Floats, prediction: Floats) -> Floats:
+    """Give |d - p| / d of each pixel, (H, W); NaN where there is no depth."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.abs(truth - prediction) / truth
+
+
 def scale_of(parts: Sequence[Floats], low: float | None = None) -> tuple[Normalize, str]:
-    """Lay a scale over finite values, and say which ends of its bar are pointed."""
-    values = np.concatenate([part[np.isfinite(part)] for part in parts])
+    """Lay a scale over finite values, from their 1st percentile to their 99th; say which ends of its bar are pointed.
+
+    `low` takes the place of the 1st percentile.
+    """
+    values = np.concatenate([part[np.isfinite(part)] for part in parts]) if parts else np.zeros(0)
     if not values.size:
         return linear_scale(0.0, 1.0), "neither"
     first, last = np.percentile(values, [1, 99]).tolist()

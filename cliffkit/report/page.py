@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from cliffkit.report import gallery as pictures
 from cliffkit.report import wording
 from cliffkit.report.exports import row_cells
 from cliffkit.report.figures import inline
 from cliffkit.report.gallery import Gallery
+from cliffkit.report.images import tiles
 from cliffkit.report.wording import NOTHING, number
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.store import artifacts
@@ -75,7 +75,7 @@ def page(results: Results, analysis: Analysis, figures: Mapping[str, str], galle
         "effects": _effects(results, analysis),
         "weakest": analysis.weakest,
         "means": _means(results, first),
-        "gallery": _gallery(gallery, study.metric),
+        "gallery": tiles(gallery, study.metric),
         "costs": _costs(results),
         "protocols": results.protocols,
         "selection": next((each.scores.selection for each in results.cells if each.scores is not None), None),
@@ -155,31 +155,6 @@ def _means(results: Results, table: Table) -> dict[str, Any] | None:
     (down, rows), (across, columns) = study.axes.items()
     cells = [(one, [found.get((one, other), "") for other in columns]) for one in rows]
     return {"down": down, "across": across, "columns": columns, "rows": cells}
-
-
-def _gallery(gallery: Gallery | str, metric: str) -> dict[str, Any]:
-    if isinstance(gallery, str):
-        return {"reason": gallery, "images": []}
-    depth_norm, error_norm = pictures.scales(gallery)
-    images = []
-    for i, chosen in enumerate(gallery.images):
-        shown = [
-            {
-                "name": each.variant.name,
-                "seed": each.seed,
-                "score": f"{metric} {each.scores[i]:.3g}",
-                "depth": pictures.depth_picture(each.predictions[i], depth_norm),
-                "error": pictures.error_picture(pictures.errors(chosen, each.predictions[i]), error_norm),
-            }
-            for each in gallery.variants
-        ]
-        rgb, truth = pictures.photo(chosen.rgb), pictures.depth_picture(chosen.truth, depth_norm)
-        images.append({"name": chosen.name, "why": chosen.why, "rgb": rgb, "truth": truth, "shown": shown})
-    bars = [
-        ("depth, prediction [m]", *pictures.colour_bar(depth_norm, depth=True)),
-        ("relative error |d − p| / d", *pictures.colour_bar(error_norm, depth=False)),
-    ]
-    return {"reason": gallery.reason, "images": images, "bars": bars}
 
 
 def _costs(results: Results) -> dict[str, Any]:

@@ -21,7 +21,9 @@ import pytest
 import torch
 
 from cliffkit.components.registry import Registry
+from cliffkit.pictures.colours import relative_error
 from cliffkit.report import gallery as galleries
+from cliffkit.report import images
 from cliffkit.report.figures import inline
 from cliffkit.report.sentences import sentence
 from cliffkit.report.wording import chance, digits, heading, listed, number, pick, published
@@ -536,9 +538,9 @@ def test_shown_variants_are_the_ends_and_some_between(plain: Report) -> None:
 
 def test_depth_has_one_scale_which_is_the_truths(plain: Report) -> None:
     gallery = make_gallery(plain.results)
-    depth, error = galleries.scales(gallery)
+    depth, error = images.scales(gallery)
     wild = replace(gallery.variants[0], predictions=tuple(1000 * p for p in gallery.variants[0].predictions))
-    again, wider = galleries.scales(replace(gallery, variants=(wild, *gallery.variants[1:])))
+    again, wider = images.scales(replace(gallery, variants=(wild, *gallery.variants[1:])))
     truths = np.concatenate([chosen.truth[np.isfinite(chosen.truth)] for chosen in gallery.images])
     assert (depth.vmin, depth.vmax) == (again.vmin, again.vmax) == tuple(np.percentile(truths, [1, 99]))
     assert error.vmin == 0
@@ -558,7 +560,7 @@ def test_gallery_of_trained_networks(finished_study: FinishedStudy, tmp_path: Pa
     assert [chosen.why for chosen in gallery.images] == ["worst", "worst", "median", "best"]  # of five in all
     for shown in gallery.variants:
         for chosen, prediction, score in zip(gallery.images, shown.predictions, shown.scores, strict=True):
-            assert float(np.nanmean(galleries.errors(chosen, prediction))) == pytest.approx(score, rel=1e-5)
+            assert float(np.nanmean(relative_error(chosen.truth, prediction))) == pytest.approx(score, rel=1e-5)
     report = write(results, tmp_path / "report", gallery)
     assert report.page.words.count("among the reference's worst") == 2
     weights = (tmp_path / "runs" / "jobs").glob("depth-*/weights.safetensors")
@@ -578,13 +580,6 @@ def test_a_gallery_of_other_images_is_refused(
     test = galleries.open_split(done.study.base, "test", {})
     monkeypatch.setattr(type(test), "fingerprint", lambda self: "another")
     assert "another fingerprint" in str(galleries.make_gallery(results, {}, torch.device("cpu"), _quiet))
-
-
-def test_large_pictures_are_made_smaller_by_picking_pixels() -> None:
-    values = np.arange(480 * 640, dtype=np.float32).reshape(480, 640)
-    small = galleries._small(values)
-    assert small.shape == (240, 320)
-    assert set(small.ravel().tolist()) <= set(values.ravel().tolist())
 
 
 def _quiet(done: int, total: int) -> None:
