@@ -23,7 +23,7 @@ STYLES = {BETTER: "green", WORSE: "red"}
 
 
 def print_study(results: Results, analysis: Analysis) -> None:
-    """A study's first table, the effects of its axes, and what is missing."""
+    """Print a study's first table, the effects of its axes, and what is missing."""
     out = console()
     study, first = results.study, analysis.first(results)
     protocol = next(each for each in results.protocols if each.name == first.protocol)
@@ -84,7 +84,7 @@ def _add(table: Table, head: tuple[str, str], difference: Estimate | None, p: fl
 
 
 def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -> dict[str, Any]:
-    """The object that `--json` prints."""
+    """Give the object that `--json` prints."""
     first = analysis.first(results)
 
     def numbers(estimate: Estimate | None) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from cliffkit.data.splits import Roots
 from cliffkit.errors import UserError
 from cliffkit.events import Emit, JobFinished, JobSkipped, JobStarted, Notice
 from cliffkit.jobs.announce import telling_store
+from cliffkit.jobs.code import check_code
 from cliffkit.stages import STAGES, TRAINED, worth_keeping
 from cliffkit.stages.context import Context
 from cliffkit.store.job import Job
@@ -53,6 +54,7 @@ def run_job(
 
 def _do(job: Job, store: Store, device: Device, roots: Roots, emit: Emit) -> None:
     """Do a job in its working folder; the main process makes that the result."""
+    check_code(job)
     main = device.accelerator.is_main_process
     if main:
         store.forget_failure(job)

@@ -138,6 +138,10 @@ class Published(Section):
     """Where it stands: paper and table, or address."""
 
 
+RESERVED = ("use", "code")
+"""Names that no option has: in a job's inputs they stand beside a part's options."""
+
+
 def options_schema(factory: Callable[..., Any], engine: type[Section] | None = None) -> type[Section]:
     """The schema of a component's options: its keyword-only parameters, with the engine's own options beside them.
 
@@ -157,7 +161,7 @@ def _options_schema(factory: Callable[..., Any], engine: type[Section] | None) -
             continue
         if parameter.annotation is inspect.Parameter.empty:
             raise TypeError(f"{where} has no type; annotate it, the signature is the recipe's schema")
-        if parameter.name == "use" or (engine is not None and parameter.name in engine.model_fields):
+        if parameter.name in RESERVED or (engine is not None and parameter.name in engine.model_fields):
             raise TypeError(f"{where} has the name of an option of the engine; rename it")
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         fields[parameter.name] = (parameter.annotation, default)

@@ -95,7 +95,7 @@ def _csv_line(fields: Sequence[str]) -> str:
 
 
 def markdown(results: Results, analysis: Analysis, command: str, figures: Iterable[str]) -> str:
-    """The report as Markdown: verdicts, the table, every metric, protocols, how to reproduce."""
+    """Write the report as Markdown: verdicts, the table, every metric, protocols, how to reproduce."""
     study, first = results.study, analysis.first(results)
     lines = [f"# {_md(study.name)}", "", _md(wording.question(results)), "", _md(wording.state(results)), ""]
     said = [*wording.troubles(results), *wording.caveats(results, analysis)]
@@ -202,7 +202,7 @@ def _tex_rows(results: Results, analysis: Analysis) -> Iterator[str]:
 
 
 def _tex_cell(row: Row, decimals: int, *, marked: bool) -> str:
-    """The half-width below the mean: side by side nine metrics are wider than a page."""
+    """Put the half-width below the mean: side by side, nine metrics are wider than a page."""
     if row.mean is None:
         return _tex(NOTHING)
     mean, wide = (_tex(number(value, decimals)) for value in (row.mean.value, wording.half(row.mean)))

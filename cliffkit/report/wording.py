@@ -26,7 +26,7 @@ CONFIDENCE = "95 %"
 
 
 def heading(metric: str) -> str:
-    """A metric with its unit and the direction that is better."""
+    """Put a metric into words, with its unit and the direction that is better."""
     unit = f" [{UNITS[metric]}]" if UNITS[metric] else ""
     return f"{metric}{unit} {'↑' if metric in HIGHER_IS_BETTER else '↓'}"
 
@@ -49,7 +49,7 @@ def half(estimate: Estimate) -> float:
 
 
 def number(value: float, decimals: int, *, sign: bool = False) -> str:
-    """A number with a real minus; never a negative zero."""
+    """Write a number with a real minus; never a negative zero."""
     if math.isinf(value) or math.isnan(value):
         return {True: "∞", False: f"{MINUS}∞"}[value > 0] if math.isinf(value) else NOTHING
     text = f"{value:{'+' if sign else ''}.{decimals}f}"
@@ -68,7 +68,7 @@ def spread(estimate: Estimate | None, decimals: int) -> str:
 
 
 def chance(p: float | None) -> str:
-    """A p value."""
+    """Write a p value."""
     if p is None or math.isnan(p):
         return NOTHING
     return "<0.001" if p < 0.001 else f"{p:.3f}"

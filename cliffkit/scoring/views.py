@@ -1,4 +1,4 @@
-"""How an image is framed before its depth is predicted: what of image and truth a view shows, what a crop keeps."""
+"""What a protocol shows: how image and truth are framed, which pixels are scored, what becomes of a prediction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffkit.protocols import Crop, View
+from cliffkit.protocols import Crop, Protocol, View
+from cliffkit.scoring.alignments import SCALES
 
 
 def image_region(height: int, width: int, view: View) -> tuple[int, int, int, int]:
@@ -40,7 +41,36 @@ def _centres(source: int, target: int) -> NDArray[np.intp]:
 
 
 def crop_mask(height: int, width: int, crop: Crop | None) -> NDArray[np.bool_]:
-    """(height, width) bool: the pixels of a map in its view that a protocol's crop keeps."""
+    """Mark the pixels that a protocol's crop keeps of a map in its view, (height, width)."""
     mask = np.zeros((height, width), dtype=np.bool_)
     mask[crop.slices(height, width) if crop is not None else (slice(None), slice(None))] = True
     return mask
+
+
+def scored_pixels(truth: NDArray[np.floating[Any]], known: NDArray[np.bool_], protocol: Protocol) -> NDArray[np.bool_]:
+    """Mark the pixels that a protocol scores, (H, W), among those of true depth and validity in its view."""
+    inside = crop_mask(truth.shape[0], truth.shape[1], protocol.crop)
+    top = np.inf if protocol.max_depth_m is None else protocol.max_depth_m
+    with np.errstate(invalid="ignore"):  # NaN stands in holes
+        return inside & known & (truth > protocol.min_depth_m) & (truth < top)
+
+
+def as_scored(
+    prediction: NDArray[np.floating[Any]],
+    truth: NDArray[np.floating[Any]],
+    known: NDArray[np.bool_],
+    protocol: Protocol,
+) -> NDArray[np.floating[Any]]:
+    """Show a prediction (H, W) in metres as a protocol sees it: aligned, NaN and infinities replaced, clamped.
+
+    `scores` does the same to the scored pixels alone. An image without a scored pixel is not aligned. Raises ValueError
+    for a prediction that cannot be aligned.
+    """
+    scored = scored_pixels(truth, known, protocol)
+    if scored.any():
+        prediction = prediction * SCALES[protocol.align](prediction[scored], truth[scored])
+    low, high = protocol.clamp_low_m, protocol.clamp_high_m
+    if protocol.replace_nonfinite:
+        assert low is not None, "Protocol makes sure"
+        prediction = np.nan_to_num(prediction, nan=low, posinf=high, neginf=low)
+    return prediction.clip(-np.inf if low is None else low, np.inf if high is None else high)

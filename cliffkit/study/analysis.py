@@ -80,7 +80,7 @@ class Analysis:
     weakest: Variant | None
 
     def first(self, results: Results) -> Table:
-        """The table that the study is about."""
+        """Give the table that the study is about."""
         return self.tables[results.study.protocol, results.study.metric]
 
 
@@ -176,7 +176,7 @@ def _judged(found: Sequence[tuple[str, tuple[str, ...], Estimate | None]], metri
 
 
 def _weakest(table: Table) -> Variant | None:
-    """The variant with the worst mean; chosen by the data, so that its distance from the others flatters them."""
+    """Find the variant with the worst mean; chosen by the data, so that its distance from the others flatters them."""
     measured = [row for row in table.rows if row.mean is not None]
     if len(measured) < 2:
         return None

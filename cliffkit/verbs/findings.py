@@ -179,7 +179,7 @@ def _effect(kind: str, effect: Effect) -> dict[str, object]:
 
 
 def _numbers(estimate: Estimate | None, names: tuple[str, str, str]) -> dict[str, float | None]:
-    """An estimate and the ends of its interval, under these names."""
+    """Give an estimate and the ends of its interval, under these names."""
     found = (None,) * 3 if estimate is None else (estimate.value, estimate.low, estimate.high)
     return dict(zip(names, found, strict=True))
 

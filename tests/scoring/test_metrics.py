@@ -24,7 +24,7 @@ from cliffkit.scoring.metrics import (
     delta3,
 )
 from cliffkit.scoring.scores import score_image, score_protocols, summarise
-from cliffkit.scoring.views import truth_in_view
+from cliffkit.scoring.views import as_scored, scored_pixels, truth_in_view
 
 from ..protocol_fixtures import PROTOCOLS, protocol
 
@@ -259,6 +259,32 @@ def test_the_plain_formula_at_full_size(name: str, dtype: type) -> None:
     prediction, depth = prediction.astype(dtype), depth.astype(dtype)
     row = score_image(prediction, depth, valid, ours)
     assert row == pytest.approx(_formula(prediction, depth, valid, ours), rel=1e-9)
+
+
+@pytest.mark.parametrize("spec", ["full", "eigen", "eigen+median", "hu+median", "cliffnet", "garg"])
+def test_a_prediction_is_shown_as_it_is_scored(spec: str) -> None:
+    ours = protocol(spec)
+    prediction, depth, valid = _scene(2, (480, 640))
+    depth, valid = truth_in_view(depth, valid, ours.view)
+    prediction = truth_in_view(prediction, np.ones((480, 640), np.bool_), ours.view)[0].copy()
+    if ours.replace_nonfinite:
+        prediction[::9] = np.nan
+        prediction[1::9] = np.inf
+    else:
+        prediction = np.where(np.isfinite(prediction), prediction, np.float32(1))
+    shown, scored = as_scored(prediction, depth, valid, ours), scored_pixels(depth, valid, ours)
+    assert shown.shape == prediction.shape
+    assert np.isfinite(shown).all()
+    p, d = shown[scored].astype(np.float64), depth[scored].astype(np.float64)
+    row = score_image(prediction, depth, valid, ours)
+    by_formula = {name: _defined(metric, p, d, ours) for name, metric in DEFINITIONS.items()}
+    assert row == pytest.approx(by_formula, rel=1e-5)
+
+
+def test_an_image_without_a_scored_pixel_is_shown_without_alignment() -> None:
+    nothing = np.zeros((3, 4), np.bool_)
+    shown = as_scored(np.full((3, 4), 20.0), np.ones((3, 4)), nothing, protocol("eigen+median"))
+    assert (shown == 10).all()
 
 
 def test_what_stands_in_unscored_pixels_changes_nothing() -> None:
