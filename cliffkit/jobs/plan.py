@@ -43,7 +43,7 @@ class Planner:
         """Fingerprints of data sets by split, by what recipes say of them."""
         self._files: dict[Path, str] = {}
         """Hashes of the files that options name."""
-        self._codes: dict[Component, str] = {}
+        self._codes: dict[Component, PartCode] = {}
 
     def plan(self, recipe: Recipe) -> list[Job]:
         """As the function `plan`; equal packs and embedding generators are one job, of the recipe that came first."""
@@ -95,11 +95,14 @@ class Planner:
 
     def _written(self, part: Part) -> dict[str, Any]:
         files = {name: self._content(value, part) for name, value in part.options.items() if isinstance(value, Path)}
-        return {**part.to_dict(), **files, "code": self._code(part.component)}
+        return {**part.to_dict(), **files, "code": self._code(part).code}
 
-    def _code(self, component: Component) -> str:
+    def _code(self, part: Part) -> PartCode:
+        component = part.component
         if component not in self._codes:
-            self._codes[component] = component.code().code
+            component.check_current()
+            identity = component.identity()
+            self._codes[component] = PartCode(component, identity.code, identity.others)
         return self._codes[component]
 
     def _job(
@@ -112,8 +115,8 @@ class Planner:
             **inputs,
         }
         text = json.dumps(inputs, sort_keys=True, allow_nan=False)
-        codes = tuple(PartCode(part.component, self._code(part.component)) for part in parts)
-        return Job(stage, hashlib.sha256(text.encode()).hexdigest()[:20], inputs, needs, recipe, codes)
+        key = hashlib.sha256(text.encode()).hexdigest()[:20]
+        return Job(stage, key, inputs, needs, recipe, tuple(map(self._code, parts)))
 
     def _content(self, path: Path, part: Part) -> str:
         """The hash of a file that an option names: a result depends on what it says, not on where it lies."""

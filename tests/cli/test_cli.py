@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -158,8 +159,13 @@ class TestList:
         rows = one_object(invoke("list", "--options", "--json"))["components"]
         taken = {(row["kind"], row["name"]): row["options"] for row in rows}
         assert taken["fusion", "cliff"] == {"upsample": "Literal['bilinear', 'transposed'], default bilinear"}
-        assert taken["loss", "l1"] == {"weight": "float, default 1.0"}
-        assert "upsample: Literal" in invoke("list", "fusion", "--options").stdout
+        assert taken["loss", "l1"] == {"weight": "float >= 0, default 1.0"}
+
+    def test_with_options_for_people(self, invoke, registry):
+        listed = invoke("list", "loss", "--options").stdout
+        (help_,) = re.findall(r"^ +variance_focus: float, default 0.85\n +(.*)$", listed, re.MULTILINE)
+        assert help_ in " ".join(registry.get("loss", "silog").load().__doc__.split())
+        assert help_.startswith("Weight of the squared mean error")
 
     def test_plugins(self, invoke, plugins):
         rows = one_object(invoke("plugins", "--json"))["plugins"]

@@ -156,13 +156,13 @@ def test_the_words_of_a_protocol_do_not_count(jobs):
     ],
 )
 def test_the_code_of_a_part_counts(jobs, monkeypatch, part, stages):
-    before, code = jobs(), Component.code
+    before, identify = jobs(), Component.identity
 
     def other(component):
-        identity = code(component)
+        identity = identify(component)
         return dataclasses.replace(identity, code="0") if f"{component.kind} {component.name}" == part else identity
 
-    monkeypatch.setattr(Component, "code", other)
+    monkeypatch.setattr(Component, "identity", other)
     assert changed(before, jobs()) == stages
 
 

@@ -129,7 +129,7 @@ def test_every_registered_component_describes_its_options(registry):
 def test_described_options_of_one(registry):
     said = describe_options(registry.get("dataset", "rooms"))
     assert said["size"] == "tuple[int, int], needed"
-    assert said["crop"] == "float, default 1.0"
+    assert said["crop"] == "float > 0 <= 1, default 1.0"
     assert said["holes"] == "bool, default False"
     assert describe_options(registry.get("backbone", "handbuilt")) == {}
 
