@@ -63,21 +63,30 @@ class Component:
             factory: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
         except (Exception, SystemExit) as error:  # whatever a stranger's module raises
             raise UserError(
-                f"{self.kind} '{self.name}' of plugin '{self.plugin}' cannot be imported from {self.reference}: "
+                f"{self} cannot be imported from {self.reference}: "
                 f"{type(error).__name__}: {error}; mend or uninstall the plugin"
             ) from error
         return factory
 
-    def code(self) -> Identity:
-        """Identify the code that this process computes the part with.
-
-        Raises UserError where a module cannot be found, and where its file has changed since it was imported.
-        """
-        try:
-            check_current(self.reference, self.distribution)
+    def identity(self) -> Identity:
+        """Identify the code that this process computes the part with. Raises UserError where a module is not found."""
+        with self._named():
             return loaded_code(self.reference, self.distribution)
+
+    def check_current(self) -> None:
+        """Raises UserError where a file of the part has come to say another thing since this process read it."""
+        with self._named():
+            check_current(self.reference, self.distribution)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
         except UserError as error:
-            raise UserError(f"{self.kind} '{self.name}' of plugin '{self.plugin}': {error}") from error
+            raise UserError(f"{self}: {error}") from error
+
+    def __str__(self) -> str:
+        return f"{self.kind} '{self.name}' of plugin '{self.plugin}'"
 
 
 class Registry:

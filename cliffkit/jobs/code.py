@@ -12,11 +12,11 @@ def check_code(job: Job) -> None:
     Raises UserError where they differ: a file was edited after the job was planned.
     """
     for part in job.parts:
-        component = part.component
-        identity = component.code()
+        part.component.check_current()
+        identity = part.component.identity()
         if identity.code != part.code:
             raise UserError(
-                f"{component.kind} '{component.name}' of plugin '{component.plugin}': {identity.where}, or what it "
-                "imports, was edited after this job was planned; put it back and try again (ablate: --retry-failed), "
-                "or start again as it is: then whatever uses the part is done anew"
+                f"{part.component}: {identity.where}, or what it imports, was edited after this job was planned; "
+                "put it back and try again (ablate: --retry-failed), or start again as it is: then whatever uses the "
+                "part is done anew"
             )

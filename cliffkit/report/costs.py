@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
@@ -44,20 +43,26 @@ def costs(results: Results) -> dict[str, Any]:
 
 
 def environments(results: Results) -> dict[str, Any]:
-    """Say with what cells were trained: what is common to them, and where they differ."""
-    flat = {each.cell.name: _flat(each.environment) for each in results.cells if each.environment is not None}
+    """Say with what cells were trained: what is common to them, and where they differ.
+
+    A distribution that only some cells compute with is no difference, as long as they have it in one version.
+    """
+    flat = {
+        each.cell.name: {**_flat(each.environment), **each.versions}
+        for each in results.cells
+        if each.environment is not None
+    }
     names = list(dict.fromkeys(name for each in flat.values() for name in each))
     common, differing = [], []
     for name in names:
-        counts = Counter(each.get(name, "not said") for each in flat.values())
-        if len(counts) == 1:
-            common.append((name, next(iter(counts))))
+        who: dict[str, list[str]] = {}
+        for cell, each in flat.items():
+            if name in each:
+                who.setdefault(each[name], []).append(cell)
+        if len(who) == 1:
+            common.append((name, *who))
         else:
-            who = [
-                (value, [cell for cell, each in flat.items() if each.get(name, "not said") == value])
-                for value in counts
-            ]
-            differing.append((name, [(value, len(cells), listed(cells, 4)) for value, cells in who]))
+            differing.append((name, [(value, len(cells), listed(cells, 4)) for value, cells in who.items()]))
     return {"common": common, "differing": differing}
 
 

@@ -16,6 +16,8 @@ class PartCode:
 
     component: Component
     code: str
+    others: tuple[str, ...]
+    """Packages of other distributions that it imports."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from cliffkit.components.versions import versions_of
 from cliffkit.errors import UserError
 from cliffkit.store.artifacts import Failure, JobProgress, JobRecord, StoreStamp
 from cliffkit.store.files import sync
@@ -80,7 +81,8 @@ class Store:
         working = self.working(job)
         for leftover in [*working.rglob(".*.tmp"), working / JobProgress.FILE]:  # of a kill while a file was written
             leftover.unlink(missing_ok=True)
-        JobRecord(job.stage, job.key, job.inputs, seconds, time.time()).write(working)
+        versions = versions_of(name for part in job.parts for name in part.others)
+        JobRecord(job.stage, job.key, job.inputs, seconds, time.time(), versions).write(working)
         for path in working.rglob("*"):
             sync(path)
         os.rename(working, self.folder(job))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -42,6 +42,8 @@ class CellResult:
     """Validation score by step, in the metric by which the weights were selected."""
     micro_batch: int | None = None
     """To which memory forced the micro-batch; None: it held what the recipe says."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of all distributions that its jobs computed with, by name; of both where two jobs had different ones."""
 
 
 @dataclass(frozen=True)
@@ -108,16 +110,24 @@ def _load(cell: Cell, store: Store) -> CellResult:
         reasons = [f"{job.stage}: {failure.reason}" for job, failure in failures if failure is not None]
         return CellResult(cell, "failed" if reasons else "waiting", "; ".join(reasons))
     depth = store.folder(evaluate.needs["depth"])
+    records = {job.stage: store.record(job) for job in cell.jobs}
     scores = Scores.read(store.folder(evaluate))
     return CellResult(
         cell,
         "done",
         scores=scores,
-        seconds={job.stage: store.record(job).seconds for job in cell.jobs},
+        seconds={stage: record.seconds for stage, record in records.items()},
         environment=Environment.read(depth),
+        versions=_versions([Environment.read(depth).versions, *(record.versions for record in records.values())]),
         curve=validation_curve(depth / LOG, scores.selection.score),
         micro_batch=DepthFitFacts.read(depth).micro_batch,
     )
+
+
+def _versions(found: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Join what the jobs of a cell say; a distribution whose version changed between them has both."""
+    names = dict.fromkeys(name for versions in found for name in versions)
+    return {name: ", ".join(dict.fromkeys(each[name] for each in found if name in each)) for name in names}
 
 
 def _check_alike(done: Sequence[CellResult]) -> None:

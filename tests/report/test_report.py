@@ -440,6 +440,23 @@ def test_how_to_reproduce_it(hostile: Report) -> None:
         assert protocol.describe() in words
 
 
+def test_a_version_in_which_cells_differ_is_said_and_a_library_that_only_some_use_is_no_trouble(
+    plain: Report, tmp_path: Path
+) -> None:
+    first, second, *others = plain.results.cells
+    cells = (
+        replace(first, versions={"own-library": "1.0", "rare": "3.0"}),
+        replace(second, versions={"own-library": "1.1"}),
+        *(replace(each, versions={"own-library": "1.0"}) for each in others),
+    )
+    words = write(replace(plain.results, cells=cells), tmp_path).page.words
+    trouble = words[words.index("Cells were not all trained with") : words.index("Trained with")]
+    assert f"1.1: 1 cells ({second.cell.name})" in trouble
+    assert f"1.0: {len(cells) - 1} cells" in trouble
+    assert "rare" not in trouble
+    assert "rare3.0" in words[words.index("Trained with") :]
+
+
 def test_time_and_parameters_of_each_variant(plain: Report) -> None:
     table = next(lines for lines in plain.page.tables.values() if "parameters" in lines[0])
     assert table[0] == ["variant", "parameters", "pack", "depth", "evaluate", "embedding", "together"]

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from cliffkit.errors import UserError
 from cliffkit.report.sentences import sentence
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import NOISE, THESE_WEIGHTS, UNMEASURED, compare, estimate
+from cliffkit.store.artifacts import JobRecord
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
 from cliffkit.study.results import CellResult, Results, load_results
@@ -229,3 +231,17 @@ def test_a_result_s_cell_is_found_by_its_variant(results: Results) -> None:
         found: list[CellResult] = results.of(variant)
         assert [each.cell.seed for each in found] == [0, 1]
         assert {each.cell.variant.name for each in found} == {variant.name}
+
+
+def test_a_cell_knows_the_versions_of_what_its_jobs_computed_with(
+    finished_study: FinishedStudy, tmp_path: Path
+) -> None:
+    runs = finished_study.copy(tmp_path / "runs")
+    results = load_results(finished_study.study, finished_study.cells, Store(runs))
+    assert {each.versions["torch"] for each in results.cells} == {version("torch")}
+    pack = Store(runs).folder(finished_study.cells[0].jobs[0])
+    record = JobRecord.read(pack)
+    assert record.versions["numpy"] == version("numpy")
+    replace(record, versions={**record.versions, "numpy": "1.0"}).write(pack)
+    results = load_results(finished_study.study, finished_study.cells, Store(runs))
+    assert {each.versions["numpy"] for each in results.cells} == {f"{version('numpy')}, 1.0"}
