@@ -5,7 +5,7 @@ import re
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliffkit.components.load import load_plugins
@@ -441,6 +441,7 @@ RECIPES = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(RECIPES)
 def test_what_a_recipe_says_of_itself_is_an_equal_recipe(written):
     recipe = check_recipe(yamlstrict.Document("f.yaml", written, {}), REGISTRY)
