@@ -24,7 +24,7 @@ from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
 from cliffkit.study.board import Board
 from cliffkit.study.cells import plan_cells
-from cliffkit.study.forecast import choose_slots
+from cliffkit.study.forecast import choose_workers
 from cliffkit.study.forecast import forecast as expect
 from cliffkit.study.results import load_results
 from cliffkit.study.study import Study
@@ -129,8 +129,6 @@ def forecast(
     loaded, board = _open(study, plugins.registry, texts(set), roots, runs)
     if retry_failed:
         board.retry()
-    todo = board.to_do()
-    depth = [job for job in todo if job.stage == "depth"]
 
     with (
         BoardView(loaded.name, active=progress is True) as view,
@@ -139,10 +137,12 @@ def forecast(
         tell = _teller(view, progress)
         for note in loaded.notes:
             tell(Notice(note))
-        if depth:
-            choose_slots(depth[0], built, board.store, roots, len(depth), lambda text: tell(Notice(text)))
-        tell(Notice("measuring what was not measured before"))
-        return Outlook(loaded, board, expect(todo, built, board.store, roots))
+
+        def say(text: str) -> None:
+            tell(Notice(text))
+
+        choose_workers(board, built, roots, say)
+        return Outlook(loaded, board, expect(board.to_do(), built, board.store, roots, say))
 
 
 def report(
