@@ -16,7 +16,7 @@ from cliffkit.data.splits import Roots
 from cliffkit.display.board import BoardView
 from cliffkit.display.screen import can_redraw, screen
 from cliffkit.events import Emit, Event, Notice
-from cliffkit.jobs.run_folder import publish, run_folder
+from cliffkit.jobs.run_folder import is_published, publish, run_folder
 from cliffkit.report.gallery import make_gallery
 from cliffkit.report.write import write_report
 from cliffkit.store.files import write_text
@@ -214,7 +214,7 @@ def _publish(board: Board, study: Study) -> None:
     """Lay out a run folder for every cell that is done and has none, so that `predict` and `evaluate` can use it."""
     folder = _folder(board.store, study) / "cells"
     for cell in board.cells:
-        if board.cell_state(cell) == "done" and not run_folder(cell.recipe, cell.jobs, folder).is_dir():
+        if board.cell_state(cell) == "done" and not is_published(run_folder(cell.recipe, cell.jobs, folder)):
             publish(cell.recipe, cell.jobs, board.store, parent=folder)
 
 

@@ -44,11 +44,7 @@ def test_its_own_test_passes_at_once(package: Path, kind: str) -> None:
     assert pytest.main([*options, "-q", "--import-mode=importlib", str(package)]) == 0
 
 
-IN_RECIPES = [kind for kind in MADE if kind not in ("augment", "optimizer", "schedule")]
-"""Kinds that recipes take by name."""
-
-
-@pytest.mark.parametrize("kind", IN_RECIPES)
+@pytest.mark.parametrize("kind", MADE)
 def test_works_in_a_recipe(package: Path, kind: str) -> None:
     """By the command that its README gives."""
     name = f"my-{kind}"
