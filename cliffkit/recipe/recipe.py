@@ -10,8 +10,9 @@ import yaml
 
 from cliffkit.components.registry import NONE
 from cliffkit.protocols import Protocol
+from cliffkit.recipe.fit import Train
 from cliffkit.recipe.part import Part
-from cliffkit.recipe.schema import Published, Train
+from cliffkit.recipe.schema import Published
 from cliffkit.scoring.protocols import is_short
 
 MODEL = ("backbone", "pyramid", "fusion", "head")
@@ -42,7 +43,7 @@ class Recipe:
         """Every component it names."""
         model = (getattr(self, kind) for kind in MODEL)
         embedding = [self.embedding] if self.embedding else []
-        return (self.data, *model, *embedding, *self.losses, *self.evaluate)
+        return (self.data, *model, *embedding, *self.losses, *self.train.parts(), *self.evaluate)
 
     def to_dict(self) -> dict[str, Any]:
         """As YAML would say it, every default written out."""
@@ -54,7 +55,7 @@ class Recipe:
             "model": {kind: getattr(self, kind).to_dict() for kind in MODEL},
             "embedding": self.embedding.to_dict() if self.embedding else {"use": NONE},
             "loss": [loss.to_dict() for loss in self.losses],
-            "train": self.train.model_dump(mode="json", exclude_none=True),
+            "train": self.train.to_dict(),
             "evaluate": list(map(_protocol_as_written, self.evaluate, self.protocols)),
             **({"published": published} if published else {}),
         }

@@ -183,7 +183,7 @@ def _comparable(document: Document, variants: Sequence[Variant]) -> None:
             names = [[protocol.name for protocol in recipe.protocols] for recipe in (ours, theirs)]
             words = [[protocol.describe() for protocol in recipe.protocols] for recipe in (ours, theirs)]
             raise _apart(document, "protocols", first, other, words if names[0] == names[1] else names)
-        rules = [recipe.train.depth.select for recipe in (ours, theirs)]
+        rules = [recipe.train.depth.settings.select for recipe in (ours, theirs)]
         if rules[0] != rules[1]:
             raise _apart(document, "rules of selection", first, other, rules)
 

@@ -21,6 +21,7 @@ from cliffkit.jobs.worker import peak_memory
 from cliffkit.method.assemble import build
 from cliffkit.prediction.predictor import WHOLE, Floats, Predictor, prepared
 from cliffkit.protocols import View
+from cliffkit.recipe.recipe import Recipe
 from cliffkit.stages import STAGES
 from cliffkit.stages.context import Context
 from cliffkit.stages.evaluate import score_images
@@ -58,10 +59,7 @@ def probe(task: ProbeTask, place: Place) -> Pace:
             _random_pack(job, Path(folder) / "pack", open_split(job.recipe, "train", roots))
 
             def steps(count: int) -> Path:
-                settings = {"steps": count, "validate_every": count, "milestones": [], "warmup_steps": 0}
-                train = job.recipe.train
-                fitting = getattr(train, job.stage).model_copy(update=settings)
-                short = replace(job, recipe=replace(job.recipe, train=train.model_copy(update={job.stage: fitting})))
+                short = replace(job, recipe=_shortened(job.recipe, count))
                 own = Path(tempfile.mkdtemp(dir=folder))
                 STAGES[job.stage](short, Context(own, {"pack": Path(folder) / "pack"}, device, roots, _unheard))
                 return own
@@ -71,6 +69,14 @@ def probe(task: ProbeTask, place: Place) -> Pace:
             seconds = max((_seconds(steps(2 + count)) - _seconds(few)) / count, 1e-6)
             weights = (few / WEIGHTS).stat().st_size
     return Pace(seconds, peak_memory(place), weights)
+
+
+def _shortened(recipe: Recipe, steps: int) -> Recipe:
+    """A recipe whose stages train so many steps and validate once."""
+    train = recipe.train
+    changes = {"steps": steps, "validate_every": steps, "warmup_steps": 0, "reload_best": False, "init": None}
+    embedding = train.embedding.changed(changes) if train.embedding else None
+    return replace(recipe, train=replace(train, depth=train.depth.changed(changes), embedding=embedding))
 
 
 def _seconds(folder: Path) -> float:

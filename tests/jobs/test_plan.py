@@ -66,6 +66,14 @@ DEPENDS = [
     ("train.depth.steps=7", DEPTH),
     ("train.depth.augment={flip: 0.25}", DEPTH),
     ("train.depth.select=rmse", DEPTH),
+    ("train.depth.optimizer=sgd", DEPTH),
+    ("train.depth.optimizer={use: adamw, eps: 1e-7}", DEPTH),
+    ("train.depth.schedule=poly", DEPTH),
+    ("train.depth.augment=[flip]", DEPTH),
+    ("train.depth.groups={backbone: 0.1}", DEPTH),
+    ("train.depth.freeze=[backbone]", DEPTH),
+    ("train.embedding.schedule=constant", TRAINING),
+    ("model.head={use: sigmoid}", DEPTH),
     ("train.embedding.steps=7", TRAINING),
     ("train.embedding.seed=1", TRAINING),
     ("embedding.use=heg_r", TRAINING),
@@ -89,6 +97,12 @@ def test_a_change_reaches_the_stages_that_read_it_and_what_follows_from_them(job
         "train.depth.lr=0.001",
         "train.depth.lr=1e-3",
         "train.depth.augment={flip: 0.5}",
+        "train.depth.augment=[{use: flip, probability: 0.5}, color_jitter]",
+        "train.depth.optimizer=adamw",
+        "train.depth.schedule={use: cosine}",
+        "train.depth.milestones=[]",
+        "train.depth.init=null",
+        "model.head={use: linear}",
         "embedding.weights=[10.0, 15.0]",
         "embedding.norm=l1",
         "loss.0.weight=1",
@@ -153,6 +167,11 @@ def test_the_words_of_a_protocol_do_not_count(jobs):
         ("pyramid symmetric", DEPTH),
         ("fusion cliff", DEPTH),
         ("loss l1", DEPTH),
+        ("head linear", DEPTH),
+        ("optimizer adamw", TRAINING),
+        ("schedule cosine", TRAINING),
+        ("augment flip", TRAINING),
+        ("augment color_jitter", DEPTH),
     ],
 )
 def test_the_code_of_a_part_counts(jobs, monkeypatch, part, stages):
@@ -179,8 +198,8 @@ def test_a_stage_knows_the_code_that_it_computes_with(jobs):
     parts = {stage: [part.component.kind for part in job.parts] for stage, job in jobs().items()}
     assert parts == {
         "pack": ["dataset"],
-        "embedding": ["embedding"],
-        "depth": [*model, "embedding", "loss"],
+        "embedding": ["embedding", "optimizer", "schedule", "augment"],
+        "depth": [*model, "embedding", "loss", "optimizer", "schedule", "augment", "augment"],
         "evaluate": ["dataset", *model],
     }
 
@@ -263,6 +282,33 @@ class TestFilesThatOptionsName:
             UserError, match=r"model\.backbone \(timm\): .* cannot be read: .*; give the path of a file"
         ):
             with_weights(tmp_path / path)
+
+
+class TestWeightsToStartFrom:
+    @pytest.fixture
+    def run(self, tmp_path):
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "weights.safetensors").write_bytes(b"some weights")
+        return tmp_path / "run"
+
+    def test_count_by_what_they_hold_not_by_where_they_lie(self, jobs, run, tmp_path):
+        started = jobs(f"train.depth.init={run}")
+        assert changed(jobs(), started) == DEPTH
+        assert started["depth"].inputs["train"]["init"] == hashlib.sha256(b"some weights").hexdigest()
+        assert str(tmp_path) not in json.dumps(started["depth"].inputs)
+        moved = shutil.copy(run / "weights.safetensors", tmp_path / "other.safetensors")
+        assert changed(started, jobs(f"train.depth.init={moved}")) == set()
+        (run / "weights.safetensors").write_bytes(b"other weights")
+        assert changed(started, jobs(f"train.depth.init={run}")) == DEPTH
+
+    def test_are_each_stage_s_own(self, jobs, run):
+        assert changed(jobs(), jobs(f"train.embedding.init={run / 'weights.safetensors'}")) == TRAINING
+
+    def test_must_be_there(self, jobs, tmp_path):
+        with pytest.raises(
+            UserError, match=r"^train\.depth\.init: .*no_run cannot be read: .*; give the path of a file"
+        ):
+            jobs(f"train.depth.init={tmp_path / 'no_run'}")
 
 
 def test_an_empty_split_is_refused(jobs, monkeypatch):
