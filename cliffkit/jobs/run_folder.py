@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from cliffkit.jobs.parts import write_parts
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.stages import TRAINED
 from cliffkit.store.artifacts import LOG, PANEL, RECIPE, WEIGHTS, Environment, PerImage, RunMetrics, Scores
@@ -41,6 +42,7 @@ def publish(recipe: Recipe, jobs: Sequence[Job], store: Store, parent: Path | No
         for name in names:
             link(store.folder(job) / name, folder / name)
     write_text(folder / RECIPE, recipe.to_yaml())
+    write_parts(recipe, folder)
     record = RunMetrics(**vars(scores), name=recipe.name, key=last.key, seconds=seconds, jobs=keys)
     record.write(folder)  # the last: where it is, the folder is whole
     return folder

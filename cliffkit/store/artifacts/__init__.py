@@ -6,6 +6,7 @@ changes a dataclass here changes files that other programs may read.
 
 from cliffkit.store.artifacts.facts import Fact, damaged, read_bytes, read_json
 from cliffkit.store.artifacts.jobs import Failure, JobProgress, JobRecord, StoreStamp
+from cliffkit.store.artifacts.runs import PartRecord, RunParts
 from cliffkit.store.artifacts.scores import PerImage, ProtocolScores, RunMetrics, Scores, Selection, Summary
 from cliffkit.store.artifacts.training import DepthFitFacts, Environment, FitFacts, PackFacts
 
@@ -34,9 +35,11 @@ __all__ = [
     "JobProgress",
     "JobRecord",
     "PackFacts",
+    "PartRecord",
     "PerImage",
     "ProtocolScores",
     "RunMetrics",
+    "RunParts",
     "Scores",
     "Selection",
     "StoreStamp",
