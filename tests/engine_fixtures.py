@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cliffkit.components.load import load_plugins
 from cliffkit.data.pack import Pack, write_pack
 from cliffkit.interfaces import Batch, Dataset, Sample
-from cliffkit.recipe.schema import Augment, Fit
+from cliffkit.recipe.check_fit import check_fit
+from cliffkit.recipe.checker import Checker
+from cliffkit.recipe.faults import Faults
+from cliffkit.recipe.fit import Fit
+from cliffkit.recipe.yamlstrict import Document
 
 if TYPE_CHECKING:
     from cliffkit.components.registry import Registry
@@ -23,8 +28,6 @@ if TYPE_CHECKING:
     from cliffkit.recipe.recipe import Recipe
     from cliffkit.training.device import Device
     from cliffkit.verbs.finished import Run
-
-PLAIN = Augment(flip=0, brightness=0, contrast=0, saturation=0)
 
 
 class Tiny(Dataset):
@@ -116,9 +119,20 @@ def toy(seed: int = 0) -> tuple[Toy, ToyObjective]:
 
 
 def settings(**options: Any) -> Fit:
-    """A fit of the toy: no augmentation, no decay, constant rate, unless said otherwise."""
-    plain: Mapping[str, Any] = {"batch": 4, "schedule": "constant", "weight_decay": 0.0, "augment": PLAIN}
-    return Fit(**{**plain, **options})
+    """Training of the toy: no augmentation, no decay, constant rate, unless said otherwise."""
+    written = {"batch": 4, "schedule": "constant", "weight_decay": 0.0, "augment": [], **options}
+    document = Document("toy", written, {})
+    faults = Faults(document)
+    fit = check_fit(Checker(document, parts(), faults, {}), "depth", written)
+    faults.check()
+    assert fit is not None
+    return fit
+
+
+@functools.cache
+def parts() -> Registry:
+    """Every installed component."""
+    return load_plugins().registry
 
 
 @functools.cache

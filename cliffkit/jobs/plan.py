@@ -14,9 +14,9 @@ from pydantic_core import to_jsonable_python
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.jobs.once import Once
+from cliffkit.recipe.fit import Fit, Train, weights_file
 from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import MODEL, Recipe
-from cliffkit.recipe.schema import Train
 from cliffkit.scoring.protocols import Protocol
 from cliffkit.store.job import Job
 
@@ -58,7 +58,7 @@ class Planner:
             "model": {kind: self._part(getattr(recipe, kind)) for kind in MODEL},
             "embedding": self._part(embedding) if embedding else None,
             "loss": [self._part(loss) for loss in recipe.losses],
-            "train": once("depth", (train,), lambda: train.depth.model_dump(mode="json")),
+            "train": once("depth", (train,), lambda: self._fit(train.depth, "train.depth")),
             **_common(train),
         }
         depth = _job(recipe, "depth", needs, inputs)
@@ -74,9 +74,20 @@ class Planner:
         assert recipe.train.embedding is not None
         written = self._part(embedding).items()
         generator = {name: value for name, value in written if name not in embedding.engine}
-        fitting = recipe.train.embedding.model_dump(mode="json")
+        fitting = self._fit(recipe.train.embedding, "train.embedding")
         inputs = {"embedding": generator, "train": fitting, **_common(recipe.train)}
         return _job(recipe, "embedding", {"pack": pack}, inputs)
+
+    def _fit(self, fit: Fit, place: str) -> dict[str, Any]:
+        """A stage's training with the identity of its parts; weights to start from by what their file holds."""
+        init = fit.settings.init
+        return {
+            **fit.to_dict(),
+            "optimizer": self._part(fit.optimizer),
+            "schedule": self._part(fit.schedule),
+            "augment": [self._part(part) for part in fit.augment],
+            "init": None if init is None else self._content(weights_file(init), f"{place}.init"),
+        }
 
     def _fingerprints(self, recipe: Recipe) -> dict[str, str]:
         said = json.dumps(self._part(recipe.data), sort_keys=True)
@@ -90,19 +101,18 @@ class Planner:
 
     def _written(self, part: Part) -> dict[str, Any]:
         plugin = f"{part.component.plugin} ({part.component.version})"
-        files = {name: self._content(value, part) for name, value in part.options.items() if isinstance(value, Path)}
+        paths = {name: value for name, value in part.options.items() if isinstance(value, Path)}
+        files = {name: self._content(path, part.place) for name, path in paths.items()}
         return {"plugin": plugin, **part.to_dict(), **files}
 
-    def _content(self, path: Path, part: Part) -> str:
+    def _content(self, path: Path, place: str) -> str:
         """The hash of a file that an option names: a result depends on what it says, not on where it lies."""
         if path not in self._files:
             try:
                 with path.expanduser().open("rb") as file:
                     self._files[path] = hashlib.file_digest(file, "sha256").hexdigest()
             except OSError as error:
-                raise UserError(
-                    f"{part.place}: {path} cannot be read: {error.strerror}; give the path of a file"
-                ) from error
+                raise UserError(f"{place}: {path} cannot be read: {error.strerror}; give the path of a file") from error
         return self._files[path]
 
 

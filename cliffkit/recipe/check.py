@@ -12,12 +12,13 @@ from cliffkit.components.near import near
 from cliffkit.components.registry import NONE, Component, Registry
 from cliffkit.errors import UserError
 from cliffkit.recipe import yamlstrict
+from cliffkit.recipe.check_fit import check_train
 from cliffkit.recipe.checker import Checker, Known
 from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.override import override
 from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import MODEL, Recipe
-from cliffkit.recipe.schema import Published, Section, Train
+from cliffkit.recipe.schema import Published, Section
 from cliffkit.recipe.yamlstrict import Document
 from cliffkit.scoring import protocols as known_protocols
 from cliffkit.scoring.protocols import Protocol
@@ -52,12 +53,12 @@ def check_recipe(document: Document, registry: Registry, known: Known | None = N
     model = _model(checker, data["model"]) if "model" in data else {}
     embedding = _embedding(checker, data.get("embedding", {"use": NONE}))
     losses = _losses(checker, data["loss"]) if "loss" in data else {}
-    train = checker.section(Train, ("train",), data["train"], "it has") if "train" in data else None
+    train = check_train(checker, data["train"]) if "train" in data else None
     protocols = _protocols(checker, data.get("evaluate", ["full"]))
     published = _published(checker, data.get("published", []), protocols)
 
     # what only several values together can have wrong
-    if isinstance(train, Train) and embedding and train.embedding is None and is_trained(embedding):
+    if train and embedding and train.embedding is None and is_trained(embedding):
         message = f"'embedding' is missing: `{embedding.component.name}` is trained first; add {{steps: 400}}"
         faults.add(("train",), message)
     if losses and not any(loss.engine["weight"] for loss in losses.values()):
@@ -68,7 +69,7 @@ def check_recipe(document: Document, registry: Registry, known: Known | None = N
 
     faults.check()
     assert dataset
-    assert isinstance(train, Train)
+    assert train
     backbone, pyramid, fusion, head = (model[kind] for kind in MODEL)
     return Recipe(
         data["name"],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -21,6 +22,12 @@ Known = dict[tuple[Any, ...], Any]
 """Parts and sections of recipes that were found right, by their content and place."""
 
 
+NOWHERE: Mapping[str, Path_] = MappingProxyType({})
+
+NAMED = ("optimizer", "schedule", "augment")
+"""Kinds of which a recipe may write the name alone, as `optimizer: adamw`."""
+
+
 class Checker:
     """Checks values of a document and adds a fault for each that is wrong.
 
@@ -30,21 +37,30 @@ class Checker:
     def __init__(self, document: Document, registry: Registry, faults: Faults, known: Known) -> None:
         self.document, self.registry, self.faults, self.known = document, registry, faults, known
 
-    def part(self, kind: str, path: Path_, data: Any, *, alone: bool = False) -> Part | None:
-        """Check a component with its options, and the engine's beside them unless the part stands `alone`."""
+    def part(
+        self, kind: str, path: Path_, data: Any, *, alone: bool = False, places: Mapping[str, Path_] = NOWHERE
+    ) -> Part | None:
+        """Check a component with its options, and the engine's beside them unless the part stands `alone`.
+
+        Some kinds may be named without a mapping. `places` says where options are written that stand elsewhere.
+        """
+        named = isinstance(data, str) and kind in NAMED
+        if named:
+            data = {"use": data}
         if not isinstance(data, dict) or not isinstance(data.get("use"), str):
             names = ", ".join(self.registry.choices(kind))
             article = "an" if kind[0] in "aeio" else "a"
             self.faults.add(path, f"name {article} {kind}, as {{use: NAME}}; there are: {names}")
             return None
         use = data["use"]
-        place = f"{self.document.place((*path, 'use'))}: {dotted(path)} ({use})"
+        at = path if named else (*path, "use")
+        place = f"{self.document.place(at)}: {dotted(path)} ({use})"
         key = (kind, place, json.dumps(data))
         if key in self.known:
             known: Part = self.known[key]
             return known
 
-        schemas = self._schemas(kind, use, path)
+        schemas = self._schemas(kind, use, at)
         if schemas is None:
             return None
         component, engine, schema = schemas
@@ -52,7 +68,7 @@ class Checker:
             engine, schema = None, options_schema(component.load())
 
         written = {name: value for name, value in data.items() if name != "use"}
-        options = self.section(schema, path, written, f"`{use}` takes")
+        options = self.section(schema, path, written, f"`{use}` takes", places=places)
         if options is None:
             return None
         values, owned = dict(options), engine.model_fields if engine else {}
@@ -60,9 +76,7 @@ class Checker:
         part = self.known[key] = Part(component, own, {name: values[name] for name in owned}, place)
         return part
 
-    def _schemas(
-        self, kind: str, use: str, path: Path_
-    ) -> tuple[Component, type[Section] | None, type[Section]] | None:
+    def _schemas(self, kind: str, use: str, at: Path_) -> tuple[Component, type[Section] | None, type[Section]] | None:
         """A component, the engine's options beside its own, and the schema of both."""
         try:
             component = self.registry.get(kind, use)
@@ -70,13 +84,27 @@ class Checker:
             engine = engine_options(kind)
             return component, engine, options_schema(factory, engine)
         except UserError as error:
-            self.faults.add((*path, "use"), str(error))
+            self.faults.add(at, str(error))
         except TypeError as error:
-            self.faults.add((*path, "use"), f"{kind} '{use}' of plugin '{component.plugin}': {error}")
+            self.faults.add(at, f"{kind} '{use}' of plugin '{component.plugin}': {error}")
         return None
 
-    def section(self, schema: type[Section], path: Path_, data: Any, has: str) -> Section | None:
-        """Check a mapping against a schema; `has` begins the list of its keys in messages, as `it has`."""
+    def section(
+        self,
+        schema: type[Section],
+        path: Path_,
+        data: Any,
+        has: str,
+        *,
+        before: Sequence[str] = (),
+        after: Sequence[str] = (),
+        places: Mapping[str, Path_] = NOWHERE,
+    ) -> Section | None:
+        """Check a mapping against a schema.
+
+        `has` begins the list of its keys in messages, as `it has`; keys that others check stand `before` and `after`
+        those of the schema. `places` says where values are written that stand elsewhere.
+        """
         key = (schema, json.dumps(data))
         if key in self.known:
             known: Section = self.known[key]
@@ -87,7 +115,9 @@ class Checker:
         except ValidationError as error:
             for each in error.errors():
                 where = _written(data, each["loc"], each["type"] == "missing")
-                self.faults.add((*path, *where), _message(schema, each, has))
+                first, *rest = where or ("",)
+                full = (*places[str(first)], *rest) if str(first) in places else (*path, *where)
+                self.faults.add(full, _message(schema, each, has, before, after))
             return None
 
 
@@ -102,10 +132,15 @@ def _written(data: Any, location: tuple[Any, ...], missing: bool) -> Path_:
     return (*path, location[-1]) if missing else tuple(path)
 
 
-def _message(schema: type[BaseModel], error: Any, has: str) -> str:
+def _message(
+    schema: type[BaseModel], error: Any, has: str, before: Sequence[str] = (), after: Sequence[str] = ()
+) -> str:
     """Say in one sentence what pydantic found wrong."""
     within = error["loc"] if error["type"] == "model_type" else error["loc"][:-1]
-    fields = list(_section(schema, within).model_fields)
+    section = _section(schema, within)
+    fields = list(section.model_fields)
+    if section is schema:
+        fields = [*before, *fields, *after]
     if error["type"] == "extra_forbidden":
         takes = f"{has}: {', '.join(fields)}" if fields else f"{has} no options"
         return "; ".join(filter(None, ("unknown option", takes, meant(error["loc"][-1], fields))))

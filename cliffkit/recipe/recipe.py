@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 
 from cliffkit.components.registry import NONE
+from cliffkit.recipe.fit import Train
 from cliffkit.recipe.part import Part
-from cliffkit.recipe.schema import Published, Train
+from cliffkit.recipe.schema import Published
 from cliffkit.scoring.protocols import Protocol
 
 MODEL = ("backbone", "pyramid", "fusion", "head")
@@ -38,7 +39,7 @@ class Recipe:
     def parts(self) -> Iterable[Part]:
         """Every component it names."""
         model = (getattr(self, kind) for kind in MODEL)
-        return (self.data, *model, *([self.embedding] if self.embedding else []), *self.losses)
+        return (self.data, *model, *([self.embedding] if self.embedding else []), *self.losses, *self.train.parts())
 
     def to_dict(self) -> dict[str, Any]:
         """As YAML would say it, every default written out."""
@@ -50,7 +51,7 @@ class Recipe:
             "model": {kind: getattr(self, kind).to_dict() for kind in MODEL},
             "embedding": self.embedding.to_dict() if self.embedding else {"use": NONE},
             "loss": [loss.to_dict() for loss in self.losses],
-            "train": self.train.model_dump(mode="json", exclude_none=True),
+            "train": self.train.to_dict(),
             "evaluate": [protocol.name for protocol in self.protocols],
             **({"published": published} if published else {}),
         }

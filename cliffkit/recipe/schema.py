@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -13,8 +14,6 @@ Positive = Annotated[int, Field(gt=0)]
 
 MAX_SEED = 2**63 - 1
 """The largest that every random generator takes."""
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
@@ -47,71 +46,61 @@ class EmbeddingOptions(Section):
     warmup_steps: Annotated[int, Field(ge=0)] = 100
 
 
-class Augment(Section):
-    """What is done to a training batch, on the device."""
-
-    flip: Share = 0.5
-    """Probability of mirroring an image."""
-    brightness: Share = 0.4
-    """Factors are drawn uniformly from 1 - x to 1 + x, per image; so for the next two."""
-    contrast: Share = 0.4
-    saturation: Share = 0.4
-
-
-class Fit(Section):
-    """How the one training loop runs."""
+class FitSettings(Section):
+    """How the one training loop runs, whatever it trains."""
 
     steps: Positive
+    """Optimiser steps."""
     batch: Positive = 16
     """Images per optimiser step, over all processes and micro-batches."""
     micro_batch: Positive | None = None
     """Images per forward pass and process; None: the whole share of a process at once."""
     lr: Annotated[float, Field(gt=0)] = 1e-3
-    optimizer: Literal["adam", "adamw"] = "adamw"
+    """Learning rate where the schedule's factor is 1."""
+    groups: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Factors of the learning rate, by patterns of parameters' names."""
+    freeze: list[str] = []
+    """Patterns of the names of parameters that are not trained."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    """Not on biases and normalisation."""
-    schedule: Literal["constant", "cosine", "step"] = "cosine"
-    milestones: list[Positive] = []
-    """Steps at which schedule `step` multiplies the rate by `decay`."""
-    decay: Annotated[float, Field(gt=0, le=1)] = 0.1
-    reload_best: bool = False
-    """Go back to the best weights so far at each milestone."""
+    """Decay of the weights; biases and normalisation do not decay."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     """Steps over which the rate rises linearly from zero."""
+    reload_best: bool = False
+    """Whether to go back to the best weights so far at each milestone of the schedule."""
     clip_norm: Annotated[float, Field(gt=0)] | None = None
+    """Largest norm of the gradient; None: unlimited."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the weights' running average, which is what is validated and kept; 0: none."""
     validate_every: Positive = 250
-    augment: Augment = Augment()
+    """Steps from one validation to the next."""
+    init: Path | None = None
+    """Folder of a run, or file of weights, to start from; None: start at random."""
 
 
-class EmbeddingFit(Fit):
+class EmbeddingSettings(FitSettings):
     """Stage `embedding`. Its seed is its own, so that replicates of a study share one generator."""
 
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
-    augment: Augment = Augment(brightness=0, contrast=0, saturation=0)
+    """Seed of weights, batch order and augmentation."""
 
 
 Metric = Literal["abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog", "delta1", "delta2", "delta3"]
 
 
-class DepthFit(Fit):
+class DepthSettings(FitSettings):
     """Stage `depth`."""
 
     select: Metric = "abs_rel"
     """The score on the validation split by which the best weights are chosen."""
 
 
-class Train(Section):
-    """Both trained stages."""
+class TrainSettings(Section):
+    """What both trained stages share."""
 
-    depth: DepthFit
-    embedding: EmbeddingFit | None = None
-    """Needed where the embedding generator is trained."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """`auto`: bf16 where the processor or GPU computes in it, else fp32."""
     deterministic: bool = False
-    """Ask torch for deterministic kernels on a GPU too, at some cost; a CPU is deterministic anyway."""
+    """Whether to ask torch for deterministic kernels on a GPU too, at some cost; a CPU is deterministic anyway."""
 
 
 class Published(Section):

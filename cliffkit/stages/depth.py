@@ -32,7 +32,7 @@ NOT_FINITE = dict.fromkeys(METRICS, float("nan"))
 def fit_depth(job: Job, context: Context) -> None:
     """Leave the network's weights in weights.safetensors and how they were chosen in fit.json."""
     recipe, device = job.recipe, context.device
-    settings = recipe.train.depth
+    settings = recipe.train.depth.settings
     train, val = (Pack(context.needs["pack"] / split) for split in ("train", "val"))
     torch.manual_seed(recipe.seed)
     network = build(recipe)
@@ -44,7 +44,7 @@ def fit_depth(job: Job, context: Context) -> None:
     goal = Goal(settings.select, settings.select in HIGHER_IS_BETTER, score)
     fitted = fit(
         FitJob(
-            network, objective, train, settings, goal,
+            network, objective, train, recipe.train.depth, goal,
             stage="depth", seed=recipe.seed, folder=context.folder, device=device, emit=context.emit,
         )
     )  # fmt: skip

@@ -23,9 +23,10 @@ LOOKED_AT = 256
 
 def fit_embedding(job: Job, context: Context) -> None:
     """Leave the generator's weights in weights.safetensors."""
-    generator, settings = job.recipe.embedding, job.recipe.train.embedding
+    generator, training = job.recipe.embedding, job.recipe.train.embedding
     assert generator is not None
-    assert settings is not None
+    assert training is not None
+    settings = training.settings
     train = Pack(context.needs["pack"] / "train")
     looked_at = np.linspace(0, len(train) - 1, min(len(train), LOOKED_AT)).astype(int)
     torch.manual_seed(settings.seed)
@@ -43,7 +44,7 @@ def fit_embedding(job: Job, context: Context) -> None:
 
     fitted = fit(
         FitJob(
-            embedding, objective, train, settings, Goal("objective", False, validate),
+            embedding, objective, train, training, Goal("objective", False, validate),
             stage="embedding", seed=settings.seed, folder=context.folder, device=context.device, emit=context.emit,
         )
     )  # fmt: skip

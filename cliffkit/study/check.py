@@ -173,7 +173,7 @@ def _comparable(document: Document, variants: Sequence[Variant]) -> None:
     for other in variants[1:]:
         for what, a, b in (
             ("protocols", *(str([p.name for p in v.recipe.protocols]) for v in (first, other))),
-            ("rules of selection", *(v.recipe.train.depth.select for v in (first, other))),
+            ("rules of selection", *(v.recipe.train.depth.settings.select for v in (first, other))),
         ):
             if a != b:
                 message = (

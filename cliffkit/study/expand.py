@@ -172,7 +172,7 @@ class Expansion:
     def _content(self, recipe: Recipe) -> tuple[Any, ...]:
         """What a recipe amounts to, its name and what others report of it aside."""
         parts = (self.once("part", (part,), partial(_written, part)) for part in recipe.parts())
-        train = self.once("train", (recipe.train,), lambda: str(recipe.train.model_dump(mode="json")))
+        train = self.once("train", (recipe.train,), lambda: str(recipe.train.to_dict()))
         return recipe.seed, *parts, train, *(protocol.name for protocol in recipe.protocols)
 
 

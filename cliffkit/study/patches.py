@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from cliffkit.components.registry import NONE, Registry
 from cliffkit.recipe.override import with_value
+from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.yamlstrict import Document
 
@@ -65,18 +66,20 @@ def leaves(steps: list[str], value: Any) -> Iterator[list[str]]:
         yield steps
 
 
-def removals(base: Recipe) -> Iterator[tuple[str, Patch]]:
-    """Each component of a recipe that can be left out, with the patch that does it."""
-    written = base.to_dict()
-    names = [loss.component.name for loss in base.losses]
+def _left_out(parts: Sequence[Part], path: str, what: str) -> Iterator[tuple[str, Patch]]:
+    """Each part of a list left out of it; a name that stands twice is numbered."""
+    names = [part.component.name for part in parts]
     for i, name in enumerate(names):
         label = name if names.count(name) == 1 else f"{name} {i}"
-        yield f"without loss {label}", {"loss": [loss for k, loss in enumerate(written["loss"]) if k != i]}
+        rest = [part.to_dict() for k, part in enumerate(parts) if k != i]
+        yield f"without {what}{label}", {path: rest}
+
+
+def removals(base: Recipe) -> Iterator[tuple[str, Patch]]:
+    """Each component of a recipe that can be left out, with the patch that does it."""
+    yield from _left_out(base.losses, "loss", "loss ")
     if base.embedding is not None and any(base.embedding.engine["weights"]):
         yield f"without embedding {base.embedding.component.name}", {"embedding.use": NONE}
-    augment = base.train.depth.augment.model_dump()
-    for label, names in (("flip", ["flip"]), ("colour jitter", ["brightness", "contrast", "saturation"])):
-        if any(augment[name] for name in names):
-            yield f"without {label}", {"train.depth": {"augment": {**augment, **dict.fromkeys(names, 0)}}}
+    yield from _left_out(base.train.depth.augment, "train.depth.augment", "")
     if base.backbone.options.get("pretrained"):
         yield "without pretrained weights", {"model.backbone.pretrained": False}

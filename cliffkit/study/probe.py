@@ -19,6 +19,7 @@ from cliffkit.interfaces import Dataset, Place
 from cliffkit.jobs.worker import peak_memory
 from cliffkit.method.assemble import build
 from cliffkit.prediction.predictor import Predictor
+from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.scores import score_protocols
 from cliffkit.scoring.views import truth_in_view
 from cliffkit.stages import STAGES
@@ -57,10 +58,7 @@ def probe(task: ProbeTask, place: Place) -> Pace:
             _random_pack(job, Path(folder) / "pack", open_split(job.recipe, "train", roots))
 
             def steps(count: int) -> Path:
-                settings = {"steps": count, "validate_every": count, "milestones": [], "warmup_steps": 0}
-                train = job.recipe.train
-                fitting = getattr(train, job.stage).model_copy(update=settings)
-                short = replace(job, recipe=replace(job.recipe, train=train.model_copy(update={job.stage: fitting})))
+                short = replace(job, recipe=_shortened(job.recipe, count))
                 own = Path(tempfile.mkdtemp(dir=folder))
                 STAGES[job.stage](short, Context(own, {"pack": Path(folder) / "pack"}, device, roots, _unheard))
                 return own
@@ -74,6 +72,14 @@ def probe(task: ProbeTask, place: Place) -> Pace:
 
 def _seconds(folder: Path) -> float:
     return FitFacts.read(folder).seconds
+
+
+def _shortened(recipe: Recipe, steps: int) -> Recipe:
+    """A recipe whose stages train so many steps and validate once."""
+    train = recipe.train
+    changes = {"steps": steps, "validate_every": steps, "warmup_steps": 0, "reload_best": False, "init": None}
+    embedding = train.embedding.changed(changes) if train.embedding else None
+    return replace(recipe, train=replace(train, depth=train.depth.changed(changes), embedding=embedding))
 
 
 def _unheard(event: object) -> None:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from cliffkit.data.augment import DRAWS, augment
+from cliffkit.data.augment import augment, draws_of
 from cliffkit.data.batches import Batches
 from cliffkit.errors import UserError
 from cliffkit.events import Progress, Validated
-from cliffkit.interfaces import Sample
+from cliffkit.interfaces import Augment, Sample, Schedule
 from cliffkit.store.artifacts import LOG, WEIGHTS, FitFacts
 from cliffkit.training.batchnorm import synchronise_batch_norm
 from cliffkit.training.checkpoint import FitState, drop_checkpoint, resume_fit, save_fit, save_tensors, weights_of
@@ -42,6 +42,9 @@ class _Running:
 
     objective: nn.Module
     optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    augment: list[Augment]
+    """The steps of augmentation, in their order."""
     wrapped: nn.Module
     """The objective as several processes run it."""
     state: FitState
@@ -67,7 +70,7 @@ def fit(job: FitJob) -> FitFacts:
     Goes on from a checkpoint in the folder. Raises UserError where a term stops being finite, naming the term and
     keeping the batch.
     """
-    settings = job.settings
+    settings = job.training.settings
     running = _prepare(job)
     state = running.state
 
@@ -85,7 +88,7 @@ def fit(job: FitJob) -> FitFacts:
 
 def _prepare(job: FitJob) -> _Running:
     """Bring the objective to the device, build its optimiser, and put the last checkpoint into both."""
-    settings, device, accelerator = job.settings, job.device, job.device.accelerator
+    settings, device, accelerator = job.training.settings, job.device, job.device.accelerator
     world, rank, main = accelerator.num_processes, accelerator.process_index, accelerator.is_main_process
     if settings.batch % world:
         raise UserError(
@@ -98,7 +101,7 @@ def _prepare(job: FitJob) -> _Running:
         objective = objective.to(memory_format=torch.channels_last)
     if world > 1:
         objective = synchronise_batch_norm(objective, device.torch)
-    optimizer = build_optimizer(objective, settings)
+    optimizer = build_optimizer(objective, job.training)
 
     state = resume_fit(job.folder, objective, optimizer, device.torch)
     if settings.ema and state.average is None:
@@ -108,20 +111,23 @@ def _prepare(job: FitJob) -> _Running:
 
     # DistributedDataParallel copies the weights of the main process to all others: only once they are restored.
     wrapped = accelerator.prepare(objective) if world > 1 else objective
+    schedule = job.training.schedule.build(settings.steps)
+    steps = [part.build() for part in job.training.augment]
     batches = Batches(job.pack, settings.batch, job.seed, rank, world, pin=device.torch.type == "cuda")
     now = time.monotonic()
-    return _Running(objective, optimizer, wrapped, state, batches, log, state.seconds, now, now, now)
+    return _Running(objective, optimizer, schedule, steps, wrapped, state, batches, log, state.seconds, now, now, now)
 
 
 def _step(job: FitJob, running: _Running, sample: Sample, waited_s: float) -> None:
     """Do one optimiser step on one effective batch."""
-    settings, state, optimizer = job.settings, running.state, running.optimizer
-    rate = learning_rate(settings, state.step)
+    settings, state, optimizer = job.training.settings, running.state, running.optimizer
+    rate = learning_rate(settings, running.schedule, state.step)
     for group in optimizer.param_groups:
         group["lr"] = rate
 
     # `train` in every step: validation leaves evaluation mode behind.
-    batch = augment(sample.to(job.device.torch), settings.augment, running.batches.draws(state.step, DRAWS))
+    count = draws_of(running.augment)
+    batch = augment(sample.to(job.device.torch), running.augment, running.batches.draws(state.step, count))
     running.wrapped.train()
     terms, state.micro_batch = gradients(job, running.wrapped, batch, state.step, state.micro_batch)
 
@@ -156,10 +162,10 @@ def _look(job: FitJob, running: _Running) -> None:
         running.log.write({"stage": job.stage, "step": step, "lr": rate, **figures})
 
     now = time.monotonic()
-    images = len(running.pending) * job.settings.batch
+    images = len(running.pending) * job.training.settings.batch
     figures["images_per_s"] = images / max(now - running.looked, 1e-9)
     running.pending, running.looked = [], now
-    job.emit(Progress(job.stage, running.state.step, job.settings.steps, "step", figures))
+    job.emit(Progress(job.stage, running.state.step, job.training.settings.steps, "step", figures))
 
 
 def _validate(job: FitJob, running: _Running) -> None:
@@ -180,8 +186,8 @@ def _validate(job: FitJob, running: _Running) -> None:
 
 def _keep(job: FitJob, running: _Running, last: bool) -> None:
     """Go back to the best weights at a milestone, and save a checkpoint now and then."""
-    settings, state = job.settings, running.state
-    if settings.reload_best and state.step in settings.milestones and state.best:
+    settings, state = job.training.settings, running.state
+    if settings.reload_best and state.step in running.schedule.milestones and state.best:
         job.module.load_state_dict(state.best)
 
     # Only after a look: a checkpoint behind a term that is not finite would never be left again.

@@ -30,7 +30,7 @@ def gradients(
     while True:
         # Anew in every attempt: what is drawn in a step is a function of seed and step alone.
         torch.manual_seed(mix(job.seed, step, device.accelerator.process_index))
-        micro = held or job.settings.micro_batch
+        micro = held or job.training.settings.micro_batch
         try:
             return _backward(objective, batch, step, micro, device), held
         except (RuntimeError, MemoryError) as error:
@@ -51,7 +51,7 @@ def gradients(
         job.emit(
             Notice(
                 f"out of memory at {tried} images per forward pass; going on with {held}, the batch stays "
-                f"{job.settings.batch}: gradients are those of the whole batch, batch normalisation sees one "
+                f"{job.training.settings.batch}: gradients are those of the whole batch, batch normalisation sees one "
                 "micro-batch"
             )
         )

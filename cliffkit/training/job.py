@@ -11,7 +11,7 @@ from torch import nn
 
 from cliffkit.data.pack import Pack
 from cliffkit.events import Emit
-from cliffkit.recipe.schema import Fit
+from cliffkit.recipe.fit import Fit
 from cliffkit.training.device import Device
 
 
@@ -41,7 +41,8 @@ class FitJob:
     """A module around it: `objective(sample, step)` gives the weighted terms of the loss by name."""
     pack: Pack
     """The training split."""
-    settings: Fit
+    training: Fit
+    """Settings and parts, as the recipe has them."""
     goal: Goal
     stage: str
     """Name of the stage, for messages and the log."""

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from cliffkit.recipe.schema import Fit
+from cliffkit.interfaces import Schedule
+from cliffkit.recipe.fit import Fit
+from cliffkit.recipe.schema import FitSettings
 from cliffkit.training.checkpoint import weights_of
 
 
-def build_optimizer(objective: nn.Module, settings: Fit) -> torch.optim.Optimizer:
+def build_optimizer(objective: nn.Module, training: Fit) -> torch.optim.Optimizer:
     """Build the optimiser of all trainable parameters; biases and normalisation do not decay."""
     decayed: list[Tensor] = []
     free: list[Tensor] = []
     for parameter in objective.parameters():
         if parameter.requires_grad:
             (decayed if parameter.ndim > 1 else free).append(parameter)
+    settings = training.settings
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    return kind([group for group in groups if group["params"]], lr=settings.lr, fused=True)
+    used = [group for group in groups if group["params"]]
+    optimizer: torch.optim.Optimizer = training.optimizer.build(used, settings.lr)
+    return optimizer
 
 
-def learning_rate(settings: Fit, step: int) -> float:
+def learning_rate(settings: FitSettings, schedule: Schedule, step: int) -> float:
     """Give the rate of the step that follows `step` finished ones."""
     warmup = min(1.0, (step + 1) / (settings.warmup_steps + 1))
-    if settings.schedule == "cosine":
-        return settings.lr * warmup * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
-    if settings.schedule == "step":
-        return settings.lr * warmup * settings.decay ** sum(step >= milestone for milestone in settings.milestones)
-    return settings.lr * warmup
+    return settings.lr * warmup * schedule(step)
 
 
 def update_average(average: dict[str, Tensor], module: nn.Module, wanted: float, step: int) -> None:

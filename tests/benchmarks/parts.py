@@ -81,10 +81,11 @@ def engine_loop(of: Recipe, pack: Pack, val: Pack, steps: int, every: int, tick:
 
     device = open_device("cpu")
     trained = objective(of, device)
-    settings = of.train.depth.model_copy(update={"steps": steps, "validate_every": steps})
+    training = of.train.depth.changed({"steps": steps, "validate_every": steps})
+    settings = training.settings
     goal = Goal("abs_rel", False, lambda: validate(trained.network, val, settings.batch, device))
     with tempfile.TemporaryDirectory() as folder, device.determinism(False):
-        return fit(FitJob(trained.network, trained, pack, settings, goal, "depth", 0, Path(folder), device, emit))
+        return fit(FitJob(trained.network, trained, pack, training, goal, "depth", 0, Path(folder), device, emit))
 
 
 class BareLoop:
@@ -94,7 +95,7 @@ class BareLoop:
         device = open_device("cpu")
         self.objective = objective(of, device).to(memory_format=torch.channels_last).train()
         self.optimizer = torch.optim.AdamW(self.objective.parameters(), lr=1e-4, fused=True)
-        batch = of.train.depth.batch
+        batch = of.train.depth.settings.batch
         self.samples = [in_memory(pack, start, batch) for start in range(0, len(pack) - batch + 1, batch)]
         self.done = 0
 
@@ -129,7 +130,7 @@ class NaiveLoop:
         self.embedding = build_embedding(of.embedding, SCENE_TYPES).eval()
         self.weights = whole.hierarchical.weights
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-4)
-        batch = of.train.depth.batch
+        batch = of.train.depth.settings.batch
         self.samples = [pack.batch(np.arange(start, start + batch)) for start in range(0, len(pack) - batch + 1, batch)]
         self.done = 0
 

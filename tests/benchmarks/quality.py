@@ -178,7 +178,7 @@ def train_ours(contest: Contest, seed: int, store: Store) -> Ours:
 
 def train_theirs(ours: Ours, setting: Setting, seed: int) -> Trained:
     """The plain loop on the same images in the same time, validated as often."""
-    settings = ours.recipe.train.depth
+    settings = ours.recipe.train.depth.settings
     train, val = (Pack(ours.packed / split) for split in ("train", "val"))
     validations = math.ceil(settings.steps / settings.validate_every)
     return train_plain(train, val, setting, settings.batch, ours.seconds, validations, seed)
@@ -210,7 +210,7 @@ def contested(contest: Contest, store: Store) -> Row:
 
 def _row(contest: Contest, errors: list[tuple[float, float]], facts: list[tuple[Ours, Trained]]) -> Row:
     mean, spread = ([f([pair[k] for pair in errors]) for k in (0, 1)] for f in (fmean, stdev))
-    fit = facts[0][0].recipe.train.depth
+    fit = facts[0][0].recipe.train.depth.settings
     height, width = facts[0][0].recipe.data.engine["size"]
     speed = (
         fmean(fit.steps * fit.batch / ours.depth_s for ours, _ in facts),

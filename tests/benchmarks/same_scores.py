@@ -11,7 +11,7 @@ from harness import Row, progress
 from parts import recipe
 from safetensors.torch import load_file
 
-from cliffkit.data.augment import DRAWS, augment
+from cliffkit.data.augment import augment, draws_of
 from cliffkit.data.batches import Batches
 from cliffkit.data.pack import Pack
 from cliffkit.jobs.execute import run_jobs
@@ -50,7 +50,7 @@ def rows() -> list[Row]:
 
 def naive(of: Recipe, pack: Path, weights: Path) -> float:
     """fp32, NCHW, Adam, prediction and truth through the embedding with gradients; its validation abs_rel."""
-    device, settings = open_device("cpu", "fp32"), of.train.depth
+    device, settings = open_device("cpu", "fp32"), of.train.depth.settings
     train, val = Pack(pack / "train"), Pack(pack / "val")
     torch.manual_seed(of.seed)
     network = build(of).train()
@@ -60,10 +60,12 @@ def naive(of: Recipe, pack: Path, weights: Path) -> float:
     embedding.load_state_dict(load_file(weights))
     engine = of.embedding.engine
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    schedule = of.train.depth.schedule.build(settings.steps)
+    steps = [part.build() for part in of.train.depth.augment]
     batches = Batches(train, settings.batch, of.seed, 0, 1, pin=False)
     for step in range(settings.steps):
-        optimizer.param_groups[0]["lr"] = learning_rate(settings, step)
-        sample = augment(batches.load(step), settings.augment, batches.draws(step, DRAWS))
+        optimizer.param_groups[0]["lr"] = learning_rate(settings, schedule, step)
+        sample = augment(batches.load(step), steps, batches.draws(step, draws_of(steps)))
         prediction = network(sample.image)
         loss = sum(weight * term(prediction, sample) for _, weight, term in losses)
         ramp = min(1.0, step / engine["warmup_steps"])

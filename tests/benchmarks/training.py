@@ -33,7 +33,7 @@ def steps() -> list[Row]:
     for what, (name, sets, every, count) in STEPS.items():
         progress(f"a step, {what}")
         of = recipe(name, *sets)
-        with random_pack(4 * of.train.depth.batch, of.data.engine["size"]) as pack:
+        with random_pack(4 * of.train.depth.settings.batch, of.data.engine["size"]) as pack:
             bare = BareLoop(of, pack)
             pairs: list[tuple[float, float]] = []
             resumed = time.perf_counter()

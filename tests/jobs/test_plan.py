@@ -65,6 +65,14 @@ DEPENDS = [
     ("train.depth.steps=7", DEPTH),
     ("train.depth.augment={flip: 0.25}", DEPTH),
     ("train.depth.select=rmse", DEPTH),
+    ("train.depth.optimizer=sgd", DEPTH),
+    ("train.depth.optimizer={use: adamw, eps: 1e-7}", DEPTH),
+    ("train.depth.schedule=poly", DEPTH),
+    ("train.depth.augment=[flip]", DEPTH),
+    ("train.depth.groups={backbone: 0.1}", DEPTH),
+    ("train.depth.freeze=[backbone]", DEPTH),
+    ("train.embedding.schedule=constant", TRAINING),
+    ("model.head={use: sigmoid}", DEPTH),
     ("train.embedding.steps=7", TRAINING),
     ("train.embedding.seed=1", TRAINING),
     ("embedding.use=heg_r", TRAINING),
@@ -88,6 +96,12 @@ def test_a_change_reaches_the_stages_that_read_it_and_what_follows_from_them(job
         "train.depth.lr=0.001",
         "train.depth.lr=1e-3",
         "train.depth.augment={flip: 0.5}",
+        "train.depth.augment=[{use: flip, probability: 0.5}, color_jitter]",
+        "train.depth.optimizer=adamw",
+        "train.depth.schedule={use: cosine}",
+        "train.depth.milestones=[]",
+        "train.depth.init=null",
+        "model.head={use: linear}",
         "embedding.weights=[10.0, 15.0]",
         "embedding.norm=l1",
         "loss.0.weight=1",
@@ -245,6 +259,46 @@ class TestFilesThatOptionsName:
             UserError, match=r"model\.backbone \(timm\): .* cannot be read: .*; give the path of a file"
         ):
             with_weights(tmp_path / path)
+
+
+class TestWeightsToStartFrom:
+    @pytest.fixture
+    def run(self, tmp_path):
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "weights.safetensors").write_bytes(b"some weights")
+        return tmp_path / "run"
+
+    def test_count_by_what_they_hold_not_by_where_they_lie(self, jobs, run, tmp_path):
+        started = jobs(f"train.depth.init={run}")
+        assert changed(jobs(), started) == DEPTH
+        assert started["depth"].inputs["train"]["init"] == hashlib.sha256(b"some weights").hexdigest()
+        assert str(tmp_path) not in json.dumps(started["depth"].inputs)
+        moved = shutil.copy(run / "weights.safetensors", tmp_path / "other.safetensors")
+        assert changed(started, jobs(f"train.depth.init={moved}")) == set()
+        (run / "weights.safetensors").write_bytes(b"other weights")
+        assert changed(started, jobs(f"train.depth.init={run}")) == DEPTH
+
+    def test_are_each_stage_s_own(self, jobs, run):
+        assert changed(jobs(), jobs(f"train.embedding.init={run / 'weights.safetensors'}")) == TRAINING
+
+    def test_must_be_there(self, jobs, tmp_path):
+        with pytest.raises(
+            UserError, match=r"^train\.depth\.init: .*no_run cannot be read: .*; give the path of a file"
+        ):
+            jobs(f"train.depth.init={tmp_path / 'no_run'}")
+
+
+@pytest.mark.parametrize("which", ["optimizer", "schedule", "augment"])
+def test_the_plugin_that_gives_a_part_of_training_counts(jobs, which):
+    before = jobs()
+    recipe = before["depth"].recipe
+    depth = recipe.train.depth
+    given = depth.augment[0] if which == "augment" else getattr(depth, which)
+    other = dataclasses.replace(given, component=dataclasses.replace(given.component, version="another 2.0"))
+    fit = dataclasses.replace(depth, **{which: (other, *depth.augment[1:]) if which == "augment" else other})
+    train = dataclasses.replace(recipe.train, depth=fit)
+    after = {job.stage: job for job in plan(dataclasses.replace(recipe, train=train), {})}
+    assert changed(before, after) == DEPTH
 
 
 def test_an_empty_split_is_refused(jobs, monkeypatch):

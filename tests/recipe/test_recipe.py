@@ -78,6 +78,8 @@ def test_the_unchanged_text_is_a_recipe(check):
         "linear",
         "heg_r",
         "l1",
+        *("adamw", "cosine", "flip", "color_jitter"),
+        *("adamw", "cosine", "flip"),
     ]
     assert recipe.data.engine == {"size": (32, 48), "crop": 1.0}
     assert recipe.embedding.engine == {"weights": [10.0, 15.0], "norm": "l1", "warmup_steps": 100}
@@ -151,7 +153,7 @@ ONE_FAULT = [
     ("[full]", "[full, full]", "14: evaluate.1: 'full' stands twice; keep one"),
     ("[full]", "[hu+flip+median, hu+median+flip]", "14: evaluate.1: 'hu+flip+median' stands twice; keep one"),
     ("{steps: 6}", "5", "10: train.embedding: 5 is no mapping; it has: steps, "),
-    ("{flip: 0.5}", "5", "13: train.depth.augment: 5 is no mapping; it has: flip, brightness, contrast, saturation"),
+    ("{flip: 0.5}", "5", "13: train.depth.augment: 5 is no list; write steps, as [{use: flip, probability: 0.5}]"),
     ("{flip: 0.5}", "{flip: 2}", "13: train.depth.augment.flip: 2: input should be less than or equal to 1"),
     ("    steps: 6", "    steps: yes", "12: train.depth.steps: 'yes': input should be a valid integer"),
     ("    steps: 6", "    steps: 1e3", "12: train.depth.steps: 1000.0: input should be a valid integer"),
@@ -276,9 +278,17 @@ class TestSet:
             ("seed=7", ("seed",), 7),
             ("name=b", ("name",), "b"),
             ("train.depth.lr=3e-4", ("train", "depth", "lr"), 3e-4),
-            ("train.depth.milestones=[2, 4]", ("train", "depth", "milestones"), [2, 4]),
-            ("train.depth.augment.contrast=0.1", ("train", "depth", "augment", "contrast"), 0.1),
-            ("train.embedding.augment={flip: 0}", ("train", "embedding", "augment", "flip"), 0.0),
+            ("train.depth.groups={backbone: 0.1}", ("train", "depth", "groups"), {"backbone": 0.1}),
+            ("train.depth.init=runs/a-1", ("train", "depth", "init"), "runs/a-1"),
+            ("train.depth.optimizer=sgd", ("train", "depth", "optimizer", "use"), "sgd"),
+            (
+                "train.depth.schedule={use: poly, power: 2}",
+                ("train", "depth", "schedule"),
+                {"use": "poly", "power": 2.0},
+            ),
+            ("train.depth.augment.contrast=0.1", ("train", "depth", "augment", 1, "contrast"), 0.1),
+            ("train.depth.augment=[flip]", ("train", "depth", "augment"), [{"use": "flip", "probability": 0.5}]),
+            ("train.embedding.augment={flip: 0}", ("train", "embedding", "augment"), []),
             ("train.precision=fp32", ("train", "precision"), "fp32"),
             ("data.size=[64, 96]", ("data", "size"), [64, 96]),
             ("data.size.1=96", ("data", "size"), [32, 96]),
@@ -413,8 +423,16 @@ def test_the_recipe_says_every_default(check):
     said = check().to_dict()
     assert said["data"]["holes"] is False
     assert said["train"]["precision"] == "auto"
-    assert said["train"]["depth"]["augment"] == {"flip": 0.5, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4}
-    assert said["train"]["embedding"]["augment"] == {"flip": 0.5, "brightness": 0.0, "contrast": 0.0, "saturation": 0.0}
+    depth, embedding = said["train"]["depth"], said["train"]["embedding"]
+    flip = {"use": "flip", "probability": 0.5}
+    assert depth["augment"] == [
+        flip, {"use": "color_jitter", "brightness": 0.4, "contrast": 0.4, "saturation": 0.4},
+    ]  # fmt: skip
+    assert embedding["augment"] == [flip]
+    assert depth["schedule"] == {"use": "cosine", "lowest": 0.0}
+    assert depth["optimizer"] == embedding["optimizer"]
+    assert depth["optimizer"]["use"] == "adamw"
+    assert depth["clip_norm"] is None
 
 
 def test_a_recipe_is_frozen(check):
@@ -423,8 +441,10 @@ def test_a_recipe_is_frozen(check):
         recipe.seed = 1
     with pytest.raises(dataclasses.FrozenInstanceError):
         recipe.fusion.place = ""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        recipe.train.depth.schedule = recipe.fusion
     with pytest.raises(ValueError, match="frozen"):
-        recipe.train.depth.steps = 1
+        recipe.train.depth.settings.steps = 1
 
 
 def test_a_recipe_file_is_named_in_its_faults(tmp_path, registry):

@@ -14,11 +14,10 @@ from cliffkit.recipe.options import describe_options, engine_options
 from cliffkit.recipe.schema import (
     MAX_SEED,
     DataOptions,
-    DepthFit,
-    EmbeddingFit,
+    DepthSettings,
     EmbeddingOptions,
+    EmbeddingSettings,
     LossOptions,
-    Train,
     options_schema,
 )
 
@@ -141,19 +140,17 @@ def test_described_options_of_one(registry):
         ("batch", [1], [0]),
         ("micro_batch", [None, 1], [0]),
         ("lr", [1e-9, 1], [0, -1, float("inf")]),
-        ("optimizer", ["adam", "adamw"], ["sgd"]),
         ("weight_decay", [0], [-1]),
-        ("schedule", ["constant", "cosine", "step"], ["linear"]),
-        ("milestones", [[], [1, 5]], [[0], 5]),
-        ("decay", [1, 0.1], [0, 1.1]),
         ("warmup_steps", [0], [-1]),
         ("clip_norm", [None, 0.1], [0]),
         ("ema", [0, 0.999], [1, -0.1]),
         ("validate_every", [1], [0]),
-        ("augment", [{}, {"flip": 1}], [{"flip": 1.1}, {"flip": -0.1}, {"blur": 1}, 3]),
+        ("groups", [{}, {"backbone": 0.1}], [{"backbone": 0}, {"backbone": "x"}, ["backbone"]]),
+        ("freeze", [[], ["backbone", "*.bias"]], ["backbone", [3]]),
+        ("init", [None], [3]),
     ],
 )
-@pytest.mark.parametrize("stage", [EmbeddingFit, DepthFit])
+@pytest.mark.parametrize("stage", [EmbeddingSettings, DepthSettings])
 def test_bounds_of_the_training_loop(stage, option, good, bad):
     for value in good:
         stage.model_validate({"steps": 5, option: value})
@@ -164,27 +161,17 @@ def test_bounds_of_the_training_loop(stage, option, good, bad):
 
 def test_stages_have_what_is_theirs():
     with pytest.raises(ValidationError):
-        DepthFit.model_validate({"steps": 1, "seed": 1})  # the recipe's
+        DepthSettings.model_validate({"steps": 1, "seed": 1})  # the recipe's
     with pytest.raises(ValidationError):
-        EmbeddingFit.model_validate({"steps": 1, "select": "rmse"})
-    depth = {"steps": 1}
-    assert Train.model_validate({"depth": depth}).embedding is None
-    with pytest.raises(ValidationError):
-        Train.model_validate({"embedding": depth})
-
-
-def test_depth_maps_get_no_colour_augmentation():
-    colours = EmbeddingFit(steps=1).augment.model_dump()
-    assert colours.pop("flip") == 0.5
-    assert set(colours.values()) == {0.0}
+        EmbeddingSettings.model_validate({"steps": 1, "select": "rmse"})
 
 
 def test_every_generator_takes_the_largest_seed():
     torch.Generator().manual_seed(MAX_SEED)
     np.random.default_rng([MAX_SEED, 0])
-    EmbeddingFit(steps=1, seed=MAX_SEED)
+    EmbeddingSettings(steps=1, seed=MAX_SEED)
     with pytest.raises(ValidationError):
-        EmbeddingFit(steps=1, seed=MAX_SEED + 1)
+        EmbeddingSettings(steps=1, seed=MAX_SEED + 1)
 
 
 class TestRegistry:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cliffkit.components.registry import Registry
-from cliffkit.data.augment import DRAWS, augment
+from cliffkit.data.augment import augment, draws_of
 from cliffkit.data.pack import Pack
 from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
@@ -29,7 +29,6 @@ from cliffkit.method.assemble import build, build_losses, hierarchical_loss
 from cliffkit.method.objectives import DepthObjective
 from cliffkit.prediction.predictor import predictor
 from cliffkit.recipe.recipe import Recipe
-from cliffkit.recipe.schema import Augment
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.scoring.protocols import protocol
 from cliffkit.scoring.scores import score_image, summarise
@@ -316,7 +315,8 @@ def forward_on_fake_gpu(recipe: Recipe, losses: list[tuple[str, float, Loss]]) -
         to_fake_gpu(objective)
         to_fake_gpu(hierarchical.embedding)
         batch = batch_of()._replace(image=torch.zeros(4, 3, 32, 48, dtype=torch.uint8))
-        sample = augment(batch.map(fake), Augment(), torch.empty(DRAWS, 4))
+        steps = [part.build() for part in recipe.train.depth.augment]
+        sample = augment(batch.map(fake), steps, torch.empty(draws_of(steps), 4))
         assert {field.device.type for field in sample.tensors().values()} == {"cuda"}
         terms: dict[str, Tensor] = objective(sample, 200)
         return terms

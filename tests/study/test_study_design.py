@@ -76,7 +76,7 @@ def test_a_patch_is_merged_so_that_nothing_else_changes(load: Load) -> None:
             assert variant.recipe.embedding.engine["weights"] == [2, 3]
     again = load("name: a\nbase: base.yaml\naxes: {lr: {low: {train.depth: {lr: 1e-4}}, base: {}}}", base=TINY_WEIGHTS)
     low = again.variants[0].recipe.train.depth
-    assert low == again.base.train.depth.model_copy(update={"lr": 1e-4})
+    assert low == again.base.train.depth.changed({"lr": 1e-4})
 
 
 TINY_WEIGHTS = """\
@@ -103,7 +103,7 @@ def test_leave_one_out_finds_what_can_be_left_out(load: Load) -> None:
     study = load("name: a\nbase: base.yaml\ndesign: leave_one_out\n", base=TINY_WEIGHTS)
     assert [variant.name for variant in study.variants] == [
         "full", "without loss l1", "without loss silog", "without embedding heg_s", "without flip",
-        "without colour jitter",
+        "without color_jitter",
     ]  # fmt: skip
     full, no_l1, no_silog, no_embedding, no_flip, no_colour = (variant.recipe for variant in study.variants)
     assert study.reference.recipe is full
@@ -112,9 +112,10 @@ def test_leave_one_out_finds_what_can_be_left_out(load: Load) -> None:
     assert no_l1.losses[0].engine["weight"] == 0.3
     assert [loss.component.name for loss in no_silog.losses] == ["l1"]
     assert no_embedding.embedding is None
-    assert no_flip.train.depth.augment.flip == 0
-    assert no_flip.train.depth.augment.contrast == 0.2
-    assert no_colour.train.depth.augment.model_dump() == {"flip": 0.5, "brightness": 0, "contrast": 0, "saturation": 0}
+    flip, colours = full.train.depth.augment
+    assert colours.options == {"brightness": 0, "contrast": 0.2, "saturation": 0.4}
+    for left, kept in ((no_flip, colours), (no_colour, flip)):
+        assert [part.to_dict() for part in left.train.depth.augment] == [kept.to_dict()]
     for recipe in (no_flip, no_colour):
         assert recipe.train.embedding == full.train.embedding
 
@@ -150,7 +151,7 @@ def test_exclusions_are_patterns(load: Load) -> None:
 
 def test_set_changes_the_base_of_every_variant(load: Load) -> None:
     study = load(STUDY, "train.depth.steps=9", "train.depth.validate_every=9")
-    assert {variant.recipe.train.depth.steps for variant in study.variants} == {9}
+    assert {variant.recipe.train.depth.settings.steps for variant in study.variants} == {9}
 
 
 def test_the_base_may_be_a_shipped_recipe_or_stand_in_the_study(load: Load, tiny: str) -> None:
@@ -172,7 +173,11 @@ axes:
     study = load(text)
     assert len(study.variants) == 8
     last = study.variants[-1].recipe
-    assert (last.backbone.component.name, last.data.options["train"], last.train.depth.lr) == ("timm", 12, 2e-3)
+    assert (last.backbone.component.name, last.data.options["train"], last.train.depth.settings.lr) == (
+        "timm",
+        12,
+        2e-3,
+    )
     cells = plan_cells(study, {})
     assert len([job for job in jobs_of(cells).values() if job.stage == "pack"]) == 2
 
@@ -252,10 +257,10 @@ def test_what_variants_share_is_checked_and_read_once(load: Load, monkeypatch: p
 
 
 def test_one_at_a_time_does_not_expand_the_grid(load: Load) -> None:
-    paths = ("lr", "weight_decay", "decay", "ema", "clip_norm")
+    paths = ("train.depth.lr", "train.depth.weight_decay", "train.depth.ema", "train.depth.clip_norm", "loss.0.weight")
     axes = "".join(
-        f"  {name}: {{own: {{}}, {', '.join(f'v{i}: {{train.depth.{name}: {(i + 1) / 101}}}' for i in range(40))}}}\n"
-        for name in paths
+        f"  {path}: {{own: {{}}, {', '.join(f'v{i}: {{{path}: {(i + 1) / 101}}}' for i in range(40))}}}\n"
+        for path in paths
     )
     study = load(f"name: a\nbase: base.yaml\ndesign: one_at_a_time\naxes:\n{axes}")  # a grid of 115,856,201
     assert len(study.variants) == 1 + 5 * 40

@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cliffkit.data.augment import DRAWS, augment
+from cliffkit.data.augment import augment, draws_of
 from cliffkit.data.batches import Batches, batch_indices
 from cliffkit.data.pack import Pack
 from cliffkit.errors import UserError
 from cliffkit.events import Event, Progress, Validated
 from cliffkit.interfaces import Batch, Sample
-from cliffkit.recipe.schema import Augment, Fit
+from cliffkit.recipe.fit import Fit
 from cliffkit.store.artifacts import FitFacts
 from cliffkit.training.checkpoint import weights_of
 from cliffkit.training.fit import fit
@@ -90,23 +90,26 @@ def lines(folder: Path) -> Iterator[dict[str, Any]]:
 )
 def test_the_learning_rate_at_points_reckoned_by_hand(options: dict[str, Any], rates: dict[int, float]) -> None:
     fitting = settings(steps=100, lr=0.01, **options)
-    assert {step: learning_rate(fitting, step) for step in rates} == pytest.approx(rates, abs=1e-12)
+    schedule = fitting.schedule.build(100)
+    assert {step: learning_rate(fitting.settings, schedule, step) for step in rates} == pytest.approx(rates, abs=1e-12)
 
 
-def reference(pack: Pack, options: Fit) -> Weights:
+def reference(pack: Pack, fitting: Fit) -> Weights:
     """What `fit` leaves, by a loop of torch's own parts: plain AdamW or Adam, one parameter after the other."""
+    options = fitting.settings
     net, objective = toy()
     biases = [p for name, p in net.named_parameters() if name.endswith("bias")]
     others = [p for name, p in net.named_parameters() if not name.endswith("bias")]
-    kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
+    kind = torch.optim.AdamW if fitting.optimizer.component.name == "adamw" else torch.optim.Adam
     groups = [{"params": others, "weight_decay": options.weight_decay}, {"params": biases, "weight_decay": 0}]
     optimizer = kind(groups, foreach=False)
     average = {name: value.clone() for name, value in net.state_dict().items()}
+    schedule, steps = fitting.schedule.build(options.steps), [part.build() for part in fitting.augment]
     batches = Batches(pack, options.batch, SEED, 0, 1, pin=False)
     for step in range(options.steps):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(options, step)
-        sample = augment(batches.load(step), options.augment, batches.draws(step, DRAWS))
+            group["lr"] = learning_rate(options, schedule, step)
+        sample = augment(batches.load(step), steps, batches.draws(step, draws_of(steps)))
         optimizer.zero_grad()
         sum(objective(sample, step).values()).backward()
         if options.clip_norm:
@@ -128,8 +131,8 @@ def reference(pack: Pack, options: Fit) -> Weights:
         {"weight_decay": 0.3, "schedule": "cosine", "warmup_steps": 3},
         {"clip_norm": 0.05},
         {"ema": 0.2, "schedule": "step", "milestones": [4]},
-        {"augment": Augment()},
-        {"batch": 7, "ema": 0.999, "clip_norm": 0.5, "augment": Augment(), "weight_decay": 0.1, "schedule": "cosine"},
+        {"augment": {}},
+        {"batch": 7, "ema": 0.999, "clip_norm": 0.5, "augment": {}, "weight_decay": 0.1, "schedule": "cosine"},
     ],
     ids=str,
 )
@@ -354,9 +357,10 @@ def test_the_log_has_every_step_once_with_its_rate_and_terms(pack: Pack, tmp_pat
     fitting = settings(steps=23, schedule="cosine", lr=0.01, warmup_steps=5, validate_every=6)
     run(pack, tmp_path, fitting, emit=events.append)
     written = list(lines(tmp_path))
+    schedule = fitting.schedule.build(23)
     steps = [line for line in written if "val" not in line]
     assert [line["step"] for line in steps] == list(range(1, 24))
-    assert [line["lr"] for line in steps] == [learning_rate(fitting, step) for step in range(23)]
+    assert [line["lr"] for line in steps] == [learning_rate(fitting.settings, schedule, step) for step in range(23)]
     for line in steps:
         assert line["stage"] == "depth"
         assert line["loss"] == pytest.approx(line["mean"] + line["square"])
