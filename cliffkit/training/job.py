@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from torch import nn
 
@@ -52,3 +53,5 @@ class FitJob:
     """Folder of the checkpoint, the log and the weights."""
     device: Device
     emit: Emit
+    losses: Mapping[str, nn.Module] = MappingProxyType({})
+    """Losses with parameters, by name: trained with the module, and saved beside it."""

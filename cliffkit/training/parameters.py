@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from cliffkit.components.near import meant, near
 from cliffkit.errors import UserError
-from cliffkit.interfaces import ParameterGroup
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -55,10 +55,18 @@ def freeze_parameters(module: nn.Module, patterns: Sequence[str]) -> list[nn.Mod
     return still
 
 
-def parameter_groups(
-    objective: nn.Module, module: nn.Module, lr: float, weight_decay: float, factors: Mapping[str, float]
-) -> list[ParameterGroup]:
-    """Divide all trainable parameters by learning rate and decay; biases and normalisation do not decay.
+class Group(NamedTuple):
+    """Parameters that are trained alike."""
+
+    factor: float
+    """Factor of the learning rate."""
+    decays: bool
+    """Whether the weights decay; biases and normalisation do not."""
+    parameters: list[nn.Parameter]
+
+
+def divide(objective: nn.Module, module: nn.Module, factors: Mapping[str, float]) -> list[Group]:
+    """Divide all trainable parameters by learning rate and decay.
 
     `factors` of the rate are by patterns of names in `module`; of several that match, the last counts.
     """
@@ -72,7 +80,7 @@ def parameter_groups(
 
     rates = dict.fromkeys(factor for factor, _ in divided)
     return [
-        {"params": divided[factor, decays], "lr": lr * factor, "weight_decay": weight_decay if decays else 0.0}
+        Group(factor, decays, divided[factor, decays])
         for factor in rates
         for decays in (True, False)
         if (factor, decays) in divided
