@@ -67,8 +67,8 @@ def resume_fit(folder: Path, objective: nn.Module, optimizer: torch.optim.Optimi
     objective.load_state_dict(groups["weights"])
     load_optimizer(optimizer, groups.get("optimizer", {}), numbers.pop("optimizer"))
     average = {name: value.to(device) for name, value in groups["average"].items()} if "average" in groups else None
-    best = {name: groups.get(name, {}) for name in ("best", "best_losses")}
-    return FitState(**numbers, **best, average=average)
+    best, losses = groups.get("best", {}), groups.get("best_losses", {})
+    return FitState(**numbers, best=best, best_losses=losses, average=average)
 
 
 def save_tensors(path: Path, tensors: Tensors) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from torch import nn
 
 from cliffkit.errors import UserError
-from cliffkit.training.parameters import check_patterns, freeze_parameters, matches, parameter_groups
+from cliffkit.training.parameters import check_patterns, divide, freeze_parameters, matches
 
 from ..engine_fixtures import one_thread  # noqa: F401
 
@@ -88,26 +87,24 @@ def test_groups_are_by_rate_and_decay_and_the_last_pattern_counts() -> None:
     net = Net()
     objective = nn.ModuleDict({"net": net, "loss": nn.Linear(2, 2)})
     freeze_parameters(net, ["head.1"])
-    groups = parameter_groups(objective, net, 0.01, 0.5, {"backbone": 0.1, "backbone.1": 3.0})
+    groups = divide(objective, net, {"backbone": 0.1, "backbone.1": 3.0})
     names = {id(parameter): name for name, parameter in objective.named_parameters()}
     assert [
-        ([names[id(p)].removeprefix("net.") for p in group["params"]], group["lr"], group["weight_decay"])
-        for group in groups
+        ([names[id(p)].removeprefix("net.") for p in group.parameters], group.factor, group.decays) for group in groups
     ] == [
-        (["backbone.0.weight"], 0.01 * 0.1, 0.5),
-        (["backbone.0.bias"], 0.01 * 0.1, 0.0),
-        (["backbone.1.weight", "backbone.1.bias"], 0.01 * 3.0, 0.0),
-        (["backbone2.weight", "head.0.weight", "loss.weight"], 0.01, 0.5),
-        (["backbone2.bias", "head.0.bias", "loss.bias"], 0.01, 0.0),
+        (["backbone.0.weight"], 0.1, True),
+        (["backbone.0.bias"], 0.1, False),
+        (["backbone.1.weight", "backbone.1.bias"], 3.0, False),
+        (["backbone2.weight", "head.0.weight", "loss.weight"], 1.0, True),
+        (["backbone2.bias", "head.0.bias", "loss.bias"], 1.0, False),
     ]
 
 
 def test_without_factors_there_are_two_groups() -> None:
     net = Net()
-    groups = parameter_groups(net, net, 0.01, 0.5, {})
-    assert [(len(group["params"]), group["lr"], group["weight_decay"]) for group in groups] == [
-        (3, 0.01, 0.5),
-        (7, 0.01, 0.0),
+    groups = divide(net, net, {})
+    assert [(len(group.parameters), group.factor, group.decays) for group in groups] == [
+        (3, 1.0, True),
+        (7, 1.0, False),
     ]
-    assert sum(p.numel() for group in groups for p in group["params"]) == sum(p.numel() for p in net.parameters())
-    assert all(torch.is_tensor(p) for group in groups for p in group["params"])
+    assert {id(p) for group in groups for p in group.parameters} == {id(p) for p in net.parameters()}
