@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import torch
 import yaml
@@ -215,11 +216,10 @@ class TestRows:
         assert "<td>&lt;0&gt;</td>" in self.ROWS._repr_html_()
 
     def test_are_a_data_frame_where_pandas_is_installed(self) -> None:
-        pandas = pytest.importorskip("pandas")
         frame = self.ROWS.to_pandas()
+        assert isinstance(frame, pandas.DataFrame)
         assert list(frame.columns) == ["a", "b", "c"]
         assert frame["a"].sum() == sum(range(30))
-        assert isinstance(frame, pandas.DataFrame)
 
     def test_say_what_is_missing_where_pandas_is_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "pandas", None)

@@ -33,9 +33,8 @@ study_argument = click.argument("study", type=click.Path(path_type=Path), defaul
     metavar="N",
     help="Jobs at once. Default: one per GPU; on a CPU the number that is fastest, measured once.",
 )
-@click.option("--executor", "executor_name", default="local", show_default=True, metavar="NAME",
-              help="Where jobs run: see `cliffkit list executor`.")  # fmt: skip
-@click.option("--address", metavar="ADDRESS", help="Of the Ray cluster, for --executor ray: auto, or ray://HOST:10001.")
+@click.option("--executor", default="local", show_default=True, metavar="EXECUTOR",
+              help="Where jobs run: a name, or '{use: ray, cpus: 4}'; `cliffkit list executor --options`.")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Try jobs again that failed before; else they are left alone.")
 @click.option(
     "--dry-run",
@@ -52,8 +51,7 @@ def ablate(
     runs: Path,
     device: str,
     workers: int | None,
-    executor_name: str,
-    address: str | None,
+    executor: str,
     retry_failed: bool,
     dry_run: bool,
     as_json: bool,
@@ -78,7 +76,7 @@ def ablate(
         "runs": runs,
         "device": device,
         "workers": workers,
-        "executor": {"use": executor_name} | ({} if address is None else {"address": address}),
+        "executor": executor,
         "retry_failed": retry_failed,
         "plugins": plugins,
     }

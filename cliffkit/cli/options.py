@@ -26,6 +26,25 @@ class NamedPath(click.ParamType[tuple[str, Path]]):
         return name, Path(path).expanduser()
 
 
+class PartText(click.ParamType[Any]):
+    """A part as a recipe writes it, in YAML: its name, or a mapping with `use`."""
+
+    name = "PART"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the YAML."""
+        from cliffkit.errors import RecipeError
+        from cliffkit.recipe import yamlstrict
+
+        try:
+            parsed = yamlstrict.parse(str(value), str(value))
+            if parsed.faults:
+                raise RecipeError(parsed.faults)
+        except RecipeError as error:
+            self.fail(str(error), param, ctx)
+        return parsed.data
+
+
 sets: Decorator = click.option(
     "--set", "overrides", metavar="PATH=VALUE", multiple=True,
     help="Change the recipe: --set model.fusion.use=add, --set train.depth.steps=50. The value is YAML. Repeatable.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,8 +15,9 @@ from cliffkit.components.load import Plugins
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--protocol", "protocols", multiple=True, required=True, metavar="P",
-              help="full, eigen, cliffnet, hu or garg; +flip, +median, as in eigen+flip. Repeatable.")  # fmt: skip
+@click.option("--protocol", "protocols", type=options.PartText(), multiple=True, required=True, metavar="P",
+              help="A name, as eigen or eigen+flip+median (see `cliffkit list protocol`), or a mapping, as "
+              "'{use: eigen, cap_m: 8, name: eigen8}'. Repeatable.")  # fmt: skip
 @options.data
 @options.device
 @options.as_json
@@ -23,7 +25,7 @@ from cliffkit.components.load import Plugins
 def evaluate(
     plugins: Plugins,
     run: Path,
-    protocols: tuple[str, ...],
+    protocols: tuple[Any, ...],
     roots: tuple[tuple[str, Path], ...],
     device: str,
     as_json: bool,

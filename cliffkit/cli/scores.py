@@ -40,7 +40,7 @@ def print_run(finished: Run, as_json: bool) -> None:
 
 
 def run_json(finished: Run) -> dict[str, Any]:
-    """The object that `--json` prints."""
+    """Give the object that `--json` prints."""
     record = finished.record
     return {
         "run": str(finished.folder),

@@ -65,7 +65,7 @@ def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS), required=False)
 @click.option(
-    "--options", "show_options", is_flag=True, help="Show what each component takes, with types and defaults."
+    "--options", "show_options", is_flag=True, help="Show what each component takes: types, bounds, defaults, help."
 )
 @options.as_json
 @click.pass_obj
@@ -75,13 +75,13 @@ def list_components(plugins: Plugins, kind: str | None, show_options: bool, as_j
     rows = [dataclasses.asdict(component) for component in chosen]
     if show_options:
         from cliffkit.errors import UserError
-        from cliffkit.recipe.options import describe_options
+        from cliffkit.recipe.options import describe_options, explain_options
 
         for row, component in zip(rows, chosen, strict=True):
             try:
-                row["options"] = describe_options(component)
+                row["options"], row["help"] = describe_options(component), explain_options(component)
             except (UserError, TypeError) as error:  # one part's fault hides no other part
-                row["options"], row["fault"] = {}, str(error)
+                row["options"], row["help"], row["fault"] = {}, {}, str(error)
     if as_json:
         click.echo(json.dumps({"components": rows}))
         return
@@ -89,6 +89,8 @@ def list_components(plugins: Plugins, kind: str | None, show_options: bool, as_j
         click.echo(f"{row['kind']:<10} {row['name']:<12} {row['summary']}  [{row['plugin']}]")
         for name, text in row.get("options", {}).items():
             click.echo(f"{'':<23} {name}: {text}")
+            if name in row["help"]:
+                click.echo(f"{'':<27} {row['help'][name]}")
         if "fault" in row:
             click.echo(f"{'':<23} cannot be used: {row['fault']}", err=True)
     for name, reason in plugins.registry.failures.items():

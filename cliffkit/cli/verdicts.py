@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cliffkit.cli.scores import console
+from cliffkit.report.sentences import sentence
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import BETTER, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Effect
@@ -22,7 +23,7 @@ STYLES = {BETTER: "green", WORSE: "red"}
 
 
 def print_study(results: Results, analysis: Analysis) -> None:
-    """A study's first table, the effects of its axes, and what is missing."""
+    """Print a study's first table, the effects of its axes, and what is missing."""
     out = console()
     study, first = results.study, analysis.first(results)
     protocol = next(each for each in results.protocols if each.name == first.protocol)
@@ -32,7 +33,7 @@ def print_study(results: Results, analysis: Analysis) -> None:
     for row in first.rows:
         mark = "*" if row.best else "=" if row.tied else " "
         mean = "" if row.mean is None else f"{row.mean.value:.4f}{mark}"
-        word = "reference" if row.verdict is None else row.verdict.word
+        word = "reference" if row.word is None else row.word
         _add(table, (row.variant.name, mean), row.difference, row.p_adjusted, word)
     out.print(table)
     out.print("* best   = not distinguishable from the best", highlight=False)
@@ -55,7 +56,7 @@ def print_study(results: Results, analysis: Analysis) -> None:
             table = _table(title, "", "difference")
             for effect in effects:
                 head = f"{', '.join(effect.axes)}: {effect.label}", ""
-                _add(table, head, effect.estimate, effect.p_adjusted, effect.verdict.word)
+                _add(table, head, effect.estimate, effect.p_adjusted, effect.word)
             out.print("")
             out.print(table)
     for each in results.cells:
@@ -83,7 +84,7 @@ def _add(table: Table, head: tuple[str, str], difference: Estimate | None, p: fl
 
 
 def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -> dict[str, Any]:
-    """The object that `--json` prints."""
+    """Give the object that `--json` prints."""
     first = analysis.first(results)
 
     def numbers(estimate: Estimate | None) -> dict[str, Any] | None:
@@ -98,7 +99,7 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
             {
                 "axes": each.axes,
                 "change": each.label,
-                "verdict": each.verdict.word,
+                "verdict": each.word,
                 "p_adjusted": each.p_adjusted,
                 **(numbers(each.estimate) or {}),
             }
@@ -117,8 +118,8 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
                 "mean": numbers(row.mean),
                 "difference": numbers(row.difference),
                 "p_adjusted": row.p_adjusted,
-                "verdict": row.verdict.word if row.verdict else "reference",
-                "sentence": row.verdict.sentence if row.verdict else "",
+                "verdict": row.word or "reference",
+                "sentence": sentence(row.difference, row.metric, row.p_adjusted) if row.word else "",
                 "best": row.best,
                 "tied_with_best": row.tied,
             }

@@ -33,6 +33,8 @@ class Identity:
 
     code: str
     """The hash that stands in keys."""
+    where: str
+    """The file of its module."""
     sources: Mapping[str, Source | None]
     """What it is made from, by module; None for a module that may be absent and is."""
     modules: Mapping[str, str]
@@ -42,11 +44,20 @@ class Identity:
     others: tuple[str, ...]
     """Top-level packages of other distributions that it imports."""
 
-    def is_current(self, read: Read = read_source) -> bool:
-        """Whether the same text stands on the disk still."""
-        return all(_digest(read(name)) == _digest(source) for name, source in self.sources.items()) and all(
-            _file_digest(Path(path)) == digest for path, digest in self.files.items()
-        )
+    @property
+    def texts(self) -> dict[str, str]:
+        """The texts of its modules, as far as they have any."""
+        return {name: source.text for name, source in self.sources.items() if source is not None and source.text}
+
+    def changed(self, read: Read = read_source) -> list[str]:
+        """List the files that hold another text now, comments included."""
+        now = {name: read(name) for name in self.sources}
+        modules = [
+            name if source is None else source.where
+            for name, source in self.sources.items()
+            if _digest(now[name]) != _digest(source)
+        ]
+        return [*modules, *(path for path, digest in self.files.items() if _file_digest(Path(path)) != digest)]
 
 
 def identify(reference: str, own: frozenset[str], read: Read = read_source) -> Identity:
@@ -56,7 +67,7 @@ def identify(reference: str, own: frozenset[str], read: Read = read_source) -> I
     """
     module, _, attribute = reference.partition(":")
     if not is_own(module, own):  # a part that is another distribution's, as it stands
-        return Identity(_hash(reference), {}, {}, {}, (module.partition(".")[0],))
+        return Identity(_hash(reference), module, {}, {}, {}, (module.partition(".")[0],))
     graph = _Graph(own, read)
     roots = graph.follow(Import(module, "", 0, tried=False), reference)
     hashes = graph.hashes()
@@ -64,7 +75,7 @@ def identify(reference: str, own: frozenset[str], read: Read = read_source) -> I
     files = {path: digest for node in graph.nodes.values() for path, digest in node.files.items()}
     others = sorted({name for node in graph.nodes.values() for name in node.syntax.others})
     sources = {**dict.fromkeys(graph.absent), **{name: node.source for name, node in graph.nodes.items()}}
-    return Identity(code, sources, hashes, files, tuple(others))
+    return Identity(code, graph.nodes[module].source.where, sources, hashes, files, tuple(others))
 
 
 @functools.cache
@@ -76,7 +87,7 @@ def own_packages(module: str, distribution: str) -> frozenset[str]:
     top = module.partition(".")[0]
     try:
         found = importlib.metadata.distribution(distribution)
-    except importlib.metadata.PackageNotFoundError:
+    except (importlib.metadata.PackageNotFoundError, ValueError):  # ValueError: it has no name
         return frozenset({top})
     named = set((found.read_text("top_level.txt") or "").split())
     for path in found.files or ():
@@ -102,7 +113,7 @@ def explain(old: Mapping[str, str], new: Mapping[str, str]) -> str:
             )
             more = [f"... {len(lines) - DIFF_LINES} more lines"] if len(lines) > DIFF_LINES else []
             parts.append("\n".join([*lines[:DIFF_LINES], *more]))
-    return "\n".join(parts)
+    return "\n".join(parts) or "what differs is a compiled module or a file of data"
 
 
 def _plain(text: str) -> str:

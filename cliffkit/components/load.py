@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 import pluggy
 
 from cliffkit import hookspecs
+from cliffkit.components.loaded import first_look
 from cliffkit.components.registry import NameClashError, Registry
 from cliffkit.errors import UserError
 
@@ -83,7 +85,7 @@ def load_plugins(*, strict: bool = False, found: Iterable[EntryPoint] | None = N
         if point.name in disabled:
             plugins.statuses.append(status("disabled"))
             continue
-        registry.from_plugin(point.name, f"{distribution} {version}")
+        registry.from_plugin(point.name, version, distribution)
         try:
             _load(point, manager, registry)
         except NameClashError:
@@ -101,6 +103,8 @@ def load_plugins(*, strict: bool = False, found: Iterable[EntryPoint] | None = N
 
 
 def _load(point: EntryPoint, manager: pluggy.PluginManager, registry: Registry) -> None:
+    with contextlib.suppress(UserError):  # its import says it better
+        first_look(point.module)
     module = point.load()
     try:
         manager.register(module, name=point.name)

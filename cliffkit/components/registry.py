@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cliffkit.components.identity import Identity
+from cliffkit.components.loaded import check_current, loaded_code
 from cliffkit.components.near import near
 from cliffkit.errors import UserError
 
@@ -21,6 +24,7 @@ KINDS = (
     "optimizer",
     "schedule",
     "dataset",
+    "protocol",
     "executor",
     "tracker",
 )
@@ -44,20 +48,45 @@ class Component:
     summary: str
     """One line for `cliffkit list`."""
     plugin: str
-    """The distribution or module that gave it."""
+    """The entry point that gave it."""
     version: str
+    """Of the distribution."""
+    distribution: str = ""
+    """What was installed to have it; empty where that is not known."""
 
     def load(self) -> Callable[..., Any]:
         """Import the factory. Raises UserError naming the plugin where that fails."""
         module_name, _, attribute = self.reference.partition(":")
+        with contextlib.suppress(UserError):  # said when the code is asked for; an import may say it better
+            loaded_code(self.reference, self.distribution)
         try:
             factory: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
         except (Exception, SystemExit) as error:  # whatever a stranger's module raises
             raise UserError(
-                f"{self.kind} '{self.name}' of plugin '{self.plugin}' cannot be imported from {self.reference}: "
+                f"{self} cannot be imported from {self.reference}: "
                 f"{type(error).__name__}: {error}; mend or uninstall the plugin"
             ) from error
         return factory
+
+    def identity(self) -> Identity:
+        """Identify the code that this process computes the part with. Raises UserError where a module is not found."""
+        with self._named():
+            return loaded_code(self.reference, self.distribution)
+
+    def check_current(self) -> None:
+        """Raises UserError where a file of the part has come to say another thing since this process read it."""
+        with self._named():
+            check_current(self.reference, self.distribution)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except UserError as error:
+            raise UserError(f"{self}: {error}") from error
+
+    def __str__(self) -> str:
+        return f"{self.kind} '{self.name}' of plugin '{self.plugin}'"
 
 
 class Registry:
@@ -65,17 +94,17 @@ class Registry:
 
     def __init__(self) -> None:
         self._components: dict[tuple[str, str], Component] = {}
-        self._plugin = ("", "")
+        self._plugin = ("", "", "")
         self.failures: dict[str, str] = {}
         """Plugins that could not be loaded, with the reason; named when a component is missing."""
 
-    def from_plugin(self, plugin: str, version: str) -> None:
+    def from_plugin(self, plugin: str, version: str, distribution: str = "") -> None:
         """Say who adds from here on."""
-        self._plugin = (plugin, version)
+        self._plugin = (plugin, version, distribution)
 
     def add(self, kind: str, name: str, reference: str, summary: str = "") -> None:
         """Register a component. Raises UserError for an unknown kind or a malformed reference, NameClashError."""
-        plugin, version = self._plugin
+        plugin, version, distribution = self._plugin
         if kind not in KINDS:
             raise UserError(f"plugin '{plugin}' registers unknown kind '{kind}'; the kinds are {', '.join(KINDS)}")
         if name == NONE:
@@ -89,7 +118,7 @@ class Registry:
                 f"{kind} '{name}' is given by two plugins, '{taken.plugin}' ({taken.reference}) and '{plugin}' "
                 f"({reference}); rename one, or switch one off with CLIFFKIT_DISABLE_PLUGINS"
             )
-        self._components[kind, name] = Component(kind, name, reference, summary, plugin, version)
+        self._components[kind, name] = Component(kind, name, reference, summary, plugin, version, distribution)
 
     def remove_plugin(self, plugin: str) -> None:
         """Forget everything a plugin added."""

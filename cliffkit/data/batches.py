@@ -33,12 +33,12 @@ class Batches:
         self.pack, self.batch, self.seed, self.rank, self.world, self.pin = pack, batch, seed, rank, world, pin
 
     def load(self, step: int) -> Sample:
-        """This process's share of the batch of a step, in (pinned) memory."""
+        """Gather this process's share of the batch of a step, in (pinned) memory."""
         sample = self.pack.batch(self._indices(step)[self.rank :: self.world])
         return sample.map(torch.Tensor.pin_memory) if self.pin else sample
 
     def whole(self, step: int) -> Sample:
-        """The batch of a step, the shares of all processes in it."""
+        """Gather the batch of a step, the shares of all processes in it."""
         return self.pack.batch(self._indices(step))
 
     def draws(self, step: int, count: int) -> Tensor:

@@ -98,7 +98,7 @@ def _look(dataset: Dataset, sample: int, progress: Callable[[int, int], None]) -
 
 
 def _depths(sample: Sample) -> tuple[Any, list[str]]:
-    """Some valid depths of one image, and what is wrong with it."""
+    """Give some valid depths of one image, and what is wrong with it."""
     depth = sample.depth[sample.valid].numpy()
     if not depth.size:
         return depth, ["no pixel has a valid depth"]
@@ -108,7 +108,7 @@ def _depths(sample: Sample) -> tuple[Any, list[str]]:
 
 
 def describe(facts: dict[str, Any], most: int = 8) -> Sequence[tuple[str, str]]:
-    """A split's facts in words, label and text."""
+    """Put a split's facts into words, label and text."""
     lines = [("images", f"{facts['images']}, {facts['looked_at']} of them looked at")]
     if "sizes" not in facts:
         return lines

@@ -87,7 +87,7 @@ class _Rows:
 
 
 def read_sample(dataset: Dataset, index: int) -> Sample:
-    """The index-th image at full size. Raises UserError that names it where it cannot be read."""
+    """Read the index-th image at full size. Raises UserError that names it where it cannot be read."""
     try:
         return dataset[index]
     except UserError:

@@ -37,7 +37,7 @@ def at_training_size(sample: Sample, size: tuple[int, int], crop: float) -> Samp
 
 
 def _nearest(length: int, target: int) -> Tensor:
-    """Indices of the pixels of an axis that are nearest to those of the same axis at another length."""
+    """Give the indices of the pixels of an axis that are nearest to those of the axis at another length."""
     return F.interpolate(torch.arange(length).float()[None, None], target, mode="nearest-exact")[0, 0].long()
 
 

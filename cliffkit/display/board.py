@@ -7,11 +7,11 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cliffkit.display.screen import can_redraw, screen
 from cliffkit.events import Event, Notice
 from cliffkit.study.board import Board, JobState, duration, seconds_left
 from cliffkit.study.cells import Cell
@@ -26,8 +26,8 @@ class BoardView:
 
     def __init__(self, name: str, active: bool = True) -> None:
         self._name, self._active = name, active
-        self._console = Console(stderr=True, highlight=False)
-        live = active and self._console.is_terminal
+        self._console = screen()
+        live = active and can_redraw(self._console)
         self._live = Live(console=self._console, auto_refresh=False) if live else None
         self._noticed: set[tuple[str, str]] = set()
         self._said: dict[tuple[str, int], str] = {}

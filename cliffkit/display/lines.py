@@ -1,4 +1,4 @@
-"""Events on stderr: bars in a terminal, a plain line now and then elsewhere."""
+"""Events on stderr: bars in a terminal or notebook, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from cliffkit.display.screen import can_redraw, screen
 from cliffkit.events import Event, JobFinished, JobSkipped, JobStarted, Notice, Progress, Validated
 
 LINE_SECONDS = 10.0
@@ -21,7 +21,7 @@ class Terminal:
 
     def __init__(self, active: bool = True) -> None:
         self._active = active
-        self._console = Console(stderr=True, highlight=False)
+        console = screen()
         self._bars = Bars(
             TextColumn("{task.description:<9}"),
             BarColumn(bar_width=30),
@@ -29,8 +29,8 @@ class Terminal:
             TextColumn("{task.fields[figures]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=self._console,
-            disable=not (active and self._console.is_terminal),
+            console=console,
+            disable=not (active and can_redraw(console)),
         )
         self._tasks: dict[str, TaskID] = {}
         self._lined: dict[str, float] = {}

@@ -1,9 +1,18 @@
-"""Events to all who listen: the caller, and every plugin that implements `cliffkit_event`."""
+"""Events to all who listen: the caller, every plugin with the hook `cliffkit_event`, processes that read the store."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict
+
 from cliffkit.components.load import Plugins
-from cliffkit.events import Emit, Event, Notice
+from cliffkit.events import Emit, Event, Notice, Progress
+from cliffkit.store.artifacts import JobProgress
+from cliffkit.store.job import Job
+from cliffkit.store.store import Store
+
+TELL_SECONDS = 0.5
+"""Least time between two records of a job's progress."""
 
 
 def announcer(plugins: Plugins, tell: Emit) -> Emit:
@@ -21,3 +30,23 @@ def announcer(plugins: Plugins, tell: Emit) -> Emit:
                 tell(Notice(f"plugin '{plugin}' failed to hear an event: {reason}"))
 
     return emit
+
+
+def telling_store(job: Job, store: Store, emit: Emit) -> Emit:
+    """Make a function that passes events to `emit`, and lets other processes see in the store how far the job is.
+
+    Progress is written now and then, with every notice since the job's start.
+    """
+    written = 0.0
+    notices: list[str] = []
+
+    def tell(event: Event) -> None:
+        nonlocal written
+        emit(event)
+        if isinstance(event, Notice):
+            notices.append(event.text)
+        elif isinstance(event, Progress) and time.monotonic() - written > TELL_SECONDS:
+            written = time.monotonic()
+            store.tell_progress(job, JobProgress(**asdict(event), notices=tuple(notices)))
+
+    return tell

@@ -15,7 +15,7 @@ class Once:
         self._made: dict[tuple[object, ...], tuple[Any, tuple[object, ...]]] = {}
 
     def __call__(self, what: str, of: tuple[object, ...], make: Callable[[], T]) -> T:
-        """What `make` gave when `what` was first asked for of these very objects, which must not have changed since."""
+        """Give what `make` gave when `what` was first asked for of these very objects, which have not changed since."""
         key = (what, *map(id, of))
         if key not in self._made:
             self._made[key] = make(), of

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from cliffkit.components.registry import Component
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.jobs.once import Once
+from cliffkit.protocols import Protocol
 from cliffkit.recipe.fit import Fit, Train, weights_file
 from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import MODEL, Recipe
-from cliffkit.scoring.protocols import Protocol
-from cliffkit.store.job import Job
+from cliffkit.store.job import Job, PartCode
 
 STAGE_VERSIONS = {"pack": 1, "embedding": 1, "depth": 2, "evaluate": 1}
 """Raised when a stage's code comes to give another result for the same inputs."""
@@ -42,6 +43,7 @@ class Planner:
         """Fingerprints of data sets by split, by what recipes say of them."""
         self._files: dict[Path, str] = {}
         """Hashes of the files that options name."""
+        self._codes: dict[Component, PartCode] = {}
 
     def plan(self, recipe: Recipe) -> list[Job]:
         """As the function `plan`; equal packs and embedding generators are one job, of the recipe that came first."""
@@ -61,14 +63,17 @@ class Planner:
             "train": once("depth", (train,), lambda: self._fit(train.depth, "train.depth")),
             **_common(train),
         }
-        depth = _job(recipe, "depth", needs, inputs)
+        model = [getattr(recipe, kind) for kind in MODEL]
+        trained_by = [*([embedding] if embedding else []), *recipe.losses, *train.depth.parts()]
+        depth = self._job(recipe, "depth", needs, inputs, [*model, *trained_by])
         protocols = [once("protocol", (each,), partial(_protocol, each)) for each in recipe.protocols]
         scoring = {"test": prints["test"], "protocols": protocols}
-        return [*needs.values(), depth, _job(recipe, "evaluate", {"pack": pack, "depth": depth}, scoring)]
+        evaluate = self._job(recipe, "evaluate", {"pack": pack, "depth": depth}, scoring, [recipe.data, *model])
+        return [*needs.values(), depth, evaluate]
 
     def _pack(self, recipe: Recipe, prints: Mapping[str, str]) -> Job:
         inputs = {"data": self._part(recipe.data), "train": prints["train"], "val": prints["val"]}
-        return _job(recipe, "pack", {}, inputs)
+        return self._job(recipe, "pack", {}, inputs, [recipe.data])
 
     def _embedding(self, recipe: Recipe, embedding: Part, pack: Job) -> Job:
         assert recipe.train.embedding is not None
@@ -76,7 +81,7 @@ class Planner:
         generator = {name: value for name, value in written if name not in embedding.engine}
         fitting = self._fit(recipe.train.embedding, "train.embedding")
         inputs = {"embedding": generator, "train": fitting, **_common(recipe.train)}
-        return _job(recipe, "embedding", {"pack": pack}, inputs)
+        return self._job(recipe, "embedding", {"pack": pack}, inputs, [embedding, *recipe.train.embedding.parts()])
 
     def _fit(self, fit: Fit, place: str) -> dict[str, Any]:
         """A stage's training with the identity of its parts; weights to start from by what their file holds."""
@@ -100,10 +105,30 @@ class Planner:
         return self._once("part", (part,), partial(self._written, part))
 
     def _written(self, part: Part) -> dict[str, Any]:
-        plugin = f"{part.component.plugin} ({part.component.version})"
         paths = {name: value for name, value in part.options.items() if isinstance(value, Path)}
         files = {name: self._content(path, part.place) for name, path in paths.items()}
-        return {"plugin": plugin, **part.to_dict(), **files}
+        return {**part.to_dict(), **files, "code": self._code(part).code}
+
+    def _code(self, part: Part) -> PartCode:
+        component = part.component
+        if component not in self._codes:
+            component.check_current()
+            identity = component.identity()
+            self._codes[component] = PartCode(component, identity.code, identity.others)
+        return self._codes[component]
+
+    def _job(
+        self, recipe: Recipe, stage: str, needs: Mapping[str, Job], inputs: Mapping[str, Any], parts: Sequence[Part]
+    ) -> Job:
+        inputs = {
+            "stage": stage,
+            "version": STAGE_VERSIONS[stage],
+            "needs": {name: job.key for name, job in needs.items()},
+            **inputs,
+        }
+        text = json.dumps(inputs, sort_keys=True, allow_nan=False)
+        key = hashlib.sha256(text.encode()).hexdigest()[:20]
+        return Job(stage, key, inputs, needs, recipe, tuple(map(self._code, parts)))
 
     def _content(self, path: Path, place: str) -> str:
         """The hash of a file that an option names: a result depends on what it says, not on where it lies."""
@@ -114,17 +139,6 @@ class Planner:
             except OSError as error:
                 raise UserError(f"{place}: {path} cannot be read: {error.strerror}; give the path of a file") from error
         return self._files[path]
-
-
-def _job(recipe: Recipe, stage: str, needs: Mapping[str, Job], inputs: Mapping[str, Any]) -> Job:
-    inputs = {
-        "stage": stage,
-        "version": STAGE_VERSIONS[stage],
-        "needs": {name: job.key for name, job in needs.items()},
-        **inputs,
-    }
-    text = json.dumps(inputs, sort_keys=True, allow_nan=False)
-    return Job(stage, hashlib.sha256(text.encode()).hexdigest()[:20], inputs, needs, recipe)
 
 
 def _common(train: Train) -> dict[str, Any]:

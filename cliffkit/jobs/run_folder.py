@@ -14,7 +14,7 @@ from cliffkit.store.store import Store
 
 
 def run_folder(recipe: Recipe, jobs: Sequence[Job], parent: Path) -> Path:
-    """The folder of a run among others in `parent`."""
+    """Name the folder of a run among others in `parent`."""
     return parent / f"{recipe.name}-{jobs[-1].key[:8]}"
 
 

@@ -96,7 +96,7 @@ def _plugins() -> Plugins:
 
 @contextlib.contextmanager
 def _output_to(path: Path) -> Iterator[None]:
-    """What is printed within, by Python or below it, goes to the end of a file; an empty one is removed."""
+    """Append what is printed within, by Python or below it, to a file; an empty file is removed."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(number) for number in (1, 2)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import load_file
 
+from cliffkit.errors import UserError
 from cliffkit.interfaces import Embedding, Loss
 from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
 from cliffkit.method.network import DepthNetwork, build_network
@@ -14,21 +16,51 @@ from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import MODEL, Recipe
 
 
+@dataclass(frozen=True)
+class Modules:
+    """What a recipe trains and what with."""
+
+    network: DepthNetwork
+    losses: Sequence[tuple[str, float, Loss]]
+    """Losses in depth space with name and weight."""
+    hierarchical: HierarchicalEmbeddingLoss | None
+    """None: no level of an embedding has a weight."""
+
+
+def assemble(recipe: Recipe, scene_types: int, embedding_weights: Path | None = None) -> Modules:
+    """Build everything that stage depth needs, random weights drawn from torch's generator as it stands.
+
+    `scene_types` is how many the data names; `embedding_weights` the file of a trained generator.
+    """
+    network = build(recipe)
+    return Modules(network, build_losses(recipe), hierarchical_loss(recipe, scene_types, embedding_weights))
+
+
+def load_network(recipe: Recipe, weights: Path) -> DepthNetwork:
+    """Build a recipe's network with its trained weights. Raises UserError where the file does not fit exactly."""
+    network = build(replace(recipe, backbone=recipe.backbone.without_weights()))
+    try:
+        network.load_state_dict(load_file(weights))
+    except (RuntimeError, OSError) as error:
+        raise UserError(f"{weights}: does not hold this recipe's weights: {str(error).splitlines()[0]}") from error
+    return network
+
+
 def build(recipe: Recipe) -> DepthNetwork:
-    """A recipe's network, its weights drawn from torch's generator as it stands."""
+    """Build a recipe's network, its weights drawn from torch's generator as it stands."""
     return build_network(
         recipe.backbone.build(), recipe.pyramid.build, recipe.fusion.build, recipe.head.build, givers(recipe)
     )
 
 
 def givers(recipe: Recipe) -> dict[str, str]:
-    """Which component of which plugin each part of the network is, in words, by kind."""
+    """Say in words which component of which plugin each part of the network is, by kind."""
     parts = {kind: getattr(recipe, kind).component for kind in MODEL}
     return {kind: f"{kind} '{part.name}' of plugin '{part.plugin}'" for kind, part in parts.items()}
 
 
 def build_losses(recipe: Recipe) -> list[tuple[str, float, Loss]]:
-    """A recipe's losses in depth space with name and weight; a name that stands twice is numbered."""
+    """Build a recipe's losses in depth space, with name and weight; a name that stands twice is numbered."""
     names = [part.component.name for part in recipe.losses]
     return [
         (name if names.count(name) == 1 else f"{name}_{i}", part.engine["weight"], part.build())
@@ -36,8 +68,10 @@ def build_losses(recipe: Recipe) -> list[tuple[str, float, Loss]]:
     ]
 
 
-def hierarchical_loss(recipe: Recipe, scene_types: int, weights: Any = None) -> HierarchicalEmbeddingLoss | None:
-    """A recipe's hierarchical embedding loss; None where it has none, or no level has a weight."""
+def hierarchical_loss(
+    recipe: Recipe, scene_types: int, weights: Path | None = None
+) -> HierarchicalEmbeddingLoss | None:
+    """Build a recipe's hierarchical embedding loss; None where it has none, or no level has a weight."""
     if recipe.embedding is None:
         return None
     embedding, engine = build_embedding(recipe.embedding, scene_types, weights), recipe.embedding.engine

@@ -62,7 +62,7 @@ class HierarchicalEmbeddingLoss(nn.Module):
         return self._frozen[0]
 
     def ramp(self, step: int) -> float:
-        """The factor r at a step, counted from 0."""
+        """Give the factor r at a step, counted from 0."""
         return 1.0 if step >= self.warmup_steps else step / self.warmup_steps
 
     def forward(self, prediction: Tensor, batch: Batch, step: int) -> Tensor:
@@ -91,6 +91,6 @@ class HierarchicalEmbeddingLoss(nn.Module):
 
 
 def _pooled(valid: Tensor, level: Tensor) -> Tensor:
-    """The share of valid pixels (B, 1, h, w), in [0, 1], of each cell of a level (B, C, h, w)."""
+    """Give the share of valid pixels (B, 1, h, w), in [0, 1], of each cell of a level (B, C, h, w)."""
     size = (level.shape[-2], level.shape[-1])
     return valid if valid.shape[-2:] == size else F.adaptive_avg_pool2d(valid, size)

@@ -65,7 +65,7 @@ class DepthNetwork(nn.Module):
         return Prediction(at_size(prediction.depth), extras)
 
     def _fused(self, image: Tensor) -> list[Tensor]:
-        """The fused features (B, C, h, w) of each level, fine to coarse; the coarsest is the pyramid's own."""
+        """Fuse features: (B, C, h, w) of each level, fine to coarse; the coarsest is the pyramid's own."""
         batch, (height, width) = len(image), image.shape[-2:]
         backbone = self.backbone
         levels = backbone(image)

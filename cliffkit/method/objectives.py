@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
-from cliffkit.interfaces import Batch, Embedding, Loss
-from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
-from cliffkit.method.network import DepthNetwork
+from cliffkit.interfaces import Batch, Embedding
+from cliffkit.method.assemble import Modules
 from cliffkit.training.device import Device
 
 
 class DepthObjective(nn.Module):
     """L = sum of weighted losses + r * sum of w_k * |G_k(truth) - G_k(prediction)|, each term by its name."""
 
-    def __init__(
-        self,
-        network: DepthNetwork,
-        losses: Sequence[tuple[str, float, Loss]],
-        hierarchical: HierarchicalEmbeddingLoss | None,
-        device: Device,
-    ) -> None:
+    def __init__(self, modules: Modules, device: Device) -> None:
         super().__init__()
-        self.network = network
-        self.losses = nn.ModuleList([loss for _, _, loss in losses])
-        self.hierarchical = hierarchical
-        self._terms = [(name, weight, tuple(loss.needs)) for name, weight, loss in losses]
+        self.network = modules.network
+        self.losses = nn.ModuleList([loss for _, _, loss in modules.losses])
+        self.hierarchical = modules.hierarchical
+        self._terms = [(name, weight, tuple(loss.needs)) for name, weight, loss in modules.losses]
         self._device = device
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:

@@ -20,9 +20,18 @@ LOG_FROM = 8.0
 """Ratio of the largest to the smallest depth from which a panel's colours are logarithmic."""
 
 
+def relative_error(truth: Floats, prediction: Floats) -> Floats:
+    """Give |d - p| / d of each pixel, (H, W); NaN where there is no depth."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.abs(truth - prediction) / truth
+
+
 def scale_of(parts: Sequence[Floats], low: float | None = None) -> tuple[Normalize, str]:
-    """A scale over what is finite, and which ends of its bar to point."""
-    values = np.concatenate([part[np.isfinite(part)] for part in parts])
+    """Lay a scale over finite values, from their 1st percentile to their 99th; say which ends of its bar are pointed.
+
+    `low` takes the place of the 1st percentile.
+    """
+    values = np.concatenate([part[np.isfinite(part)] for part in parts]) if parts else np.zeros(0)
     if not values.size:
         return linear_scale(0.0, 1.0), "neither"
     first, last = np.percentile(values, [1, 99]).tolist()
@@ -33,25 +42,25 @@ def scale_of(parts: Sequence[Floats], low: float | None = None) -> tuple[Normali
 
 
 def linear_scale(low: float, high: float) -> Normalize:
-    """A scale from low to high, one metre long where that would have no length."""
+    """Make a scale from low to high, one metre long where it would have no length."""
     return Normalize(low, high if high > low else low + 1)
 
 
 def wide_scale(norm: Normalize) -> Normalize:
-    """The same scale, logarithmic where it spans much."""
+    """Make a scale logarithmic where it spans much."""
     low, high = scale_ends(norm)
     return LogNorm(low, high) if 0 < low * LOG_FROM < high else norm
 
 
 def scale_ends(norm: Normalize) -> tuple[float, float]:
-    """The ends of a scale."""
+    """Give the ends of a scale."""
     assert norm.vmin is not None
     assert norm.vmax is not None
     return norm.vmin, norm.vmax
 
 
 def colour_map(name: str) -> Colormap:
-    """A colour map by name, grey where there is no depth."""
+    """Get a colour map by name, grey where there is no depth."""
     return matplotlib.colormaps[name].with_extremes(bad=(NO_DEPTH_GREY,) * 3)
 
 

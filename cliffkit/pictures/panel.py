@@ -25,6 +25,7 @@ from cliffkit.pictures.colours import (
     Floats,
     colour_map,
     masked,
+    relative_error,
     scale_of,
     wide_scale,
 )
@@ -89,8 +90,7 @@ def panel(path: Path, rows: Sequence[PanelRow], title: str, subtitle: str = "") 
     for row in rows:
         if row.truth.shape != row.prediction.shape or row.truth.ndim != 2:
             raise ValueError(f"{row.name}: truth {row.truth.shape}, prediction {row.prediction.shape}: need one (H, W)")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        errors = [np.abs(row.truth - row.prediction) / row.truth for row in rows]
+    errors = [relative_error(row.truth, row.prediction) for row in rows]
     norm, extend = scale_of([part for row in rows for part in (row.truth, row.prediction)])
     depth_scale = Scale(DEPTH_COLOURS, wide_scale(norm), extend)
     error_scale = Scale(ERROR_COLOURS, *scale_of(errors, low=0.0))
@@ -162,5 +162,5 @@ def _show(axes: Axes, values: Floats, scale: Scale) -> None:
 
 
 def _shorten(name: str, length: int) -> str:
-    """The name with its middle left out where it is too long: ends tell frames apart."""
+    """Leave out the middle of a name that is too long: ends tell frames apart."""
     return name if len(name) <= length else f"{name[: length // 3]}…{name[-(length - length // 3 - 1) :]}"

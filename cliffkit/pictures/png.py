@@ -65,7 +65,7 @@ def save_depth_png16(path: Path, depth_m: Floats) -> None:
 
 
 def _save_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    """A PNG of 8-bit RGB (H, W, 3) or 16-bit grey (H, W).
+    """Encode 8-bit RGB (H, W, 3) or 16-bit grey (H, W) as PNG.
 
     Written here because others can compute meanwhile: PIL holds Python's lock while it compresses, zlib does not. At
     level 1 and with one filter for all rows (each byte less the one a pixel before) it takes an eighth of PIL's time.
@@ -89,7 +89,7 @@ def _save_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Non
 def _draw_scale(
     canvas: Image.Image, norm: Normalize, top: int, size: int, pointed: tuple[bool, bool], grey: bool
 ) -> None:
-    """A bar with ticks and metres over the canvas's width, from row `top` down; a patch says what grey means."""
+    """Draw a bar with ticks and metres over the canvas's width, from row `top` down; a patch says what grey means."""
     draw = ImageDraw.Draw(canvas)
     # matplotlib ships this font; PIL's own takes no size before 10.1.
     font = ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)

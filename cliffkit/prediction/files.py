@@ -69,7 +69,7 @@ def _predict_file(predict: Predictor, out: Path, flip: bool, path: Path) -> dict
 
 
 def _check_image(path: Path) -> None:
-    """Raises UserError where a file does not begin as an image does; what comes later is seen when it is read."""
+    """Check that a file begins as an image does, else raise UserError; later faults show when it is read."""
     try:
         with Image.open(path):
             pass
@@ -78,7 +78,7 @@ def _check_image(path: Path) -> None:
 
 
 def image_tensor(image: Image.Image | NDArray[Any]) -> Tensor:
-    """A PIL image, or (H, W, 3) uint8 RGB, as (3, H, W) uint8 RGB. Raises UserError for another array."""
+    """Turn a PIL image, or (H, W, 3) uint8 RGB, into (3, H, W) uint8 RGB. Raises UserError for another array."""
     if isinstance(image, Image.Image):
         return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
@@ -89,7 +89,7 @@ def image_tensor(image: Image.Image | NDArray[Any]) -> Tensor:
 
 
 def read_image(path: Path) -> Tensor:
-    """An image file as (3, H, W) uint8 RGB. Raises UserError where it is none."""
+    """Read an image file as (3, H, W) uint8 RGB. Raises UserError where it is none."""
     try:
         with Image.open(path) as image:
             return image_tensor(image)

@@ -1,29 +1,57 @@
-"""What a protocol's view shows of an image and of its true depth, side by side with what is predicted for the view."""
+"""An image, its true depth and its prediction as a protocol sees them: for scores, panels and galleries alike."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.data.resize import resize_image
 from cliffkit.interfaces import Sample
-from cliffkit.scoring.views import View, image_region, truth_in_view
+from cliffkit.protocols import Protocol, View
+from cliffkit.scoring.views import as_scored, image_region, truth_in_view
+
+Floats = NDArray[np.floating[Any]]
 
 
-def truth_of(sample: Sample, view: View) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]:
+class Framed(NamedTuple):
+    """An image and its true depth as people are shown them, of one size."""
+
+    image: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    truth: Floats
+    """(H, W) metres, NaN where there is none."""
+
+
+def truth_of(sample: Sample, view: View) -> tuple[Floats, NDArray[np.bool_]]:
     """Frame a sample's true depth, metres, and its validity, (H, W) each, as `truth_in_view` does."""
     return truth_in_view(sample.depth.numpy()[0], sample.valid.numpy()[0], view)
 
 
-def framed(sample: Sample, view: View) -> tuple[NDArray[np.uint8], NDArray[np.floating[Any]]]:
-    """Frame a sample for people: the image (H, W, 3) RGB and true depth (H, W), metres, NaN where there is none.
-
-    The image is resized to the size at which truth and prediction are compared.
-    """
-    truth, known = truth_of(sample, view)
-    top, left, height, width = image_region(sample.image.shape[-2], sample.image.shape[-1], view)
+def framed(sample: Sample, protocol: Protocol, highest_px: int | None = None) -> Framed:
+    """Frame a sample for people, at the size at which truth and prediction are compared, or at most so high."""
+    truth, known = truth_of(sample, protocol.view)
+    truth = _shrunk(np.where(known, truth, np.nan), highest_px)
+    top, left, height, width = image_region(sample.image.shape[-2], sample.image.shape[-1], protocol.view)
     region = sample.image[None, :, top : top + height, left : left + width]
     image = resize_image(region, (truth.shape[0], truth.shape[1]))[0].permute(1, 2, 0)
-    return image.numpy(), np.where(known, truth, np.nan)
+    return Framed(image.numpy(), truth)
+
+
+def seen(prediction: Floats, sample: Sample, protocol: Protocol, highest_px: int | None = None) -> Floats:
+    """Show a prediction for a protocol's view beside what `framed` gives: aligned and clamped, (H, W) metres.
+
+    Raises ValueError as `as_scored` does.
+    """
+    return _shrunk(as_scored(prediction, *truth_of(sample, protocol.view), protocol), highest_px)
+
+
+def _shrunk(depth: Floats, highest_px: int | None) -> Floats:
+    """Shrink a map by picking pixels: depth is never averaged."""
+    height, width = depth.shape
+    if highest_px is None or height <= highest_px:
+        return depth
+    sides = ((highest_px, height), (max(1, round(width * highest_px / height)), width))
+    rows, columns = ((2 * np.arange(few) + 1) * many // (2 * few) for few, many in sides)
+    return depth[np.ix_(rows, columns)]

@@ -6,26 +6,25 @@ brought to the wanted size bilinearly: the same image gives the same depth whoev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from cliffkit.components.registry import Registry
 from cliffkit.data.resize import resize_image
 from cliffkit.errors import UserError
-from cliffkit.method.assemble import givers
-from cliffkit.method.network import DepthNetwork, build_network
+from cliffkit.method.assemble import load_network
+from cliffkit.method.network import DepthNetwork
+from cliffkit.protocols import View
 from cliffkit.recipe.check import load_recipe
 from cliffkit.recipe.recipe import Recipe
-from cliffkit.scoring.views import View, image_region
+from cliffkit.scoring.views import image_region
 from cliffkit.store.artifacts import RECIPE, WEIGHTS
 
 Floats = NDArray[np.float32]
@@ -65,16 +64,15 @@ class Predictor:
 
 
 def predictor(recipe: Recipe, weights: Path, device: torch.device) -> Predictor:
-    """A recipe's network with its trained weights, which must fit exactly."""
-    backbone = recipe.backbone.without_weights().build()
-    network = build_network(backbone, recipe.pyramid.build, recipe.fusion.build, recipe.head.build, givers(recipe))
-    try:
-        network.load_state_dict(load_file(weights))
-    except (RuntimeError, OSError) as error:
-        raise UserError(f"{weights}: does not hold this recipe's weights: {str(error).splitlines()[0]}") from error
+    """Load a recipe's network with its trained weights, which must fit exactly."""
+    return prepared(load_network(recipe, weights), recipe, device)
+
+
+def prepared(network: DepthNetwork, recipe: Recipe, device: torch.device) -> Predictor:
+    """Bring a recipe's network to a device to predict there."""
     network.to(device).to(memory_format=torch.channels_last).eval()
-    engine: Mapping[str, Any] = recipe.data.engine
-    return Predictor(network, tuple(engine["size"]), engine["crop"], device)
+    height, width = recipe.data.engine["size"]
+    return Predictor(network, (height, width), recipe.data.engine["crop"], device)
 
 
 def load_run(folder: Path, registry: Registry, overrides: Iterable[str] = ()) -> Recipe:

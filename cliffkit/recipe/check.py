@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +10,17 @@ from typing import Any
 from cliffkit.components.near import near
 from cliffkit.components.registry import NONE, Component, Registry
 from cliffkit.errors import UserError
+from cliffkit.protocols import Protocol
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.check_fit import check_train
 from cliffkit.recipe.checker import Checker, Known
+from cliffkit.recipe.evaluate import check_protocols
 from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.override import override
 from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import MODEL, Recipe
 from cliffkit.recipe.schema import Published, Section
 from cliffkit.recipe.yamlstrict import Document
-from cliffkit.scoring import protocols as known_protocols
-from cliffkit.scoring.protocols import Protocol
 
 TOP = ("name", "seed", "data", "model", "embedding", "loss", "train", "evaluate", "published")
 
@@ -54,7 +53,8 @@ def check_recipe(document: Document, registry: Registry, known: Known | None = N
     embedding = _embedding(checker, data.get("embedding", {"use": NONE}))
     losses = _losses(checker, data["loss"]) if "loss" in data else {}
     train = check_train(checker, data["train"]) if "train" in data else None
-    protocols = _protocols(checker, data.get("evaluate", ["full"]))
+    scored = check_protocols(checker, data.get("evaluate", ["full"]))
+    protocols = tuple(protocol for _, protocol in scored)
     published = _published(checker, data.get("published", []), protocols)
 
     # what only several values together can have wrong
@@ -71,20 +71,9 @@ def check_recipe(document: Document, registry: Registry, known: Known | None = N
     assert dataset
     assert train
     backbone, pyramid, fusion, head = (model[kind] for kind in MODEL)
-    return Recipe(
-        data["name"],
-        seed,
-        dataset,
-        backbone,
-        pyramid,
-        fusion,
-        head,
-        embedding,
-        tuple(losses.values()),
-        train,
-        protocols,
-        published,
-    )
+    evaluate = tuple(part for part, _ in scored)
+    parts = (dataset, backbone, pyramid, fusion, head, embedding, tuple(losses.values()))
+    return Recipe(data["name"], seed, *parts, train, protocols, evaluate, published)
 
 
 def check_part(kind: str, said: str | Mapping[str, Any], registry: Registry, place: str) -> Part:
@@ -173,25 +162,6 @@ def _unweighted(faults: Faults, embedding: Part | None) -> None:
     elif embedding.engine["warmup_steps"]:
         message = "every weight is 0, and so is the embedding loss at the first step; set embedding.warmup_steps=0"
         faults.add(("loss",), message)
-
-
-def _protocols(checker: Checker, data: Any) -> tuple[Protocol, ...]:
-    if not isinstance(data, list) or not data:
-        checker.faults.add(("evaluate",), "write a list of protocols, as [full]")
-        return ()
-    protocols: list[Protocol] = []
-    for i, spec in enumerate(data):
-        said = spec if isinstance(spec, str) else json.dumps(spec)
-        try:
-            protocol = checker.known.get((Protocol, said)) or known_protocols.protocol(said)
-        except UserError as error:
-            checker.faults.add(("evaluate", i), str(error))
-        else:
-            if protocol in protocols:
-                checker.faults.add(("evaluate", i), f"'{protocol.name}' stands twice; keep one")
-            protocols.append(protocol)
-            checker.known[Protocol, said] = protocol
-    return tuple(protocols)
 
 
 def _published(checker: Checker, data: Any, protocols: Iterable[Protocol]) -> tuple[Published, ...]:

@@ -44,11 +44,13 @@ class Faults:
         """Give the error to raise where the whole document is of no use."""
         return RecipeError([*self._found, Fault(self._document.file, "", message)])
 
-    def name(self, path: Path_, value: Any) -> None:
-        """Add a fault where a value cannot name a recipe or study: its name becomes a folder's."""
-        if not (isinstance(value, str) and value and set(value) <= _NAME and value[0].isalnum()):
+    def name(self, path: Path_, value: Any) -> bool:
+        """Say whether a value can name a recipe, study or protocol; a folder may have its name. If not, a fault."""
+        good = isinstance(value, str) and bool(value) and set(value) <= _NAME and value[0].isalnum()
+        if not good:
             message = f"{value!r} is no name; use letters, digits, '.', '_' and '-', a letter or digit first"
             self.add(path, message)
+        return good
 
     def seed(self, path: Path_, value: Any) -> bool:
         """Say whether a value is a seed; where it is none, that is a fault."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import get_type_hints
 
 from pydantic_core import to_jsonable_python
@@ -12,25 +13,43 @@ from cliffkit.recipe.schema import (
     DataOptions,
     EmbeddingOptions,
     LossOptions,
+    ProtocolOptions,
     Section,
     options_schema,
 )
 
+SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+"""How bounds of an option are written, by pydantic's names for them."""
+
 
 def describe_options(component: Component) -> dict[str, str]:
-    """What a component takes in a recipe: each option's type and default, in words."""
+    """Describe each option that a component takes in a recipe: type, bounds and default, in words."""
     factory = component.load()
     schema = options_schema(factory, engine_options(component.kind))
     kinds = get_type_hints(schema)  # without the bounds
     described = {}
     for name, field in schema.model_fields.items():
         kind = inspect.formatannotation(kinds[name]).replace("pathlib.", "").replace("typing.", "")
+        limits = [(sign, getattr(limit, word, None)) for limit in field.metadata for word, sign in SIGNS.items()]
+        bounds = "".join(f" {sign} {value:g}" for sign, value in limits if value is not None)
         default = "needed" if field.is_required() else f"default {to_jsonable_python(field.default)}"
-        described[name] = f"{kind}, {default}"
+        described[name] = f"{kind}{bounds}, {default}"
     return described
+
+
+def explain_options(component: Component) -> dict[str, str]:
+    """Give the help for each option that the docstring of a component explains, below `Options:`."""
+    _, _, section = (inspect.getdoc(component.load()) or "").partition("\n\nOptions:\n")
+    entries = re.findall(r"^    (\w+): (.*(?:\n     +.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
 
 
 def engine_options(kind: str) -> type[Section] | None:
     """Give the engine's own options beside those of a component, where a kind has any."""
-    sections: dict[str, type[Section]] = {"dataset": DataOptions, "embedding": EmbeddingOptions, "loss": LossOptions}
+    sections: dict[str, type[Section]] = {
+        "dataset": DataOptions,
+        "embedding": EmbeddingOptions,
+        "loss": LossOptions,
+        "protocol": ProtocolOptions,
+    }
     return sections.get(kind)

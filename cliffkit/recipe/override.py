@@ -49,7 +49,7 @@ def override(document: Document, overrides: Iterable[str], registry: Registry) -
 
 def with_value(data: Any, steps: Sequence[str], value: Any, registry: Registry) -> Any:
     """A recipe's data with `value` at a path; what lies beside the path is shared. LookupError: a parent is missing."""
-    kind = {"data": "dataset", "embedding": "embedding", "loss": "loss"}.get(steps[0])
+    kind = {"data": "dataset", "embedding": "embedding", "loss": "loss", "evaluate": "protocol"}.get(steps[0])
     return _with_value(data, steps, value, kind, registry)
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import yaml
 
 from cliffkit.components.registry import NONE
+from cliffkit.protocols import Protocol
 from cliffkit.recipe.fit import Train
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.schema import Published
-from cliffkit.scoring.protocols import Protocol
+from cliffkit.scoring.protocols import is_short
 
 MODEL = ("backbone", "pyramid", "fusion", "head")
 
@@ -33,13 +34,16 @@ class Recipe:
     losses: tuple[Part, ...]
     train: Train
     protocols: tuple[Protocol, ...]
+    evaluate: tuple[Part, ...]
+    """What gave each of the protocols."""
     published: tuple[Published, ...] = ()
     """What others report for this network; no result depends on it."""
 
     def parts(self) -> Iterable[Part]:
         """Every component it names."""
         model = (getattr(self, kind) for kind in MODEL)
-        return (self.data, *model, *([self.embedding] if self.embedding else []), *self.losses, *self.train.parts())
+        embedding = [self.embedding] if self.embedding else []
+        return (self.data, *model, *embedding, *self.losses, *self.train.parts(), *self.evaluate)
 
     def to_dict(self) -> dict[str, Any]:
         """As YAML would say it, every default written out."""
@@ -52,10 +56,17 @@ class Recipe:
             "embedding": self.embedding.to_dict() if self.embedding else {"use": NONE},
             "loss": [loss.to_dict() for loss in self.losses],
             "train": self.train.to_dict(),
-            "evaluate": [protocol.name for protocol in self.protocols],
+            "evaluate": list(map(_protocol_as_written, self.evaluate, self.protocols)),
             **({"published": published} if published else {}),
         }
 
     def to_yaml(self) -> str:
         """`to_dict` as YAML that `load_recipe` reads back to an equal recipe."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None, width=120)
+
+
+def _protocol_as_written(part: Part, protocol: Protocol) -> str | dict[str, Any]:
+    """Write a protocol by its short name where that says all, else as a mapping with every option."""
+    if part.engine["name"] is None and is_short(protocol.name, part.component.name):
+        return protocol.name
+    return {name: value for name, value in part.to_dict().items() if value is not None}

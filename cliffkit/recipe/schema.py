@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from cliffkit.protocols import Alignment
+
 Positive = Annotated[int, Field(gt=0)]
 
 MAX_SEED = 2**63 - 1
@@ -44,6 +46,17 @@ class EmbeddingOptions(Section):
     """One per level, shallow to deep; 0 leaves the level out."""
     norm: Literal["l1", "l2"] = "l1"
     warmup_steps: Annotated[int, Field(ge=0)] = 100
+
+
+class ProtocolOptions(Section):
+    """What the engine does to every protocol; None: what the protocol itself says."""
+
+    name: str | None = None
+    """What its scores are called; None: the protocol's name with all that is changed of it."""
+    flip: bool | None = None
+    """Average each prediction with that of the mirrored image."""
+    align: Alignment | None = None
+    """How a prediction is brought to the scale of the truth."""
 
 
 class FitSettings(Section):
@@ -114,6 +127,10 @@ class Published(Section):
     """Where it stands: paper and table, or address."""
 
 
+RESERVED = ("use", "code")
+"""Names that no option has: in a job's inputs they stand beside a part's options."""
+
+
 def options_schema(factory: Callable[..., Any], engine: type[Section] | None = None) -> type[Section]:
     """The schema of a component's options: its keyword-only parameters, with the engine's own options beside them.
 
@@ -133,7 +150,7 @@ def _options_schema(factory: Callable[..., Any], engine: type[Section] | None) -
             continue
         if parameter.annotation is inspect.Parameter.empty:
             raise TypeError(f"{where} has no type; annotate it, the signature is the recipe's schema")
-        if parameter.name == "use" or (engine is not None and parameter.name in engine.model_fields):
+        if parameter.name in RESERVED or (engine is not None and parameter.name in engine.model_fields):
             raise TypeError(f"{where} has the name of an option of the engine; rename it")
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         fields[parameter.name] = (parameter.annotation, default)

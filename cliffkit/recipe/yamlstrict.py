@@ -103,7 +103,7 @@ _Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def scalar(text: str) -> Any:
-    """The value of one unquoted scalar."""
+    """Read one unquoted scalar."""
     lowered = text.lower()
     if lowered in _WORDS:
         return _WORDS[lowered]

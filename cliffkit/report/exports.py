@@ -95,7 +95,7 @@ def _csv_line(fields: Sequence[str]) -> str:
 
 
 def markdown(results: Results, analysis: Analysis, command: str, figures: Iterable[str]) -> str:
-    """The report as Markdown: verdicts, the table, every metric, protocols, how to reproduce."""
+    """Write the report as Markdown: verdicts, the table, every metric, protocols, how to reproduce."""
     study, first = results.study, analysis.first(results)
     lines = [f"# {_md(study.name)}", "", _md(wording.question(results)), "", _md(wording.state(results)), ""]
     said = [*wording.troubles(results), *wording.caveats(results, analysis)]
@@ -103,7 +103,7 @@ def markdown(results: Results, analysis: Analysis, command: str, figures: Iterab
     lines += ["## Verdicts", "", _md(wording.best(first) or "Nothing is measured yet."), ""]
     for word, sentences in wording.verdicts(first):
         lines += [f"**{wording.MARKS[word]} {word}**", "", *(f"- {_md(sentence)}" for sentence in sentences), ""]
-    if averaged := wording.on_average(analysis):
+    if averaged := wording.on_average(analysis, study.metric):
         lines += ["**Each change on average over the other axes**", "", *(f"- {_md(said)}" for said in averaged), ""]
     lines += [f"## {wording.heading(first.metric)} under {_md(first.protocol)}", "", *_md_table(results, first), ""]
     for protocol in results.protocols:
@@ -202,7 +202,7 @@ def _tex_rows(results: Results, analysis: Analysis) -> Iterator[str]:
 
 
 def _tex_cell(row: Row, decimals: int, *, marked: bool) -> str:
-    """The half-width below the mean: side by side nine metrics are wider than a page."""
+    """Put the half-width below the mean: side by side, nine metrics are wider than a page."""
     if row.mean is None:
         return _tex(NOTHING)
     mean, wide = (_tex(number(value, decimals)) for value in (row.mean.value, wording.half(row.mean)))

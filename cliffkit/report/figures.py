@@ -121,7 +121,7 @@ def effects(results: Results, analysis: Analysis) -> Figure | None:
 
 
 def curves(results: Results, analysis: Analysis) -> Figure | None:
-    """Validation score by step: mean over seeds, and from the lowest to the highest seed; None where there is none."""
+    """Draw validation scores by step: mean over seeds, lowest to highest seed; None where there is none."""
     known = {variant.levels: _curve(results.of(variant)) for variant in results.study.variants}
     known = {levels: curve for levels, curve in known.items() if curve[0].size}
     if not known:
@@ -154,7 +154,7 @@ def curves(results: Results, analysis: Analysis) -> Figure | None:
 
 
 def inline(svg: str, name: str, label: str) -> str:
-    """A figure as part of a page: its ids begin with the figure's name, its colours are the page's."""
+    """Make a figure part of a page: its ids begin with the figure's name, its colours are the page's."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
@@ -187,7 +187,7 @@ def _save(figure: Figure, folder: Path, name: str) -> str:
 
 
 def _rows(counts: Sequence[int]) -> tuple[Figure, list[Axes]]:
-    """A figure with one panel above the other, each as high as its rows need."""
+    """Make a figure with one panel above the other, each as high as its rows need."""
     heights = [ROW_IN * count + 0.65 for count in counts]
     figure = Figure(figsize=(WIDTH_IN, sum(heights) + 0.45), layout="constrained")
     return figure, list(figure.subplots(len(counts), height_ratios=heights, squeeze=False)[:, 0])
@@ -245,7 +245,7 @@ def _bars(table: Table) -> list[Bar]:
 
 def _effect_bars(found: Sequence[Effect]) -> list[Bar]:
     named = [(f"{' × '.join(each.axes)}: {each.label}", each) for each in found]
-    return [(label, each.estimate, each.verdict.word) for label, each in named if each.estimate is not None]
+    return [(label, each.estimate, each.word) for label, each in named if each.estimate is not None]
 
 
 def _some(bars: Sequence[Bar]) -> Sequence[Bar | None]:
@@ -257,7 +257,7 @@ def _some(bars: Sequence[Bar]) -> Sequence[Bar | None]:
 
 
 def _curve(cells: Sequence[CellResult]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(steps), (seeds, steps) of a variant: the steps at which every seed that is done was validated."""
+    """Give (steps), (seeds, steps) of a variant: the steps at which every seed that is done was validated."""
     found = [dict(each.curve) for each in cells if each.curve]
     common = set.intersection(*(set(curve) for curve in found)) if found else set()
     steps = sorted(step for step in common if any(math.isfinite(curve[step]) for curve in found))
@@ -269,6 +269,6 @@ def _units(metric: str) -> str:
 
 
 def _label(name: str) -> str:
-    """A name on one line that XML can hold, its middle left out where it is too long."""
+    """Put a name on one line that XML can hold, its middle left out where it is too long."""
     name = "".join(char if char.isprintable() else "�" for char in name)
     return name if len(name) <= 40 else f"{name[:19]}…{name[-20:]}"

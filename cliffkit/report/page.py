@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -12,11 +11,11 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from cliffkit.report import gallery as pictures
 from cliffkit.report import wording
 from cliffkit.report.exports import row_cells
 from cliffkit.report.figures import inline
 from cliffkit.report.gallery import Gallery
+from cliffkit.report.images import tiles
 from cliffkit.report.wording import NOTHING, number
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.store import artifacts
@@ -44,7 +43,7 @@ class Line(NamedTuple):
 
 
 def page(results: Results, analysis: Analysis, figures: Mapping[str, str], gallery: Gallery | str, command: str) -> str:
-    """The whole page. `figures` are SVG by name; `gallery` may be the reason why there is none."""
+    """Write the whole page. `figures` are SVG by name; `gallery` may be the reason why there is none."""
     environment = Environment(
         loader=PackageLoader("cliffkit.report", ""),
         autoescape=True,
@@ -64,7 +63,7 @@ def page(results: Results, analysis: Analysis, figures: Mapping[str, str], galle
         "caveats": wording.caveats(results, analysis),
         "best": wording.best(first),
         "verdicts": list(wording.verdicts(first)),
-        "on_average": wording.on_average(analysis),
+        "on_average": wording.on_average(analysis, study.metric),
         "marks": dict(wording.MARKS),
         "names": [variant.name for variant in study.variants],
         "first": f"{first.protocol}|{first.metric}",
@@ -76,7 +75,7 @@ def page(results: Results, analysis: Analysis, figures: Mapping[str, str], galle
         "effects": _effects(results, analysis),
         "weakest": analysis.weakest,
         "means": _means(results, first),
-        "gallery": _gallery(gallery, study.metric),
+        "gallery": tiles(gallery, study.metric),
         "costs": _costs(results),
         "protocols": results.protocols,
         "selection": next((each.scores.selection for each in results.cells if each.scores is not None), None),
@@ -90,7 +89,7 @@ def page(results: Results, analysis: Analysis, figures: Mapping[str, str], galle
 
 
 def _csp_hash(script: str) -> str:
-    """What the page's content security policy calls its one script."""
+    """Hash the page's one script, as its content security policy names it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(str(script).encode()).digest()).decode()
 
 
@@ -142,7 +141,7 @@ def _told(effects: Sequence[Effect]) -> Iterator[dict[str, str]]:
             "value": NOTHING if found is None else number(found.value, decimals, sign=True),
             "interval": NOTHING if found is None else wording.interval(found, decimals, sign=True),
             "p": wording.chance(each.p_adjusted),
-            "word": each.verdict.word,
+            "word": each.word,
         }
 
 
@@ -156,31 +155,6 @@ def _means(results: Results, table: Table) -> dict[str, Any] | None:
     (down, rows), (across, columns) = study.axes.items()
     cells = [(one, [found.get((one, other), "") for other in columns]) for one in rows]
     return {"down": down, "across": across, "columns": columns, "rows": cells}
-
-
-def _gallery(gallery: Gallery | str, metric: str) -> dict[str, Any]:
-    if isinstance(gallery, str):
-        return {"reason": gallery, "images": []}
-    depth_norm, error_norm = pictures.scales(gallery)
-    images = []
-    for i, chosen in enumerate(gallery.images):
-        shown = [
-            {
-                "name": each.variant.name,
-                "seed": each.seed,
-                "score": f"{metric} {each.scores[i]:.3g}",
-                "depth": pictures.depth_picture(each.predictions[i], depth_norm),
-                "error": pictures.error_picture(pictures.errors(chosen, each.predictions[i]), error_norm),
-            }
-            for each in gallery.variants
-        ]
-        rgb, truth = pictures.photo(chosen.rgb), pictures.depth_picture(chosen.truth, depth_norm)
-        images.append({"name": chosen.name, "why": chosen.why, "rgb": rgb, "truth": truth, "shown": shown})
-    bars = [
-        ("depth, prediction [m]", *pictures.colour_bar(depth_norm, depth=True)),
-        ("relative error |d − p| / d", *pictures.colour_bar(error_norm, depth=False)),
-    ]
-    return {"reason": gallery.reason, "images": images, "bars": bars}
 
 
 def _costs(results: Results) -> dict[str, Any]:
@@ -214,20 +188,26 @@ def _costs(results: Results) -> dict[str, Any]:
 
 
 def _environments(results: Results) -> dict[str, Any]:
-    """What cells were trained with: what is common to them, and where they differ."""
-    flat = {each.cell.name: _flat(each.environment) for each in results.cells if each.environment is not None}
+    """What cells were trained with: what is common to them, and where they differ.
+
+    A distribution that only some cells compute with is no difference, as long as they have it in one version.
+    """
+    flat = {
+        each.cell.name: {**_flat(each.environment), **each.versions}
+        for each in results.cells
+        if each.environment is not None
+    }
     names = list(dict.fromkeys(name for each in flat.values() for name in each))
     common, differing = [], []
     for name in names:
-        counts = Counter(each.get(name, "not said") for each in flat.values())
-        if len(counts) == 1:
-            common.append((name, next(iter(counts))))
+        who: dict[str, list[str]] = {}
+        for cell, each in flat.items():
+            if name in each:
+                who.setdefault(each[name], []).append(cell)
+        if len(who) == 1:
+            common.append((name, *who))
         else:
-            who = [
-                (value, [cell for cell, each in flat.items() if each.get(name, "not said") == value])
-                for value in counts
-            ]
-            differing.append((name, [(value, len(cells), wording.listed(cells, 4)) for value, cells in who]))
+            differing.append((name, [(value, len(cells), wording.listed(cells, 4)) for value, cells in who.items()]))
     return {"common": common, "differing": differing}
 
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from cliffkit.report.sentences import sentence
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Row, Table
@@ -25,7 +26,7 @@ CONFIDENCE = "95 %"
 
 
 def heading(metric: str) -> str:
-    """A metric with its unit and the direction that is better."""
+    """Put a metric into words, with its unit and the direction that is better."""
     unit = f" [{UNITS[metric]}]" if UNITS[metric] else ""
     return f"{metric}{unit} {'↑' if metric in HIGHER_IS_BETTER else '↓'}"
 
@@ -48,7 +49,7 @@ def half(estimate: Estimate) -> float:
 
 
 def number(value: float, decimals: int, *, sign: bool = False) -> str:
-    """A number with a real minus; never a negative zero."""
+    """Write a number with a real minus; never a negative zero."""
     if math.isinf(value) or math.isnan(value):
         return {True: "∞", False: f"{MINUS}∞"}[value > 0] if math.isinf(value) else NOTHING
     text = f"{value:{'+' if sign else ''}.{decimals}f}"
@@ -67,7 +68,7 @@ def spread(estimate: Estimate | None, decimals: int) -> str:
 
 
 def chance(p: float | None) -> str:
-    """A p value."""
+    """Write a p value."""
     if p is None or math.isnan(p):
         return NOTHING
     return "<0.001" if p < 0.001 else f"{p:.3f}"
@@ -160,17 +161,21 @@ def best(table: Table) -> str | None:
 
 def verdicts(table: Table) -> Iterator[tuple[str, list[str]]]:
     """Each verdict with the sentences of the variants that got it, the largest difference first."""
-    rows = [row for row in table.rows if row.verdict is not None]
+    rows = [row for row in table.rows if row.word is not None]
     rows.sort(key=_size, reverse=True)
     for word in MARKS:
-        said = [f"{r.variant.name}: {r.verdict.sentence}" for r in rows if r.verdict and r.verdict.word == word]
+        told = [row for row in rows if row.word == word]
+        said = [f"{row.variant.name}: {sentence(row.difference, row.metric, row.p_adjusted)}" for row in told]
         if said:
             yield word, said
 
 
-def on_average(analysis: Analysis) -> list[str]:
-    """The main effects as sentences."""
-    return [f"{', '.join(each.axes)}, {each.label}: {each.verdict.sentence}" for each in analysis.main]
+def on_average(analysis: Analysis, metric: str) -> list[str]:
+    """Put the main effects into sentences."""
+    return [
+        f"{', '.join(each.axes)}, {each.label}: {sentence(each.estimate, metric, each.p_adjusted)}"
+        for each in analysis.main
+    ]
 
 
 def _size(row: Row) -> float:

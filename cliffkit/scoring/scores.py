@@ -1,8 +1,7 @@
-"""Depth metrics: float64, per image, then their mean over a set.
+"""Scores of images under protocols, fast: each pixel is read once for all metrics and for all protocols that share it.
 
-With d the true and p the predicted depth in metres and e = ln p - ln d, over the pixels that the protocol scores:
-abs_rel = mean(|d-p|/d); sq_rel = mean((d-p)^2/d); rmse = sqrt(mean((d-p)^2)); rmse_log = sqrt(mean(e^2));
-log10 = mean(|log10 p - log10 d|); silog = 100 sqrt(mean(e^2) - mean(e)^2); delta_k = share of max(d/p, p/d) < 1.25^k.
+The definitions stand in `scoring.metrics`. With d the true and p the predicted depth and e = ln(p / d), every metric is
+a function of seven sums over an image's scored pixels and of counts for delta 1-3; the sums are float64.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.errors import UserError
+from cliffkit.protocols import Protocol
+from cliffkit.scoring.alignments import SCALES
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import Protocol
 
 _DELTA_LOGS = tuple(k * math.log(1.25) for k in (1, 2, 3))
 
@@ -24,7 +24,7 @@ _SLACK = 1e-13
 """Of a logarithm: a ratio of exactly 1.25^k is counted as such; of two float32 none other comes so near it."""
 
 _BOUNDS = tuple(tuple(log + slack for log in _DELTA_LOGS) for slack in (-_SLACK, _SLACK))
-"""What |e| must be below for delta 1-3: strict, then inclusive."""
+"""Upper bounds of |e| for delta 1-3: strict, then inclusive."""
 
 _BLOCK = 8192  # pixels at a time: a block's float64 temporaries stay in the processor's cache
 
@@ -47,12 +47,13 @@ class _Group(NamedTuple):
     depth: Floats
     prediction: Floats
     members: frozenset[int]
+    """Places of these protocols among all."""
 
 
 def score_image(
     prediction: Floats, depth: Floats, valid: NDArray[np.bool_], protocol: Protocol
 ) -> dict[str, float] | None:
-    """The metrics of one image, arrays (H, W) in the protocol's view; None where no pixel is scored.
+    """Compute the metrics of one image, arrays (H, W) in the protocol's view; None where no pixel is scored.
 
     In this order: crop, valid range, alignment (the medians are of the scored pixels with a finite prediction), NaN and
     infinities replaced, clamp. Raises ValueError for a non-finite prediction that the protocol does not replace, a
@@ -64,7 +65,7 @@ def score_image(
 def score_protocols(
     prediction: Floats, depth: Floats, valid: NDArray[np.bool_], protocols: Sequence[Protocol]
 ) -> list[dict[str, float] | None]:
-    """What `score_image` gives, to the rounding of float64, for each of several protocols of one view and flip.
+    """Compute what `score_image` gives, to the rounding of float64, for each of several protocols of one view and flip.
 
     Pixels are grouped by which protocols score them; protocols that treat a group's predictions alike, as most do
     where no clamp bites, share its sums: less work than one after the other.
@@ -76,27 +77,28 @@ def score_protocols(
         raise ValueError("protocols scored together must have one view and one flip")
     groups = list(_groups(prediction, depth, valid, protocols))
     modes = sorted({protocol.delta_inclusive for protocol in protocols})
-    cache: dict[tuple[int, _Change], NDArray[np.float64]] = {}
+
+    known: dict[tuple[int, _Change], NDArray[np.float64]] = {}  # sums by group and change: the shared work
     scores: list[dict[str, float] | None] = []
     for index, protocol in enumerate(protocols):
-        own = {number: group for number, group in enumerate(groups) if index in group.members}
-        if not own:
+        mine = {number: group for number, group in enumerate(groups) if index in group.members}
+        if not mine:
             scores.append(None)
             continue
-        scale = _median_scale(list(own.values()), protocol) if protocol.align == "median" else 1.0
+        scale = _scale(list(mine.values()), protocol)
         total = np.zeros(_N_SUMS)
-        for number, group in own.items():
+        for number, group in mine.items():
             change = _change(group.prediction, scale, protocol)
-            if (number, change) not in cache:
+            if (number, change) not in known:
                 with np.errstate(over="ignore", invalid="ignore"):  # `_metrics` refuses what comes of it
-                    cache[number, change] = _sums(group, change, modes)
-            total += cache[number, change]
+                    known[number, change] = _sums(group, change, modes)
+            total += known[number, change]
         scores.append(_metrics(total, protocol))
     return scores
 
 
 def summarise(rows: Sequence[Mapping[str, float] | None], protocol: Protocol) -> dict[str, float]:
-    """The set's metrics from those of its images, whatever their order, with `n` images scored and `absent` ones.
+    """Average the metrics of a set's images, whatever their order, with `n` images scored and `absent` ones.
 
     An image is absent (None) when it has no scored pixel. Raises UserError when all are.
     """
@@ -117,7 +119,11 @@ def summarise(rows: Sequence[Mapping[str, float] | None], protocol: Protocol) ->
 def _groups(
     prediction: Floats, depth: Floats, valid: NDArray[np.bool_], protocols: Sequence[Protocol]
 ) -> Iterator[_Group]:
-    """The scored pixels, each in one group; those that a clamp may bite apart, so that the others share their sums."""
+    """Split the scored pixels so that the same protocols score all of a group.
+
+    Each pixel has a code, bit k for protocol k. Pixels that a clamp may change have one bit more, so that they stand
+    apart and the protocols share the sums of all other pixels.
+    """
     assert len(protocols) < 64, "a bit each, and one for the clamps"
     codes = np.zeros(depth.shape, dtype=np.uint8 if len(protocols) < 8 else np.uint64)
     for index, protocol in enumerate(protocols):
@@ -126,12 +132,14 @@ def _groups(
         with np.errstate(invalid="ignore"):  # NaN stands in holes, and is never scored
             scored = valid[window] & (depth[window] > protocol.min_depth_m) & (depth[window] < top)
         codes[window] |= scored * codes.dtype.type(1 << index)
+
     if len(protocols) > 1:
         low = max(protocol.floor_m if (p := protocol.clamp_low_m) is None else p for protocol in protocols)
         high = min(math.inf if (p := protocol.clamp_high_m) is None else p for protocol in protocols)
         with np.errstate(invalid="ignore"):
             bitten = (codes > 0) & ~((prediction >= low) & (prediction <= high))
         codes |= bitten * codes.dtype.type(1 << len(protocols))
+
     while code := int(codes.max(initial=0)):
         chosen = codes == code
         pixels = np.flatnonzero(chosen)
@@ -140,31 +148,23 @@ def _groups(
         codes *= ~chosen
 
 
-def _median_scale(parts: Sequence[_Group], protocol: Protocol) -> float:
-    """median(truth) / median(prediction) over the scored pixels that have a finite prediction."""
-    prediction = np.concatenate([part.prediction for part in parts])
-    depth = np.concatenate([part.depth for part in parts])
-    finite = np.isfinite(prediction)
-    if not finite.all():
-        prediction, depth = prediction[finite], depth[finite]
-    if not prediction.size:
-        raise ValueError(f"protocol '{protocol.name}' cannot align: no scored pixel has a finite prediction")
-    middle = _median(prediction)
-    if not middle > 0:
-        raise ValueError(f"protocol '{protocol.name}' cannot align: the median of the prediction is {middle:g} m")
-    return _median(depth) / middle
-
-
-def _median(values: Floats) -> float:
-    """`np.median` of values without NaN; it looks for NaN by a second partition, which costs more than the first."""
-    half = values.size // 2
-    parted = np.partition(values, half)
-    upper = float(parted[half])
-    return upper if values.size % 2 else (float(parted[:half].max()) + upper) / 2
+def _scale(groups: Sequence[_Group], protocol: Protocol) -> float:
+    """Align the prediction of a protocol's pixels with their truth: the factor."""
+    if protocol.align == "none":
+        return 1.0  # without copying the pixels
+    prediction = np.concatenate([group.prediction for group in groups])
+    depth = np.concatenate([group.depth for group in groups])
+    try:
+        return SCALES[protocol.align](prediction, depth)
+    except ValueError as error:
+        raise ValueError(f"protocol '{protocol.name}' {error}") from error
 
 
 def _change(prediction: Floats, scale: float, protocol: Protocol) -> _Change:
-    """What the protocol does to these predictions, steps without effect left out, so that equal work is found equal."""
+    """Say what the protocol does to these predictions, without steps that change none: equal work is then found equal.
+
+    Raises ValueError for a prediction that is not finite where the protocol has no rule for it.
+    """
     low, high = protocol.clamp_low_m, protocol.clamp_high_m
     least, most = float(prediction.min()) * scale, float(prediction.max()) * scale
     if not (math.isfinite(least) and math.isfinite(most)):
@@ -187,7 +187,7 @@ _N_SUMS = _DELTA + 2 * len(_DELTA_LOGS)
 
 
 def _sums(group: _Group, change: _Change, modes: Sequence[bool]) -> NDArray[np.float64]:
-    """Sums over a group's pixels of every per-pixel term, float64."""
+    """Add up every per-pixel term over a group's pixels, block by block in memory that is used again."""
     total = np.zeros(_N_SUMS)
     size = min(_BLOCK, group.depth.size)
     d_, p_, a_, b_ = np.empty((4, size))
@@ -199,15 +199,17 @@ def _sums(group: _Group, change: _Change, modes: Sequence[bool]) -> NDArray[np.f
         p[:] = group.prediction[start : start + n]
         _apply(change, p)
         total[_N] += n
-        np.subtract(p, d, out=a)
+
+        np.subtract(p, d, out=a)  # a = p - d
         total[_SQ] += a @ a
-        np.divide(p, d, out=p)
-        np.subtract(p, 1, out=b)
+        np.divide(p, d, out=p)  # p = p / d from here on
+        np.subtract(p, 1, out=b)  # b = (p - d) / d
         total[_SQ_REL] += a @ b
         total[_ABS_REL] += np.abs(b, out=b).sum()
+
         if change.floor is not None:
             np.maximum(p, np.divide(change.floor, d, out=b), out=p)
-        np.log(p, out=a)
+        np.log(p, out=a)  # a = e
         total[_E] += a.sum()
         total[_E2] += a @ a
         total[_ABS_E] += np.abs(a, out=a).sum()
@@ -231,6 +233,7 @@ def _apply(change: _Change, prediction: NDArray[np.float64]) -> None:
 
 
 def _metrics(total: NDArray[np.float64], protocol: Protocol) -> dict[str, float]:
+    """Turn an image's sums into its metrics. Raises ValueError for one that is not finite."""
     mean = (total / total[_N]).tolist()
     first = _DELTA + len(_DELTA_LOGS) * protocol.delta_inclusive
     values = (

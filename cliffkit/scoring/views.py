@@ -1,66 +1,14 @@
-"""How an image is framed before its depth is predicted, and which rectangle of it is scored."""
+"""What a protocol shows: how image and truth are framed, which pixels are scored, what becomes of a prediction."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class View:
-    """How an image is framed before its depth is predicted; protocols of one view share one prediction.
-
-    Hu et al. and CLIFFNet shrink 480x640 to 240x320 and cut its centre 228x304, that is the centre 456x608 at half
-    scale. Stated as a share of the sides, that reaches other sizes too: our generalisation, where theirs says nothing.
-    """
-
-    region: float = 1.0
-    """Share of each side, about the centre, that is shown."""
-    size: tuple[int, int] | None = None
-    """(height, width) at which truth and prediction are compared; None: as many pixels as the region has."""
-
-
-@dataclass(frozen=True)
-class Crop:
-    """The rectangle of a view that is scored: half-open, in units of a reference frame, stretched to the view's size.
-
-    Edges that fall between pixels are rounded down, as the reference implementations of the Garg crop do.
-    """
-
-    top: float
-    bottom: float
-    left: float
-    right: float
-    frame: tuple[int, int] = (1, 1)
-    """(height, width) of the reference frame; (1, 1): the edges are shares of the sides."""
-
-    def slices(self, height: int, width: int) -> tuple[slice, slice]:
-        """Rows and columns to keep of a map of height x width pixels."""
-        y, x = self.frame
-        return (
-            slice(math.floor(self.top * height / y), math.floor(self.bottom * height / y)),
-            slice(math.floor(self.left * width / x), math.floor(self.right * width / x)),
-        )
-
-
-def describe_view(view: View) -> str:
-    """A view in words."""
-    size = "native size" if view.size is None else f"{view.size[0]}x{view.size[1]}"
-    return f"whole image at {size}" if view.region == 1 else f"centre {100 * view.region:g}% of each side at {size}"
-
-
-def describe_crop(crop: Crop | None) -> str:
-    """A crop in words."""
-    if crop is None:
-        return "no crop"
-    if crop.frame == (1, 1):
-        return f"rows {crop.top}h:{crop.bottom}h and columns {crop.left}w:{crop.right}w"
-    edges = f"rows {crop.top}:{crop.bottom} and columns {crop.left}:{crop.right}"
-    return f"{edges} of {crop.frame[0]}x{crop.frame[1]} (other sizes in proportion)"
+from cliffkit.protocols import Crop, Protocol, View
+from cliffkit.scoring.alignments import SCALES
 
 
 def image_region(height: int, width: int, view: View) -> tuple[int, int, int, int]:
@@ -93,7 +41,36 @@ def _centres(source: int, target: int) -> NDArray[np.intp]:
 
 
 def crop_mask(height: int, width: int, crop: Crop | None) -> NDArray[np.bool_]:
-    """(height, width) bool: the pixels of a map in its view that a protocol's crop keeps."""
+    """Mark the pixels that a protocol's crop keeps of a map in its view, (height, width)."""
     mask = np.zeros((height, width), dtype=np.bool_)
     mask[crop.slices(height, width) if crop is not None else (slice(None), slice(None))] = True
     return mask
+
+
+def scored_pixels(truth: NDArray[np.floating[Any]], known: NDArray[np.bool_], protocol: Protocol) -> NDArray[np.bool_]:
+    """Mark the pixels that a protocol scores, (H, W), among those of true depth and validity in its view."""
+    inside = crop_mask(truth.shape[0], truth.shape[1], protocol.crop)
+    top = np.inf if protocol.max_depth_m is None else protocol.max_depth_m
+    with np.errstate(invalid="ignore"):  # NaN stands in holes
+        return inside & known & (truth > protocol.min_depth_m) & (truth < top)
+
+
+def as_scored(
+    prediction: NDArray[np.floating[Any]],
+    truth: NDArray[np.floating[Any]],
+    known: NDArray[np.bool_],
+    protocol: Protocol,
+) -> NDArray[np.floating[Any]]:
+    """Show a prediction (H, W) in metres as a protocol sees it: aligned, NaN and infinities replaced, clamped.
+
+    `scores` does the same to the scored pixels alone. An image without a scored pixel is not aligned. Raises ValueError
+    for a prediction that cannot be aligned.
+    """
+    scored = scored_pixels(truth, known, protocol)
+    if scored.any():
+        prediction = prediction * SCALES[protocol.align](prediction[scored], truth[scored])
+    low, high = protocol.clamp_low_m, protocol.clamp_high_m
+    if protocol.replace_nonfinite:
+        assert low is not None, "Protocol makes sure"
+        prediction = np.nan_to_num(prediction, nan=low, posinf=high, neginf=low)
+    return prediction.clip(-np.inf if low is None else low, np.inf if high is None else high)

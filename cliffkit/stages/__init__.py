@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from cliffkit.stages.context import Context
 from cliffkit.stages.depth import fit_depth
@@ -10,6 +11,7 @@ from cliffkit.stages.embedding import fit_embedding
 from cliffkit.stages.evaluate import evaluate
 from cliffkit.stages.pack import pack
 from cliffkit.store.job import Job
+from cliffkit.training.checkpoint import has_checkpoint, kept_batches
 
 STAGES: Mapping[str, Callable[[Job, Context], None]] = {
     "pack": pack,
@@ -19,3 +21,11 @@ STAGES: Mapping[str, Callable[[Job, Context], None]] = {
 }
 TRAINED = ("embedding", "depth")
 """Stages that all processes of a distributed run work on together; the others are the main one's."""
+
+
+def worth_keeping(stage: str, folder: Path) -> bool:
+    """Tell whether the folder of a stage that an error broke off holds something of use.
+
+    That is the checkpoint of a fit, and a batch that is kept to be looked at.
+    """
+    return stage in TRAINED and (has_checkpoint(folder) or bool(kept_batches(folder)))

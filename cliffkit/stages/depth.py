@@ -12,12 +12,10 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from cliffkit.data.pack import Pack
-from cliffkit.method.assemble import build, build_losses, hierarchical_loss
-from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
+from cliffkit.method.assemble import assemble
 from cliffkit.method.objectives import DepthObjective
-from cliffkit.recipe.recipe import Recipe
-from cliffkit.scoring import protocols
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
+from cliffkit.scoring.protocols import VALIDATION
 from cliffkit.scoring.scores import score_image, summarise
 from cliffkit.stages.context import Context
 from cliffkit.store.artifacts import WEIGHTS, DepthFitFacts
@@ -35,8 +33,9 @@ def fit_depth(job: Job, context: Context) -> None:
     settings = recipe.train.depth.settings
     train, val = (Pack(context.needs["pack"] / split) for split in ("train", "val"))
     torch.manual_seed(recipe.seed)
-    network = build(recipe)
-    objective = DepthObjective(network, build_losses(recipe), _hierarchical(recipe, train, context), device)
+    trained = context.needs.get("embedding")
+    modules = assemble(recipe, len(train.facts.scene_types), trained / WEIGHTS if trained else None)
+    network, objective = modules.network, DepthObjective(modules, device)
 
     def score() -> dict[str, float]:
         return validate(network, val, settings.batch, device)
@@ -55,16 +54,9 @@ def fit_depth(job: Job, context: Context) -> None:
         device.environment().write(context.folder)
 
 
-def _hierarchical(recipe: Recipe, train: Pack, context: Context) -> HierarchicalEmbeddingLoss | None:
-    folder = context.needs.get("embedding")
-    weights = folder / WEIGHTS if folder else None
-    return hierarchical_loss(recipe, len(train.facts.scene_types), weights)
-
-
 def validate(network: nn.Module, val: Pack, batch: int, device: Device) -> dict[str, float]:
-    """Scores on a packed split at training size under protocol `full`; each process scores its share of the images."""
+    """Scores on a packed split at training size as `VALIDATION` says; each process scores its share of the images."""
     accelerator = device.accelerator
-    protocol = protocols.protocol("full")
     own = np.arange(len(val))[accelerator.process_index :: accelerator.num_processes]
     rows: list[tuple[int, Any]] = []
     for start in range(0, len(own), batch):
@@ -76,11 +68,11 @@ def validate(network: nn.Module, val: Pack, batch: int, device: Device) -> dict[
         depth, valid = sample.depth.numpy()[:, 0], sample.valid.numpy()[:, 0]
         finite = bool(np.isfinite(maps).all())
         scored = (
-            map(partial(score_image, protocol=protocol), maps, depth, valid) if finite else [NOT_FINITE] * len(maps)
+            map(partial(score_image, protocol=VALIDATION), maps, depth, valid) if finite else [NOT_FINITE] * len(maps)
         )
         rows += list(zip(map(int, indices), scored, strict=True))
     gathered = dict(gather_object(rows) if accelerator.num_processes > 1 else rows)
     assert len(gathered) == len(val), "every validation image is scored once"
     if any(row is not None and math.isnan(row["abs_rel"]) for row in gathered.values()):
         return NOT_FINITE  # never better than anything; the loop stops at the first term that is not finite
-    return summarise([gathered[i] for i in sorted(gathered)], protocol)
+    return summarise([gathered[i] for i in sorted(gathered)], VALIDATION)

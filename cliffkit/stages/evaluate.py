@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,13 +17,12 @@ from cliffkit.errors import UserError
 from cliffkit.events import Emit, Notice, Progress
 from cliffkit.interfaces import Dataset, Sample
 from cliffkit.pictures.panel import PanelRow, panel
-from cliffkit.prediction.framing import framed, truth_of
+from cliffkit.prediction.framing import framed, seen, truth_of
 from cliffkit.prediction.predictor import Floats, Predictor, predictor
+from cliffkit.protocols import Protocol, View
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import Protocol
 from cliffkit.scoring.scores import score_protocols, summarise
-from cliffkit.scoring.views import View
 from cliffkit.stages.context import Context
 from cliffkit.store.artifacts import (
     PANEL,
@@ -64,7 +63,8 @@ def evaluate(job: Job, context: Context) -> None:
     predict = predictor(recipe, context.needs["depth"] / WEIGHTS, context.device.torch)
     median_m = PackFacts.read(context.needs["pack"] / "train").median_m
 
-    images = score_split(dataset, protocols, predict, median_m, context.emit)
+    pictured = np.linspace(0, len(dataset) - 1, min(PANEL_ROWS, len(dataset))).round().astype(int).tolist()
+    images = score_images(dataset, range(len(dataset)), protocols, predict, median_m, context.emit, pictured)
     summaries = [_summary(k, protocol, images, context.emit) for k, protocol in enumerate(protocols)]
 
     fitted = DepthFitFacts.read(context.needs["depth"])
@@ -96,15 +96,20 @@ def describe_parts(recipe: Recipe) -> list[str]:
     ]
 
 
-def score_split(
-    dataset: Dataset, protocols: Sequence[Protocol], predict: Predictor, median_m: float, emit: Emit
+def score_images(
+    dataset: Dataset,
+    indices: Sequence[int],
+    protocols: Sequence[Protocol],
+    predict: Predictor,
+    median_m: float,
+    emit: Emit,
+    pictured: Collection[int] = (),
 ) -> list[ScoredImage]:
-    """Score every image of a split in order, and the constant `median_m` beside it.
+    """Score these images of a split in order, and the constant `median_m` beside each; keep what is `pictured`.
 
     Images are read and scored by other threads while the network predicts. Raises UserError that names an image which
     cannot be read or scored.
     """
-    pictured = set(np.linspace(0, len(dataset) - 1, min(PANEL_ROWS, len(dataset))).round().astype(int).tolist())
 
     def score(item: tuple[int, tuple[Sample, list[Floats]]]) -> ScoredImage:
         index, (sample, predictions) = item
@@ -113,23 +118,23 @@ def score_split(
             scores, baseline = score_sample(sample, protocols, predictions, median_m)
         except ValueError as error:
             raise UserError(f"test image {name}: {error}") from error
-        drawn = _picture(name, sample, protocols[0].view, predictions[0], scores[0]) if index in pictured else None
+        drawn = _picture(name, sample, protocols[0], predictions[0], scores[0]) if index in pictured else None
         return ScoredImage(scores, baseline, drawn)
 
-    predicted = enumerate(_predicted(dataset, protocols, predict))
+    predicted = zip(indices, _predicted(dataset, indices, protocols, predict), strict=True)
     images: list[ScoredImage] = []
     for image in in_order(score, predicted, available_cores()):
         images.append(image)
-        emit(Progress("evaluate", len(images), len(dataset), "image", {}))
-    assert len(images) == len(dataset), "every test image is scored once"
+        emit(Progress("evaluate", len(images), len(indices), "image", {}))
+    assert len(images) == len(indices), "every image is scored once"
     return images
 
 
 def _predicted(
-    dataset: Dataset, protocols: Sequence[Protocol], predict: Predictor
+    dataset: Dataset, indices: Sequence[int], protocols: Sequence[Protocol], predict: Predictor
 ) -> Iterator[tuple[Sample, list[Floats]]]:
-    """Read every image in order and predict it; the next image is read meanwhile."""
-    for sample in in_order(partial(read_sample, dataset), range(len(dataset)), 1):
+    """Read images in order and predict each; the next image is read meanwhile."""
+    for sample in in_order(partial(read_sample, dataset), indices, 1):
         yield sample, predict_sample(sample, protocols, predict)
 
 
@@ -165,9 +170,9 @@ def alike(protocols: Sequence[Protocol]) -> Mapping[tuple[View, bool], list[int]
     return groups
 
 
-def _picture(name: str, sample: Sample, view: View, prediction: Floats, row: Row) -> PanelRow:
-    image, truth = framed(sample, view)
-    return PanelRow(name, image, truth, prediction, row["abs_rel"] if row else None)
+def _picture(name: str, sample: Sample, protocol: Protocol, prediction: Floats, row: Row) -> PanelRow:
+    shown = seen(prediction, sample, protocol)
+    return PanelRow(name, *framed(sample, protocol), shown, row["abs_rel"] if row else None)
 
 
 def _summary(k: int, protocol: Protocol, images: Sequence[ScoredImage], emit: Emit) -> ProtocolScores:

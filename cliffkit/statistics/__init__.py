@@ -8,8 +8,7 @@ from cliffkit.statistics.verdict import (
     THESE_WEIGHTS,
     UNMEASURED,
     WORSE,
-    Verdict,
-    judged,
+    leaning,
     verdict,
 )
 
@@ -23,12 +22,11 @@ __all__ = [
     "Floats",
     "Grid",
     "Variance",
-    "Verdict",
     "compare",
     "estimate",
     "holm",
     "interaction",
-    "judged",
+    "leaning",
     "main_effect",
     "mean_squares",
     "noise_of_mean",

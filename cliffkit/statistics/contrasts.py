@@ -38,7 +38,7 @@ def pooled(table: Floats) -> Floats:
 
 
 def main_effect(grid: Grid, axis: int, level: str, reference: str, *, confidence: float = 0.95) -> Estimate | None:
-    """What `level` does in place of `reference` on one axis: the mean over the other axes' combinations.
+    """Estimate the effect of `level` in place of `reference` on one axis: the mean over the other axes' combinations.
 
     Combinations that the grid lacks at either level are left out; None where none is left. A seed or image absent in
     one combination is absent. Raises ValueError for an axis that the grid has not, and as `estimate` does.
@@ -59,7 +59,7 @@ def interaction(
 
 
 def _contrast(grid: Grid, changes: Mapping[int, tuple[str, str]], confidence: float) -> Estimate | None:
-    """The estimate of the difference (of differences) between the levels of each change, over the other axes."""
+    """Estimate the difference (of differences) between the levels of each change, over the other axes."""
     _check_grid(grid, changes)
     tables = []
     for start in grid:
@@ -101,7 +101,7 @@ def shapley(
 
 
 def _corners(start: tuple[str, ...], switches: Mapping[int, str]) -> dict[tuple[str, ...], frozenset[int]]:
-    """The cells reached from `start` by any of the switches, with the axes that were switched."""
+    """Give the cells reached from `start` by any of the switches, with the axes that were switched."""
     subsets = (subset for size in range(len(switches) + 1) for subset in combinations(switches, size))
     return {
         tuple(switches[axis] if axis in subset else level for axis, level in enumerate(start)): frozenset(subset)

@@ -111,7 +111,7 @@ class Estimate:
         return many
 
     def _noise_at(self, seeds: int) -> tuple[float, float]:
-        """Standard error and degrees of freedom with so many seeds, from the variance components."""
+        """Give standard error and degrees of freedom with so many seeds, from the variance components."""
         if self.seeds == 1 or self.images == 1:  # only ever asked for the seeds there are
             return self.standard_error, self.df
         part = self.variance
@@ -121,7 +121,7 @@ class Estimate:
 
 
 def compare(a: Floats, b: Floats, *, confidence: float = 0.95) -> Estimate | None:
-    """The estimate of a - b, two (seeds, images) tables whose rows and columns mean the same seeds and images.
+    """Estimate a - b, two (seeds, images) tables whose rows and columns mean the same seeds and images.
 
     What is absent (NaN) in either is left out; None where nothing is left. Raises ValueError as `estimate` does, and
     for tables of different shapes.
@@ -135,7 +135,7 @@ def compare(a: Floats, b: Floats, *, confidence: float = 0.95) -> Estimate | Non
 
 
 def estimate(table: Floats, *, confidence: float = 0.95) -> Estimate | None:
-    """The mean of a (seeds, images) table with its interval for new seeds and new images.
+    """Estimate the mean of a (seeds, images) table, with its interval for new seeds and new images.
 
     A seed without any value is left out, then every image that some remaining seed lacks (a balanced table is what the
     calibration is measured on); None where nothing is left. Raises ValueError for a table that is not 2-D, for
@@ -220,7 +220,7 @@ def _checked(table: Floats, name: str) -> Floats:
 
 
 def _bar(df: float, confidence: float) -> Floats:
-    """What a t statistic's numerator must exceed, for 100 equally likely values of the estimated variance.
+    """Give what a t statistic's numerator must exceed, for 100 equally likely values of the estimated variance.
 
     Power is taken over these, since `scipy.special.nctdtrinc` may not return at all where degrees of freedom are few
     and broken.

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cliffkit.components.registry import Component
 from cliffkit.recipe.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class PartCode:
+    """A part that a job computes with, and the code that its key names."""
+
+    component: Component
+    code: str
+    others: tuple[str, ...]
+    """Packages of other distributions that it imports."""
 
 
 @dataclass(frozen=True)
@@ -20,3 +31,5 @@ class Job:
     needs: Mapping[str, Job]
     """The jobs whose results it reads, by stage."""
     recipe: Recipe
+    parts: tuple[PartCode, ...] = ()
+    """What the stage itself computes with; it is done with this code or not at all."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from cliffkit.components.versions import versions_of
 from cliffkit.errors import UserError
 from cliffkit.store.artifacts import Failure, JobProgress, JobRecord, StoreStamp
 from cliffkit.store.files import sync
@@ -53,7 +54,7 @@ class Store:
         return self.folder(job).is_dir()
 
     def working(self, job: Job) -> Path:
-        """The folder in which a job is being made; what an interrupted attempt left is still in it."""
+        """Open the folder in which a job is being made; what an interrupted attempt left is still in it."""
         folder = self.jobs / f"{job.stage}-{job.key}.partial"
         folder.mkdir(exist_ok=True)
         return folder
@@ -80,7 +81,8 @@ class Store:
         working = self.working(job)
         for leftover in [*working.rglob(".*.tmp"), working / JobProgress.FILE]:  # of a kill while a file was written
             leftover.unlink(missing_ok=True)
-        JobRecord(job.stage, job.key, job.inputs, seconds, time.time()).write(working)
+        versions = versions_of(name for part in job.parts for name in part.others)
+        JobRecord(job.stage, job.key, job.inputs, seconds, time.time(), versions).write(working)
         for path in working.rglob("*"):
             sync(path)
         os.rename(working, self.folder(job))
@@ -91,7 +93,7 @@ class Store:
         Failure(reason, details, time.time()).write_file(self._failure(job))
 
     def failure(self, job: Job) -> Failure | None:
-        """What `fail` wrote of the last attempt; None where it did not fail."""
+        """Read what `fail` wrote of the last attempt; None where it did not fail."""
         path = self._failure(job)
         return Failure.read_file(path) if path.exists() else None
 
@@ -111,14 +113,14 @@ class Store:
         progress.write(self.working(job))
 
     def progress(self, job: Job) -> JobProgress | None:
-        """What the process that works on a job told last; None where none does, or where nothing readable was told."""
+        """Read what the process that works on a job wrote last; None where none works, or nothing is readable."""
         try:
             return JobProgress.read(self.jobs / f"{job.stage}-{job.key}.partial")
         except UserError:  # none yet, or torn by a crash of the system
             return None
 
     def record(self, job: Job) -> JobRecord:
-        """What `finish` wrote of a done job."""
+        """Read what `finish` wrote of a done job."""
         return JobRecord.read(self.folder(job))
 
 

@@ -5,21 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS, UNITS
+from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.statistics import (
     Estimate,
-    Verdict,
     compare,
     estimate,
     holm,
     interaction,
-    judged,
     main_effect,
     shapley,
     verdict,
@@ -39,21 +35,13 @@ class Row:
     difference: Estimate | None
     """From the reference, on the same images under the same seeds; None for the reference itself."""
     word: str | None
-    """Of the verdict; None for the reference itself."""
+    """The verdict; None for the reference itself."""
     p_adjusted: float | None
     """Holm's, over the table's differences."""
     best: bool
     """It has the best mean of the table."""
     tied: bool
     """It is the best, or not distinguishable from it."""
-
-    @cached_property
-    def verdict(self) -> Verdict | None:
-        """With its sentence, which takes long and is worked out when asked for: a report tells those of one table."""
-        if self.word is None:
-            return None
-        higher, unit = self.metric in HIGHER_IS_BETTER, UNITS[self.metric]
-        return verdict(self.difference, higher_is_better=higher, unit=unit, p_adjusted=self.p_adjusted)
 
 
 @dataclass(frozen=True)
@@ -72,7 +60,8 @@ class Effect:
     label: str
     axes: tuple[str, ...]
     estimate: Estimate | None
-    verdict: Verdict
+    word: str
+    """The verdict."""
     p_adjusted: float | None
     """Holm's, over the effects of its kind."""
 
@@ -91,7 +80,7 @@ class Analysis:
     weakest: Variant | None
 
     def first(self, results: Results) -> Table:
-        """The table that the study is about."""
+        """Give the table that the study is about."""
         return self.tables[results.study.protocol, results.study.metric]
 
 
@@ -109,9 +98,8 @@ def analyse(results: Results) -> Analysis:
     values = results.table(study.protocol, study.metric)
     measured = [i for i, rows in enumerate(values) if not np.isnan(rows).all()]
     grid = {study.variants[i].levels: values[i] for i in measured}  # effects stand on the variants that there are
-    words: dict[str, Any] = {"higher_is_better": study.metric in HIGHER_IS_BETTER, "unit": UNITS[study.metric]}
     if study.design == "grid":
-        main, interactions = _effects(results, grid, words)
+        main, interactions = _effects(results, grid)
     else:
         main, interactions = (), ()
     shares: list[tuple[str, tuple[str, ...], Estimate | None]] = []
@@ -121,7 +109,7 @@ def analyse(results: Results) -> Analysis:
         for axis, part in (parts or {}).items():
             label = f"{weakest.levels[axis]} → {study.full[axis]}"
             shares.append((label, (list(study.axes)[axis],), part))
-    return Analysis(tables, main, interactions, _judged(shares, words), weakest)
+    return Analysis(tables, main, interactions, _judged(shares, study.metric), weakest)
 
 
 def _table(results: Results, protocol: str, metric: str) -> Table:
@@ -141,7 +129,7 @@ def _table(results: Results, protocol: str, metric: str) -> Table:
     rows = []
     for i, variant in enumerate(study.variants):
         own = variant.levels == study.reference.levels
-        word = None if own else judged(differences[i], higher_is_better=higher, p_adjusted=adjusted.get(i))
+        word = None if own else verdict(differences[i], higher_is_better=higher, p_adjusted=adjusted.get(i))
         tied = i == best or (best is not None and _indistinguishable(compare(values[i], values[best])))
         rows.append(Row(variant, metric, means[i], differences[i], word, adjusted.get(i), i == best, tied))
     return Table(protocol, metric, tuple(rows))
@@ -162,7 +150,7 @@ def _indistinguishable(difference: Estimate | None) -> bool:
 
 
 def _effects(
-    results: Results, grid: Mapping[tuple[str, ...], NDArray[np.float64]], words: Mapping[str, Any]
+    results: Results, grid: Mapping[tuple[str, ...], NDArray[np.float64]]
 ) -> tuple[tuple[Effect, ...], tuple[Effect, ...]]:
     study = results.study
     names, start = list(study.axes), study.reference.levels
@@ -173,23 +161,22 @@ def _effects(
         for (j, one), (k, other) in itertools.combinations(changes, 2)
         if j != k
     ]
-    return _judged(main, words), _judged(beside, words)
+    return _judged(main, study.metric), _judged(beside, study.metric)
 
 
-def _judged(
-    found: Sequence[tuple[str, tuple[str, ...], Estimate | None]], words: Mapping[str, Any]
-) -> tuple[Effect, ...]:
+def _judged(found: Sequence[tuple[str, tuple[str, ...], Estimate | None]], metric: str) -> tuple[Effect, ...]:
     """Effects with their verdicts, each among all of its kind."""
+    higher = metric in HIGHER_IS_BETTER
     tested = [i for i, (*_, each) in enumerate(found) if each is not None and each.seeds_measured]
     adjusted = dict(zip(tested, holm([_p(found[i][2]) for i in tested]), strict=True))
     return tuple(
-        Effect(label, axes, each, verdict(each, **words, p_adjusted=adjusted.get(i)), adjusted.get(i))
+        Effect(label, axes, each, verdict(each, higher_is_better=higher, p_adjusted=adjusted.get(i)), adjusted.get(i))
         for i, (label, axes, each) in enumerate(found)
     )
 
 
 def _weakest(table: Table) -> Variant | None:
-    """The variant with the worst mean; chosen by the data, so that its distance from the others flatters them."""
+    """Find the variant with the worst mean; chosen by the data, so that its distance from the others flatters them."""
     measured = [row for row in table.rows if row.mean is not None]
     if len(measured) < 2:
         return None

@@ -64,7 +64,7 @@ class Board:
                 self.put(each, "waiting")
 
     def cell_state(self, cell: Cell) -> str:
-        """`waiting`, `running`, `elsewhere`, `done` or `failed`: where its own work stands, or what it waits for."""
+        """Say `waiting`, `running`, `elsewhere`, `done` or `failed`: where its own work stands, or why it waits."""
         states = [self.jobs[job.key] for job in cell.jobs]
         if states[-1].state == "done":
             return "done"
@@ -83,7 +83,7 @@ class Board:
         return sum(self.cell_state(cell) == state for cell in self.cells)
 
     def ready(self) -> list[JobState]:
-        """What can be begun now, the first first."""
+        """List what can be begun now, the first first."""
         now = time.monotonic()
         found = [
             each

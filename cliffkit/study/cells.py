@@ -46,7 +46,7 @@ def plan_cells(study: Study, roots: Roots) -> list[Cell]:
 
 
 def jobs_of(cells: Sequence[Cell]) -> dict[str, Job]:
-    """The jobs of all cells by key, each once, in the order in which they are wanted."""
+    """Give the jobs of all cells by key, each once, in the order in which they are wanted."""
     return {job.key: job for cell in cells for job in cell.jobs}
 
 

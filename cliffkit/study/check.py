@@ -13,16 +13,16 @@ from typing import Any
 
 from cliffkit.components.near import near
 from cliffkit.components.registry import Registry
-from cliffkit.errors import Fault, RecipeError, UserError
+from cliffkit.errors import Fault, RecipeError
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.check import check_recipe
 from cliffkit.recipe.checker import Known
+from cliffkit.recipe.evaluate import check_protocol
 from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.override import override
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.shipped import shipped
 from cliffkit.recipe.yamlstrict import Document
-from cliffkit.scoring import protocols
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.study.expand import Axes, Expansion
 from cliffkit.study.study import Levels, Study, Variant
@@ -64,7 +64,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
 
     expansion = Expansion(document, faults, (base_document, base), registry, known)
     axes = expansion.axes(data.get("axes", {} if design == "leave_one_out" else None), design)
-    metric, protocol, centre = _compare(faults, data.get("compare", {}), axes, base)
+    metric, protocol, centre = _compare(faults, data.get("compare", {}), axes, base, registry)
     points = expansion.points(axes, data.get("exclude", []), centre if design == "one_at_a_time" else None)
     if points and centre not in points and not faults:
         message = f"'{' + '.join(centre)}' is no variant of the study: it is excluded; name another one"
@@ -120,7 +120,7 @@ def _base(document: Document, faults: Faults, folder: Path) -> Document | None:
     return yamlstrict.load(path)
 
 
-def _compare(faults: Faults, data: Any, axes: Axes, base: Recipe) -> tuple[str, str, Levels]:
+def _compare(faults: Faults, data: Any, axes: Axes, base: Recipe, registry: Registry) -> tuple[str, str, Levels]:
     """The metric, the protocol and the levels of the reference by which variants are compared."""
     if not isinstance(data, dict):
         faults.add(("compare",), "write {metric: abs_rel, protocol: full, reference: {AXIS: LEVEL}}")
@@ -134,15 +134,22 @@ def _compare(faults: Faults, data: Any, axes: Axes, base: Recipe) -> tuple[str, 
 
     scored = [protocol.name for protocol in base.protocols]
     protocol = data.get("protocol", scored[0])
-    try:
-        protocol = protocols.protocol(str(protocol)).name
-    except UserError as error:
-        faults.add(("compare", "protocol"), str(error))
-    else:
-        if protocol not in scored:
-            message = f"the base recipe does not score '{protocol}'; {near(protocol, scored, 'it scores')}"
-            faults.add(("compare", "protocol"), message)
+    if protocol not in scored:
+        protocol = _scored(faults, str(protocol), scored, registry)
     return metric, protocol, _reference(faults, data.get("reference", {}), axes)
+
+
+def _scored(faults: Faults, short: str, scored: Sequence[str], registry: Registry) -> str:
+    """The scored protocol that is meant by a short name whose modifiers may stand in another order."""
+    try:
+        name = check_protocol(short, registry).name
+    except RecipeError as error:
+        faults.add(("compare", "protocol"), error.faults[0].message)
+        return short
+    if name not in scored:
+        message = f"the base recipe does not score '{name}'; {near(name, scored, 'it scores')}"
+        faults.add(("compare", "protocol"), message)
+    return name
 
 
 def _reference(faults: Faults, data: Any, axes: Axes) -> Levels:
@@ -171,12 +178,17 @@ def _comparable(document: Document, variants: Sequence[Variant]) -> None:
     """Variants scored or selected by different rules cannot stand in one table. Raises RecipeError."""
     first = variants[0]
     for other in variants[1:]:
-        for what, a, b in (
-            ("protocols", *(str([p.name for p in v.recipe.protocols]) for v in (first, other))),
-            ("rules of selection", *(v.recipe.train.depth.settings.select for v in (first, other))),
-        ):
-            if a != b:
-                message = (
-                    f"'{first.name}' and '{other.name}' have different {what}, {a} and {b}: no table may hold both"
-                )
-                raise RecipeError([Fault(document.place(("axes",)), "axes", message)])
+        ours, theirs = first.recipe, other.recipe
+        if ours.protocols != theirs.protocols:
+            names = [[protocol.name for protocol in recipe.protocols] for recipe in (ours, theirs)]
+            words = [[protocol.describe() for protocol in recipe.protocols] for recipe in (ours, theirs)]
+            raise _apart(document, "protocols", first, other, words if names[0] == names[1] else names)
+        rules = [recipe.train.depth.settings.select for recipe in (ours, theirs)]
+        if rules[0] != rules[1]:
+            raise _apart(document, "rules of selection", first, other, rules)
+
+
+def _apart(document: Document, what: str, first: Variant, other: Variant, values: Sequence[Any]) -> RecipeError:
+    a, b = values
+    message = f"'{first.name}' and '{other.name}' have different {what}, {a} and {b}: no table may hold both"
+    return RecipeError([Fault(document.place(("axes",)), "axes", message)])

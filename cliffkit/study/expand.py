@@ -173,7 +173,7 @@ class Expansion:
         """What a recipe amounts to, its name and what others report of it aside."""
         parts = (self.once("part", (part,), partial(_written, part)) for part in recipe.parts())
         train = self.once("train", (recipe.train,), lambda: str(recipe.train.to_dict()))
-        return recipe.seed, *parts, train, *(protocol.name for protocol in recipe.protocols)
+        return recipe.seed, *parts, train
 
 
 def _written(part: Part) -> str:

@@ -66,7 +66,7 @@ def choose_slots(
 
 
 def paces_at(slots: int, jobs: Sequence[Job], executor: Executor, paces: Paces, roots: Roots) -> dict[str, Pace]:
-    """The pace of jobs by key when `slots` workers are busy; measured where it is not known."""
+    """Give the pace of jobs by key when `slots` workers are busy; measured where it is not known."""
     executor.resize(slots)
     place = executor.place
     unknown = {paces.kind(job, place): job for job in jobs if paces.get(job, place) is None}
@@ -86,7 +86,7 @@ def paces_at(slots: int, jobs: Sequence[Job], executor: Executor, paces: Paces, 
 
 
 def forecast(jobs: Sequence[Job], executor: Executor, store: Store, roots: Roots) -> Forecast:
-    """What jobs that are not done will take, each of them measured or probed."""
+    """Say what jobs that are not done will take, each of them measured or probed."""
     paces = paces_at(executor.slots, jobs, executor, Paces(store), roots)
     by_stage: dict[str, tuple[int, float]] = {}
     disk = 0

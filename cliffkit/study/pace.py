@@ -30,7 +30,11 @@ class Pace(NamedTuple):
 
 
 def kind_of_work(job: Job, place: Place) -> str:
-    """The key under which the pace of a job is kept: jobs of one key take equally long per unit, on this machine."""
+    """Name the kind of work under which the pace of a job is kept.
+
+    Jobs of one kind take about equally long per unit, on this machine. The code of parts does not tell kinds apart: the
+    pace of an edited part need not be measured again, and the first job done with the new code corrects it.
+    """
     inputs = {name: value for name, value in job.inputs.items() if name not in ("seed", "needs", "version")}
     if job.stage in TRAINED:
         inputs["train"] = {name: inputs["train"][name] for name in ("batch", "micro_batch")}
@@ -39,8 +43,14 @@ def kind_of_work(job: Job, place: Place) -> str:
         inputs["model"] = job.needs["depth"].inputs["model"]
         inputs["size"] = job.needs["pack"].inputs["data"]["size"]
     machine = [processor_name(), os.cpu_count(), torch.device(place.device).type, place.threads]
-    text = json.dumps([inputs, machine], sort_keys=True)
+    text = json.dumps([_without_code(inputs), machine], sort_keys=True)
     return f"{job.stage}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+
+
+def _without_code(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_code(inner) for name, inner in value.items() if name != "code"}
+    return [_without_code(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def units(job: Job) -> int:

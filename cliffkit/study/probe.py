@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cliffkit.data.pack import EXTRA, STEPS, read_sample
 from cliffkit.data.resize import at_training_size
@@ -18,12 +19,12 @@ from cliffkit.data.splits import Roots, open_split
 from cliffkit.interfaces import Dataset, Place
 from cliffkit.jobs.worker import peak_memory
 from cliffkit.method.assemble import build
-from cliffkit.prediction.predictor import Predictor
+from cliffkit.prediction.predictor import WHOLE, Floats, Predictor, prepared
+from cliffkit.protocols import View
 from cliffkit.recipe.recipe import Recipe
-from cliffkit.scoring.scores import score_protocols
-from cliffkit.scoring.views import truth_in_view
 from cliffkit.stages import STAGES
 from cliffkit.stages.context import Context
+from cliffkit.stages.evaluate import score_images
 from cliffkit.store.artifacts import WEIGHTS, FitFacts, PackFacts
 from cliffkit.store.job import Job
 from cliffkit.study.pace import Pace
@@ -70,16 +71,16 @@ def probe(task: ProbeTask, place: Place) -> Pace:
     return Pace(seconds, peak_memory(place), weights)
 
 
-def _seconds(folder: Path) -> float:
-    return FitFacts.read(folder).seconds
-
-
 def _shortened(recipe: Recipe, steps: int) -> Recipe:
     """A recipe whose stages train so many steps and validate once."""
     train = recipe.train
     changes = {"steps": steps, "validate_every": steps, "warmup_steps": 0, "reload_best": False, "init": None}
     embedding = train.embedding.changed(changes) if train.embedding else None
     return replace(recipe, train=replace(train, depth=train.depth.changed(changes), embedding=embedding))
+
+
+def _seconds(folder: Path) -> float:
+    return FitFacts.read(folder).seconds
 
 
 def _unheard(event: object) -> None:
@@ -121,21 +122,22 @@ def _probe_pack(job: Job, roots: Roots) -> float:
     return each * sum(map(len, splits)) / available_cores()
 
 
+@dataclass(frozen=True)
+class _Untrained(Predictor):
+    """A network whose weights are drawn: its depths are lifted to 0.1 m, so that every protocol can score them."""
+
+    def __call__(self, image: Tensor, view: View = WHOLE, *, flip: bool = False) -> Floats:
+        return np.maximum(super().__call__(image, view, flip=flip), np.float32(0.1))
+
+
 def _probe_evaluate(job: Job, roots: Roots, device: torch.device) -> float:
-    """Seconds for all test images, from a few of them and an untrained network."""
+    """Measure seconds for all test images: the stage itself, on a few of them and with an untrained network."""
     recipe = job.recipe
     test = open_split(recipe, "test", roots)
-    network = build(recipe).to(device).to(memory_format=torch.channels_last).eval()
-    engine = recipe.data.engine
-    predict = Predictor(network, tuple(engine["size"]), engine["crop"], device)
+    predict = _Untrained(**vars(prepared(build(recipe), recipe, device)))
+
     few = min(PROBED_IMAGES, len(test))
-    started = 0.0
-    for index in range(-1, few):
-        if index == 0:
-            started = time.monotonic()  # the first time is slower and does not count
-        sample = read_sample(test, max(index, 0))
-        for protocol in recipe.protocols:
-            truth, known = truth_in_view(sample.depth.numpy()[0], sample.valid.numpy()[0], protocol.view)
-            prediction = np.maximum(predict(sample.image, protocol.view, flip=protocol.flip), 0.1)
-            score_protocols(prediction, truth, known, [protocol])
+    score_images(test, range(1), recipe.protocols, predict, 1.0, _unheard)  # the first time is slower
+    started = time.monotonic()
+    score_images(test, range(few), recipe.protocols, predict, 1.0, _unheard)
     return (time.monotonic() - started) / few * len(test)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.errors import UserError
+from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import Protocol
 from cliffkit.statistics import pooled
 from cliffkit.store.artifacts import LOG, DepthFitFacts, Environment, PerImage, Scores
 from cliffkit.store.store import Store
@@ -42,6 +42,8 @@ class CellResult:
     """Validation score by step, in the metric by which the weights were selected."""
     micro_batch: int | None = None
     """To which memory forced the micro-batch; None: it held what the recipe says."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of all distributions that its jobs computed with, by name; of both where two jobs had different ones."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Results:
         return values
 
     def of(self, variant: Variant) -> list[CellResult]:
-        """A variant's cells, seed by seed."""
+        """List a variant's cells, seed by seed."""
         return self._by_levels.get(variant.levels, [])
 
     @cached_property
@@ -108,20 +110,28 @@ def _load(cell: Cell, store: Store) -> CellResult:
         reasons = [f"{job.stage}: {failure.reason}" for job, failure in failures if failure is not None]
         return CellResult(cell, "failed" if reasons else "waiting", "; ".join(reasons))
     depth = store.folder(evaluate.needs["depth"])
+    records = {job.stage: store.record(job) for job in cell.jobs}
     scores = Scores.read(store.folder(evaluate))
     return CellResult(
         cell,
         "done",
         scores=scores,
-        seconds={job.stage: store.record(job).seconds for job in cell.jobs},
+        seconds={stage: record.seconds for stage, record in records.items()},
         environment=Environment.read(depth),
+        versions=_versions([Environment.read(depth).versions, *(record.versions for record in records.values())]),
         curve=validation_curve(depth / LOG, scores.selection.score),
         micro_batch=DepthFitFacts.read(depth).micro_batch,
     )
 
 
+def _versions(found: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Join what the jobs of a cell say; a distribution whose version changed between them has both."""
+    names = dict.fromkeys(name for versions in found for name in versions)
+    return {name: ", ".join(dict.fromkeys(each[name] for each in found if name in each)) for name in names}
+
+
 def _check_alike(done: Sequence[CellResult]) -> None:
-    """Raises UserError for cells that no table may hold together."""
+    """Refuse, with UserError, cells that no table may hold together."""
     comparable: tuple[tuple[str, Callable[[Scores], object]], ...] = (
         ("protocols", lambda scores: {name: scored.protocol for name, scored in scores.protocols.items()}),
         ("test images (fingerprints)", lambda scores: scores.data["test_fingerprint"]),

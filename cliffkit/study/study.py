@@ -50,7 +50,7 @@ class Study:
     overrides: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """What a study is, JSON-able."""
+        """Describe a study in plain JSON types."""
         return {
             "name": self.name,
             "design": self.design,

@@ -135,5 +135,5 @@ def _same(a: Batch, b: Batch) -> bool:
 
 
 def _floats(batch: Batch) -> list[Tensor]:
-    """What of a batch is float32."""
+    """Give the float32 tensors of a batch."""
     return [batch.image, batch.depth, batch.intrinsics]

@@ -21,7 +21,7 @@ Call = Callable[[Any, Sequence[Tensor]], list[Tensor]]
 
 
 def check_module(make: Callable[[], nn.Module], call: Call, inputs: list[Tensor], parameters: bool = True) -> None:
-    """What holds for every module: finite, differentiable, reproducible, storable, and not bound to a device."""
+    """Check what holds for every module: finite, differentiable, reproducible, storable, not bound to a device."""
     module = make()
     what = type(module).__name__
     check_gradients(what, module, call, inputs, parameters)
@@ -101,7 +101,7 @@ def check_parameter_gradients(what: str, module: nn.Module) -> None:
 
 @contextmanager
 def seeded() -> Iterator[None]:
-    """The same random numbers at every call, and none taken from the caller's."""
+    """Draw the same random numbers at every call, and take none from the caller's."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
@@ -136,7 +136,7 @@ def fake(tensor: Tensor) -> Tensor:
 
 
 def project(output: Tensor) -> Tensor:
-    """A random linear form: the plain sum of a normalised output has no gradient."""
+    """Apply a random linear form: the plain sum of a normalised output has no gradient."""
     return (output * torch.randn_like(output)).sum()
 
 

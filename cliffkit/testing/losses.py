@@ -99,7 +99,7 @@ def check_loss(factory: Callable[..., Loss], *, given: dict[str, Tensor] | None 
 
 
 def _check_order(what: str, call: Call, truth: Tensor, prediction: Tensor, batch: Batch) -> None:
-    """A perfect prediction is better than a wrong one, and a batch counts as the mean of its images."""
+    """Check that a perfect prediction is better than a wrong one, and that a batch counts as the mean of its images."""
     value, perfect = call(prediction, batch).detach(), call(truth, batch).detach()
     expect(
         bool(perfect < value),
@@ -126,7 +126,7 @@ def _draws(call: Call, prediction: Tensor, batch: Batch) -> bool:
 
 
 def _check_objective(make: Callable[[], Embedding], batch: Batch) -> None:
-    """What stage `embedding` minimises: a float32 scalar that trains every parameter and sees no invalid pixel."""
+    """Check an objective: a float32 scalar that trains every parameter and sees no invalid pixel."""
     embedding = make().train()
     what = f"{type(embedding).__name__}.objective"
     unsettle(embedding)
@@ -214,7 +214,7 @@ def _spoil(batch: Batch, junk: float) -> Batch:
 
 
 def _slope(call: Call, prediction: Tensor, batch: Batch) -> Tensor:
-    """The gradient at a prediction; 0 where none reaches it."""
+    """Give the gradient at a prediction; 0 where none reaches it."""
     leaf = prediction.clone().requires_grad_()
     value = call(leaf, batch)
     if not value.requires_grad:

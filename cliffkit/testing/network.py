@@ -113,7 +113,7 @@ def check_head(factory: Callable[..., Head], **options: Any) -> None:
 
 
 def _check_head_module(make: Callable[[], Head], call: Callable[..., list[Tensor]], fused: list[Tensor]) -> None:
-    """The rules of every module, for the levels that the head reads: most read the finest alone."""
+    """Check the rules of every module, for the levels that the head reads: most read the finest alone."""
     levels = [level.clone().requires_grad_() for level in fused]
     total = torch.stack([output.float().sum() for output in call(make(), levels)]).sum()
     slopes = torch.autograd.grad(total, levels, allow_unused=True)

@@ -72,13 +72,13 @@ def check_schedule(factory: Callable[..., Schedule], **options: Any) -> None:
 
 
 def _net() -> nn.Module:
-    """A network with weights, biases and normalisation."""
+    """Build a network with weights, biases and normalisation."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 1, 1))
 
 
 def _groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Groups as the engine makes them: those that decay and the others, each with a rate of its own."""
+    """Make groups as the engine does: those that decay and the others, each with a rate of its own."""
     wide = [parameter for parameter in net.parameters() if parameter.ndim > 1]
     narrow = [parameter for parameter in net.parameters() if parameter.ndim <= 1]
     return [
@@ -110,7 +110,7 @@ def _train(net: nn.Module, optimizer: Optimizer, start: int, stop: int) -> None:
 
 
 def _check_groups(what: str, factory: Callable[..., Optimizer], options: dict[str, Any]) -> None:
-    """A group of rate 0 stays; weight decay pulls at the group that has it and at no other."""
+    """Check that a group of rate 0 stays, and that weight decay pulls at the group that has it and at no other."""
     net = _net()
     optimizer = factory(_groups(net, 0.0), LR, **options)
     before = copy.deepcopy(net.state_dict())

@@ -5,7 +5,6 @@ Batch order, augmentation, learning rate and random numbers are functions of see
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +16,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cliffkit.errors import UserError
+from cliffkit.store.artifacts import read_json
 from cliffkit.store.files import replace_folder, write_atomic, write_json
 
 Tensors = Mapping[str, Tensor]
+
+_STATE = "state.json"
+"""The file that makes a checkpoint whole."""
 
 PLAIN = (int, float, str, type(None))
 """Types that JSON gives back as they were."""
@@ -77,29 +80,57 @@ def save_tensors(path: Path, tensors: Tensors) -> None:
     write_atomic(path, lambda temporary: save_file(plain, temporary))
 
 
+def keep_batch(folder: Path, step: int, batch: Tensors) -> Path:
+    """Keep the batch of a step whose loss was not finite, for people to look at; gives the file."""
+    path = folder / f"diverged-{step:06d}.safetensors"
+    save_tensors(path, batch)
+    return path
+
+
+def kept_batches(folder: Path) -> list[Path]:
+    """List the files of `keep_batch` in a folder."""
+    return sorted(folder.glob("diverged-*.safetensors"))
+
+
 def save_checkpoint(folder: Path, groups: Mapping[str, Tensors], state: Mapping[str, Any]) -> None:
     """Replace the checkpoint in `folder`, whole or not at all."""
     fresh, target = folder / "checkpoint.new", folder / "checkpoint"
-    if (fresh / "state.json").exists() and not target.exists():
+    if (fresh / _STATE).exists() and not target.exists():
         fresh.rename(target)  # a replacement was cut off; until this one is whole, that is the last checkpoint
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
     for name, tensors in groups.items():
         save_tensors(fresh / f"{name}.safetensors", tensors)
-    write_json(fresh / "state.json", state)  # the last, and atomically: where it is, the checkpoint is whole
+    write_json(fresh / _STATE, state)  # the last, and atomically: where it is, the checkpoint is whole
     replace_folder(fresh, target)
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
-    """The last checkpoint's tensors and state, None where there is none.
+    """Give the last checkpoint's tensors and state, None where there is none."""
+    checkpoint = _last(folder)
+    if checkpoint is None:
+        return None
+    return {path.stem: load_file(path) for path in checkpoint.glob("*.safetensors")}, read_json(checkpoint / _STATE)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Tell whether a fit that was broken off in a folder can go on from a checkpoint."""
+    return _last(folder) is not None
+
+
+def checkpoint_step(folder: Path) -> int | None:
+    """Give the step that a fit in a folder goes on from, None where it begins anew."""
+    checkpoint = _last(folder)
+    return None if checkpoint is None else int(read_json(checkpoint / _STATE)["step"])
+
+
+def _last(folder: Path) -> Path | None:
+    """Find the last whole checkpoint.
 
     A kill between the two renames of a replacement leaves the new checkpoint complete under its first name.
     """
-    for candidate in (folder / "checkpoint", folder / "checkpoint.new"):
-        if (candidate / "state.json").exists():
-            state = json.loads((candidate / "state.json").read_text(encoding="utf-8"))
-            return {path.stem: load_file(path) for path in candidate.glob("*.safetensors")}, state
-    return None
+    candidates = (folder / "checkpoint", folder / "checkpoint.new")
+    return next((candidate for candidate in candidates if (candidate / _STATE).exists()), None)
 
 
 def drop_checkpoint(folder: Path) -> None:

@@ -99,7 +99,7 @@ class Device:
 
 @functools.cache
 def processor_name() -> str:
-    """The processor as Linux names it, else as Python does."""
+    """Name the processor as Linux does, else as Python does."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -145,7 +145,7 @@ def _keep_freed_memory() -> None:
 
 
 def choose_precision(device: torch.device, wanted: str) -> tuple[torch.dtype, str]:
-    """The dtype of forward passes and why."""
+    """Choose the dtype of forward passes, and say why."""
     if wanted != "auto":
         return {"bf16": torch.bfloat16, "fp32": torch.float32}[wanted], "the recipe says so"
     if device.type == "cuda":

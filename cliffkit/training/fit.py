@@ -25,6 +25,7 @@ from cliffkit.training.checkpoint import (
     Tensors,
     drop_checkpoint,
     gather,
+    keep_batch,
     resume_fit,
     save_fit,
     save_tensors,
@@ -174,8 +175,7 @@ def _look(job: FitJob, running: _Running) -> None:
         for name, value in zip(names, row, strict=True):
             if not math.isfinite(value):
                 # The steps after it have overwritten its batch: it is gathered anew, as every step's can be.
-                path = job.folder / f"diverged-{step:06d}.safetensors"
-                save_tensors(path, running.batches.whole(step - 1).tensors())
+                path = keep_batch(job.folder, step, running.batches.whole(step - 1).tensors())
                 raise UserError(
                     f"stage {job.stage}, step {step}: the term '{name}' is {value}; its batch is kept in {path}; lower "
                     f"train.{job.stage}.lr, set train.{job.stage}.clip_norm=1, or look at that batch's depth"

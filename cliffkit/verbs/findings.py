@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cliffkit.errors import UserError
 from cliffkit.jobs.run_folder import publish, run_folder
+from cliffkit.report.sentences import sentence
 from cliffkit.statistics import Estimate
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, Effect, Row
@@ -55,7 +56,8 @@ class Findings:
     def sentences(self) -> dict[str, str]:
         """Each verdict as a sentence with its numbers; nothing for the reference."""
         rows = self.analysis.first(self.results).rows
-        return {row.variant.name: row.verdict.sentence for row in rows if row.verdict is not None}
+        told = (row for row in rows if row.word is not None)
+        return {row.variant.name: sentence(row.difference, row.metric, row.p_adjusted) for row in told}
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -172,12 +174,12 @@ def _effect(kind: str, effect: Effect) -> dict[str, object]:
         "change": effect.label,
         **_numbers(effect.estimate, _ESTIMATE),
         "p": effect.p_adjusted,
-        "verdict": effect.verdict.word,
+        "verdict": effect.word,
     }
 
 
 def _numbers(estimate: Estimate | None, names: tuple[str, str, str]) -> dict[str, float | None]:
-    """An estimate and the ends of its interval, under these names."""
+    """Give an estimate and the ends of its interval, under these names."""
     found = (None,) * 3 if estimate is None else (estimate.value, estimate.low, estimate.high)
     return dict(zip(names, found, strict=True))
 

@@ -76,7 +76,7 @@ def open_study(study: StudyLike, registry: Registry, settings: Settings = ()) ->
 
 
 def _yaml(value: Any, path: str) -> str:
-    """A value as YAML on one line: bare where it is read back as the same text, else as JSON."""
+    """Write a value as YAML on one line: bare where it is read back as the same text, else as JSON."""
     if isinstance(value, str):
         try:
             bare = yamlstrict.parse(value, path).data

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
 
 from cliffkit.components.load import Plugins
+from cliffkit.display.screen import can_redraw, screen
 from cliffkit.prediction.files import predict_files
 from cliffkit.prediction.predictor import load_run, predictor
 from cliffkit.store.artifacts import WEIGHTS
@@ -43,5 +43,7 @@ def predict(
     recipe = load_run(folder, (plugins or installed_plugins()).registry)
     network = predictor(recipe, folder / WEIGHTS, open_device(device, "fp32").torch)
     written = predict_files(network, [Path(image) for image in images], Path(out), flip=flip)
-    rows = track(written, "predict", total=len(images), console=Console(stderr=True), disable=not progress)
+    console = screen()
+    hidden = not progress or not can_redraw(console)
+    rows = track(written, "predict", total=len(images), console=console, disable=hidden)
     return Rows(rows, COLUMNS)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cliffkit.components.load import Plugins
 from cliffkit.data.splits import Roots
@@ -13,8 +14,9 @@ from cliffkit.errors import UserError
 from cliffkit.events import Event, Notice
 from cliffkit.jobs import run_folder
 from cliffkit.jobs.announce import announcer
-from cliffkit.jobs.execute import check_buildable, run_jobs
+from cliffkit.jobs.execute import run_jobs
 from cliffkit.jobs.plan import plan
+from cliffkit.method.buildable import check_buildable
 from cliffkit.prediction.predictor import load_run as load_recipe_of_run
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.store.artifacts import StoreStamp
@@ -73,7 +75,7 @@ def load_run(folder: AnyPath, *, device: str = "auto", plugins: Plugins | None =
 
 def evaluate(
     run: Run | AnyPath,
-    protocols: Sequence[str],
+    protocols: Sequence[str | Mapping[str, Any]],
     *,
     data: Data | None = None,
     device: str = "auto",
@@ -82,11 +84,12 @@ def evaluate(
 ) -> Run:
     """Score the weights of a run under other protocols, without training; returns the run under those.
 
-    `run` is a run or its folder. Raises UserError for an unknown protocol, and for a run that was moved away from its
-    store.
+    `run` is a run or its folder; a protocol is a name or a mapping, as a recipe has them. Raises UserError for an
+    unknown protocol, and for a run that was moved away from its store.
 
     Example:
         cliffkit.evaluate(run, ["eigen", "full+median"]).metrics["eigen"]["rmse"]
+        cliffkit.evaluate(run, [{"use": "eigen", "cap_m": 8, "name": "eigen8"}])
     """
     plugins = plugins or installed_plugins()
     folder = run.folder if isinstance(run, Run) else Path(run)

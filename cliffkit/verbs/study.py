@@ -8,13 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import Progress as Bars
 
 from cliffkit.components.load import Plugins
 from cliffkit.components.registry import Registry
 from cliffkit.data.splits import Roots
 from cliffkit.display.board import BoardView
+from cliffkit.display.screen import can_redraw, screen
 from cliffkit.events import Emit, Event, Notice
 from cliffkit.jobs.run_folder import publish, run_folder
 from cliffkit.report.gallery import make_gallery
@@ -223,7 +223,8 @@ def _report(
 ) -> Findings:
     """Read results, compare, write the report."""
     store = board.store
-    with Bars(console=Console(stderr=True), transient=True, disable=progress is not True) as bars:
+    console = screen()
+    with Bars(console=console, transient=True, disable=progress is not True or not can_redraw(console)) as bars:
         task = bars.add_task("reading results", total=None)
 
         def say(what: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -15,20 +14,16 @@ from cliffkit.errors import UserError
 from cliffkit.events import CellFinished, Emit, Notice
 from cliffkit.interfaces import Executor
 from cliffkit.jobs.announce import announcer
-from cliffkit.jobs.execute import check_buildable
+from cliffkit.method.buildable import check_buildable
+from cliffkit.recipe.check import check_part
 from cliffkit.study.board import Board
 from cliffkit.study.forecast import choose_slots
 from cliffkit.study.run import run_cells
 
 
 def open_executor(registry: Registry, executor: str | Mapping[str, Any], workers: int | None, device: str) -> Executor:
-    """Build an executor. Raises UserError for one that is not there, or takes no address."""
-    options = {} if isinstance(executor, str) else dict(executor)
-    name = executor if isinstance(executor, str) else str(options.pop("use", "local"))
-    factory = registry.get("executor", name).load()
-    if "address" in options and "address" not in inspect.signature(factory).parameters:
-        raise UserError(f"--address: executor '{name}' takes none; remove it, or use --executor ray")
-    built = factory(workers, device, **options)
+    """Build an executor: its name, or a mapping with `use` and options. Raises UserError for what is wrong with it."""
+    built = check_part("executor", executor, registry, "--executor").build(workers, device)
     assert isinstance(built, Executor)
     return built
 

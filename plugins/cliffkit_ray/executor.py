@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Executor, Place, Result, Task
 
 RETRIES = 3
 """How often a piece of work is begun again after its worker or node died: one that kills its worker must end."""
+
+
+Cpus = Annotated[int, Field(gt=0)]
 
 
 class RayCluster(Executor):
@@ -21,10 +26,10 @@ class RayCluster(Executor):
     Options:
         address: Address of the cluster, as `auto` or `ray://host:10001`; empty for the cluster that this machine
             belongs to, else for a new one of this machine alone.
-        cpus: Processors that each job gets.
+        cpus: Processors that each job gets, beside a GPU where the cluster has any.
     """
 
-    def __init__(self, workers: int | None, device: str, *, address: str = "", cpus: int = 1) -> None:
+    def __init__(self, workers: int | None, device: str, *, address: str = "", cpus: Cpus = 1) -> None:
         try:
             import ray
         except ImportError as error:
@@ -36,13 +41,14 @@ class RayCluster(Executor):
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(
-                f"--address {address}: no Ray cluster answers: {error}; `ray status` must show it"
+                f"no Ray cluster answers at address '{address}': {error}; `ray status` must show it"
             ) from error
         resources = self._ray.cluster_resources()
         gpus = 0 if device == "cpu" else int(resources.get("GPU", 0))
         self.place = Place("cuda" if gpus else "cpu" if device == "auto" else device, cpus)
         self._options = {"num_gpus": 1, "num_cpus": cpus} if gpus else {"num_cpus": cpus}
-        self.slots = workers or gpus or max(1, int(resources.get("CPU", 1)) // cpus)
+        room = max(1, int(resources.get("CPU", 1)) // cpus)
+        self.slots = workers or (min(gpus, room) if gpus else room)
         self.choices = [self.slots]
 
     def resize(self, slots: int) -> None:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from harness import Row, paired, progress, row
 from numpy.typing import NDArray
 
+from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import Protocol, protocol
 from cliffkit.scoring.scores import score_protocols
 from cliffkit.workers import in_order
+from cliffkit_protocols.eigen import eigen
+from cliffkit_protocols.full import full
+from cliffkit_protocols.garg import garg
 
 IMAGES, HEIGHT, WIDTH = 654, 480, 640
 BLOCKS = 6
 """The images are scored in as many blocks, each block one pair of the table."""
 DISTINCT = 24
 """So many different images, 59 MB with their predictions: no cache of one core holds them."""
-TOGETHER = ("full", "eigen", "garg", "eigen+median")
+TOGETHER = (full(), eigen(), garg(), replace(eigen(), name="eigen+median", align="median"))
 
 Floats = NDArray[np.floating]
 Image = tuple[Floats, Floats, NDArray[np.bool_]]
@@ -77,14 +81,13 @@ def images() -> list[Image]:
 def rows() -> list[Row]:
     """One core against one core, then all cores; the worst difference of any metric of any image stands beside."""
     seen = images()
-    protocols = [protocol(name) for name in TOGETHER]
 
     def ours(image: Image) -> list[dict[str, float] | None]:
-        return score_protocols(*image, protocols)
+        return score_protocols(*image, TOGETHER)
 
     def theirs(image: Image, dtype: type) -> list[dict[str, float]]:
         prediction, depth, valid = image
-        return [plain(prediction.astype(dtype), depth.astype(dtype), valid, each) for each in protocols]
+        return [plain(prediction.astype(dtype), depth.astype(dtype), valid, each) for each in TOGETHER]
 
     def block(work: Callable[[Image], object], start: int, count: int) -> None:
         for i in range(start, start + count):
@@ -111,7 +114,7 @@ def rows() -> list[Row]:
     few = DISTINCT // 2
     single = paired(lambda: block(ours, 0, few), lambda: block(partial(theirs, dtype=np.float32), 0, few), 9)
     threads = paired(lambda: threaded(0, few), lambda: block(partial(theirs, dtype=np.float64), 0, few), 9)
-    set_of = f"{', '.join(TOGETHER)}; {IMAGES} images {HEIGHT}x{WIDTH}"
+    set_of = f"{', '.join(each.name for each in TOGETHER)}; {IMAGES} images {HEIGHT}x{WIDTH}"
     return [
         row(f"scores, one core: {set_of}", "plain numpy, float64, per protocol", pairs, ">= 4",
             f"metrics differ by {off[np.float64]:.0e} at most", unit="s"),

@@ -20,7 +20,7 @@ from cliffkit.components.load import load_plugins
 from cliffkit.data.pack import Pack
 from cliffkit.events import Event, Progress
 from cliffkit.interfaces import Sample
-from cliffkit.method.assemble import build, build_losses, hierarchical_loss
+from cliffkit.method.assemble import assemble
 from cliffkit.method.objectives import DepthObjective
 from cliffkit.recipe.check import load_recipe
 from cliffkit.recipe.recipe import Recipe
@@ -65,7 +65,7 @@ def random_pack(images: int, size: tuple[int, int]) -> Iterator[Pack]:
 def objective(of: Recipe, device: Device) -> DepthObjective:
     """What stage `depth` trains, the embedding generator with random weights: for time and memory only."""
     torch.manual_seed(0)
-    return DepthObjective(build(of), build_losses(of), hierarchical_loss(of, SCENE_TYPES), device)
+    return DepthObjective(assemble(of, SCENE_TYPES), device)
 
 
 def engine_loop(of: Recipe, pack: Pack, val: Pack, steps: int, every: int, tick: Callable[[int], object]) -> FitFacts:

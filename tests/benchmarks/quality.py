@@ -35,17 +35,17 @@ from cliffkit.jobs.plan import plan
 from cliffkit.prediction.predictor import Predictor, predictor
 from cliffkit.recipe.check import load_recipe
 from cliffkit.recipe.recipe import Recipe
-from cliffkit.scoring.protocols import protocol
 from cliffkit.scoring.scores import score_image, summarise
 from cliffkit.scoring.views import truth_in_view
 from cliffkit.stages.depth import validate
 from cliffkit.store.store import Store
 from cliffkit.training.device import Device, open_device
+from cliffkit_protocols.full import full
 
 EXAMPLE = Path(__file__).parents[2] / "plugins" / "examples" / "cliffkit-lite0"
 SEEDS = (0, 1, 2)
 clock = time.process_time
-FULL = protocol("full")
+FULL = full()
 
 
 class Plain(nn.Module):

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -158,8 +159,13 @@ class TestList:
         rows = one_object(invoke("list", "--options", "--json"))["components"]
         taken = {(row["kind"], row["name"]): row["options"] for row in rows}
         assert taken["fusion", "cliff"] == {"upsample": "Literal['bilinear', 'transposed'], default bilinear"}
-        assert taken["loss", "l1"] == {"weight": "float, default 1.0"}
-        assert "upsample: Literal" in invoke("list", "fusion", "--options").stdout
+        assert taken["loss", "l1"] == {"weight": "float >= 0, default 1.0"}
+
+    def test_with_options_for_people(self, invoke, registry):
+        listed = invoke("list", "loss", "--options").stdout
+        (help_,) = re.findall(r"^ +variance_focus: float, default 0.85\n +(.*)$", listed, re.MULTILINE)
+        assert help_ in " ".join(registry.get("loss", "silog").load().__doc__.split())
+        assert help_.startswith("Weight of the squared mean error")
 
     def test_plugins(self, invoke, plugins):
         rows = one_object(invoke("plugins", "--json"))["plugins"]
@@ -305,6 +311,33 @@ class TestReuse:
         )
         assert run["key"] == result["key"]
         assert run["reused"] == STAGES
+
+    def test_a_protocol_may_be_a_mapping(self, invoke, own_run):
+        eigen8 = "{use: eigen, cap_m: 8, flip: true, name: eigen8}"
+        arguments = (
+            "evaluate",
+            own_run.folder,
+            "--protocol",
+            eigen8,
+            "--protocol",
+            "full",
+            "--device",
+            "cpu",
+            "--json",
+        )
+        result = one_object(invoke(*arguments))
+        assert list(result["metrics"]) == ["eigen8", "full"]
+        stored = json.loads((own_run.runs / Path(result["run"]).name / "metrics.json").read_text())["protocols"]
+        assert stored["eigen8"]["protocol"]["clamp_high_m"] == 8.0
+        assert stored["eigen8"]["protocol"]["flip"]
+        again = one_object(invoke("evaluate", own_run.runs / Path(result["run"]).name, *arguments[2:]))
+        assert again["key"] == result["key"]
+        refused = invoke("evaluate", own_run.folder, "--protocol", "{use: eigen, cap: 8}", "--device", "cpu")
+        assert refused.exit_code == 2
+        assert "evaluate.0.cap: unknown option; `eigen` takes: name, flip, align, cap_m" in refused.stderr
+        refused = invoke("evaluate", own_run.folder, "--protocol", "{use: eigen", "--device", "cpu")
+        assert refused.exit_code == 2
+        assert "not YAML" in refused.stderr
 
     def test_evaluate_from_within_the_run_folder(self, invoke, own_run, monkeypatch):
         monkeypatch.chdir(own_run.folder)

@@ -102,6 +102,7 @@ def test_every_kind_is_documented_with_its_check(kind: str) -> None:
     if check in testing.__all__:
         assert f"\n| {kind} | " in PAGE
         assert f"`{check}(" in PAGE
+        assert f"(plugins/{kind}.md)" in PAGE
     else:
         assert kind == "tracker"
         assert kind in PAGE

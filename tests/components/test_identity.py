@@ -336,8 +336,8 @@ def test_a_module_that_may_be_absent_counts_once_it_is_there() -> None:
     without = {name: text for name, text in texts.items() if name != "pkg.helper"}
     found = identify("pkg.part:Gated", frozenset({"pkg"}), reader(without))
     assert found.code != code(texts)
-    assert found.is_current(reader(without))
-    assert not found.is_current(reader(texts))
+    assert found.changed(reader(without)) == []
+    assert found.changed(reader(texts)) == ["pkg.helper"]
 
 
 # ---- modules on the disk
@@ -368,12 +368,12 @@ def test_modules_are_found_without_importing_anything(folder: Path) -> None:
     assert not any(name.startswith("fake_plugin") for name in sys.modules)
 
 
-def test_an_identity_is_current_until_a_file_changes(folder: Path) -> None:
+def test_an_identity_knows_which_of_its_files_have_changed(folder: Path) -> None:
     write(folder, {"fake_plugin/__init__.py": "", "fake_plugin/part.py": PART})
     found = on_disk()
-    assert found.is_current()
+    assert found.changed() == []
     write(folder, {"fake_plugin/part.py": PART + "x = 1\n"})
-    assert not found.is_current()
+    assert found.changed() == [found.where] == [str(folder / "fake_plugin" / "part.py")]
     assert on_disk().code != found.code
 
 
@@ -394,7 +394,7 @@ def test_a_data_file_that_a_module_names_counts_by_its_bytes(folder: Path) -> No
     assert on_disk().code == before.code
     write(folder, {"fake_plugin/table.csv": "2"})
     assert on_disk().code != before.code
-    assert not before.is_current()
+    assert before.changed() == [str(folder / "fake_plugin" / "table.csv")]
 
 
 def test_a_module_that_cannot_be_read_is_named(folder: Path) -> None:

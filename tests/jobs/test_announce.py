@@ -8,12 +8,13 @@ import pytest
 
 from cliffkit.components.load import Plugins, load_plugins
 from cliffkit.components.registry import Registry
-from cliffkit.events import Event, JobSkipped, JobStarted, Notice
+from cliffkit.events import Event, JobSkipped, JobStarted, Notice, Progress
 from cliffkit.hookspecs import hookimpl
 from cliffkit.interfaces import Place
 from cliffkit.jobs import worker
-from cliffkit.jobs.announce import announcer
+from cliffkit.jobs.announce import announcer, telling_store
 from cliffkit.jobs.plan import plan
+from cliffkit.store.artifacts import JobProgress
 from cliffkit.store.store import Store
 
 from ..engine_fixtures import engine_recipe
@@ -74,3 +75,26 @@ def test_a_worker_prints_it_once_a_job(
     assert isinstance(listener, Listener)
     assert [type(event).__name__ for event in listener.heard][-1] == "JobFinished"
     assert len(listener.heard) > 2
+
+
+def test_other_processes_see_how_far_a_job_is_now_and_then_with_every_notice(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = plan(engine_recipe(tmp_path, registry), {})[0]
+    store, heard = Store(tmp_path / "runs"), []
+    clock = iter((10.0, 10.0, 10.2, 10.6, 10.6))
+    monkeypatch.setattr("cliffkit.jobs.announce.time.monotonic", lambda: next(clock))
+    tell = telling_store(job, store, heard.append)
+    events = [
+        Progress("pack", 1, 4, "image", {}),
+        Notice("1 image has no depth"),
+        Progress("pack", 2, 4, "image", {}),
+        Progress("pack", 3, 4, "image", {"loss": 0.5}),
+    ]
+    tell(events[0])
+    tell(events[1])
+    tell(events[2])
+    assert store.progress(job) == JobProgress("pack", 1, 4, "image", {}, ()), "too soon for another"
+    tell(events[3])
+    assert store.progress(job) == JobProgress("pack", 3, 4, "image", {"loss": 0.5}, ("1 image has no depth",))
+    assert heard == events

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cliffkit.components.registry import Component
 from cliffkit.data.splits import data_root
 from cliffkit.errors import UserError
 from cliffkit.jobs.plan import Planner, plan
@@ -159,26 +160,48 @@ def test_the_words_of_a_protocol_do_not_count(jobs):
 
 @pytest.mark.parametrize(
     ("part", "stages"),
-    [("data", ALL), ("embedding", TRAINING), ("backbone", DEPTH), ("pyramid", DEPTH), ("fusion", DEPTH)],
+    [
+        ("dataset rooms", ALL),
+        ("embedding heg_s", TRAINING),
+        ("backbone handbuilt", DEPTH),
+        ("pyramid symmetric", DEPTH),
+        ("fusion cliff", DEPTH),
+        ("loss l1", DEPTH),
+        ("head linear", DEPTH),
+        ("optimizer adamw", TRAINING),
+        ("schedule cosine", TRAINING),
+        ("augment flip", TRAINING),
+        ("augment color_jitter", DEPTH),
+    ],
 )
-@pytest.mark.parametrize("field", ["plugin", "version"])
-def test_the_plugin_that_gives_a_part_counts(jobs, part, stages, field):
-    before = jobs()
-    recipe = before["depth"].recipe
-    given = getattr(recipe, part)
-    other = dataclasses.replace(given, component=dataclasses.replace(given.component, **{field: "another 2.0"}))
-    after = {job.stage: job for job in plan(dataclasses.replace(recipe, **{part: other}), {})}
-    assert changed(before, after) == stages
+def test_the_code_of_a_part_counts(jobs, monkeypatch, part, stages):
+    before, identify = jobs(), Component.identity
+
+    def other(component):
+        identity = identify(component)
+        return dataclasses.replace(identity, code="0") if f"{component.kind} {component.name}" == part else identity
+
+    monkeypatch.setattr(Component, "identity", other)
+    assert changed(before, jobs()) == stages
 
 
-def test_the_plugin_that_gives_a_loss_counts(jobs):
+def test_the_plugin_that_gives_a_part_and_its_version_do_not_count(jobs):
     before = jobs()
     recipe = before["depth"].recipe
-    other = dataclasses.replace(
-        recipe.losses[0], component=dataclasses.replace(recipe.losses[0].component, version="cliffkit 0.2")
-    )
-    after = {job.stage: job for job in plan(dataclasses.replace(recipe, losses=(other,)), {})}
-    assert changed(before, after) == DEPTH
+    component = dataclasses.replace(recipe.fusion.component, plugin="another", version="2.0")
+    other = dataclasses.replace(recipe, fusion=dataclasses.replace(recipe.fusion, component=component))
+    assert changed(before, {job.stage: job for job in plan(other, {})}) == set()
+
+
+def test_a_stage_knows_the_code_that_it_computes_with(jobs):
+    model = ["backbone", "pyramid", "fusion", "head"]
+    parts = {stage: [part.component.kind for part in job.parts] for stage, job in jobs().items()}
+    assert parts == {
+        "pack": ["dataset"],
+        "embedding": ["embedding", "optimizer", "schedule", "augment"],
+        "depth": [*model, "embedding", "loss", "optimizer", "schedule", "augment", "augment"],
+        "evaluate": ["dataset", *model],
+    }
 
 
 class TestWhereDataLie:
@@ -286,19 +309,6 @@ class TestWeightsToStartFrom:
             UserError, match=r"^train\.depth\.init: .*no_run cannot be read: .*; give the path of a file"
         ):
             jobs(f"train.depth.init={tmp_path / 'no_run'}")
-
-
-@pytest.mark.parametrize("which", ["optimizer", "schedule", "augment"])
-def test_the_plugin_that_gives_a_part_of_training_counts(jobs, which):
-    before = jobs()
-    recipe = before["depth"].recipe
-    depth = recipe.train.depth
-    given = depth.augment[0] if which == "augment" else getattr(depth, which)
-    other = dataclasses.replace(given, component=dataclasses.replace(given.component, version="another 2.0"))
-    fit = dataclasses.replace(depth, **{which: (other, *depth.augment[1:]) if which == "augment" else other})
-    train = dataclasses.replace(recipe.train, depth=fit)
-    after = {job.stage: job for job in plan(dataclasses.replace(recipe, train=train), {})}
-    assert changed(before, after) == DEPTH
 
 
 def test_an_empty_split_is_refused(jobs, monkeypatch):

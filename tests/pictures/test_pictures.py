@@ -13,7 +13,7 @@ from cliffkit.errors import UserError
 from cliffkit.pictures.colours import DEPTH_COLOURS
 from cliffkit.pictures.panel import PanelRow, panel
 from cliffkit.pictures.png import depth_colour_png, save_depth_png16
-from cliffkit.scoring.protocols import protocol
+from cliffkit_protocols.eigen import eigen
 
 
 def _read(path: Path) -> np.ndarray:
@@ -121,7 +121,7 @@ def test_colour_of_nonsense_is_refused(tmp_path: Path) -> None:
 
 def test_a_panel_of_rows_of_different_sizes(tmp_path: Path) -> None:
     rows = [_row("a $cost$ of_names " * 5, (48, 64)), _row("b", (37, 124), None), _row("c", (60, 30))]
-    panel(tmp_path / "panel.tmp", rows, "run $1 of $2", protocol("eigen+flip").describe())
+    panel(tmp_path / "panel.tmp", rows, "run $1 of $2", eigen().describe())
     three = _read(tmp_path / "panel.tmp")
     assert min(three.shape[:2]) > 400
     panel(tmp_path / "panel.tmp", rows[:1], "run")

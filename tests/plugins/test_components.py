@@ -21,6 +21,7 @@ CHECKS = {
     "fusion": testing.check_fusion,
     "embedding": testing.check_embedding,
     "loss": testing.check_loss,
+    "protocol": testing.check_protocol,
     "head": testing.check_head,
     "augment": testing.check_augment,
     "optimizer": testing.check_optimizer,

@@ -19,14 +19,15 @@ from cliffkit.errors import UserError
 from cliffkit.method.network import DepthNetwork
 from cliffkit.prediction.files import predict_files, read_image
 from cliffkit.prediction.predictor import Predictor, load_run, predictor
+from cliffkit.protocols import View
 from cliffkit.recipe.check import load_recipe
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import protocol
 from cliffkit.scoring.scores import score_image
-from cliffkit.scoring.views import View
 from cliffkit.verbs.finished import Run
+from cliffkit_protocols.eigen import eigen
+from cliffkit_protocols.full import full
 
 from ..engine_fixtures import Tiny, do, engine_recipe, one_thread  # noqa: F401
 
@@ -133,7 +134,7 @@ def test_the_same_image_gives_the_same_bits_to_evaluate_and_to_predict(
         depth_m = np.load(facts["depth_npy"])
         np.testing.assert_array_equal(depth_m, predict(data[i].image))
         truth, valid = data[i].depth.numpy()[0], data[i].valid.numpy()[0]
-        assert {name: float(row[name]) for name in METRICS} == score_image(depth_m, truth, valid, protocol("full"))
+        assert {name: float(row[name]) for name in METRICS} == score_image(depth_m, truth, valid, full())
         assert (facts["min_m"], facts["max_m"]) == (depth_m.min(), depth_m.max())
         stored = np.asarray(Image.open(facts["depth_png"])).astype(np.float64) / 1000
         assert np.abs(stored - np.clip(depth_m, 0, 65.535)).max() <= 0.0005001, "millimetres"
@@ -192,7 +193,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, run: Run, registry: 
         (folder / name).write_bytes((run.folder / name).read_bytes())
         with pytest.raises(UserError, match="is no run; give the folder that `cliffkit run` named"):
             load_run(folder, registry)
-    assert load_run(run.folder, registry, ["evaluate=[eigen]"]).protocols == (protocol("eigen"),)
+    assert load_run(run.folder, registry, ["evaluate=[eigen]"]).protocols == (eigen(),)
 
 
 def test_a_trained_network_is_built_without_the_weights_its_backbone_began_with(

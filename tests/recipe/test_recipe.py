@@ -80,6 +80,7 @@ def test_the_unchanged_text_is_a_recipe(check):
         "l1",
         *("adamw", "cosine", "flip", "color_jitter"),
         *("adamw", "cosine", "flip"),
+        "full",
     ]
     assert recipe.data.engine == {"size": (32, 48), "crop": 1.0}
     assert recipe.embedding.engine == {"weights": [10.0, 15.0], "norm": "l1", "warmup_steps": 100}
@@ -152,6 +153,22 @@ ONE_FAULT = [
     ("[full]", "[3]", "14: evaluate.0: no protocol is called '3'"),
     ("[full]", "[full, full]", "14: evaluate.1: 'full' stands twice; keep one"),
     ("[full]", "[hu+flip+median, hu+median+flip]", "14: evaluate.1: 'hu+flip+median' stands twice; keep one"),
+    ("[full]", "[eigen, {use: eigen, cap_m: 10}]", "14: evaluate.1: 'eigen' stands twice; keep one"),
+    (
+        "[full]",
+        "[{use: eigen, name: e, cap_m: 8}, {use: eigen, name: e}]",
+        "14: evaluate.1: two protocols are called 'e'; give one another `name`",
+    ),
+    (
+        "[full]",
+        "[{use: eigen, cap: 8}]",
+        "14: evaluate.0.cap: unknown option; `eigen` takes: name, flip, align, cap_m, min_depth_m, crop; did you mean",
+    ),
+    ("[full]", "[{use: eigen, cap_m: far}]", "14: evaluate.0.cap_m: 'far': input should be a valid number"),
+    ("[full]", "[{use: eigen, align: mean}]", "14: evaluate.0.align: 'mean': input should be 'none' or 'median'"),
+    ("[full]", "[{use: eigen, cap_m: 0}]", "14: evaluate.0: protocol 'eigen': true depths from 0.001 to 0 m and "),
+    ("[full]", "[{use: eigen, name: a+b}]", "14: evaluate.0.name: 'a+b' is no name; use letters"),
+    ("[full]", "[{use: eigen, name: full}]", "14: evaluate.0.name: 'full' is the name of a protocol already; "),
     ("{steps: 6}", "5", "10: train.embedding: 5 is no mapping; it has: steps, "),
     ("{flip: 0.5}", "5", "13: train.depth.augment: 5 is no list; write steps, as [{use: flip, probability: 0.5}]"),
     ("{flip: 0.5}", "{flip: 2}", "13: train.depth.augment.flip: 2: input should be less than or equal to 1"),
@@ -298,6 +315,12 @@ class TestSet:
             ("loss.0={use: silog, weight: 2}", ("loss", 0, "weight"), 2.0),
             ("embedding.weights.1=0", ("embedding", "weights"), [10, 0]),
             ("evaluate=[eigen, hu+flip]", ("evaluate",), ["eigen", "hu+flip"]),
+            ("evaluate=[{use: hu, align: median}]", ("evaluate",), ["hu+median"]),
+            (
+                "evaluate=[{use: eigen, cap_m: 8, flip: true, name: eigen8}]",
+                ("evaluate", 0),
+                {"use": "eigen", "name": "eigen8", "flip": True, "cap_m": 8.0, "min_depth_m": 1e-3, "crop": True},
+            ),
             (" model.fusion.use = add", ("model", "fusion", "use"), "add"),
         ],
     )
@@ -402,7 +425,17 @@ RECIPES = st.fixed_dictionaries(
             {"depth": st.builds(lambda n, lr: {"steps": n, "lr": lr}, st.integers(1, 10**9), st.floats(1e-12, 10))},
             optional={"precision": st.sampled_from(["bf16", "fp32"]), "deterministic": st.booleans()},
         ),
-        "evaluate": st.lists(st.sampled_from(["full", "eigen+flip", "hu"]), min_size=1, unique=True),
+        "evaluate": st.lists(
+            st.sampled_from(
+                [
+                    *("full", "eigen+flip", "hu", {"use": "eigen", "cap_m": 8}),
+                    {"use": "hu", "size": [9, 9], "flip": True},
+                    {"use": "garg", "name": "garg50", "cap_m": 50.5, "align": "median"},
+                ]
+            ),
+            min_size=1,
+            unique_by=str,
+        ),
     }
 )
 
@@ -413,6 +446,7 @@ def test_what_a_recipe_says_of_itself_is_an_equal_recipe(written):
     again = check_recipe(yamlstrict.parse(recipe.to_yaml(), "f.yaml"), REGISTRY)
     assert again.to_dict() == recipe.to_dict()
     assert again.to_yaml() == recipe.to_yaml()
+    assert again.protocols == recipe.protocols
     said = recipe.to_dict()
     assert said["name"] == written["name"]
     assert said["train"]["depth"]["lr"] == written["train"]["depth"]["lr"]

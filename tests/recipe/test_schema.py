@@ -111,8 +111,8 @@ def test_annotations_in_quotes_are_read():
         options_schema(quoted)(width="3")
 
 
-def test_the_engine_has_options_beside_those_of_three_kinds():
-    assert [kind for kind in KINDS if engine_options(kind)] == ["embedding", "loss", "dataset"]
+def test_the_engine_has_options_beside_those_of_four_kinds():
+    assert [kind for kind in KINDS if engine_options(kind)] == ["embedding", "loss", "dataset", "protocol"]
 
 
 def test_every_registered_component_describes_its_options(registry):
@@ -128,7 +128,7 @@ def test_every_registered_component_describes_its_options(registry):
 def test_described_options_of_one(registry):
     said = describe_options(registry.get("dataset", "rooms"))
     assert said["size"] == "tuple[int, int], needed"
-    assert said["crop"] == "float, default 1.0"
+    assert said["crop"] == "float > 0 <= 1, default 1.0"
     assert said["holes"] == "bool, default False"
     assert describe_options(registry.get("backbone", "handbuilt")) == {}
 

@@ -21,8 +21,11 @@ import pytest
 import torch
 
 from cliffkit.components.registry import Registry
+from cliffkit.pictures.colours import relative_error
 from cliffkit.report import gallery as galleries
+from cliffkit.report import images
 from cliffkit.report.figures import inline
+from cliffkit.report.sentences import sentence
 from cliffkit.report.wording import chance, digits, heading, listed, number, pick, published
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
@@ -210,8 +213,8 @@ def test_the_first_table_is_there_without_javascript(plain: Report) -> None:
 
 def test_verdicts_come_before_the_numbers(plain: Report) -> None:
     for text in (plain.text("report.html"), plain.text("report.md")):
-        sentence = next(row.verdict.sentence for row in plain.analysis.first(plain.results).rows if row.verdict)
-        words = sentence.split(",")[0].split("(")[0].strip()
+        row = next(row for row in plain.analysis.first(plain.results).rows if row.word)
+        words = sentence(row.difference, row.metric, row.p_adjusted).split(",")[0].split("(")[0].strip()
         assert 0 < text.index(words) < text.index("eigen")
     assert "5 comparisons" in plain.page.words
     assert "Holm's p" in plain.page.words
@@ -436,6 +439,23 @@ def test_how_to_reproduce_it(hostile: Report) -> None:
         assert protocol.describe() in words
 
 
+def test_a_version_in_which_cells_differ_is_said_and_a_library_that_only_some_use_is_no_trouble(
+    plain: Report, tmp_path: Path
+) -> None:
+    first, second, *others = plain.results.cells
+    cells = (
+        replace(first, versions={"own-library": "1.0", "rare": "3.0"}),
+        replace(second, versions={"own-library": "1.1"}),
+        *(replace(each, versions={"own-library": "1.0"}) for each in others),
+    )
+    words = write(replace(plain.results, cells=cells), tmp_path).page.words
+    trouble = words[words.index("Cells were not all trained with") : words.index("Trained with")]
+    assert f"1.1: 1 cells ({second.cell.name})" in trouble
+    assert f"1.0: {len(cells) - 1} cells" in trouble
+    assert "rare" not in trouble
+    assert "rare3.0" in words[words.index("Trained with") :]
+
+
 def test_time_and_parameters_of_each_variant(plain: Report) -> None:
     table = next(lines for lines in plain.page.tables.values() if "parameters" in lines[0])
     assert table[0] == ["variant", "parameters", "pack", "depth", "evaluate", "embedding", "together"]
@@ -518,9 +538,9 @@ def test_shown_variants_are_the_ends_and_some_between(plain: Report) -> None:
 
 def test_depth_has_one_scale_which_is_the_truths(plain: Report) -> None:
     gallery = make_gallery(plain.results)
-    depth, error = galleries.scales(gallery)
+    depth, error = images.scales(gallery)
     wild = replace(gallery.variants[0], predictions=tuple(1000 * p for p in gallery.variants[0].predictions))
-    again, wider = galleries.scales(replace(gallery, variants=(wild, *gallery.variants[1:])))
+    again, wider = images.scales(replace(gallery, variants=(wild, *gallery.variants[1:])))
     truths = np.concatenate([chosen.truth[np.isfinite(chosen.truth)] for chosen in gallery.images])
     assert (depth.vmin, depth.vmax) == (again.vmin, again.vmax) == tuple(np.percentile(truths, [1, 99]))
     assert error.vmin == 0
@@ -540,7 +560,7 @@ def test_gallery_of_trained_networks(finished_study: FinishedStudy, tmp_path: Pa
     assert [chosen.why for chosen in gallery.images] == ["worst", "worst", "median", "best"]  # of five in all
     for shown in gallery.variants:
         for chosen, prediction, score in zip(gallery.images, shown.predictions, shown.scores, strict=True):
-            assert float(np.nanmean(galleries.errors(chosen, prediction))) == pytest.approx(score, rel=1e-5)
+            assert float(np.nanmean(relative_error(chosen.truth, prediction))) == pytest.approx(score, rel=1e-5)
     report = write(results, tmp_path / "report", gallery)
     assert report.page.words.count("among the reference's worst") == 2
     weights = (tmp_path / "runs" / "jobs").glob("depth-*/weights.safetensors")
@@ -560,13 +580,6 @@ def test_a_gallery_of_other_images_is_refused(
     test = galleries.open_split(done.study.base, "test", {})
     monkeypatch.setattr(type(test), "fingerprint", lambda self: "another")
     assert "another fingerprint" in str(galleries.make_gallery(results, {}, torch.device("cpu"), _quiet))
-
-
-def test_large_pictures_are_made_smaller_by_picking_pixels() -> None:
-    values = np.arange(480 * 640, dtype=np.float32).reshape(480, 640)
-    small = galleries._small(values)
-    assert small.shape == (240, 320)
-    assert set(small.ravel().tolist()) <= set(values.ravel().tolist())
 
 
 def _quiet(done: int, total: int) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,10 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliffkit.errors import UserError
-from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS, UNITS
-from cliffkit.scoring.protocols import PROTOCOLS, Protocol, protocol
+from cliffkit.protocols import ALIGNMENTS, Protocol
+from cliffkit.recipe.schema import Metric
+from cliffkit.scoring.alignments import SCALES
+from cliffkit.scoring.metrics import (
+    DEFINITIONS,
+    HIGHER_IS_BETTER,
+    METRICS,
+    UNITS,
+    Definition,
+    delta1,
+    delta2,
+    delta3,
+)
 from cliffkit.scoring.scores import score_image, score_protocols, summarise
-from cliffkit.scoring.views import truth_in_view
+from cliffkit.scoring.views import as_scored, scored_pixels, truth_in_view
+
+from ..protocol_fixtures import PROTOCOLS, protocol
 
 PLAIN = Protocol("plain", "a test", min_depth_m=1e-3)
 
@@ -27,7 +41,7 @@ def _score(prediction: object, depth: object, ours: Protocol = PLAIN, valid: obj
 
 
 def _formula(p: np.ndarray, d: np.ndarray, valid: np.ndarray, ours: Protocol) -> dict[str, float] | None:
-    """The definitions, literally, in float64: masks, no sharing, no blocks."""
+    """The plain way, in float64: a mask, then one formula after the other."""
     p, d = p.astype(np.float64), d.astype(np.float64)
     mask = valid & np.isfinite(d) & (d > ours.min_depth_m)
     if ours.max_depth_m is not None:
@@ -46,21 +60,14 @@ def _formula(p: np.ndarray, d: np.ndarray, valid: np.ndarray, ours: Protocol) ->
         p[p < ours.clamp_low_m] = ours.clamp_low_m
     if ours.clamp_high_m is not None:
         p[p > ours.clamp_high_m] = ours.clamp_high_m
-    f = np.where(p < ours.floor_m, ours.floor_m, p)
-    e = np.log(f) - np.log(d)
-    ratio = np.maximum(d / f, f / d)
-    below = (lambda t: ratio <= t) if ours.delta_inclusive else (lambda t: ratio < t)
-    return {
-        "abs_rel": np.mean(np.abs(d - p) / d),
-        "sq_rel": np.mean((d - p) ** 2 / d),
-        "rmse": np.sqrt(np.mean((d - p) ** 2)),
-        "rmse_log": np.sqrt(np.mean(e**2)),
-        "log10": np.mean(np.abs(np.log10(d) - np.log10(f))),
-        "silog": 100 * np.std(e),
-        "delta1": np.mean(below(1.25)),
-        "delta2": np.mean(below(1.25**2)),
-        "delta3": np.mean(below(1.25**3)),
-    }
+    return {name: _defined(metric, p, d, ours) for name, metric in DEFINITIONS.items()}
+
+
+def _defined(metric: Definition, p: np.ndarray, d: np.ndarray, ours: Protocol) -> float:
+    if metric.of_ratios:
+        p = np.where(p < ours.floor_m, ours.floor_m, p)
+    inclusive = {"inclusive": ours.delta_inclusive} if metric.formula in (delta1, delta2, delta3) else {}
+    return metric.formula(p, d, **inclusive)
 
 
 def _scene(seed: int, shape: tuple[int, int] = (48, 64)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -254,6 +261,32 @@ def test_the_plain_formula_at_full_size(name: str, dtype: type) -> None:
     assert row == pytest.approx(_formula(prediction, depth, valid, ours), rel=1e-9)
 
 
+@pytest.mark.parametrize("spec", ["full", "eigen", "eigen+median", "hu+median", "cliffnet", "garg"])
+def test_a_prediction_is_shown_as_it_is_scored(spec: str) -> None:
+    ours = protocol(spec)
+    prediction, depth, valid = _scene(2, (480, 640))
+    depth, valid = truth_in_view(depth, valid, ours.view)
+    prediction = truth_in_view(prediction, np.ones((480, 640), np.bool_), ours.view)[0].copy()
+    if ours.replace_nonfinite:
+        prediction[::9] = np.nan
+        prediction[1::9] = np.inf
+    else:
+        prediction = np.where(np.isfinite(prediction), prediction, np.float32(1))
+    shown, scored = as_scored(prediction, depth, valid, ours), scored_pixels(depth, valid, ours)
+    assert shown.shape == prediction.shape
+    assert np.isfinite(shown).all()
+    p, d = shown[scored].astype(np.float64), depth[scored].astype(np.float64)
+    row = score_image(prediction, depth, valid, ours)
+    by_formula = {name: _defined(metric, p, d, ours) for name, metric in DEFINITIONS.items()}
+    assert row == pytest.approx(by_formula, rel=1e-5)
+
+
+def test_an_image_without_a_scored_pixel_is_shown_without_alignment() -> None:
+    nothing = np.zeros((3, 4), np.bool_)
+    shown = as_scored(np.full((3, 4), 20.0), np.ones((3, 4)), nothing, protocol("eigen+median"))
+    assert (shown == 10).all()
+
+
 def test_what_stands_in_unscored_pixels_changes_nothing() -> None:
     prediction, depth, valid = _scene(3)
     ours = PROTOCOLS["full"]
@@ -330,3 +363,37 @@ def test_no_nan_enters_a_mean() -> None:
 def test_every_metric_has_a_unit_and_a_direction() -> None:
     assert set(UNITS) == set(METRICS) > HIGHER_IS_BETTER
     assert (UNITS["rmse"], UNITS["sq_rel"], UNITS["silog"], UNITS["abs_rel"]) == ("m", "m", "x100", "")
+
+
+def test_the_formulas_by_hand() -> None:
+    predicted, true = np.array([1.0, 2, 6, 2]), np.array([1.0, 4, 4, 2])
+    half, more = math.log(0.5), math.log(1.5)
+    by_hand = {
+        "abs_rel": (2 / 4 + 2 / 4) / 4,
+        "sq_rel": (4 / 4 + 4 / 4) / 4,
+        "rmse": math.sqrt((4 + 4) / 4),
+        "rmse_log": math.sqrt((half**2 + more**2) / 4),
+        "log10": (math.log10(2) + math.log10(1.5)) / 4,
+        "silog": 100 * math.sqrt((half**2 + more**2) / 4 - ((half + more) / 4) ** 2),
+        "delta1": 0.5,
+        "delta2": 0.75,
+        "delta3": 0.75,
+    }
+    assert {name: metric.formula(predicted, true) for name, metric in DEFINITIONS.items()} == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize(("formula", "bound"), [(delta1, 1.25), (delta2, 1.5625), (delta3, 1.953125)])
+def test_a_ratio_at_the_bound_counts_where_it_is_inclusive(formula: object, bound: float) -> None:
+    assert callable(formula)
+    at, true = np.array([bound, 1.0]), np.array([1.0, bound])
+    assert (formula(at, true), formula(at, true, inclusive=True)) == (0, 1)
+
+
+def test_a_recipe_names_these_metrics_and_no_others() -> None:
+    assert get_args(Metric) == METRICS
+
+
+def test_every_alignment_that_a_protocol_can_name_has_a_function() -> None:
+    assert tuple(SCALES) == tuple(ALIGNMENTS)
+    assert SCALES["none"](np.array([1.0, 2]), np.array([3.0, 4])) == 1
+    assert SCALES["median"](np.array([1.0, 2, np.nan]), np.array([3.0, 6, 7])) == 3

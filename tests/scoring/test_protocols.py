@@ -3,13 +3,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
+from cliffkit.components.registry import Component
 from cliffkit.errors import UserError
-from cliffkit.scoring.protocols import MODIFIERS, PROTOCOLS, Protocol, protocol
-from cliffkit.scoring.views import Crop, View, crop_mask, image_region, truth_in_view
+from cliffkit.protocols import ALIGNMENTS, Alignment, Crop, Protocol, View
+from cliffkit.scoring.protocols import VALIDATION, build_protocol, is_short, spelled_out
+from cliffkit.scoring.views import crop_mask, image_region, truth_in_view
+
+from ..protocol_fixtures import PROTOCOLS, REGISTRY, protocol
 
 SPECS = [name + suffix for name in PROTOCOLS for suffix in ("", "+flip", "+median", "+flip+median")]
 
@@ -122,8 +129,8 @@ def test_equal_protocols_have_equal_names() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("eigan", r"no protocol is called 'eigan'; did you mean 'eigen'\? there are: eigen, cliffnet, hu, garg, full"),
-        ("", "no protocol is called ''; there are: eigen"),
+        ("eigan", r"no protocol is called 'eigan'; did you mean 'eigen'\?; each takes \+flip, \+median"),
+        ("", "no protocol is called ''; there are: cliffnet, eigen, full, garg, hu; each takes"),
         ("eigen+flop", r"'eigen\+flop': no modifier is called 'flop'; did you mean 'flip'\? there are: flip, median"),
         ("eigen+", "no modifier is called ''"),
         ("eigen+flip+flip", "repeats a modifier"),
@@ -132,6 +139,79 @@ def test_equal_protocols_have_equal_names() -> None:
 def test_an_unknown_name_is_an_error_that_helps(spec: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         protocol(spec)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_a_short_name_is_the_mapping_that_it_is_short_for(spec: str) -> None:
+    mapping = spelled_out(spec, REGISTRY)
+    assert protocol(mapping) == protocol(spec)
+    assert is_short(spec, mapping["use"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "fields"),
+    [
+        ({"cap_m": 8}, "eigen+cap_m=8", {"max_depth_m": 8.0, "clamp_high_m": 8.0}),
+        ({"cap_m": 10, "crop": True}, "eigen", {}),
+        ({"crop": False, "cap_m": 8.5}, "eigen+cap_m=8.5+crop=false", {"crop": None, "clamp_high_m": 8.5}),
+        ({"align": "median", "flip": True}, "eigen+flip+median", {"align": "median", "flip": True}),
+        ({"flip": False}, "eigen", {}),
+        ({"cap_m": 8, "flip": True}, "eigen+cap_m=8+flip", {"max_depth_m": 8.0, "flip": True}),
+        ({"cap_m": 8, "flip": True, "name": "eigen8"}, "eigen8", {"max_depth_m": 8.0, "flip": True}),
+    ],
+)
+def test_a_protocol_is_named_after_what_is_changed_of_it(
+    changes: dict[str, Any], name: str, fields: dict[str, Any]
+) -> None:
+    ours, plain = protocol({"use": "eigen", **changes}), PROTOCOLS["eigen"]
+    assert ours.name == name
+    assert all(getattr(ours, field) == value for field, value in fields.items())
+    assert fields or ours == plain
+    assert is_short(name, "eigen") == (not {"cap_m", "crop", "name"} & set(changes) or name == "eigen")
+
+
+def test_a_changed_protocol_is_credited_as_changed() -> None:
+    told = protocol({"use": "eigen", "cap_m": 8}).describe()
+    assert "; changed in cap_m=8, else as on NYU in BTS" in told
+    assert "0.001 < d < 8 m" in told
+    assert protocol("eigen+flip").source == PROTOCOLS["eigen"].source
+
+
+STRANGE = """
+from cliffkit.protocols import Protocol
+
+
+def flipped(*, cap_m: float = 5.0) -> Protocol:
+    return Protocol("flipped", "a test", max_depth_m=cap_m, flip=True, align="median")
+
+
+def nonsense() -> str:
+    return "eigen"
+"""
+NOTHING = {"name": None, "flip": None, "align": None}
+
+
+@pytest.fixture
+def strange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Component]:
+    """`strange(name)`: a protocol of a plugin that is written just now."""
+    (tmp_path / "strange_protocols.py").write_text(STRANGE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "strange_protocols", raising=False)
+    return lambda name: Component("protocol", name, f"strange_protocols:{name}", "", "mine", "1")
+
+
+def test_what_a_factory_says_of_flip_and_alignment_holds_until_a_recipe_says_otherwise(
+    strange: Callable[[str], Component],
+) -> None:
+    ours = build_protocol(strange("flipped"), {"cap_m": 5.0}, NOTHING)
+    assert (ours.name, ours.flip, ours.align) == ("flipped", True, "median")
+    bare = build_protocol(strange("flipped"), {"cap_m": 4.0}, {**NOTHING, "flip": False, "align": "none"})
+    assert (bare.name, bare.flip, bare.align) == ("flipped+cap_m=4+flip=false+align=none", False, "none")
+
+
+def test_a_factory_that_gives_no_protocol_is_named_with_its_plugin(strange: Callable[[str], Component]) -> None:
+    with pytest.raises(UserError, match="protocol 'nonsense' of plugin 'mine' gives str; it must give a cliffkit"):
+        build_protocol(strange("nonsense"), {}, NOTHING)
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -166,6 +246,7 @@ def test_descriptions_carry_the_numbers() -> None:
         {"align": "mean"},
         {"averaging": "pixel"},
         {"view": View(region=0)},
+        {"view": View(size=(0, 4))},
         {"min_depth_m": -1.0},
         {"floor_m": 0.0},
         {"replace_nonfinite": True},
@@ -176,12 +257,21 @@ def test_a_protocol_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
         Protocol("mine", "a test", **wrong)  # type: ignore[arg-type]
 
 
-def test_the_table_is_keyed_by_name_and_cannot_be_changed() -> None:
-    assert list(PROTOCOLS) == ["eigen", "cliffnet", "hu", "garg", "full"]
-    assert all(each.name == name and not set(name) & {"+"} for name, each in PROTOCOLS.items())
-    assert MODIFIERS == ("flip", "median")
-    with pytest.raises(TypeError):
-        PROTOCOLS["mine"] = PROTOCOLS["full"]  # type: ignore[index]
+def test_bounds_that_leave_nothing_to_score_are_refused() -> None:
+    with pytest.raises(
+        UserError, match=r"true depths from 0\.001 to 0\.001 m and predictions clamped to \[0\.001, 0\.001\]"
+    ):
+        protocol({"use": "eigen", "cap_m": 0.001})
+    with pytest.raises(UserError, match=r"from 5 to any m and predictions clamped to \[any, 4\] m"):
+        Protocol("mine", "a test", min_depth_m=5.0, clamp_high_m=4.0)
+
+
+def test_the_validation_split_is_scored_as_full_does() -> None:
+    assert PROTOCOLS["full"] == VALIDATION
+
+
+def test_every_alignment_has_its_words() -> None:
+    assert tuple(ALIGNMENTS) == get_args(Alignment)
 
 
 def test_a_crop_in_pixels_of_its_own_frame_is_exact() -> None:
@@ -191,6 +281,6 @@ def test_a_crop_in_pixels_of_its_own_frame_is_exact() -> None:
 
 
 def test_importing_protocols_and_metrics_imports_no_torch() -> None:
-    modules = "cliffkit.scoring.protocols, cliffkit.scoring.scores, cliffkit.pictures.png"
+    modules = "cliffkit_protocols.eigen, cliffkit.scoring.protocols, cliffkit.scoring.scores, cliffkit.pictures.png"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -104,7 +104,7 @@ def same_recipe(noise: Noise, shared: float, seeds: int, images: int, studies: i
     for _ in range(studies):
         hard = shared * rng.standard_normal((1, images))
         a, b = hard + noise.draw(rng, 2, seeds, images)
-        word = statistics.verdict(statistics.compare(a, b), higher_is_better=False).word
+        word = statistics.verdict(statistics.compare(a, b), higher_is_better=False)
         quiet += word == statistics.NOISE
     return quiet / studies
 

@@ -25,22 +25,23 @@ from cliffkit.errors import UserError
 from cliffkit.events import Event, Notice
 from cliffkit.interfaces import Loss, Sample
 from cliffkit.jobs.plan import plan
-from cliffkit.method.assemble import build, build_losses, hierarchical_loss
+from cliffkit.method.assemble import assemble, build, build_losses, hierarchical_loss
 from cliffkit.method.objectives import DepthObjective
 from cliffkit.prediction.predictor import predictor
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import protocol
 from cliffkit.scoring.scores import score_image, summarise
-from cliffkit.stages import STAGES
+from cliffkit.stages import STAGES, worth_keeping
 from cliffkit.stages.context import Context
 from cliffkit.stages.depth import validate
 from cliffkit.store.artifacts import DepthFitFacts, Environment, PackFacts, Selection
 from cliffkit.store.job import Job
+from cliffkit.training.checkpoint import keep_batch, save_checkpoint
 from cliffkit.training.device import Device
 from cliffkit.verbs.finished import Run
 
 from ..engine_fixtures import Tiny, bits, cpu, do, engine_recipe, one_thread, packed  # noqa: F401
+from ..protocol_fixtures import protocol
 
 
 @pytest.fixture(scope="module")
@@ -222,12 +223,12 @@ def test_packing_says_where_the_recipe_names_data_that_cannot_be_used(
 
 def test_the_training_loss_is_the_weighted_sum_of_its_terms(recipe: Recipe) -> None:
     torch.manual_seed(0)
-    network, losses = build(recipe).eval(), build_losses(recipe)
-    hierarchical = hierarchical_loss(recipe, 14)
+    modules = assemble(recipe, 14)
+    network, losses, hierarchical = modules.network.eval(), modules.losses, modules.hierarchical
     assert hierarchical is not None
     sample = batch_of()
     weighted = [(name, weight, loss) for (name, _, loss), weight in zip(losses, (2.0, 0.25), strict=True)]
-    terms = DepthObjective(network, weighted, hierarchical, cpu())(sample, 2)
+    terms = DepthObjective(replace(modules, losses=weighted), cpu())(sample, 2)
     prediction = network(sample.image)
     assert terms.keys() == {"l1", "gradient", "embedding"}
     error = (prediction - sample.depth)[sample.valid].abs().mean()
@@ -235,8 +236,9 @@ def test_the_training_loss_is_the_weighted_sum_of_its_terms(recipe: Recipe) -> N
     torch.testing.assert_close(terms["gradient"], 0.25 * losses[1][2](prediction, sample))
     torch.testing.assert_close(terms["embedding"], hierarchical(prediction, sample, 2))
     assert terms["embedding"] > 0
-    none = [(name, 0.0, loss) for name, _, loss in losses[:1]] + losses[1:]
-    assert DepthObjective(network, none, None, cpu())(sample, 2).keys() == {"gradient"}
+    unweighted = [(name, 0.0, loss) for name, _, loss in losses[:1]]
+    fewer = replace(modules, losses=[*unweighted, *losses[1:]], hierarchical=None)
+    assert DepthObjective(fewer, cpu())(sample, 2).keys() == {"gradient"}
 
 
 def test_losses_of_one_name_are_numbered(tmp_path: Path, registry: Registry) -> None:
@@ -279,6 +281,19 @@ def test_a_run_that_diverges_ends_with_the_term_the_step_and_the_remedy(
     assert load_file(kept)["image"].shape == (4, 3, 32, 48)
 
 
+def test_what_an_error_leaves_is_kept_where_it_is_of_use(tmp_path: Path) -> None:
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val" / "image.npy").touch()
+    (tmp_path / "log.jsonl").touch()
+    assert not any(worth_keeping(stage, tmp_path) for stage in STAGES)
+    keep_batch(tmp_path, 7, {"image": torch.zeros(1)})
+    assert [stage for stage in STAGES if worth_keeping(stage, tmp_path)] == ["embedding", "depth"]
+    for path in tmp_path.glob("diverged-*"):
+        path.unlink()
+    save_checkpoint(tmp_path, {}, {"step": 3})
+    assert [stage for stage in STAGES if worth_keeping(stage, tmp_path)] == ["embedding", "depth"]
+
+
 # on a device that is not there
 
 
@@ -308,9 +323,9 @@ def to_fake_gpu(module: nn.Module) -> None:
 
 def forward_on_fake_gpu(recipe: Recipe, losses: list[tuple[str, float, Loss]]) -> dict[str, Tensor]:
     """Augmentation, network, losses and hierarchical loss of one step."""
-    hierarchical = hierarchical_loss(recipe, 14)
+    modules = replace(assemble(recipe, 14), losses=losses)
+    hierarchical, objective = modules.hierarchical, DepthObjective(modules, fake_gpu())
     assert hierarchical is not None
-    objective = DepthObjective(build(recipe), losses, hierarchical, fake_gpu())
     with FakeTensorMode(), torch.no_grad():
         to_fake_gpu(objective)
         to_fake_gpu(hierarchical.embedding)
@@ -323,10 +338,10 @@ def forward_on_fake_gpu(recipe: Recipe, losses: list[tuple[str, float, Loss]]) -
 
 
 def test_the_frozen_generator_goes_where_the_objective_goes(recipe: Recipe) -> None:
-    hierarchical = hierarchical_loss(recipe, 14)
-    assert hierarchical is not None
-    DepthObjective(build(recipe), [], hierarchical, cpu()).to("meta")
-    assert {tensor.device.type for tensor in hierarchical.embedding.state_dict().values()} == {"meta"}
+    modules = assemble(recipe, 14)
+    DepthObjective(modules, cpu()).to("meta")
+    assert modules.hierarchical is not None
+    assert {tensor.device.type for tensor in modules.hierarchical.embedding.state_dict().values()} == {"meta"}
 
 
 @pytest.mark.parametrize("generator", ["heg_r", "heg_s"])

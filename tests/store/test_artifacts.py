@@ -12,7 +12,6 @@ import pytest
 
 from cliffkit.errors import UserError
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import protocol
 from cliffkit.store.artifacts import (
     DepthFitFacts,
     Environment,
@@ -33,6 +32,8 @@ from cliffkit.store.artifacts import (
 from cliffkit.store.files import write_json
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
+
+from ..protocol_fixtures import protocol
 
 SUMMARY = {**dict.fromkeys(METRICS, 0.25), "n": 6, "absent": 0}
 SCORES = Scores(

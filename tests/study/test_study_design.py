@@ -307,6 +307,14 @@ def test_a_fault_is_told_with_its_place(load: Load, change: tuple[str, str], mes
     assert any(message in fault for fault in faults(load, STUDY.replace(*change)))
 
 
+def test_protocols_of_one_name_that_say_different_things_are_told_apart(load: Load, tiny: str) -> None:
+    base = tiny.replace("[full]", "[{use: full, cap_m: 3, name: near}]")
+    study = STUDY.replace("cliff: {}", "cliff: {}, five: {evaluate: [{use: full, cap_m: 5, name: near}]}")
+    (fault,) = faults(load, study, base=base)
+    assert "have different protocols, ['near: whole image at native size, no crop, truth 0.001 < d < 3 m" in fault
+    assert "['near: whole image at native size, no crop, truth 0.001 < d < 5 m" in fault
+
+
 def test_every_fault_of_every_variant_is_told_at_once(load: Load) -> None:
     text = STUDY.replace("seeds: [0, 1]", "seeds: [1, 1]").replace("{use: add}", "{use: ad}").replace("heg_r}", "hegr}")
     found = faults(load, text)

@@ -6,20 +6,23 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from cliffkit.components.registry import Registry
 from cliffkit.interfaces import Executor, Place, Result, Task
+from cliffkit.prediction.predictor import Predictor
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.study import forecast
 from cliffkit.study.cells import jobs_of
 from cliffkit.study.forecast import choose_slots
 from cliffkit.study.pace import Pace, Paces, kind_of_work, units
-from cliffkit.study.probe import ProbeTask, probe
+from cliffkit.study.probe import PROBED_IMAGES, ProbeTask, probe
 
+from ..protocol_fixtures import PROTOCOLS
 from ..study_fixtures import STUDY, FinishedStudy, Inline, small_study
 
 HERE = Place("cpu", 1)
@@ -41,6 +44,23 @@ def test_a_probe_measures_every_stage(
     assert pace.memory_bytes > 50e6
     assert (pace.weights_bytes > 1000) == (stage in ("embedding", "depth"))
     assert units(job) == (4 if stage in ("embedding", "depth") else 1)
+
+
+def test_an_evaluation_is_probed_as_it_is_done_one_prediction_for_all_protocols_of_a_view(
+    finished_study: FinishedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = one_of_each(finished_study.cells)["evaluate"]
+    protocols = tuple(PROTOCOLS[name] for name in ("full", "eigen", "garg"))
+    called: list[int] = []
+    predict = Predictor.__call__
+
+    def counted(self: Predictor, *image: Any, **more: Any) -> Any:
+        called.append(len(called))
+        return predict(self, *image, **more)
+
+    monkeypatch.setattr(Predictor, "__call__", counted)
+    probe(ProbeTask(replace(job, recipe=replace(job.recipe, protocols=protocols)), {}), HERE)
+    assert len(called) == 1 + PROBED_IMAGES
 
 
 def test_a_probe_leaves_nothing_in_the_store(finished_study: FinishedStudy, monkeypatch: pytest.MonkeyPatch) -> None:

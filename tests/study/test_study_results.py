@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import numpy as np
 import pytest
 
 from cliffkit.errors import UserError
+from cliffkit.report.sentences import sentence
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import protocol
 from cliffkit.statistics import NOISE, THESE_WEIGHTS, UNMEASURED, compare, estimate
+from cliffkit.store.artifacts import JobRecord
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
 from cliffkit.study.results import CellResult, Results, load_results
+from cliffkit_protocols.hu import hu as hu_protocol
 
 from ..study_fixtures import FinishedStudy
 
@@ -52,7 +55,7 @@ def test_the_mean_of_a_table_is_the_score_of_the_run(results: Results) -> None:
 
 def test_a_pooled_rmse_is_the_one_that_the_protocol_states(results: Results) -> None:
     """`hu` takes the root over the set: the table's mean must be that root, not the mean of roots."""
-    hu = protocol("hu")
+    hu = hu_protocol()
     values = results.scores["full"]
     as_hu = replace(results, protocols=(hu,), scores={"hu": values})
     rmse = values[..., METRICS.index("rmse")]
@@ -128,7 +131,7 @@ def test_verdicts_are_those_of_the_paired_differences(results: Results, noise: n
     found = with_scores(results, noise + effect)
     table = analyse(found).first(found)
     assert [row.variant.name for row in table.rows] == ["none + cliff", "none + add", "heg_s + cliff", "heg_s + add"]
-    words = [row.verdict.word if row.verdict else "reference" for row in table.rows]
+    words = [row.word or "reference" for row in table.rows]
     assert words == ["reference", "better", NOISE, "worse"]
     for i, row in enumerate(table.rows):
         assert row.mean == estimate(noise[i] + effect[i])
@@ -140,7 +143,7 @@ def test_verdicts_are_those_of_the_paired_differences(results: Results, noise: n
 
 def test_for_some_metrics_more_is_better(results: Results, noise: np.ndarray) -> None:
     found = with_scores(results, noise + np.array([0, -0.02, 0, 0.02])[:, None, None])
-    words = [row.verdict.word for row in analyse(found).tables["full", "delta1"].rows if row.verdict]
+    words = [row.word for row in analyse(found).tables["full", "delta1"].rows if row.word]
     assert words == ["worse", NOISE, "better"]
 
 
@@ -161,7 +164,7 @@ def test_effects_of_a_grid_are_those_that_were_put_in(results: Results, noise: n
     assert main["fusion",].value == pytest.approx(0.035, abs=0.003)
     (both,) = analysis.interactions
     assert both.estimate.value == pytest.approx(0.01, abs=0.004)
-    assert both.verdict.word == "worse"
+    assert both.word == "worse"
     assert analysis.weakest is not None
     assert analysis.weakest.name == "none + add"
     shares = {share.axes: share.estimate.value for share in analysis.shares}
@@ -173,7 +176,7 @@ def test_effects_of_a_grid_are_those_that_were_put_in(results: Results, noise: n
 def test_one_seed_gives_no_verdict(results: Results, noise: np.ndarray) -> None:
     found = with_scores(results, noise[:, :1] + np.array([0, -0.2, 0, 0])[:, None, None])
     table = analyse(found).first(found)
-    assert {row.verdict.word for row in table.rows if row.verdict} == {THESE_WEIGHTS}
+    assert {row.word for row in table.rows if row.word} == {THESE_WEIGHTS}
     assert [row.p_adjusted for row in table.rows] == [None] * 4
 
 
@@ -184,8 +187,7 @@ def test_a_variant_of_which_nothing_is_done_is_not_measured_and_the_rest_stands(
     found = with_scores(results, noise)
     analysis = analyse(found)
     rows = analysis.first(found).rows
-    assert rows[3].verdict is not None
-    assert (rows[3].mean, rows[3].verdict.word) == (None, UNMEASURED)
+    assert (rows[3].mean, rows[3].word) == (None, UNMEASURED)
     assert rows[2].difference == compare(noise[2], noise[0])
     main = {effect.axes: effect.estimate for effect in analysis.main}
     assert main["fusion",].value == pytest.approx(float((noise[1] - noise[0]).mean()))
@@ -195,9 +197,8 @@ def test_the_same_results_under_two_names_differ_by_nothing(results: Results, no
     noise[1] = noise[0]
     row = analyse(with_scores(results, noise)).tables["full", "abs_rel"].rows[1]
     assert row.difference is not None
-    assert row.verdict is not None
     assert (row.difference.value, row.difference.low, row.difference.high, row.difference.p) == (0, 0, 0, 1)
-    assert row.verdict.word == NOISE
+    assert row.word == NOISE
 
 
 def test_an_adjusted_p_is_holm_s_over_the_table(results: Results, noise: np.ndarray) -> None:
@@ -219,9 +220,8 @@ def test_what_many_comparisons_find_by_chance_is_no_verdict(results: Results) ->
         found = with_scores(results, noise)
         for row in analyse(found).first(found).rows:
             if row.difference is not None and row.difference.p < 0.05 <= (row.p_adjusted or 0):
-                assert row.verdict is not None
-                assert row.verdict.word == NOISE
-                assert "alone it would be" in row.verdict.sentence
+                assert row.word == NOISE
+                assert "alone it would be" in sentence(row.difference, row.metric, row.p_adjusted)
                 return
     raise AssertionError("400 studies of noise, and not one small p")
 
@@ -231,3 +231,17 @@ def test_a_result_s_cell_is_found_by_its_variant(results: Results) -> None:
         found: list[CellResult] = results.of(variant)
         assert [each.cell.seed for each in found] == [0, 1]
         assert {each.cell.variant.name for each in found} == {variant.name}
+
+
+def test_a_cell_knows_the_versions_of_what_its_jobs_computed_with(
+    finished_study: FinishedStudy, tmp_path: Path
+) -> None:
+    runs = finished_study.copy(tmp_path / "runs")
+    results = load_results(finished_study.study, finished_study.cells, Store(runs))
+    assert {each.versions["torch"] for each in results.cells} == {version("torch")}
+    pack = Store(runs).folder(finished_study.cells[0].jobs[0])
+    record = JobRecord.read(pack)
+    assert record.versions["numpy"] == version("numpy")
+    replace(record, versions={**record.versions, "numpy": "1.0"}).write(pack)
+    results = load_results(finished_study.study, finished_study.cells, Store(runs))
+    assert {each.versions["numpy"] for each in results.cells} == {f"{version('numpy')}, 1.0"}

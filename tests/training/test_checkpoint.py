@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -15,14 +16,16 @@ from torch import nn
 
 from cliffkit.errors import UserError
 from cliffkit.training.checkpoint import (
+    checkpoint_step,
     drop_checkpoint,
+    has_checkpoint,
     load_checkpoint,
     load_optimizer,
     optimizer_state,
     save_checkpoint,
     save_tensors,
 )
-from cliffkit.training.steplog import StepLog
+from cliffkit.training.steplog import StepLog, validation_curve
 
 from ..engine_fixtures import one_thread  # noqa: F401
 
@@ -33,9 +36,12 @@ def save(folder: Path, step: int) -> None:
 
 def step_of(folder: Path) -> int | None:
     loaded = load_checkpoint(folder)
+    assert has_checkpoint(folder) == (loaded is not None)
     if loaded is None:
+        assert checkpoint_step(folder) is None
         return None
     groups, state = loaded
+    assert checkpoint_step(folder) == state["step"]
     assert groups["best"] == {}
     assert (groups["weights"]["w"] == state["step"]).all(), "tensors and state are of one checkpoint"
     return int(state["step"])
@@ -294,3 +300,25 @@ def test_a_log_of_another_process_writes_nothing(tmp_path: Path) -> None:
     log.keep_until(0)
     log.write({"step": 1})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_whose_state_cannot_be_read_is_named(tmp_path: Path) -> None:
+    save(tmp_path, 20)
+    (tmp_path / "checkpoint" / "state.json").write_text('{"step": 2')
+    for read in (load_checkpoint, checkpoint_step):
+        with pytest.raises(UserError, match=r"state\.json: is no JSON: .*; delete .* and run again"):
+            read(tmp_path)
+
+
+def test_a_curve_is_the_score_of_each_validation(tmp_path: Path) -> None:
+    log = StepLog(tmp_path / "log.jsonl", active=True)
+    for step, value in ((2, 0.5), (4, math.nan), (6, 0.25)):
+        log.write({"stage": "depth", "step": step, "lr": 0.1})
+        log.write({"stage": "depth", "step": step, "val": {"abs_rel": value, "rmse": 1.0}, "best": False})
+    curve = validation_curve(log.path, "abs_rel")
+    assert curve[::2] == [(2, 0.5), (6, 0.25)]
+    assert curve[1][0] == 4
+    assert math.isnan(curve[1][1])
+    assert validation_curve(log.path, "rmse") == [(2, 1.0), (4, 1.0), (6, 1.0)]
+    with pytest.raises(UserError, match=r"log\.jsonl: is no log of a fit: KeyError: 'silog'; delete .* and run again"):
+        validation_curve(log.path, "silog")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,6 +35,8 @@ class JobRecord(Fact):
     """Time that its last attempt took."""
     finished: float
     """Unix time."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of the distributions that its parts import, by name."""
 
 
 @dataclass(frozen=True)

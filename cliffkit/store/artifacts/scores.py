@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PlainValidator
 
+from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.protocols import Protocol
 from cliffkit.store.artifacts.facts import Fact, damaged, read_bytes
 from cliffkit.store.files import write_atomic
 

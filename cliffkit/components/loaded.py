@@ -1,0 +1,39 @@
+"""The code that this process computes parts with.
+
+Python imports a module once, whatever becomes of its file later. So a module's source is read once too, before it is
+imported where that can be had, and a part has one identity as long as the process lives.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from cliffkit.components.identity import Identity, identify, own_packages
+from cliffkit.components.source import Source, read_source
+from cliffkit.errors import UserError
+
+
+@functools.cache
+def first_look(module: str) -> Source | None:
+    """Read a module's source as it was when this process first asked for it."""
+    return read_source(module)
+
+
+@functools.cache
+def loaded_code(reference: str, distribution: str) -> Identity:
+    """Identify the code with which this process imports `module:Class`, or has imported it. Raises UserError."""
+    return identify(reference, own_packages(reference.partition(":")[0], distribution), first_look)
+
+
+def check_current(reference: str, distribution: str) -> None:
+    """Hold the code that this process has imported against the files, comments of no account.
+
+    Raises UserError where they differ: modules that are imported late, and other processes, would take the new code.
+    """
+    loaded = loaded_code(reference, distribution)
+    edited = loaded.changed()
+    if edited and identify(reference, own_packages(reference.partition(":")[0], distribution)).code != loaded.code:
+        raise UserError(
+            f"{', '.join(edited)} was edited after this process had read it; put it back, or start again as it is "
+            "(in a notebook: restart the kernel): then whatever uses the part is done anew"
+        )

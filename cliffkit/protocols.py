@@ -1,0 +1,201 @@
+"""Evaluation protocols: everything that a score depends on beside the prediction and the truth, as one value.
+
+A score without its protocol means nothing, so the protocol is stored with the score and a table never mixes two.
+
+A plugin gives a protocol as a function `(*, options) -> Protocol`, registered under the kind `protocol`. The engine
+names the protocol after the component and after the options that differ from their defaults. `name`, `flip` and
+`align` stand beside the options of every protocol in a recipe and are applied by the engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, Literal
+
+from cliffkit.errors import UserError
+
+Alignment = Literal["none", "median"]
+"""How a prediction is brought to the scale of the truth before it is scored."""
+
+ALIGNMENTS: Mapping[str, str] = MappingProxyType(
+    {"none": "no alignment", "median": "scaled per image by the ratio of medians"}
+)
+"""Every alignment in words."""
+
+
+@dataclass(frozen=True)
+class View:
+    """How an image is framed before its depth is predicted; protocols of one view share one prediction.
+
+    Hu et al. and CLIFFNet shrink 480x640 to 240x320 and cut its centre 228x304, that is the centre 456x608 at half
+    scale. Stated as a share of the sides, that reaches other sizes too: our generalisation, where theirs says nothing.
+    """
+
+    region: float = 1.0
+    """Share of each side, about the centre, that is shown."""
+    size: tuple[int, int] | None = None
+    """(height, width) at which truth and prediction are compared; None: as many pixels as the region has."""
+
+    def describe(self) -> str:
+        """Put the view into words."""
+        size = "native size" if self.size is None else f"{self.size[0]}x{self.size[1]}"
+        return f"whole image at {size}" if self.region == 1 else f"centre {100 * self.region:g}% of each side at {size}"
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The rectangle of a view that is scored: half-open, in units of a reference frame, stretched to the view's size.
+
+    Edges that fall between pixels are rounded down, as the reference implementations of the Garg crop do.
+    """
+
+    top: float
+    bottom: float
+    left: float
+    right: float
+    frame: tuple[int, int] = (1, 1)
+    """(height, width) of the reference frame; (1, 1): the edges are shares of the sides."""
+
+    def slices(self, height: int, width: int) -> tuple[slice, slice]:
+        """Give the rows and columns to keep of a map of height x width pixels."""
+        y, x = self.frame
+        return (
+            slice(math.floor(self.top * height / y), math.floor(self.bottom * height / y)),
+            slice(math.floor(self.left * width / x), math.floor(self.right * width / x)),
+        )
+
+    def describe(self) -> str:
+        """Put the crop into words."""
+        if self.frame == (1, 1):
+            return f"rows {self.top}h:{self.bottom}h and columns {self.left}w:{self.right}w"
+        edges = f"rows {self.top}:{self.bottom} and columns {self.left}:{self.right}"
+        return f"{edges} of {self.frame[0]}x{self.frame[1]} (other sizes in proportion)"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How predictions are scored. Two scores may be compared where their protocols are equal, and only there."""
+
+    name: str
+    source: str = field(compare=False)
+    """Whose protocol it is; words only, so that mending them makes no two scores incomparable."""
+    view: View = View()
+    crop: Crop | None = None
+    min_depth_m: float = 0.0
+    """Lower bound of the true depths that are scored, itself not among them."""
+    max_depth_m: float | None = None
+    """Upper bound of the true depths that are scored, itself not among them; None: any finite depth."""
+    clamp_low_m: float | None = None
+    """Smallest prediction; a smaller one counts as it. None: no such clamp."""
+    clamp_high_m: float | None = None
+    """Largest prediction; a larger one counts as it. None: no such clamp."""
+    replace_nonfinite: bool = False
+    """Count a predicted NaN or -inf as `clamp_low_m`, +inf as `clamp_high_m`; else such a prediction is an error."""
+    floor_m: float = 1e-6
+    """Smallest prediction used in logarithms and ratios. A prediction of 0 m or less is thus scored as very wrong, not
+    undefined."""
+    flip: bool = False
+    """Average the prediction with that of the mirrored image, mirrored back."""
+    align: Alignment = "none"
+    """`median`: scale the prediction by median(truth) / median(prediction) of each image, before the clamp."""
+    averaging: Literal["image"] = "image"
+    """`image`: metrics of each image, then their mean, every image counting the same."""
+    delta_inclusive: bool = False
+    """delta_k counts ratios <= 1.25^k instead of <."""
+    rmse_pooled: bool = False
+    """rmse is the root of the images' mean squared error instead of the mean of their roots."""
+
+    def __post_init__(self) -> None:
+        if self.align not in ALIGNMENTS or self.averaging != "image":
+            raise UserError(f"protocol '{self.name}': unknown alignment '{self.align}' or averaging '{self.averaging}'")
+        if not 0 < self.view.region <= 1 or self.min_depth_m < 0 or not self.floor_m > 0:
+            raise UserError(f"protocol '{self.name}': needs 0 < region <= 1, min_depth_m >= 0 and floor_m > 0")
+        if self.view.size is not None and min(self.view.size) < 1:
+            raise UserError(f"protocol '{self.name}': size is {list(self.view.size)}; both sides need a pixel at least")
+        if self.replace_nonfinite and (self.clamp_low_m is None or self.clamp_high_m is None):
+            raise UserError(f"protocol '{self.name}': replace_nonfinite needs clamp_low_m and clamp_high_m")
+        if not self._low_m() < self._high_m():
+            raise UserError(
+                f"protocol '{self.name}': true depths from {self.min_depth_m:g} to {_bound(self.max_depth_m)} m and "
+                f"predictions clamped to [{_bound(self.clamp_low_m)}, {_bound(self.clamp_high_m)}] m leave no depth "
+                "that could be right; mend the bounds"
+            )
+
+    def _low_m(self) -> float:
+        """Depth above which truth and prediction may agree."""
+        return self.min_depth_m if self.clamp_low_m is None else max(self.min_depth_m, self.clamp_low_m)
+
+    def _high_m(self) -> float:
+        """Depth below which truth and prediction may agree."""
+        return min((bound for bound in (self.max_depth_m, self.clamp_high_m) if bound is not None), default=math.inf)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give every field in plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Protocol:
+        """Read what `to_dict` wrote, through JSON or not. Raises UserError where fields differ from ours."""
+        _check_fields(cls, stored)
+        _check_fields(View, stored["view"])
+        size = stored["view"]["size"]
+        crop = stored["crop"]
+        if crop is not None:
+            _check_fields(Crop, crop)
+            height, width = crop["frame"]
+            crop = Crop(**{**crop, "frame": (height, width)})
+        view = View(stored["view"]["region"], None if size is None else (size[0], size[1]))
+        return cls(**{**stored, "view": view, "crop": crop})
+
+    def describe(self) -> str:
+        """Put the protocol into one sentence for above a score: size, crop, range, clamp, flip, alignment, source."""
+        return f"{self.name}: " + ", ".join(self._clauses()) + f"; {self.source}"
+
+    def _clauses(self) -> list[str]:
+        return [
+            self.view.describe(),
+            "no crop" if self.crop is None else self.crop.describe(),
+            self._truth(),
+            self._clamp(),
+            "averaged with the mirrored prediction" if self.flip else "no flip average",
+            ALIGNMENTS[self.align],
+            "mean over images of per-image metrics" + (" except rmse = sqrt(mean mse)" if self.rmse_pooled else ""),
+            f"delta {'<=' if self.delta_inclusive else '<'} 1.25^k",
+        ]
+
+    def _truth(self) -> str:
+        """Put the range of scored truth into words."""
+        if self.max_depth_m is None:
+            return f"truth d > {self.min_depth_m:g} m"
+        return f"truth {self.min_depth_m:g} < d < {self.max_depth_m:g} m"
+
+    def _clamp(self) -> str:
+        """Put what becomes of a prediction out of bounds into words."""
+        low, high = self.clamp_low_m, self.clamp_high_m
+        if low is None and high is None:
+            clamp = f"prediction not clamped (at least {self.floor_m:g} m in logarithms and ratios)"
+        elif high is None:
+            clamp = f"prediction clamped to >= {low:g} m"
+        elif low is None:
+            clamp = f"prediction clamped to <= {high:g} m"
+        else:
+            clamp = f"prediction clamped to [{low:g}, {high:g}] m"
+        return clamp + (f" (NaN counts as {low:g} m, inf as {high:g} m)" if self.replace_nonfinite else "")
+
+
+def _bound(value: float | None) -> str:
+    """Write a bound that may be absent."""
+    return "any" if value is None else f"{value:g}"
+
+
+def _check_fields(cls: type[Protocol | View | Crop], stored: Mapping[str, Any]) -> None:
+    ours = {each.name for each in fields(cls)}
+    if ours != set(stored):
+        unknown, missing = sorted(set(stored) - ours), sorted(ours - set(stored))
+        raise UserError(
+            f"stored {cls.__name__.lower()} '{stored.get('name', '?')}' is not of this version of cliffkit: unknown "
+            f"{unknown}, missing {missing}; score again with `cliffkit run`"
+        )

@@ -1,0 +1,85 @@
+"""Verdicts as sentences: the amount, what a study could have seen, and what it would take to see more."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
+from cliffkit.statistics import NOISE, Estimate, leaning
+
+
+@functools.lru_cache(10_000)  # page, Markdown and JSON tell the same ones
+def sentence(estimate: Estimate | None, metric: str, p_adjusted: float | None = None) -> str:
+    """Put the estimate of (variant - reference) in a metric into words, for people.
+
+    Beside the word of the verdict stand the smallest detectable difference and the seeds needed, which take about 100
+    times as long to compute as the word.
+    """
+    if estimate is None:
+        return "not measured: no image is scored in both"
+    word = leaning(estimate, higher_is_better=metric in HIGHER_IS_BETTER)
+    shown = _numbers(estimate, UNITS[metric])
+    excluded = estimate.p < 1 - estimate.confidence
+
+    if estimate.images == 1:
+        lean = f"{word} by {shown(abs(estimate.value))} on it" if estimate.value else "no difference on it"
+        return f"not measured: one image says nothing of others; {lean}"
+    amount = f"{word} {_amount(estimate, shown)}"
+    if not estimate.seeds_measured:
+        lean = amount + ("" if excluded else ", which the noise of the images explains")
+        return f"on these weights only: {lean}; seed noise was not measured, train more seeds"
+    if excluded and p_adjusted is not None and p_adjusted >= 1 - estimate.confidence:
+        alone = f"alone it would be {amount}, but so many comparisons find as much by chance"
+        return f"{NOISE}: {alone} (Holm's {_p(p_adjusted)})"
+    if excluded:
+        return amount
+    if estimate.standard_error == 0:
+        return f"{NOISE}: the two are equal on every image under every seed"
+    seen = f"this study would have seen {shown(estimate.detectable())} four times in five"
+    return f"{NOISE}: {_signed(estimate, shown)}; {seen}; {_wanted(estimate)}"
+
+
+def _amount(estimate: Estimate, shown: _Numbers) -> str:
+    """Write the difference as an amount: "by 0.3 (0.1 to 0.5)", whichever way the metric points."""
+    low, high = (estimate.low, estimate.high) if estimate.value >= 0 else (-estimate.high, -estimate.low)
+    return f"by {shown(abs(estimate.value))} ({shown(low, False)} to {shown(high, False)}), {_p(estimate.p)}"
+
+
+def _wanted(estimate: Estimate) -> str:
+    """Say how many seeds would show the difference that was observed."""
+    if estimate.value == 0:
+        return "no difference was observed"
+    needed = estimate.seeds_needed()
+    if needed is None:
+        return "no number of seeds would show the one observed, these images alone vary too much"
+    more = max(needed - estimate.seeds, 1)
+    count = "1 more seed" if more == 1 else f"about {more} more seeds" if more < 1000 else "over a thousand more seeds"
+    return f"the one observed, if real, would take {count}"
+
+
+class _Numbers:
+    """Writes numbers with the decimals that give `largest` three digits."""
+
+    def __init__(self, largest: float, unit: str) -> None:
+        self.decimals = 2 - math.floor(math.log10(largest)) if largest > 0 else 0
+        self.unit = f" {unit}" if unit else ""
+
+    def __call__(self, number: float, with_unit: bool = True) -> str:
+        text = f"{number:.{max(self.decimals, 0)}f}" if self.decimals <= 8 else f"{number:.3g}"
+        return text + self.unit * with_unit
+
+
+def _numbers(estimate: Estimate, unit: str) -> _Numbers:
+    """Choose decimals by the ends of the interval, where they are finite."""
+    low, high = estimate.low, estimate.high
+    return _Numbers(max(abs(low), abs(high)) if math.isfinite(low) else abs(estimate.value), unit)
+
+
+def _signed(estimate: Estimate, shown: _Numbers) -> str:
+    interval = f"{shown(estimate.low, False)} to {shown(estimate.high, False)}"
+    return f"{'+' * (estimate.value > 0)}{shown(estimate.value)} ({interval}), {_p(estimate.p)}"
+
+
+def _p(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.0995 else f"p = {p:.2f}"
