@@ -11,10 +11,27 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from cliffkit.errors import UserError
+from cliffkit.recipe.fit import Fit, weights_file
+from cliffkit.store.job import Job
 from cliffkit.training.checkpoint import Tensors, weights_of
 
 LISTED = 6
 """Differences that a message lists."""
+
+
+def load_start(module: nn.Module, training: Fit, stage: str, job: Job | None = None) -> str | None:
+    """Load the weights that the recipe says to start from; give the hash of their file, None where it says nothing.
+
+    Raises UserError as `start_from`, and where the file is not the one by which the job is known.
+    """
+    init, place = training.settings.init, f"train.{stage}.init"
+    if init is None:
+        return None
+    path = weights_file(init)
+    found = start_from(module, path, place)
+    if job is not None and found != job.inputs["train"]["init"]:
+        raise UserError(f"{place}: {path} has changed since this job was planned; run again")
+    return found
 
 
 def start_from(module: nn.Module, path: Path, place: str) -> str:
