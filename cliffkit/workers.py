@@ -17,6 +17,9 @@ from typing import TypeVar
 A = TypeVar("A")
 B = TypeVar("B")
 
+_MAIN = threading.Lock()
+"""Held by who has put another module in the place of the user's script."""
+
 
 def available_cores() -> int:
     """Count the processor cores that this process may use; all of them where the system does not say."""
@@ -33,12 +36,13 @@ def without_main() -> Iterator[None]:
     Python runs the script anew in every process that it spawns, unless the script says
     `if __name__ == "__main__":`. Work that is found by its module's name needs nothing of the script.
     """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+    with _MAIN:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 def begin_worker() -> None:

@@ -47,8 +47,8 @@ def test_what_is_named_on_the_way_of_a_batch_is_there(name: str) -> None:
     if rest == ["py"]:
         assert files
     elif first[0].islower():
-        (file,) = files
-        find(importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts)), rest)
+        modules = [importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts)) for file in files]
+        assert find(next(module for module in modules if rest[0] in vars(module)), rest)
     else:
         homes = map(importlib.import_module, ("cliffkit.interfaces", "cliffkit.data.batches", "cliffkit.data.pack"))
         assert find(next(home for home in homes if first in vars(home)), [first, *rest])

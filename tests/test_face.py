@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -359,3 +360,24 @@ def test_a_script_needs_no_guard(tiny_recipe: Path, tmp_path: Path) -> None:
     script.write_text(SCRIPT.format(recipe=str(tiny_recipe), runs=str(tmp_path / "runs")))
     ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, check=False)
     assert ran.stdout == "tiny\n", ran.stderr
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "python.md"
+
+
+def test_the_page_s_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every one of them, in the page's order, as one script."""
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 30)).save("photo.jpg")
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 9
+    scope: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, scope)
+    assert scope["depth_m"].shape == (30, 40)
+    assert set(scope["findings"].verdicts) == {"cliff", "add"}
+
+
+def test_the_page_names_every_function() -> None:
+    rows = set(re.findall(r"^\| `(\w+)\(", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    assert rows == {name for name in cliffkit.__all__ if name[0].islower()}

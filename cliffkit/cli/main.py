@@ -9,10 +9,11 @@ import click
 
 from cliffkit.cli.ablate import ablate, report
 from cliffkit.cli.data import data
+from cliffkit.cli.plugins import plugins
 from cliffkit.cli.predict import evaluate, predict
 from cliffkit.cli.recipes import recipes
 from cliffkit.cli.run import run
-from cliffkit.cli.show import list_components, plan, plugins, validate
+from cliffkit.cli.show import list_components, plan, validate
 from cliffkit.components.load import load_plugins
 from cliffkit.errors import UserError
 

@@ -1,4 +1,4 @@
-"""What there is and what would happen: `plan`, `validate`, `list`, `plugins`."""
+"""What there is and what would happen: `plan`, `validate`, `list`."""
 
 from __future__ import annotations
 
@@ -95,19 +95,3 @@ def list_components(plugins: Plugins, kind: str | None, show_options: bool, as_j
             click.echo(f"{'':<23} cannot be used: {row['fault']}", err=True)
     for name, reason in plugins.registry.failures.items():
         click.echo(f"plugin '{name}' failed to load: {reason}", err=True)
-
-
-@click.command()
-@options.as_json
-@click.pass_obj
-def plugins(plugins: Plugins, as_json: bool) -> None:
-    """List the plugins: loaded, disabled, or failed and why."""
-    rows = [dataclasses.asdict(status) for status in plugins.statuses]
-    if as_json:
-        click.echo(json.dumps({"plugins": rows}))
-        return
-    for row in rows:
-        reason = f"  {row['reason']}" if row["reason"] else ""
-        click.echo(
-            f"{row['name']:<12} {row['status']:<9} {row['distribution']} {row['version']}  {row['reference']}{reason}"
-        )

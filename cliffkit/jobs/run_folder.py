@@ -18,6 +18,11 @@ def run_folder(recipe: Recipe, jobs: Sequence[Job], parent: Path) -> Path:
     return parent / f"{recipe.name}-{jobs[-1].key[:8]}"
 
 
+def is_published(folder: Path) -> bool:
+    """Tell whether a run's folder is laid out whole."""
+    return (folder / RunMetrics.FILE).exists()
+
+
 def publish(recipe: Recipe, jobs: Sequence[Job], store: Store, parent: Path | None = None) -> Path:
     """Lay a run's folder out of its finished jobs: what a person looks at, small files copied, large ones linked.
 

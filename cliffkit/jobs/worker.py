@@ -49,7 +49,10 @@ class Outcome(NamedTuple):
 
 
 def do_job(task: JobTask, place: Place) -> Outcome:
-    """Do one job of a study in a worker process. Plugins hear its events there; the study hears of it by the store."""
+    """Do one job of a study in a worker process.
+
+    Plugins hear its events there; the study hears of it through the store.
+    """
     torch.set_num_threads(place.threads)
     job, store = task.job, Store(task.runs)
 
@@ -73,10 +76,11 @@ def do_job(task: JobTask, place: Place) -> Outcome:
 
 
 def peak_memory(place: Place) -> int:
-    """Bytes that this process took at its most; on a GPU, what torch allocated there."""
+    """Measure the bytes that this process took at its most; on a GPU, what torch allocated there."""
     if place.device.startswith("cuda"):
         return int(torch.cuda.max_memory_allocated(place.device))
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _print_notice(event: Event) -> None:

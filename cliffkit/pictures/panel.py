@@ -26,6 +26,7 @@ from cliffkit.pictures.colours import (
     colour_map,
     masked,
     relative_error,
+    scale_ends,
     scale_of,
     wide_scale,
 )
@@ -79,11 +80,12 @@ class _Sheet:
 
 
 def panel(path: Path, rows: Sequence[PanelRow], title: str, subtitle: str = "") -> None:
-    """Image, truth, prediction and error |d - p| / d of each row, one colour scale for all depths and one for errors.
+    """Draw image, truth, prediction and error |d - p| / d of each row, one colour scale for depths and one for errors.
 
     Put the run's name into `title` and the protocol's into `subtitle`. The scales span the 1st to the 99th percentile
-    of what is drawn, and their bars are pointed at the ends where something lies beyond. Depths that differ more than
-    eightfold, as indoors beside outdoors, are coloured by their logarithm.
+    of what is drawn, and their bars are pointed at the ends where something lies beyond. The scale of depth begins at
+    the 1st percentile of the truth, so that predictions of nearly nothing do not take all of its colours. Depths that
+    differ more than eightfold, as indoors beside outdoors, are coloured by their logarithm.
     """
     if not rows:
         raise UserError("a panel needs at least one image; name some")
@@ -91,7 +93,9 @@ def panel(path: Path, rows: Sequence[PanelRow], title: str, subtitle: str = "") 
         if row.truth.shape != row.prediction.shape or row.truth.ndim != 2:
             raise ValueError(f"{row.name}: truth {row.truth.shape}, prediction {row.prediction.shape}: need one (H, W)")
     errors = [relative_error(row.truth, row.prediction) for row in rows]
-    norm, extend = scale_of([part for row in rows for part in (row.truth, row.prediction)])
+    truths, predictions = [row.truth for row in rows], [row.prediction for row in rows]
+    least = scale_ends(scale_of(truths)[0])[0] if any(np.isfinite(truth).any() for truth in truths) else None
+    norm, extend = scale_of([*truths, *predictions], low=least)
     depth_scale = Scale(DEPTH_COLOURS, wide_scale(norm), extend)
     error_scale = Scale(ERROR_COLOURS, *scale_of(errors, low=0.0))
 

@@ -86,7 +86,7 @@ class Checker:
         except UserError as error:
             self.faults.add(at, str(error))
         except TypeError as error:
-            self.faults.add(at, f"{kind} '{use}' of plugin '{component.plugin}': {error}")
+            self.faults.add(at, f"{component}: {error}")
         return None
 
     def section(

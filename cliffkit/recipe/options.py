@@ -38,10 +38,15 @@ def describe_options(component: Component) -> dict[str, str]:
 
 
 def explain_options(component: Component) -> dict[str, str]:
-    """Give the help for each option that the docstring of a component explains, below `Options:`."""
+    """Give a line of help for each option: the engine's own, and those that the component's docstring explains.
+
+    A docstring does so below `Options:`, in lines `    name: text` that may go on with more indentation.
+    """
+    engine = engine_options(component.kind)
+    texts = {name: field.description or "" for name, field in engine.model_fields.items()} if engine else {}
     _, _, section = (inspect.getdoc(component.load()) or "").partition("\n\nOptions:\n")
-    entries = re.findall(r"^    (\w+): (.*(?:\n     +.*)*)", section, re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in entries}
+    texts |= dict(re.findall(r"^    (\w+): (.*(?:\n     +.*)*)", section, re.MULTILINE))
+    return {name: " ".join(text.split()) for name, text in texts.items()}
 
 
 def engine_options(kind: str) -> type[Section] | None:

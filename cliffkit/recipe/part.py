@@ -25,12 +25,21 @@ class Part:
     """Where the recipe names it, for errors."""
 
     def build(self, *wired: Any) -> Any:
-        """Call the factory. Raises UserError with the recipe's line where it raises ValueError."""
-        factory = self.component.load()
+        """Call the factory. Raises UserError with the recipe's line where it raises anything.
+
+        A ValueError says itself what the user can mend; whatever else is raised is a fault of the plugin.
+        """
+        component = self.component
+        factory = component.load()
         try:
             return factory(*wired, **self.options)
         except ValueError as error:
             raise UserError(f"{self.place}: {error}") from error
+        except Exception as error:  # whatever a stranger's factory raises
+            raise UserError(
+                f"{self.place}: {component} cannot be built: "
+                f"{type(error).__name__}: {error}; mend or uninstall the plugin"
+            ) from error
 
     def without_weights(self) -> Part:
         """Give the same part starting from no weights of its own: for where trained ones are loaded over them."""

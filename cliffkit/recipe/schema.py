@@ -21,7 +21,9 @@ MAX_SEED = 2**63 - 1
 class Section(BaseModel):
     """A part of a recipe whose keys the engine knows."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class DataOptions(Section):
@@ -37,6 +39,7 @@ class LossOptions(Section):
     """What the engine does to every loss."""
 
     weight: Annotated[float, Field(ge=0)] = 1.0
+    """Factor of the term in the sum that training minimises."""
 
 
 class EmbeddingOptions(Section):
@@ -45,7 +48,9 @@ class EmbeddingOptions(Section):
     weights: list[Annotated[float, Field(ge=0)]] = [10.0, 15.0]
     """One per level, shallow to deep; 0 leaves the level out."""
     norm: Literal["l1", "l2"] = "l1"
+    """Norm of the difference of features: absolute values or squares."""
     warmup_steps: Annotated[int, Field(ge=0)] = 100
+    """Steps over which the term grows from nothing to its full weight."""
 
 
 class ProtocolOptions(Section):

@@ -1,43 +1,27 @@
-"""A report's figures as SVG and PDF, and the same SVG as part of a page that may be light or dark.
-
-Everything is drawn without a background, in a few colours that `inline` replaces by those of the page's style sheet.
-Text stays text. Nothing of matplotlib's global state is left changed.
-"""
+"""A report's figures: differences as a forest, curves of training, effects along axes."""
 
 from __future__ import annotations
 
 import math
-import re
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from cliffkit.report.wording import pick
+from cliffkit.report.picks import pick
+from cliffkit.report.svg import BAD, FAINT, GOOD, INK, drawing, one_line, save
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, NOISE, THESE_WEIGHTS, WORSE, Estimate
-from cliffkit.store.files import write_atomic
 from cliffkit.study.analysis import Analysis, Effect, Table
 from cliffkit.study.results import CellResult, Results
-
-INK, FAINT, GOOD, BAD = "#1b1d1f", "#6b7076", "#0b5cad", "#a33a00"
-
-ON_PAGE: Mapping[str, str] = MappingProxyType(
-    {INK: "currentColor", FAINT: "var(--muted)", GOOD: "var(--better)", BAD: "var(--worse)"}
-)
 
 LOOKS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {BETTER: ("^", GOOD), WORSE: ("v", BAD), NOISE: ("o", FAINT), THESE_WEIGHTS: ("D", FAINT)}
@@ -53,24 +37,6 @@ MOST_ROWS, MOST_CURVES = 60, 6
 
 WIDTH_IN, ROW_IN = 6.4, 0.23
 
-_RC: Mapping[str, Any] = MappingProxyType(
-    {
-        "font.size": 9.0,
-        "svg.fonttype": "none",
-        "svg.hashsalt": "cliffkit",
-        "pdf.fonttype": 42,
-        "text.parse_math": False,
-        "text.usetex": False,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.facecolor": "none",
-        "figure.facecolor": "none",
-        "savefig.facecolor": "none",
-        "legend.frameon": False,
-        **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
-    }
-)
-
 Bar = tuple[str, Estimate, str]
 """A label, what was estimated, and the word of its verdict."""
 
@@ -79,10 +45,10 @@ def draw_all(results: Results, analysis: Analysis, folder: Path) -> dict[str, st
     """Write what there is to draw into `folder`, NAME.svg and NAME.pdf; the SVG texts by name."""
     drawn = {}
     for name, draw in (("forest", forest), ("curves", curves), ("effects", effects)):
-        with _drawing():
+        with drawing():
             figure = draw(results, analysis)
             if figure is not None:
-                drawn[name] = _save(figure, folder, name)
+                drawn[name] = save(figure, folder, name)
     return drawn
 
 
@@ -93,7 +59,7 @@ def forest(results: Results, analysis: Analysis) -> Figure | None:
     if not bars:
         return None
     figure, (axes,) = _rows([len(_some(bars))])
-    _forest(axes, bars, f"difference from {_label(results.study.reference.name)} in {_units(table.metric)}")
+    _forest(axes, bars, f"difference from {one_line(results.study.reference.name)} in {_units(table.metric)}")
     _direction(axes, table.metric)
     _legend(figure, _some(bars))
     return figure
@@ -135,7 +101,7 @@ def curves(results: Results, analysis: Analysis) -> Figure | None:
     for k, variant in enumerate(shown):
         steps, scores = known[variant.levels]
         colour, dash = LINES[k % len(LINES)], DASHES[k % len(DASHES)]
-        label = _label(variant.name) + " (reference)" * (variant.levels == results.study.reference.levels)
+        label = one_line(variant.name) + " (reference)" * (variant.levels == results.study.reference.levels)
         axes.plot(steps, np.nanmean(scores, axis=0), dash, color=colour, linewidth=1.5, label=label)
         if len(scores) > 1:
             low, high = np.nanmin(scores, axis=0), np.nanmax(scores, axis=0)
@@ -151,39 +117,6 @@ def curves(results: Results, analysis: Analysis) -> Figure | None:
     handles += [Line2D([], [], color=FAINT, linewidth=0.5, label=f"{len(rest)} other variants")] if rest else []
     figure.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=8)
     return figure
-
-
-def inline(svg: str, name: str, label: str) -> str:
-    """Make a figure part of a page: its ids begin with the figure's name, its colours are the page's."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', svg)
-    svg = svg.replace("url(#", f"url(#{name}-")
-    for colour, token in ON_PAGE.items():
-        svg = svg.replace(colour, token)
-    svg = re.sub(r' xmlns(?::xlink)?="[^"]*"', "", svg)  # a page's parser knows them; no address is left in it
-    return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
-
-
-@contextmanager
-def _drawing() -> Iterator[None]:
-    settings: Any = dict(_RC)
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # names may be in any script
-        yield
-
-
-def _save(figure: Figure, folder: Path, name: str) -> str:
-    """Write both forms, alike bit by bit whenever they are drawn; returns the SVG."""
-    folder.mkdir(parents=True, exist_ok=True)
-    undated = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    FigureCanvasSVG(figure)
-    write_atomic(folder / f"{name}.svg", lambda path: figure.savefig(path, format="svg", metadata=undated))
-    FigureCanvasPdf(figure)
-    undated = dict.fromkeys(("Creator", "Producer", "CreationDate"))
-    write_atomic(folder / f"{name}.pdf", lambda path: figure.savefig(path, format="pdf", metadata=undated))
-    return (folder / f"{name}.svg").read_text(encoding="utf-8")
 
 
 def _rows(counts: Sequence[int]) -> tuple[Figure, list[Axes]]:
@@ -205,7 +138,7 @@ def _forest(axes: Axes, bars: Sequence[Bar], label: str) -> None:
             axes.plot(ends, [place, place], color=colour, linewidth=1.4, solid_capstyle="butt")
             axes.plot(found.value, place, marker, color=colour, markersize=5, fillstyle=_fill(word))
     left_out = f"… {len(bars) - len(shown) + 1} between, in the table"
-    axes.set_yticks(range(len(shown)), [left_out if bar is None else _label(bar[0]) for bar in shown])
+    axes.set_yticks(range(len(shown)), [left_out if bar is None else one_line(bar[0]) for bar in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -266,9 +199,3 @@ def _curve(cells: Sequence[CellResult]) -> tuple[NDArray[np.float64], NDArray[np
 
 def _units(metric: str) -> str:
     return f"{metric} [{UNITS[metric]}]" if UNITS[metric] else metric
-
-
-def _label(name: str) -> str:
-    """Put a name on one line that XML can hold, its middle left out where it is too long."""
-    name = "".join(char if char.isprintable() else "�" for char in name)
-    return name if len(name) <= 40 else f"{name[:19]}…{name[-20:]}"

@@ -20,8 +20,7 @@ from cliffkit.interfaces import Sample
 from cliffkit.prediction.framing import framed, seen
 from cliffkit.prediction.predictor import predictor
 from cliffkit.protocols import Protocol
-from cliffkit.report.wording import pick
-from cliffkit.scoring.metrics import HIGHER_IS_BETTER
+from cliffkit.report.picks import pick, pick_images
 from cliffkit.store.artifacts import WEIGHTS
 from cliffkit.store.store import job_folder
 from cliffkit.study.results import CellResult, Results
@@ -72,7 +71,7 @@ def make_gallery(
     """Predict the chosen images with the first seed of each variant that is done; or why that cannot be."""
     study = results.study
     protocol = next(each for each in results.protocols if each.name == study.protocol)
-    chosen = choose(results)
+    chosen = pick_images(results)
     if not chosen:
         return f"the reference, {study.reference.name}, by which images are chosen, is not done"
     cells = {each.cell.variant.levels: each for each in reversed(results.cells) if each.state == "done"}
@@ -98,26 +97,6 @@ def make_gallery(
             left_out.append(f"{variant.name}: {error}")
     progress(len(picked), len(picked))
     return Gallery(images, tuple(shown), "; ".join(left_out))
-
-
-def choose(results: Results) -> dict[int, str]:
-    """Test images with why they are shown: the reference's worst two, the two about its median, its best."""
-    study = results.study
-    values = results.table(study.protocol, study.metric)[study.variants.index(study.reference)]
-    done = values[np.isfinite(values).any(axis=1)]
-    if not len(done):
-        return {}
-    means = done.mean(axis=0)
-    order = [int(i) for i in np.argsort(means, kind="stable") if np.isfinite(means[i])]
-    if study.metric in HIGHER_IS_BETTER:
-        order.reverse()
-    middle = (len(order) - 1) // 2
-    picks = {"worst": order[:-3:-1], "median": order[middle : middle + 2], "best": order[:1]}
-    chosen: dict[int, str] = {}
-    for why, indices in picks.items():
-        for index in indices:
-            chosen.setdefault(index, why)
-    return chosen
 
 
 def _predict(

@@ -5,22 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import fmean
+from importlib import resources
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from cliffkit.report import wording
+from cliffkit.report.costs import costs, environments
 from cliffkit.report.exports import row_cells
-from cliffkit.report.figures import inline
 from cliffkit.report.gallery import Gallery
 from cliffkit.report.images import tiles
+from cliffkit.report.svg import inline
 from cliffkit.report.wording import NOTHING, number
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.store import artifacts
 from cliffkit.study.analysis import Analysis, Effect, Table
-from cliffkit.study.board import duration
 from cliffkit.study.results import CellResult, Results
 
 CAPTIONS = {
@@ -51,11 +50,14 @@ def page(results: Results, analysis: Analysis, figures: Mapping[str, str], galle
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["csp_hash"] = _csp_hash
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False}
     study, first = results.study, analysis.first(results)
+    style, script = (_text(name) for name in ("page.css", "page.js"))
     tables = {f"{table.protocol}|{table.metric}": _table(results, table) for table in analysis.tables.values()}
     context = {
+        "style": style,
+        "script": script,
+        "script_hash": _hash(script),
         "study": study,
         "question": wording.question(results),
         "state": wording.state(results),
@@ -76,21 +78,26 @@ def page(results: Results, analysis: Analysis, figures: Mapping[str, str], galle
         "weakest": analysis.weakest,
         "means": _means(results, first),
         "gallery": tiles(gallery, study.metric),
-        "costs": _costs(results),
+        "costs": costs(results),
         "protocols": results.protocols,
         "selection": next((each.scores.selection for each in results.cells if each.scores is not None), None),
         "data": next((each.scores.data for each in results.cells if each.scores is not None), None),
-        "environment": _environments(results),
+        "environment": environments(results),
         "cells": [_cell(each) for each in results.cells],
         "command": command,
         "nothing": NOTHING,
     }
-    return environment.get_template("report.html.j2").render(context)
+    return environment.get_template("page.html.j2").render(context)
 
 
-def _csp_hash(script: str) -> str:
+def _text(name: str) -> Markup:
+    """Read a file that stands in the page as it is, style sheet or script."""
+    return Markup((resources.files("cliffkit.report") / name).read_text(encoding="utf-8"))
+
+
+def _hash(script: str) -> str:
     """Hash the page's one script, as its content security policy names it."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(str(script).encode()).digest()).decode()
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _figure(name: str, svg: str) -> Markup:
@@ -155,72 +162,6 @@ def _means(results: Results, table: Table) -> dict[str, Any] | None:
     (down, rows), (across, columns) = study.axes.items()
     cells = [(one, [found.get((one, other), "") for other in columns]) for one in rows]
     return {"down": down, "across": across, "columns": columns, "rows": cells}
-
-
-def _costs(results: Results) -> dict[str, Any]:
-    """Parameters and time per variant."""
-    done = [each for each in results.cells if each.seconds is not None]
-    stages = list(dict.fromkeys(stage for each in done for stage in each.seconds or ()))
-    rows = []
-    for variant in results.study.variants:
-        own = [each for each in results.of(variant) if each.seconds is not None]
-        if not own:
-            continue
-        seconds = {
-            stage: fmean(each.seconds[stage] for each in own if each.seconds and stage in each.seconds)
-            for stage in stages
-            if any(each.seconds and stage in each.seconds for each in own)
-        }
-        parameters = sorted({each.scores.parameters for each in own if each.scores})
-        smaller = sorted({each.micro_batch for each in own if each.micro_batch is not None})
-        rows.append(
-            {
-                "name": variant.name,
-                "parameters": ", ".join(f"{count:,}" for count in parameters),
-                "seconds": [duration(seconds[stage]) if stage in seconds else NOTHING for stage in stages],
-                "sort": [round(seconds.get(stage, 0), 3) for stage in stages],
-                "total": duration(sum(seconds.values())),
-                "total_s": round(sum(seconds.values()), 3),
-                "note": f"micro-batch {', '.join(map(str, smaller))}: memory held no more" if smaller else "",
-            }
-        )
-    return {"stages": stages, "rows": rows, "noted": any(row["note"] for row in rows)}
-
-
-def _environments(results: Results) -> dict[str, Any]:
-    """What cells were trained with: what is common to them, and where they differ.
-
-    A distribution that only some cells compute with is no difference, as long as they have it in one version.
-    """
-    flat = {
-        each.cell.name: {**_flat(each.environment), **each.versions}
-        for each in results.cells
-        if each.environment is not None
-    }
-    names = list(dict.fromkeys(name for each in flat.values() for name in each))
-    common, differing = [], []
-    for name in names:
-        who: dict[str, list[str]] = {}
-        for cell, each in flat.items():
-            if name in each:
-                who.setdefault(each[name], []).append(cell)
-        if len(who) == 1:
-            common.append((name, *who))
-        else:
-            differing.append((name, [(value, len(cells), wording.listed(cells, 4)) for value, cells in who.items()]))
-    return {"common": common, "differing": differing}
-
-
-def _flat(environment: artifacts.Environment) -> dict[str, str]:
-    found = {}
-    for name, value in environment.to_dict().items():
-        if isinstance(value, Mapping):
-            found.update({str(key): str(inner) for key, inner in value.items()})
-        elif isinstance(value, tuple):
-            found[name] = "; ".join(map(str, value)) or "none"
-        else:
-            found[name] = str(value)
-    return found
 
 
 def _cell(each: CellResult) -> dict[str, Any]:

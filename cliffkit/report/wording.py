@@ -6,14 +6,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-import numpy as np
-
 from cliffkit.report.sentences import sentence
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Row, Table
 from cliffkit.study.results import CellResult, Results
-from cliffkit.study.study import Levels, Variant
 
 MARKS: Mapping[str, str] = MappingProxyType({BETTER: "▲", WORSE: "▼", NOISE: "●", THESE_WEIGHTS: "◇", UNMEASURED: "×"})
 """By verdict, in the order in which verdicts are told; colour is never the only carrier."""
@@ -221,30 +218,3 @@ def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, .
         for each in variant.recipe.published
         if (each.protocol, each.metric) == (protocol, metric)
     }
-
-
-def pick(results: Results, most: int, *, spread_out: bool) -> list[Variant]:
-    """At most so many variants that are done: reference, best, worst and full; `spread_out`, others over the ranks too.
-
-    They come in the study's order, where there is no need to choose all of them.
-    """
-    study = results.study
-    ranked = _ranked(results)
-    if len(ranked) <= most:
-        wanted = ranked
-    else:
-        ends = (study.reference.levels, ranked[0], ranked[-1], study.full)
-        wanted = [levels for levels in dict.fromkeys(ends) if levels in ranked][:most]
-        others = [levels for levels in ranked if levels not in wanted]
-        room = most - len(wanted) if spread_out else 0
-        wanted += [others[(2 * i + 1) * len(others) // (2 * room)] for i in range(room)]
-    return [variant for variant in study.variants if variant.levels in wanted]
-
-
-def _ranked(results: Results) -> list[Levels]:
-    """The levels of the variants that have a score, from the best mean to the worst."""
-    study = results.study
-    values = results.table(study.protocol, study.metric)
-    scored = [i for i in range(len(values)) if np.isfinite(values[i]).any()]
-    scored.sort(key=lambda i: float(np.nanmean(values[i])), reverse=study.metric in HIGHER_IS_BETTER)
-    return [study.variants[i].levels for i in scored]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -71,22 +69,24 @@ def _numbers(losses: Mapping[str, nn.Module]) -> dict[str, float | None]:
 
 
 def validate(network: nn.Module, val: Pack, batch: int, device: Device) -> dict[str, float]:
-    """Scores on a packed split at training size as `VALIDATION` says; each process scores its share of the images."""
+    """Score a packed split at training size as `VALIDATION` says; each process scores its share of the images."""
     accelerator = device.accelerator
     own = np.arange(len(val))[accelerator.process_index :: accelerator.num_processes]
-    rows: list[tuple[int, Any]] = []
+    rows: list[tuple[int, dict[str, float] | None]] = []
     for start in range(0, len(own), batch):
         indices = own[start : start + batch]
         sample = val.batch(indices)
         with torch.inference_mode(), device.autocast():
             prediction = network(sample.image.to(device.torch).contiguous(memory_format=torch.channels_last))
+
         maps = prediction.float().cpu().numpy()[:, 0]
         depth, valid = sample.depth.numpy()[:, 0], sample.valid.numpy()[:, 0]
-        finite = bool(np.isfinite(maps).all())
-        scored = (
-            map(partial(score_image, protocol=VALIDATION), maps, depth, valid) if finite else [NOT_FINITE] * len(maps)
-        )
+        if np.isfinite(maps).all():
+            scored = [score_image(*image, VALIDATION) for image in zip(maps, depth, valid, strict=True)]
+        else:
+            scored = [NOT_FINITE] * len(maps)
         rows += list(zip(map(int, indices), scored, strict=True))
+
     gathered = dict(gather_object(rows) if accelerator.num_processes > 1 else rows)
     assert len(gathered) == len(val), "every validation image is scored once"
     if any(row is not None and math.isnan(row["abs_rel"]) for row in gathered.values()):

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.components.registry import NONE
-from cliffkit.data.pack import read_sample
 from cliffkit.data.splits import open_split
-from cliffkit.errors import UserError
-from cliffkit.events import Emit, Notice, Progress
-from cliffkit.interfaces import Dataset, Sample
-from cliffkit.pictures.panel import PanelRow, panel
-from cliffkit.prediction.framing import framed, seen, truth_of
-from cliffkit.prediction.predictor import Floats, Predictor, predictor
-from cliffkit.protocols import Protocol, View
+from cliffkit.events import Emit, Notice
+from cliffkit.pictures.panel import panel
+from cliffkit.prediction.predictor import predictor
+from cliffkit.prediction.scored import ScoredImage, score_images
+from cliffkit.protocols import Protocol
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.scores import score_protocols, summarise
+from cliffkit.scoring.scores import summarise
 from cliffkit.stages.context import Context
 from cliffkit.store.artifacts import (
     PANEL,
@@ -36,24 +31,9 @@ from cliffkit.store.artifacts import (
 )
 from cliffkit.store.files import write_atomic
 from cliffkit.store.job import Job
-from cliffkit.workers import available_cores, in_order
 
 PANEL_ROWS = 6
 """Test images in the panel, spread evenly over the split."""
-
-Row = dict[str, float] | None
-"""Metrics of one image under one protocol; None where no pixel is scored."""
-
-
-@dataclass(frozen=True)
-class ScoredImage:
-    """A test image with its scores, a row for each protocol."""
-
-    scores: list[Row]
-    baseline: list[Row]
-    """Of a constant prediction."""
-    picture: PanelRow | None
-    """What the panel shows of it; None: it is not in the panel."""
 
 
 def evaluate(job: Job, context: Context) -> None:
@@ -94,85 +74,6 @@ def describe_parts(recipe: Recipe) -> list[str]:
         f"embedding {recipe.embedding.component.name if recipe.embedding else NONE}",
         f"on {recipe.data.component.name}",
     ]
-
-
-def score_images(
-    dataset: Dataset,
-    indices: Sequence[int],
-    protocols: Sequence[Protocol],
-    predict: Predictor,
-    median_m: float,
-    emit: Emit,
-    pictured: Collection[int] = (),
-) -> list[ScoredImage]:
-    """Score these images of a split in order, and the constant `median_m` beside each; keep what is `pictured`.
-
-    Images are read and scored by other threads while the network predicts. Raises UserError that names an image which
-    cannot be read or scored.
-    """
-
-    def score(item: tuple[int, tuple[Sample, list[Floats]]]) -> ScoredImage:
-        index, (sample, predictions) = item
-        name = dataset.name(index)
-        try:
-            scores, baseline = score_sample(sample, protocols, predictions, median_m)
-        except ValueError as error:
-            raise UserError(f"test image {name}: {error}") from error
-        drawn = _picture(name, sample, protocols[0], predictions[0], scores[0]) if index in pictured else None
-        return ScoredImage(scores, baseline, drawn)
-
-    predicted = zip(indices, _predicted(dataset, indices, protocols, predict), strict=True)
-    images: list[ScoredImage] = []
-    for image in in_order(score, predicted, available_cores()):
-        images.append(image)
-        emit(Progress("evaluate", len(images), len(indices), "image", {}))
-    assert len(images) == len(indices), "every image is scored once"
-    return images
-
-
-def _predicted(
-    dataset: Dataset, indices: Sequence[int], protocols: Sequence[Protocol], predict: Predictor
-) -> Iterator[tuple[Sample, list[Floats]]]:
-    """Read images in order and predict each; the next image is read meanwhile."""
-    for sample in in_order(partial(read_sample, dataset), indices, 1):
-        yield sample, predict_sample(sample, protocols, predict)
-
-
-def predict_sample(sample: Sample, protocols: Sequence[Protocol], predict: Predictor) -> list[Floats]:
-    """Predict a sample once for each view and flip that protocols ask for, in the order of `alike`."""
-    return [predict(sample.image, view, flip=flip) for view, flip in alike(protocols)]
-
-
-def score_sample(
-    sample: Sample, protocols: Sequence[Protocol], predictions: Sequence[Floats], median_m: float
-) -> tuple[list[Row], list[Row]]:
-    """Score what `predict_sample` gave, and the constant `median_m`, under every protocol, in the protocols' order.
-
-    Raises ValueError for a prediction that a protocol cannot score.
-    """
-    scores: dict[int, Row] = {}
-    baseline: dict[int, Row] = {}
-    for ((view, _), members), prediction in zip(alike(protocols).items(), predictions, strict=True):
-        truth, known = truth_of(sample, view)
-        group = [protocols[k] for k in members]
-        scores |= zip(members, score_protocols(prediction, truth, known, group), strict=True)
-        constant = np.full_like(truth, median_m)
-        baseline |= zip(members, score_protocols(constant, truth, known, group), strict=True)
-    order = range(len(protocols))
-    return [scores[k] for k in order], [baseline[k] for k in order]
-
-
-def alike(protocols: Sequence[Protocol]) -> Mapping[tuple[View, bool], list[int]]:
-    """Group protocols, by index, that share a prediction: those of one view and flip, the first protocol's first."""
-    groups: dict[tuple[View, bool], list[int]] = {}
-    for k, protocol in enumerate(protocols):
-        groups.setdefault((protocol.view, protocol.flip), []).append(k)
-    return groups
-
-
-def _picture(name: str, sample: Sample, protocol: Protocol, prediction: Floats, row: Row) -> PanelRow:
-    shown = seen(prediction, sample, protocol)
-    return PanelRow(name, *framed(sample, protocol), shown, row["abs_rel"] if row else None)
 
 
 def _summary(k: int, protocol: Protocol, images: Sequence[ScoredImage], emit: Emit) -> ProtocolScores:

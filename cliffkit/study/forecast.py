@@ -15,6 +15,7 @@ from cliffkit.data.splits import Roots, open_split
 from cliffkit.interfaces import Executor
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
+from cliffkit.study.board import Board
 from cliffkit.study.pace import Pace, Paces, units
 from cliffkit.study.probe import ProbeTask, probe
 
@@ -39,6 +40,19 @@ class Forecast:
     """Jobs left, and their seconds one after another."""
 
 
+def choose_workers(board: Board, executor: Executor, roots: Roots, say: Callable[[str], None]) -> str:
+    """Let an executor run as many jobs of a study at once as are fastest; returns what was measured, if anything.
+
+    The study's first depth job that has not failed is what is measured, done or not: a study that goes on thus finds
+    the paces by which it chose before. `say` is told of what is measured now.
+    """
+    left = sum(job.stage == "depth" for job in board.to_do())
+    if not left:
+        return ""
+    first = next(each.job for each in board.jobs.values() if each.job.stage == "depth" and each.state != "failed")
+    return choose_slots(first, executor, board.store, roots, left, say)
+
+
 def choose_slots(
     job: Job, executor: Executor, store: Store, roots: Roots, most: int, say: Callable[[str], None]
 ) -> str:
@@ -53,7 +67,9 @@ def choose_slots(
     paces, speeds, lines = Paces(store), {}, []
     free = psutil.virtual_memory().available * MEMORY_SHARE
     for slots in choices:
-        say(f"measuring how fast {slots} at once are ({slots} of {', '.join(map(str, choices))})")
+        executor.resize(slots)
+        if paces.get(job, executor.place) is None:
+            say(f"measuring how fast {slots} at once are ({slots} of {', '.join(map(str, choices))})")
         pace = paces_at(slots, [job], executor, paces, roots)[job.key]
         speeds[slots] = slots / pace.seconds
         lines.append(f"{slots} at once: {speeds[slots]:.2f} steps/s")
@@ -85,9 +101,14 @@ def paces_at(slots: int, jobs: Sequence[Job], executor: Executor, paces: Paces, 
     return {job.key: pace for job in jobs if (pace := paces.get(job, place)) is not None}
 
 
-def forecast(jobs: Sequence[Job], executor: Executor, store: Store, roots: Roots) -> Forecast:
-    """Say what jobs that are not done will take, each of them measured or probed."""
-    paces = paces_at(executor.slots, jobs, executor, Paces(store), roots)
+def forecast(
+    jobs: Sequence[Job], executor: Executor, store: Store, roots: Roots, say: Callable[[str], None]
+) -> Forecast:
+    """Say what jobs that are not done will take, each of them measured or probed; `say` is told of probes."""
+    known = Paces(store)
+    if any(known.get(job, executor.place) is None for job in jobs):
+        say("measuring what was not measured before")
+    paces = paces_at(executor.slots, jobs, executor, known, roots)
     by_stage: dict[str, tuple[int, float]] = {}
     disk = 0
     for job in jobs:

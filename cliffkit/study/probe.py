@@ -20,11 +20,11 @@ from cliffkit.interfaces import Dataset, Place
 from cliffkit.jobs.worker import peak_memory
 from cliffkit.method.assemble import build
 from cliffkit.prediction.predictor import WHOLE, Floats, Predictor, prepared
+from cliffkit.prediction.scored import score_images
 from cliffkit.protocols import View
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.stages import STAGES
 from cliffkit.stages.context import Context
-from cliffkit.stages.evaluate import score_images
 from cliffkit.store.artifacts import WEIGHTS, FitFacts, PackFacts
 from cliffkit.store.job import Job
 from cliffkit.study.pace import Pace

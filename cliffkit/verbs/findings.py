@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cliffkit.errors import UserError
-from cliffkit.jobs.run_folder import publish, run_folder
+from cliffkit.jobs.run_folder import is_published, publish, run_folder
 from cliffkit.report.sentences import sentence
 from cliffkit.statistics import Estimate
 from cliffkit.store.store import Store
@@ -127,7 +127,7 @@ class Findings:
                 raise UserError(f"{each.cell.name}: {each.state}{f': {each.reason}' if each.reason else ''}")
             recipe, jobs, parent = each.cell.recipe, each.cell.jobs, self.folder / "cells"
             folder = run_folder(recipe, jobs, parent)
-            if not folder.is_dir():
+            if not is_published(folder):
                 publish(recipe, jobs, Store(self.results.store), parent=parent)
             return Run(folder, recipe, self.device)
         raise UserError(

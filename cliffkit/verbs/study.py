@@ -16,7 +16,7 @@ from cliffkit.data.splits import Roots
 from cliffkit.display.board import BoardView
 from cliffkit.display.screen import can_redraw, screen
 from cliffkit.events import Emit, Event, Notice
-from cliffkit.jobs.run_folder import publish, run_folder
+from cliffkit.jobs.run_folder import is_published, publish, run_folder
 from cliffkit.report.gallery import make_gallery
 from cliffkit.report.write import write_report
 from cliffkit.store.files import write_text
@@ -24,7 +24,7 @@ from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
 from cliffkit.study.board import Board
 from cliffkit.study.cells import plan_cells
-from cliffkit.study.forecast import choose_slots
+from cliffkit.study.forecast import choose_workers
 from cliffkit.study.forecast import forecast as expect
 from cliffkit.study.results import load_results
 from cliffkit.study.study import Study
@@ -129,8 +129,6 @@ def forecast(
     loaded, board = _open(study, plugins.registry, texts(set), roots, runs)
     if retry_failed:
         board.retry()
-    todo = board.to_do()
-    depth = [job for job in todo if job.stage == "depth"]
 
     with (
         BoardView(loaded.name, active=progress is True) as view,
@@ -139,10 +137,12 @@ def forecast(
         tell = _teller(view, progress)
         for note in loaded.notes:
             tell(Notice(note))
-        if depth:
-            choose_slots(depth[0], built, board.store, roots, len(depth), lambda text: tell(Notice(text)))
-        tell(Notice("measuring what was not measured before"))
-        return Outlook(loaded, board, expect(todo, built, board.store, roots))
+
+        def say(text: str) -> None:
+            tell(Notice(text))
+
+        choose_workers(board, built, roots, say)
+        return Outlook(loaded, board, expect(board.to_do(), built, board.store, roots, say))
 
 
 def report(
@@ -214,7 +214,7 @@ def _publish(board: Board, study: Study) -> None:
     """Lay out a run folder for every cell that is done and has none, so that `predict` and `evaluate` can use it."""
     folder = _folder(board.store, study) / "cells"
     for cell in board.cells:
-        if board.cell_state(cell) == "done" and not run_folder(cell.recipe, cell.jobs, folder).is_dir():
+        if board.cell_state(cell) == "done" and not is_published(run_folder(cell.recipe, cell.jobs, folder)):
             publish(cell.recipe, cell.jobs, board.store, parent=folder)
 
 

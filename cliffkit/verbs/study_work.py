@@ -17,7 +17,7 @@ from cliffkit.jobs.announce import announcer
 from cliffkit.method.buildable import check_buildable
 from cliffkit.recipe.check import check_part
 from cliffkit.study.board import Board
-from cliffkit.study.forecast import choose_slots
+from cliffkit.study.forecast import choose_workers
 from cliffkit.study.run import run_cells
 
 
@@ -49,9 +49,8 @@ def check_variants(board: Board, roots: Roots) -> None:
 
 def do_cells(board: Board, executor: Executor, roots: Roots, view: BoardView, tell: Emit, plugins: Plugins) -> None:
     """Do what is left, and tell of it."""
-    depth = [job for job in board.to_do() if job.stage == "depth"]
-    if depth:
-        measured = choose_slots(depth[0], executor, board.store, roots, len(depth), lambda text: tell(Notice(text)))
+    if any(job.stage == "depth" for job in board.to_do()):
+        measured = choose_workers(board, executor, roots, lambda text: tell(Notice(text)))
         how = f"{executor.slots} at once, {executor.place.threads} threads each, on {executor.place.device}"
         tell(Notice(how + (f" ({measured})" if measured else "")))
 

@@ -154,6 +154,18 @@ def test_depths_of_very_different_range_are_coloured_by_their_logarithm(tmp_path
     assert np.abs(between - middle).max() < 6, "4 m is halfway from 1 m to 16 m"
 
 
+def test_predictions_of_nearly_nothing_take_no_colours_from_the_truth(tmp_path: Path) -> None:
+    """As networks predict that have hardly been trained, once they are clamped."""
+    image, truth = np.zeros((40, 40, 3), np.uint8), np.linspace(1, 4, 1600).reshape(40, 40)
+    seen = []
+    for least in (1.0, 0.001):
+        prediction = np.where(truth < 2, least, truth)
+        panel(tmp_path / "p", [PanelRow("x", image, truth, prediction, 0.5)], "run")
+        picture = _read(tmp_path / "p")[..., :3]
+        seen.append(picture[int(picture.shape[0] * 0.2) : int(picture.shape[0] * 0.7), int(picture.shape[1] * 0.375)])
+    assert np.array_equal(*seen)
+
+
 def test_a_panel_without_any_truth_is_drawn(tmp_path: Path) -> None:
     nothing = np.full((8, 8), np.nan)
     nothing[0, 0] = np.inf

@@ -2,13 +2,14 @@
 
 import dataclasses
 import re
+import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliffkit.components.load import load_plugins
-from cliffkit.components.registry import Registry
+from cliffkit.components.registry import Component, Registry
 from cliffkit.errors import RecipeError, UserError
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.check import check_part, check_recipe, load_recipe
@@ -440,6 +441,7 @@ RECIPES = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(RECIPES)
 def test_what_a_recipe_says_of_itself_is_an_equal_recipe(written):
     recipe = check_recipe(yamlstrict.Document("f.yaml", written, {}), REGISTRY)
@@ -494,6 +496,20 @@ def test_what_a_factory_refuses_names_the_line(check):
     recipe = check(LINES.replace("{use: handbuilt}", "{use: timm, name: resnet81}"))
     with pytest.raises(UserError, match=r"^f\.yaml:4: model\.backbone \(timm\): .*no model 'resnet81'; did you mean"):
         recipe.backbone.build()
+
+
+@pytest.mark.parametrize("raised", ["TypeError", "RuntimeError", "KeyError", "AssertionError"])
+def test_what_a_factory_fails_at_names_the_part_its_plugin_and_the_line(tmp_path, monkeypatch, check, raised):
+    (tmp_path / "failing_parts.py").write_text(f"def fusion(channels, /):\n    raise {raised}('no such width')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "failing_parts", raising=False)
+    component = Component("fusion", "odd", "failing_parts:fusion", "", "stranger", "1")
+    part = dataclasses.replace(check().fusion, component=component, options={})
+    with pytest.raises(UserError) as caught:
+        part.build(8)
+    assert str(caught.value).startswith("f.yaml:6: model.fusion (cliff): fusion 'odd' of plugin 'stranger' cannot be ")
+    assert f"{raised}: " in str(caught.value)
+    assert str(caught.value).endswith("no such width; mend or uninstall the plugin") or raised == "KeyError"
 
 
 def test_a_part_without_its_weights(check):

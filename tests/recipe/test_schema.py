@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from cliffkit.components.registry import KINDS, Component, NameClashError, Registry
 from cliffkit.errors import UserError
-from cliffkit.recipe.options import describe_options, engine_options
+from cliffkit.recipe.options import describe_options, engine_options, explain_options
 from cliffkit.recipe.schema import (
     MAX_SEED,
     DataOptions,
@@ -123,6 +123,44 @@ def test_every_registered_component_describes_its_options(registry):
         for name, text in described.items():
             needed = schema.model_fields[name].is_required()
             assert text.endswith(", needed") if needed else ", default " in text
+
+
+def test_every_option_of_every_built_in_component_has_a_line_of_help(registry):
+    own = [component for component in registry if component.distribution == "cliffkit"]
+    bare = [
+        f"{component.kind} {component.name}: {name}"
+        for component in own
+        for name in describe_options(component)
+        if not explain_options(component).get(name)
+    ]
+    assert bare == []
+    assert len(own) > 40
+
+
+def test_help_is_of_options_that_there_are(registry):
+    for component in registry:
+        assert set(explain_options(component)) <= set(describe_options(component)), component
+
+
+def test_help_is_the_engine_s_and_that_of_the_docstring_each_in_one_line(tmp_path, monkeypatch):
+    (tmp_path / "explained_parts.py").write_text(
+        '''def huber(*, threshold: float = 0.2, floor: float = 0.0, unsaid: int = 3):
+    """A loss. Options: none is meant here.
+
+    Options:
+        threshold: Where one part ends
+            and the other begins: at a share.
+        floor: Least error.
+    """
+'''
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    component = Component("loss", "huber", "explained_parts:huber", "", "own", "1")
+    assert explain_options(component) == {
+        "weight": "Factor of the term in the sum that training minimises.",
+        "threshold": "Where one part ends and the other begins: at a share.",
+        "floor": "Least error.",
+    }
 
 
 def test_described_options_of_one(registry):

@@ -24,9 +24,10 @@ from cliffkit.components.registry import Registry
 from cliffkit.pictures.colours import relative_error
 from cliffkit.report import gallery as galleries
 from cliffkit.report import images
-from cliffkit.report.figures import inline
+from cliffkit.report.picks import pick, pick_images
 from cliffkit.report.sentences import sentence
-from cliffkit.report.wording import chance, digits, heading, listed, number, pick, published
+from cliffkit.report.svg import inline
+from cliffkit.report.wording import chance, digits, heading, listed, number, published
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.statistics import compare, estimate, holm
@@ -515,7 +516,7 @@ def test_gallery_images_are_chosen_by_the_reference(plain: Report) -> None:
     results = plain.results
     means = results.scores["full"][results.study.variants.index(results.study.reference), :, :, 0].mean(axis=0)
     order = np.argsort(means)
-    chosen = galleries.choose(results)
+    chosen = pick_images(results)
     assert chosen == {
         int(order[-1]): "worst",
         int(order[-2]): "worst",

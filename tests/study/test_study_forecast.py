@@ -17,8 +17,9 @@ from cliffkit.prediction.predictor import Predictor
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.study import forecast
+from cliffkit.study.board import Board
 from cliffkit.study.cells import jobs_of
-from cliffkit.study.forecast import choose_slots
+from cliffkit.study.forecast import choose_slots, choose_workers
 from cliffkit.study.pace import Pace, Paces, kind_of_work, units
 from cliffkit.study.probe import PROBED_IMAGES, ProbeTask, probe
 
@@ -107,7 +108,9 @@ def test_what_was_done_here_needs_no_probe(finished_study: FinishedStudy, tmp_pa
     _, cells = small_study(tmp_path, registry, STUDY.replace("[0, 1]", "[0, 1, 2]"))
     store = Store(finished_study.copy(tmp_path / "runs"))
     left = [job for job in jobs_of(cells).values() if not store.done(job)]
-    expected = forecast.forecast(left, Deaf(), store, {})
+    told: list[str] = []
+    expected = forecast.forecast(left, Deaf(), store, {}, told.append)
+    assert told == []
     assert {stage: count for stage, (count, _) in expected.by_stage.items()} == {"depth": 4, "evaluate": 4}
     assert expected.seconds == pytest.approx(sum(seconds for _, seconds in expected.by_stage.values()))
     known = Paces(store)
@@ -155,8 +158,36 @@ def test_as_many_at_once_as_do_most(
     assert f"{best} at once" in said
     assert executor.asked == [1, 2, 2, 4, 4, 4, 4, *[8] * 8], "all of them compute while one is measured"
     again = Scripted(seconds)
-    choose_slots(job, again, store, {}, 99, lambda text: None)
+    told: list[str] = []
+    choose_slots(job, again, store, {}, 99, told.append)
     assert (again.slots, again.asked) == (best, []), "a study that goes on chooses as it chose"
+    assert told == []
+
+
+def test_a_study_that_goes_on_chooses_by_the_job_that_was_measured_first(
+    finished_study: FinishedStudy, tmp_path: Path
+) -> None:
+    board = Board(finished_study.cells, Store(finished_study.copy(tmp_path / "runs")))
+    first, second, *_ = (each for each in board.jobs.values() if each.job.stage == "depth")
+    second.state = "waiting"
+    told: list[str] = []
+    executor = Scripted({1: 1.0, 2: 1.0})
+    executor.choices = [1]
+    assert choose_workers(board, executor, {}, told.append) == ""
+    executor.choices = [1, 2]
+    first.state = "waiting"
+    choose_workers(board, executor, {}, told.append)
+    assert len(told) == 2, "one choice after the other is measured"
+    first.state, third = "done", list(board.jobs.values())[-2]
+    third.state = "waiting"
+    choose_workers(board, Scripted({1: 1.0, 2: 1.0}), {}, told.append)
+    assert len(told) == 2, "the first one's pace is known, whatever is left"
+    first.state = "failed"
+    choose_workers(board, Scripted({1: 1.0, 2: 1.0}), {}, told.append)
+    assert len(told) == 4, "a job that failed is not tried again to measure it"
+    for each in board.jobs.values():
+        each.state = "done"
+    assert choose_workers(board, Deaf(), {}, told.append) == ""
 
 
 def test_never_more_at_once_than_there_is_to_do_or_memory_for(finished_study: FinishedStudy, tmp_path: Path) -> None:

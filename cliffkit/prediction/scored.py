@@ -1,0 +1,113 @@
+"""Images predicted and scored, under every protocol in one pass and beside a constant prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from cliffkit.data.pack import read_sample
+from cliffkit.errors import UserError
+from cliffkit.events import Emit, Progress
+from cliffkit.interfaces import Dataset, Sample
+from cliffkit.pictures.panel import PanelRow
+from cliffkit.prediction.framing import framed, seen, truth_of
+from cliffkit.prediction.predictor import Floats, Predictor
+from cliffkit.protocols import Protocol, View
+from cliffkit.scoring.scores import score_protocols
+from cliffkit.workers import available_cores, in_order
+
+Row = dict[str, float] | None
+"""Metrics of one image under one protocol; None where no pixel is scored."""
+
+
+@dataclass(frozen=True)
+class ScoredImage:
+    """A test image with its scores, a row for each protocol."""
+
+    scores: list[Row]
+    baseline: list[Row]
+    """Of a constant prediction."""
+    picture: PanelRow | None
+    """What the panel shows of it; None: it is not in the panel."""
+
+
+def score_images(
+    dataset: Dataset,
+    indices: Sequence[int],
+    protocols: Sequence[Protocol],
+    predict: Predictor,
+    median_m: float,
+    emit: Emit,
+    pictured: Collection[int] = (),
+) -> list[ScoredImage]:
+    """Score these images of a split in order, and the constant `median_m` beside each; keep what is `pictured`.
+
+    Images are read and scored by other threads while the network predicts. Raises UserError that names an image which
+    cannot be read or scored.
+    """
+
+    def score(item: tuple[int, tuple[Sample, list[Floats]]]) -> ScoredImage:
+        index, (sample, predictions) = item
+        name = dataset.name(index)
+        try:
+            scores, baseline = score_sample(sample, protocols, predictions, median_m)
+        except ValueError as error:
+            raise UserError(f"test image {name}: {error}") from error
+        drawn = _picture(name, sample, protocols[0], predictions[0], scores[0]) if index in pictured else None
+        return ScoredImage(scores, baseline, drawn)
+
+    predicted = zip(indices, _predicted(dataset, indices, protocols, predict), strict=True)
+    images: list[ScoredImage] = []
+    for image in in_order(score, predicted, available_cores()):
+        images.append(image)
+        emit(Progress("evaluate", len(images), len(indices), "image", {}))
+    assert len(images) == len(indices), "every image is scored once"
+    return images
+
+
+def _predicted(
+    dataset: Dataset, indices: Sequence[int], protocols: Sequence[Protocol], predict: Predictor
+) -> Iterator[tuple[Sample, list[Floats]]]:
+    """Read images in order and predict each; the next image is read meanwhile."""
+    for sample in in_order(partial(read_sample, dataset), indices, 1):
+        yield sample, predict_sample(sample, protocols, predict)
+
+
+def predict_sample(sample: Sample, protocols: Sequence[Protocol], predict: Predictor) -> list[Floats]:
+    """Predict a sample once for each view and flip that protocols ask for, in the order of `alike`."""
+    return [predict(sample.image, view, flip=flip) for view, flip in alike(protocols)]
+
+
+def score_sample(
+    sample: Sample, protocols: Sequence[Protocol], predictions: Sequence[Floats], median_m: float
+) -> tuple[list[Row], list[Row]]:
+    """Score what `predict_sample` gave, and the constant `median_m`, under every protocol, in the protocols' order.
+
+    Raises ValueError for a prediction that a protocol cannot score.
+    """
+    scores: dict[int, Row] = {}
+    baseline: dict[int, Row] = {}
+    for ((view, _), members), prediction in zip(alike(protocols).items(), predictions, strict=True):
+        truth, known = truth_of(sample, view)
+        group = [protocols[k] for k in members]
+        scores |= zip(members, score_protocols(prediction, truth, known, group), strict=True)
+        constant = np.full_like(truth, median_m)
+        baseline |= zip(members, score_protocols(constant, truth, known, group), strict=True)
+    order = range(len(protocols))
+    return [scores[k] for k in order], [baseline[k] for k in order]
+
+
+def alike(protocols: Sequence[Protocol]) -> Mapping[tuple[View, bool], list[int]]:
+    """Group protocols, by index, that share a prediction: those of one view and flip, the first protocol's first."""
+    groups: dict[tuple[View, bool], list[int]] = {}
+    for k, protocol in enumerate(protocols):
+        groups.setdefault((protocol.view, protocol.flip), []).append(k)
+    return groups
+
+
+def _picture(name: str, sample: Sample, protocol: Protocol, prediction: Floats, row: Row) -> PanelRow:
+    shown = seen(prediction, sample, protocol)
+    return PanelRow(name, *framed(sample, protocol), shown, row["abs_rel"] if row else None)
