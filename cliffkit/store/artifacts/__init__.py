@@ -13,6 +13,9 @@ from cliffkit.store.artifacts.training import DepthFitFacts, Environment, FitFac
 WEIGHTS = "weights.safetensors"
 """Best weights of a trained stage; in a run's folder those of the depth network."""
 
+LOSSES = "losses.safetensors"
+"""Parameters of losses that were trained beside a depth network, of the same step; only where there are any."""
+
 LOG = "log.jsonl"
 """A line for every step and validation of a trained stage; in a run's folder of all of them."""
 
@@ -24,6 +27,7 @@ RECIPE = "recipe.yaml"
 
 __all__ = [
     "LOG",
+    "LOSSES",
     "PANEL",
     "RECIPE",
     "WEIGHTS",
