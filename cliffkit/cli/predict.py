@@ -30,7 +30,11 @@ def evaluate(
     device: str,
     as_json: bool,
 ) -> None:
-    """Score the weights of RUN under other protocols, without training. RUN is a folder that `cliffkit run` named."""
+    """Score the weights of RUN under other protocols, without training. RUN is a folder that `cliffkit run` named.
+
+    The scores go into RUN's store; where RUN was moved away from it, into a folder inside of RUN. Where the code of a
+    part has changed since RUN was trained, nothing is scored, and the difference is shown.
+    """
     from cliffkit.cli.scores import print_run
 
     print_run(cliffkit.evaluate(run, protocols, data=dict(roots), device=device, plugins=plugins), as_json)
@@ -56,6 +60,8 @@ def predict(
         photo.npy         float32 metres, (height, width)
         photo.depth.png   16-bit millimetres, as depth cameras write them; 65.535 m at most
         photo.colour.png  colours with their scale in metres
+
+    Where the code of a part has changed since RUN was trained, nothing is predicted, and the difference is shown.
     """
     rows = cliffkit.predict(run, images, out, flip=flip, device=device, plugins=plugins)
     if as_json:

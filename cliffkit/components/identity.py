@@ -38,7 +38,7 @@ class Identity:
     sources: Mapping[str, Source | None]
     """What it is made from, by module; None for a module that may be absent and is."""
     modules: Mapping[str, str]
-    """The hash of each module with all that it imports."""
+    """The hash of each module, without what the module imports."""
     files: Mapping[str, str]
     """Hashes of the data files that its modules name, by their paths."""
     others: tuple[str, ...]
@@ -47,7 +47,8 @@ class Identity:
     @property
     def texts(self) -> dict[str, str]:
         """The texts of its modules, as far as they have any."""
-        return {name: source.text for name, source in self.sources.items() if source is not None and source.text}
+        texts = {name: source.text for name, source in self.sources.items() if source is not None}
+        return {name: text for name, text in texts.items() if text is not None}
 
     def changed(self, read: Read = read_source) -> list[str]:
         """List the files that hold another text now, comments included."""
@@ -70,12 +71,13 @@ def identify(reference: str, own: frozenset[str], read: Read = read_source) -> I
         return Identity(_hash(reference), module, {}, {}, {}, (module.partition(".")[0],))
     graph = _Graph(own, read)
     roots = graph.follow(Import(module, "", 0, tried=False), reference)
-    hashes = graph.hashes()
+    own_hashes = {name: _hash([_content(node), *node.files.values()]) for name, node in graph.nodes.items()}
+    hashes = graph.hashes(own_hashes)
     code = _hash([attribute, *(hashes[name] for name in roots)])
     files = {path: digest for node in graph.nodes.values() for path, digest in node.files.items()}
     others = sorted({name for node in graph.nodes.values() for name in node.syntax.others})
     sources = {**dict.fromkeys(graph.absent), **{name: node.source for name, node in graph.nodes.items()}}
-    return Identity(code, graph.nodes[module].source.where, sources, hashes, files, tuple(others))
+    return Identity(code, graph.nodes[module].source.where, sources, own_hashes, files, tuple(others))
 
 
 @functools.cache
@@ -168,16 +170,12 @@ class _Graph:
             waiting += (module for target in targets for module in target.modules)
         return first
 
-    def hashes(self) -> dict[str, str]:
-        """Hash each module with all that it imports.
+    def hashes(self, own: Mapping[str, str]) -> dict[str, str]:
+        """Hash each module with all that it imports, of the hashes that the modules have by themselves.
 
         The hashes of imported modules are filled in round by round, as many rounds as there are modules. So modules
         that import each other need no order among them.
         """
-        own = {
-            name: [node.syntax.digest if node.source.text is not None else node.source.digest, *node.files.values()]
-            for name, node in self.nodes.items()
-        }
         found = dict.fromkeys(self.nodes, "")
         for _ in self.nodes:
             before, found = found, {}
@@ -218,6 +216,10 @@ class _Graph:
             source = self._read(name) if is_own(name, self._own) else None
             if source is not None and self._syntax(source).computes:
                 yield name
+
+
+def _content(node: _Node) -> str:
+    return node.source.digest if node.source.text is None else node.syntax.digest
 
 
 def _files(source: Source, syntax: Syntax) -> dict[str, str]:

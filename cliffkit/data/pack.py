@@ -50,6 +50,11 @@ class Pack:
     def __len__(self) -> int:
         return len(self._scene)
 
+    @property
+    def labelled(self) -> bool:
+        """Whether any image has a scene type."""
+        return bool((self._scene >= 0).any())
+
     def batch(self, indices: NDArray[np.int64]) -> Sample:
         """Gather images by index into one collated sample in memory."""
         depth = self._depth.gather(indices)

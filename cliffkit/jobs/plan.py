@@ -66,10 +66,20 @@ class Planner:
         model = [getattr(recipe, kind) for kind in MODEL]
         trained_by = [*([embedding] if embedding else []), *recipe.losses, *train.depth.parts()]
         depth = self._job(recipe, "depth", needs, inputs, [*model, *trained_by])
-        protocols = [once("protocol", (each,), partial(_protocol, each)) for each in recipe.protocols]
-        scoring = {"test": prints["test"], "protocols": protocols}
-        evaluate = self._job(recipe, "evaluate", {"pack": pack, "depth": depth}, scoring, [recipe.data, *model])
-        return [*needs.values(), depth, evaluate]
+        return [*needs.values(), depth, self._evaluate(recipe, {"pack": pack, "depth": depth}, prints["test"])]
+
+    def plan_scoring(self, recipe: Recipe, keys: Mapping[str, str]) -> Job:
+        """Plan stage `evaluate` alone, on a network whose jobs are known by their keys, wherever they were done.
+
+        Its own key is the one that `plan` gives. Opens the test split only.
+        """
+        needs = {stage: Job(stage, keys[stage], {}, {}, recipe) for stage in ("pack", "depth")}
+        return self._evaluate(recipe, needs, open_split(recipe, "test", self._roots).fingerprint())
+
+    def _evaluate(self, recipe: Recipe, needs: Mapping[str, Job], test: str) -> Job:
+        protocols = [self._once("protocol", (each,), partial(_protocol, each)) for each in recipe.protocols]
+        parts = [recipe.data, *(getattr(recipe, kind) for kind in MODEL)]
+        return self._job(recipe, "evaluate", needs, {"test": test, "protocols": protocols}, parts)
 
     def _pack(self, recipe: Recipe, prints: Mapping[str, str]) -> Job:
         inputs = {"data": self._part(recipe.data), "train": prints["train"], "val": prints["val"]}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from cliffkit.jobs.parts import write_parts
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.stages import TRAINED
-from cliffkit.store.artifacts import LOG, PANEL, RECIPE, WEIGHTS, Environment, PerImage, RunMetrics, Scores
+from cliffkit.store.artifacts import LOG, LOSSES, PANEL, RECIPE, WEIGHTS, Environment, PerImage, RunMetrics, Scores
 from cliffkit.store.files import link, write_text
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
@@ -37,10 +38,13 @@ def publish(recipe: Recipe, jobs: Sequence[Job], store: Store, parent: Path | No
     keys = {job.stage: job.key for job in jobs}
     log = "".join((store.folder(job) / LOG).read_text(encoding="utf-8") for job in jobs if job.stage in TRAINED)
     write_text(folder / LOG, log)
-    for job, names in ((last, (PerImage.FILE, PANEL)), (last.needs["depth"], (WEIGHTS, Environment.FILE))):
+    depth = last.needs["depth"]
+    learnt = [LOSSES] if (store.folder(depth) / LOSSES).exists() else []
+    for job, names in ((last, (PerImage.FILE, PANEL)), (depth, (WEIGHTS, Environment.FILE, *learnt))):
         for name in names:
             link(store.folder(job) / name, folder / name)
     write_text(folder / RECIPE, recipe.to_yaml())
+    write_parts(recipe, folder)
     record = RunMetrics(**vars(scores), name=recipe.name, key=last.key, seconds=seconds, jobs=keys)
     record.write(folder)  # the last: where it is, the folder is whole
     return folder

@@ -32,18 +32,24 @@ def assemble(recipe: Recipe, scene_types: int, embedding_weights: Path | None = 
 
     `scene_types` is how many the data names; `embedding_weights` the file of a trained generator.
     """
-    network = build(recipe)
+    starts_bare = recipe.train.depth.settings.init is not None  # all weights are loaded, so none need be fetched
+    network = build(_bare(recipe) if starts_bare else recipe)
     return Modules(network, build_losses(recipe), hierarchical_loss(recipe, scene_types, embedding_weights))
 
 
 def load_network(recipe: Recipe, weights: Path) -> DepthNetwork:
     """Build a recipe's network with its trained weights. Raises UserError where the file does not fit exactly."""
-    network = build(replace(recipe, backbone=recipe.backbone.without_weights()))
+    network = build(_bare(recipe))
     try:
         network.load_state_dict(load_file(weights))
     except (RuntimeError, OSError) as error:
         raise UserError(f"{weights}: does not hold this recipe's weights: {str(error).splitlines()[0]}") from error
     return network
+
+
+def _bare(recipe: Recipe) -> Recipe:
+    """The same recipe with a backbone that starts from no weights of its own."""
+    return replace(recipe, backbone=recipe.backbone.without_weights())
 
 
 def build(recipe: Recipe) -> DepthNetwork:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from cliffkit.store.job import Job
 from cliffkit.training.device import Device
 from cliffkit.training.fit import fit
 from cliffkit.training.job import FitJob, Goal
+from cliffkit.training.start import load_start
 
 NOT_FINITE = dict.fromkeys(METRICS, float("nan"))
 
@@ -34,6 +37,8 @@ def fit_depth(job: Job, context: Context) -> None:
     trained = context.needs.get("embedding")
     modules = assemble(recipe, len(train.facts.scene_types), trained / WEIGHTS if trained else None)
     network, objective = modules.network, DepthObjective(modules, device)
+    init = load_start(network, recipe.train.depth, "depth", job)
+    losses = {name: loss for name, _, loss in modules.losses if any(True for _ in loss.parameters())}
 
     def score() -> dict[str, float]:
         return validate(network, val, settings.batch, device)
@@ -42,14 +47,25 @@ def fit_depth(job: Job, context: Context) -> None:
     fitted = fit(
         FitJob(
             network, objective, train, recipe.train.depth, goal,
-            stage="depth", seed=recipe.seed, folder=context.folder, device=device, emit=context.emit,
+            stage="depth", seed=recipe.seed, folder=context.folder, device=device, emit=context.emit, losses=losses,
         )
     )  # fmt: skip
 
     if device.accelerator.is_main_process:
         parameters = sum(parameter.numel() for parameter in network.parameters())
-        DepthFitFacts(**vars(fitted), select=settings.select, parameters=parameters).write(context.folder)
+        DepthFitFacts(
+            **vars(replace(fitted, init=init)),
+            select=settings.select,
+            parameters=parameters,
+            losses=_numbers(losses),
+        ).write(context.folder)
         device.environment().write(context.folder)
+
+
+def _numbers(losses: Mapping[str, nn.Module]) -> dict[str, float | None]:
+    """Every parameter of the losses by name, with its value where it is a single number."""
+    named = {f"{name}.{key}": value for name, loss in losses.items() for key, value in loss.named_parameters()}
+    return {name: value.item() if value.numel() == 1 else None for name, value in named.items()}
 
 
 def validate(network: nn.Module, val: Pack, batch: int, device: Device) -> dict[str, float]:

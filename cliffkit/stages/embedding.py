@@ -5,17 +5,22 @@ No other depth is shown to it, not even to choose its weights: what it knew of v
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from cliffkit.data.pack import Pack
+from cliffkit.errors import UserError
 from cliffkit.interfaces import Batch
 from cliffkit.method.assemble import build_embedding
 from cliffkit.method.objectives import EmbeddingObjective
+from cliffkit.recipe.part import Part
 from cliffkit.stages.context import Context
 from cliffkit.store.job import Job
 from cliffkit.training.fit import fit
 from cliffkit.training.job import FitJob, Goal
+from cliffkit.training.start import load_start
 
 LOOKED_AT = 256
 """Training images, unaugmented, on which the best weights are chosen."""
@@ -30,7 +35,9 @@ def fit_embedding(job: Job, context: Context) -> None:
     train = Pack(context.needs["pack"] / "train")
     looked_at = np.linspace(0, len(train) - 1, min(len(train), LOOKED_AT)).astype(int)
     torch.manual_seed(settings.seed)
+    _check_labels(generator, train, job.recipe.data)
     embedding = build_embedding(generator, len(train.facts.scene_types))
+    init = load_start(embedding, training, "embedding", job)
     objective = EmbeddingObjective(embedding, context.device)
 
     def validate() -> dict[str, float]:
@@ -49,4 +56,21 @@ def fit_embedding(job: Job, context: Context) -> None:
         )
     )  # fmt: skip
     if context.device.accelerator.is_main_process:
-        fitted.write(context.folder)
+        replace(fitted, init=init).write(context.folder)
+
+
+def _check_labels(generator: Part, train: Pack, data: Part) -> None:
+    """Raise UserError where a generator learns scene types, and no training image has one.
+
+    What it does with data that names no scene types tells whether it learns them.
+    """
+    if train.labelled or not train.facts.scene_types:
+        return
+    try:
+        generator.build(0)
+    except UserError as error:
+        name, component = data.component.name, generator.component
+        raise UserError(
+            f"{generator.place}: '{component.name}' of plugin '{component.plugin}' learns scene types, and no training "
+            f"image of data set '{name}' has one; label its images, or use a generator that needs none, as heg_r"
+        ) from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,24 +38,42 @@ PANEL_ROWS = 6
 """Test images in the panel, spread evenly over the split."""
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A trained network, and what its scores say of its training."""
+
+    weights: Path
+    median_m: float
+    """Median of the training depths, the constant prediction."""
+    selection: Selection
+    parameters: int
+
+
 def evaluate(job: Job, context: Context) -> None:
-    """Write metrics.json, per_image.csv and panel.png."""
+    """Write metrics.json, per_image.csv and panel.png of the network that stage `depth` left."""
+    depth = context.needs["depth"]
+    fitted = DepthFitFacts.read(depth)
+    chosen = Selection("val", fitted.select, fitted.best_score, fitted.best_step)
+    median_m = PackFacts.read(context.needs["pack"] / "train").median_m
+    score_trained(job, context, Trained(depth / WEIGHTS, median_m, chosen, fitted.parameters))
+
+
+def score_trained(job: Job, context: Context, trained: Trained) -> None:
+    """Write metrics.json, per_image.csv and panel.png of a trained network, wherever its weights lie."""
     recipe, protocols = job.recipe, job.recipe.protocols
     dataset = open_split(recipe, "test", context.roots)
-    predict = predictor(recipe, context.needs["depth"] / WEIGHTS, context.device.torch)
-    median_m = PackFacts.read(context.needs["pack"] / "train").median_m
+    predict = predictor(recipe, trained.weights, context.device.torch)
 
     pictured = np.linspace(0, len(dataset) - 1, min(PANEL_ROWS, len(dataset))).round().astype(int).tolist()
-    images = score_images(dataset, range(len(dataset)), protocols, predict, median_m, context.emit, pictured)
+    images = score_images(dataset, range(len(dataset)), protocols, predict, trained.median_m, context.emit, pictured)
     summaries = [_summary(k, protocol, images, context.emit) for k, protocol in enumerate(protocols)]
 
-    fitted = DepthFitFacts.read(context.needs["depth"])
     Scores(
         data={**recipe.data.to_dict(), "test_fingerprint": job.inputs["test"]},
         protocols={protocol.name: summary for protocol, summary in zip(protocols, summaries, strict=True)},
-        baseline_depth_m=median_m,
-        selection=Selection("val", fitted.select, fitted.best_score, fitted.best_step),
-        parameters=fitted.parameters,
+        baseline_depth_m=trained.median_m,
+        selection=trained.selection,
+        parameters=trained.parameters,
     ).write(context.folder)
 
     names = tuple(dataset.name(index) for index in range(len(dataset)))

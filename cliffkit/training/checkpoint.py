@@ -45,6 +45,8 @@ class FitState:
     """To which memory forced the micro-batch; None: it held what the recipe says."""
     best: Tensors = field(default_factory=dict)
     """The best weights so far, on the CPU."""
+    best_losses: Tensors = field(default_factory=dict)
+    """What the losses' parameters were then, on the CPU, after their losses' names."""
     average: dict[str, Tensor] | None = None
     """The weights' running average, where one is kept."""
 
@@ -52,8 +54,9 @@ class FitState:
 def save_fit(folder: Path, state: FitState, objective: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Replace the checkpoint of a fit."""
     tensors, plain = optimizer_state(optimizer)
-    groups = {"weights": weights_of(objective), "optimizer": tensors, "best": state.best}
-    numbers = {name: value for name, value in vars(state).items() if name not in ("best", "average")}
+    best = {"best": state.best, "best_losses": state.best_losses}
+    groups = {"weights": weights_of(objective), "optimizer": tensors, **best}
+    numbers = {name: value for name, value in vars(state).items() if name not in (*best, "average")}
     groups = groups if state.average is None else {**groups, "average": state.average}
     save_checkpoint(folder, groups, {**numbers, "optimizer": plain})
 
@@ -67,7 +70,8 @@ def resume_fit(folder: Path, objective: nn.Module, optimizer: torch.optim.Optimi
     objective.load_state_dict(groups["weights"])
     load_optimizer(optimizer, groups.get("optimizer", {}), numbers.pop("optimizer"))
     average = {name: value.to(device) for name, value in groups["average"].items()} if "average" in groups else None
-    return FitState(**numbers, best=groups.get("best", {}), average=average)
+    best, losses = groups.get("best", {}), groups.get("best_losses", {})
+    return FitState(**numbers, best=best, best_losses=losses, average=average)
 
 
 def save_tensors(path: Path, tensors: Tensors) -> None:
@@ -188,3 +192,14 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, plain: Ma
 def weights_of(module: nn.Module) -> dict[str, Tensor]:
     """A module's parameters and buffers by name."""
     return dict(module.state_dict())
+
+
+def gather(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """Give the parameters and buffers of several modules, each after its module's name and a dot."""
+    return {f"{name}.{key}": value for name, module in modules.items() for key, value in weights_of(module).items()}
+
+
+def scatter(modules: Mapping[str, nn.Module], tensors: Tensors) -> None:
+    """Put what `gather` gave back into the modules."""
+    for name, module in modules.items():
+        module.load_state_dict({key: tensors[f"{name}.{key}"] for key in weights_of(module)})

@@ -18,20 +18,24 @@ from cliffkit.data.batches import Batches
 from cliffkit.errors import UserError
 from cliffkit.events import Progress, Validated
 from cliffkit.interfaces import Augment, Sample, Schedule
-from cliffkit.store.artifacts import LOG, WEIGHTS, FitFacts
+from cliffkit.store.artifacts import LOG, LOSSES, WEIGHTS, FitFacts
 from cliffkit.training.batchnorm import synchronise_batch_norm
 from cliffkit.training.checkpoint import (
     FitState,
+    Tensors,
     drop_checkpoint,
+    gather,
     keep_batch,
     resume_fit,
     save_fit,
     save_tensors,
+    scatter,
     weights_of,
 )
 from cliffkit.training.gradients import gradients
 from cliffkit.training.job import FitJob
 from cliffkit.training.optimise import averaged, build_optimizer, learning_rate, update_average
+from cliffkit.training.parameters import check_patterns, freeze_parameters
 from cliffkit.training.steplog import StepLog
 
 LOG_EVERY = 10
@@ -50,6 +54,10 @@ class _Running:
 
     objective: nn.Module
     optimizer: torch.optim.Optimizer
+    factors: list[float]
+    """Factor of the learning rate of each of the optimiser's groups."""
+    still: list[nn.Module]
+    """Normalisations of frozen modules, whose running statistics stay."""
     schedule: Schedule
     augment: list[Augment]
     """The steps of augmentation, in their order."""
@@ -109,7 +117,9 @@ def _prepare(job: FitJob) -> _Running:
         objective = objective.to(memory_format=torch.channels_last)
     if world > 1:
         objective = synchronise_batch_norm(objective, device.torch)
-    optimizer = build_optimizer(objective, job.training)
+    check_patterns(job.module, settings.groups, settings.freeze, job.stage)
+    still = freeze_parameters(job.module, settings.freeze)
+    optimizer, factors = build_optimizer(objective, job.module, job.training)
 
     state = resume_fit(job.folder, objective, optimizer, device.torch)
     if settings.ema and state.average is None:
@@ -123,20 +133,25 @@ def _prepare(job: FitJob) -> _Running:
     steps = [part.build() for part in job.training.augment]
     batches = Batches(job.pack, settings.batch, job.seed, rank, world, pin=device.torch.type == "cuda")
     now = time.monotonic()
-    return _Running(objective, optimizer, schedule, steps, wrapped, state, batches, log, state.seconds, now, now, now)
+    return _Running(
+        objective, optimizer, factors, still, schedule, steps, wrapped,
+        state, batches, log, earlier_s=state.seconds, started=now, saved=now, looked=now,
+    )  # fmt: skip
 
 
 def _step(job: FitJob, running: _Running, sample: Sample, waited_s: float) -> None:
     """Do one optimiser step on one effective batch."""
     settings, state, optimizer = job.training.settings, running.state, running.optimizer
     rate = learning_rate(settings, running.schedule, state.step)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+    for group, factor in zip(optimizer.param_groups, running.factors, strict=True):
+        group["lr"] = rate * factor
 
     # `train` in every step: validation leaves evaluation mode behind.
     count = draws_of(running.augment)
     batch = augment(sample.to(job.device.torch), running.augment, running.batches.draws(state.step, count))
     running.wrapped.train()
+    for normalisation in running.still:
+        normalisation.eval()
     terms, state.micro_batch = gradients(job, running.wrapped, batch, state.step, state.micro_batch)
 
     if settings.clip_norm is not None:
@@ -184,7 +199,8 @@ def _validate(job: FitJob, running: _Running) -> None:
         is_best = goal.better(scores[goal.score], state.best_score)
         if is_best:
             state.best_score, state.best_step = scores[goal.score], state.step
-            state.best = {name: value.detach().cpu().clone() for name, value in weights_of(job.module).items()}
+            state.best = _copied(weights_of(job.module))
+            state.best_losses = _copied(gather(job.losses))
 
     running.log.write({"stage": job.stage, "step": state.step, "val": scores, "best": is_best})
     job.emit(Validated(job.stage, state.step, scores, is_best))
@@ -196,6 +212,7 @@ def _keep(job: FitJob, running: _Running, last: bool) -> None:
     settings, state = job.training.settings, running.state
     if settings.reload_best and state.step in running.schedule.milestones and state.best:
         job.module.load_state_dict(state.best)
+        scatter(job.losses, state.best_losses)
 
     # Only after a look: a checkpoint behind a term that is not finite would never be left again.
     due = state.step % LOG_EVERY == 0 and time.monotonic() - running.saved > CHECKPOINT_SECONDS
@@ -212,7 +229,15 @@ def _finish(job: FitJob, running: _Running) -> FitFacts:
             f"stage {job.stage}: no validation score is finite; the training diverged; lower train.{job.stage}.lr"
         )
     job.module.load_state_dict(state.best)
+    scatter(job.losses, state.best_losses)
     if job.device.accelerator.is_main_process:
         save_tensors(job.folder / WEIGHTS, state.best)
+        if job.losses:
+            save_tensors(job.folder / LOSSES, state.best_losses)
         drop_checkpoint(job.folder)
     return FitFacts(state.best_step, state.best_score, running.seconds(), state.waiting_s, state.micro_batch)
+
+
+def _copied(tensors: Tensors) -> dict[str, Tensor]:
+    """Copies on the CPU."""
+    return {name: value.detach().cpu().clone() for name, value in tensors.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
@@ -52,3 +52,5 @@ class FitJob:
     """Folder of the checkpoint, the log and the weights."""
     device: Device
     emit: Emit
+    losses: Mapping[str, nn.Module] = field(default_factory=dict)
+    """Losses with parameters, by name: trained with the module, and saved beside it."""

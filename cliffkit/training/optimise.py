@@ -12,20 +12,28 @@ from cliffkit.interfaces import Schedule
 from cliffkit.recipe.fit import Fit
 from cliffkit.recipe.schema import FitSettings
 from cliffkit.training.checkpoint import weights_of
+from cliffkit.training.parameters import divide
 
 
-def build_optimizer(objective: nn.Module, training: Fit) -> torch.optim.Optimizer:
-    """Build the optimiser of all trainable parameters; biases and normalisation do not decay."""
-    decayed: list[Tensor] = []
-    free: list[Tensor] = []
-    for parameter in objective.parameters():
-        if parameter.requires_grad:
-            (decayed if parameter.ndim > 1 else free).append(parameter)
+def build_optimizer(
+    objective: nn.Module, module: nn.Module, training: Fit
+) -> tuple[torch.optim.Optimizer, list[float]]:
+    """Build the optimiser of an objective's trainable parameters; give the factor of each of its groups' rates.
+
+    The recipe's patterns are of names in `module`, which the objective holds.
+    """
     settings = training.settings
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    used = [group for group in groups if group["params"]]
-    optimizer: torch.optim.Optimizer = training.optimizer.build(used, settings.lr)
-    return optimizer
+    divided = divide(objective, module, settings.groups)
+    groups = [
+        {
+            "params": group.parameters,
+            "lr": settings.lr * group.factor,
+            "weight_decay": settings.weight_decay if group.decays else 0.0,
+        }
+        for group in divided
+    ]
+    optimizer: torch.optim.Optimizer = training.optimizer.build(groups, settings.lr)
+    return optimizer, [group.factor for group in divided]
 
 
 def learning_rate(settings: FitSettings, schedule: Schedule, step: int) -> float:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from cliffkit.jobs.parts import TO_PREDICT, check_parts
 from cliffkit.prediction.files import image_tensor, read_image
 from cliffkit.prediction.predictor import Floats, Predictor
 from cliffkit.prediction.predictor import predictor as load_predictor
@@ -89,6 +90,8 @@ class Run:
     def predictor(self, device: str | None = None) -> DepthPredictor:
         """Load the network to predict the depth of whole images; on the run's device, unless another is named.
 
+        Raises UserError where the parts that are installed are not those with which the weights were trained.
+
         Example:
             predict = run.predictor()
             depth_m = predict("photo.jpg")
@@ -100,6 +103,7 @@ class Run:
         return self._load(self.device)
 
     def _load(self, device: str) -> Predictor:
+        check_parts(self.folder, self.recipe, TO_PREDICT)
         return load_predictor(self.recipe, self.folder / WEIGHTS, open_device(device, "fp32").torch)
 
 

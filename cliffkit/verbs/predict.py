@@ -9,6 +9,7 @@ from rich.progress import track
 
 from cliffkit.components.load import Plugins
 from cliffkit.display.screen import can_redraw, screen
+from cliffkit.jobs.parts import TO_PREDICT, check_parts
 from cliffkit.prediction.files import predict_files
 from cliffkit.prediction.predictor import load_run, predictor
 from cliffkit.store.artifacts import WEIGHTS
@@ -35,12 +36,14 @@ def predict(
     Each image gets float32 metres (.npy), 16-bit millimetres (.depth.png) and a picture with a scale (.colour.png);
     a row has their paths and the least, median and largest depth in metres. `flip` averages with the prediction for
     the mirrored image. Every image is opened before the first is predicted. Raises UserError where one cannot be read,
-    or two would be written under one name.
+    where two would be written under one name, and where the parts that are installed are not those with which the
+    weights were trained.
 
     Example: `cliffkit.predict(run, sorted(Path("photos").glob("*.jpg")), "depth").column("median_m")`.
     """
     folder = run.folder if isinstance(run, Run) else Path(run)
     recipe = load_run(folder, (plugins or installed_plugins()).registry)
+    check_parts(folder, recipe, TO_PREDICT)
     network = predictor(recipe, folder / WEIGHTS, open_device(device, "fp32").torch)
     written = predict_files(network, [Path(image) for image in images], Path(out), flip=flip)
     console = screen()

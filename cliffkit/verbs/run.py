@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cliffkit.components.load import Plugins
 from cliffkit.data.splits import Roots
 from cliffkit.display.lines import Terminal
-from cliffkit.errors import UserError
-from cliffkit.events import Event, Notice
+from cliffkit.events import Emit, Event, Notice
 from cliffkit.jobs import run_folder
 from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.execute import run_jobs
+from cliffkit.jobs.parts import TO_SCORE, check_parts
 from cliffkit.jobs.plan import plan
+from cliffkit.jobs.rescore import rescore
 from cliffkit.method.buildable import check_buildable
 from cliffkit.prediction.predictor import load_run as load_recipe_of_run
 from cliffkit.recipe.recipe import Recipe
-from cliffkit.store.artifacts import StoreStamp
-from cliffkit.store.store import Store, job_folder
-from cliffkit.training.device import open_device
+from cliffkit.store.artifacts import RunMetrics
+from cliffkit.store.store import Store
+from cliffkit.training.device import Device, open_device
 from cliffkit.verbs.finished import Run
 from cliffkit.verbs.inputs import AnyPath, Data, Progress, RecipeLike, Settings, folders, installed_plugins, open_recipe
 
@@ -84,8 +86,9 @@ def evaluate(
 ) -> Run:
     """Score the weights of a run under other protocols, without training; returns the run under those.
 
-    `run` is a run or its folder; a protocol is a name or a mapping, as a recipe has them. Raises UserError for an
-    unknown protocol, and for a run that was moved away from its store.
+    `run` is a run or its folder; a protocol is a name or a mapping, as a recipe has them. A run that was moved away
+    from its store is scored too, its scores in its own folder. Raises UserError for an unknown protocol, and where the
+    parts that are installed are not those with which the weights were trained.
 
     Example:
         cliffkit.evaluate(run, ["eigen", "full+median"]).metrics["eigen"]["rmse"]
@@ -95,15 +98,15 @@ def evaluate(
     folder = run.folder if isinstance(run, Run) else Path(run)
     roots = folders(data or {})
     recipe = load_recipe_of_run(folder, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
-    depth = plan(recipe, roots)[-1].needs["depth"]
-    above = folder.resolve().parents
-    runs = next((parent for parent in above if (parent / StoreStamp.FILE).exists()), folder.resolve().parent)
-    if not job_folder(runs, depth).is_dir():
-        raise UserError(
-            f"{folder}: its store has no job {depth.stage}-{depth.key}: the run was moved away from its runs folder, "
-            "or data or plugins changed since; score it where it was made, or run its recipe.yaml again"
-        )
-    return _perform(recipe, plugins, roots, runs, device, progress)
+    check_parts(folder, recipe, TO_SCORE)
+
+    key = RunMetrics.read(folder).jobs["depth"]
+    runs = next((parent for parent in folder.resolve().parents if (parent / "jobs" / f"depth-{key}").is_dir()), None)
+    if runs is not None and plan(recipe, roots)[-1].needs["depth"].key == key:
+        return _perform(recipe, plugins, roots, runs, device, progress)
+    opened = open_device(device, recipe.train.precision)
+    with _telling(plugins, progress, opened) as emit:
+        return Run(rescore(folder, recipe, opened, roots, emit), recipe, device)
 
 
 def _perform(recipe: Recipe, plugins: Plugins, roots: Roots, runs: Path, device: str, progress: Progress) -> Run:
@@ -117,14 +120,7 @@ def _perform(recipe: Recipe, plugins: Plugins, roots: Roots, runs: Path, device:
     if any(job.stage == "depth" for job in todo):
         check_buildable(recipe, roots)
 
-    with Terminal(active=main and progress is True) as terminal:
-
-        def show(event: Event) -> None:
-            terminal.show(event)
-            if main and callable(progress):
-                progress(event)
-
-        emit = announcer(plugins, show) if main else show
+    with _telling(plugins, progress, opened) as emit:
         if todo:
             emit(Notice(f"{opened.torch} in {str(opened.dtype).removeprefix('torch.')}: {opened.reason}"))
         reused = run_jobs(jobs, store, opened, roots, emit)
@@ -133,3 +129,17 @@ def _perform(recipe: Recipe, plugins: Plugins, roots: Roots, runs: Path, device:
         run_folder.publish(recipe, jobs, store)
     opened.accelerator.wait_for_everyone()
     return Run(run_folder.run_folder(recipe, jobs, store.root), recipe, device, tuple(reused))
+
+
+@contextmanager
+def _telling(plugins: Plugins, progress: Progress, device: Device) -> Iterator[Emit]:
+    """Give a function that tells events to the terminal, to the caller's own function, and to plugins."""
+    main = device.accelerator.is_main_process
+    with Terminal(active=main and progress is True) as terminal:
+
+        def show(event: Event) -> None:
+            terminal.show(event)
+            if main and callable(progress):
+                progress(event)
+
+        yield announcer(plugins, show) if main else show

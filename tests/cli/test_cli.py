@@ -16,7 +16,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import cliffkit
 from cliffkit.cli.main import cli
@@ -564,19 +564,20 @@ class TestPredict:
         assert f"{tmp_path}: is no run" in refused.stderr
 
     def test_weights_of_another_network_are_refused(self, invoke, own_run, images, tmp_path):
-        text = (own_run.folder / "recipe.yaml").read_text()
-        (own_run.folder / "recipe.yaml").write_text(text.replace("channels: 8", "channels: 16"))
+        weights = load_file(own_run.folder / "weights.safetensors")
+        (own_run.folder / "weights.safetensors").unlink()  # it is the store's too
+        save_file(dict(list(weights.items())[1:]), own_run.folder / "weights.safetensors")
         refused = invoke("predict", own_run.folder, images[0], "-o", tmp_path / "out")
         assert refused.exit_code == 2
         assert "does not hold this recipe's weights" in refused.stderr
 
 
 class TestEvaluate:
-    def test_a_run_that_was_moved_says_so(self, invoke, own_run, tmp_path):
+    def test_a_run_that_was_moved_says_where_its_scores_lie(self, invoke, own_run, tmp_path):
         moved = shutil.copytree(own_run.folder, tmp_path / "elsewhere" / "run")
-        refused = invoke("evaluate", moved, "--protocol", "eigen", "--device", "cpu")
-        assert refused.exit_code == 2
-        assert "its store has no job depth-" in refused.stderr
+        scored = invoke("evaluate", moved, "--protocol", "eigen", "--device", "cpu")
+        assert scored.exit_code == 0
+        assert f"run:     {moved / 'evaluate-'}" in scored.stdout
         assert {path.name for path in (tmp_path / "elsewhere").iterdir()} == {"run"}
 
     def test_an_unknown_protocol_is_refused(self, invoke, own_run):

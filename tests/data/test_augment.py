@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from cliffkit.data.augment import augment, draws_of
+from cliffkit.errors import UserError
 from cliffkit.interfaces import Augment, Batch, Sample
 
 from ..engine_fixtures import one_thread, same  # noqa: F401
@@ -49,3 +52,27 @@ def test_without_steps_an_image_is_only_divided_by_255(sample: Sample) -> None:
     out = augment(sample, [], torch.empty(0, 3))
     assert torch.equal(out.image, sample.image.float() / 255)
     assert same(out, Batch.of(sample))
+
+
+class Wrong(Scale):
+    """Gives what it was told to."""
+
+    def __init__(self, **changes: Any) -> None:
+        super().__init__(0)
+        self.changes = changes
+
+    def __call__(self, batch: Batch, draws: Tensor) -> Batch:
+        return batch._replace(**self.changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"depth": torch.ones(3, 1, 4, 4)}, "depth is 3x1x4x4 float32, and depth was 3x1x4x5 float32; keep names"),
+        ({"image": torch.ones(3, 3, 4, 5).double()}, "image is 3x3x4x5 float64, and image was 3x3x4x5 float32"),
+        ({"extras": {"edge": torch.ones(3)}}, "edge is 3 float32, and edge was not there"),
+    ],
+)
+def test_a_step_that_changes_shapes_or_types_is_named(sample: Sample, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=rf"augment Wrong of .*test_augment: {message}"):
+        augment(sample, [Scale(1), Wrong(**changes), Scale(1)], torch.ones(2, 3))

@@ -21,9 +21,11 @@ from cliffkit.store.artifacts import (
     JobProgress,
     JobRecord,
     PackFacts,
+    PartRecord,
     PerImage,
     ProtocolScores,
     RunMetrics,
+    RunParts,
     Scores,
     Selection,
     StoreStamp,
@@ -46,6 +48,17 @@ SCORES = Scores(
     selection=Selection("val", "abs_rel", 0.125, 40),
     parameters=1234,
 )
+PART = PartRecord(
+    "fusion",
+    "mine",
+    {"gain": 1.5},
+    "own",
+    "own-parts",
+    "1.0",
+    "c0de",
+    {"own.part": "f00"},
+    {"own.part": "code/own/part.py"},
+)
 FACTS: tuple[Fact, ...] = (
     StoreStamp(1),
     JobRecord("depth", "abc", {"seed": 3, "train": {"lr": 1e-3}}, 1.5, 1.7e9),
@@ -55,6 +68,7 @@ FACTS: tuple[Fact, ...] = (
     FitFacts(4, 0.125, 1.5, 0.25, None),
     DepthFitFacts(4, 0.125, 1.5, 0.25, 2, "abs_rel", 1234),
     Environment("a processor", "cpu", 1, 2, "float32", "a test", ("scatter",), "3.11", "Linux", {"torch": "2.9"}),
+    RunParts("0.1.0", {"depth": 2}, (PART,)),
     SCORES,
     RunMetrics(**vars(SCORES), name="tiny", key="abc", seconds={"pack": 1.5}, jobs={"pack": "def"}),
 )

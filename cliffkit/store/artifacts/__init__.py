@@ -6,11 +6,15 @@ changes a dataclass here changes files that other programs may read.
 
 from cliffkit.store.artifacts.facts import Fact, damaged, read_bytes, read_json
 from cliffkit.store.artifacts.jobs import Failure, JobProgress, JobRecord, StoreStamp
+from cliffkit.store.artifacts.runs import PartRecord, RunParts
 from cliffkit.store.artifacts.scores import PerImage, ProtocolScores, RunMetrics, Scores, Selection, Summary
 from cliffkit.store.artifacts.training import DepthFitFacts, Environment, FitFacts, PackFacts
 
 WEIGHTS = "weights.safetensors"
 """Best weights of a trained stage; in a run's folder those of the depth network."""
+
+LOSSES = "losses.safetensors"
+"""Parameters of losses that were trained beside a depth network, of the same step; only where there are any."""
 
 LOG = "log.jsonl"
 """A line for every step and validation of a trained stage; in a run's folder of all of them."""
@@ -23,6 +27,7 @@ RECIPE = "recipe.yaml"
 
 __all__ = [
     "LOG",
+    "LOSSES",
     "PANEL",
     "RECIPE",
     "WEIGHTS",
@@ -34,9 +39,11 @@ __all__ = [
     "JobProgress",
     "JobRecord",
     "PackFacts",
+    "PartRecord",
     "PerImage",
     "ProtocolScores",
     "RunMetrics",
+    "RunParts",
     "Scores",
     "Selection",
     "StoreStamp",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from cliffkit.store.artifacts.facts import Fact
@@ -44,6 +44,8 @@ class FitFacts(Fact):
     """Of which waiting for data, seconds."""
     micro_batch: int | None
     """To which memory forced the micro-batch; None: it held what the recipe says."""
+    init: str | None = field(default=None, kw_only=True)
+    """Hash of the file of weights that training started from; None: it started at random."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class DepthFitFacts(FitFacts):
     """Metric by which the weights were chosen."""
     parameters: int
     """Parameters of the network."""
+    losses: Mapping[str, float | None] = field(default_factory=dict, kw_only=True)
+    """Parameters of losses at that step, by the loss's name and theirs; None for those of more than one number."""
 
 
 @dataclass(frozen=True)

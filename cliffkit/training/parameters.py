@@ -1,0 +1,87 @@
+"""Parameters by pattern: which have a learning rate of their own, which stay as they are, which decay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from cliffkit.components.near import meant, near
+from cliffkit.errors import UserError
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Tell whether a pattern means a dotted name: the name itself, what it begins with, or a shell pattern of it."""
+    return name == pattern or name.startswith(f"{pattern}.") or fnmatchcase(name, pattern)
+
+
+def check_patterns(module: nn.Module, groups: Iterable[str], freeze: Iterable[str], stage: str) -> None:
+    """Raise UserError for a pattern that matches no parameter, and where nothing is left to train."""
+    names = [name for name, _ in module.named_parameters()]
+    for key, patterns in (("groups", groups), ("freeze", freeze)):
+        for pattern in patterns:
+            if not any(matches(name, pattern) for name in names):
+                raise UserError(f"train.{stage}.{key}: '{pattern}' matches no parameter; {_meant(pattern, names)}")
+    if all(any(matches(name, pattern) for pattern in freeze) for name in names):
+        raise UserError(f"train.{stage}.freeze: every parameter is frozen; leave one out, or there is nothing to train")
+
+
+def _meant(pattern: str, names: Sequence[str]) -> str:
+    """The near miss of a pattern among parameters and the modules that hold them, or the outermost modules."""
+    steps = [name.split(".") for name in names]
+    known = {".".join(step[: i + 1]): None for step in steps for i in range(len(step))}
+    outermost = {step[0]: None for step in steps}
+    return meant(pattern, known) or near(pattern, outermost, "there are")
+
+
+def freeze_parameters(module: nn.Module, patterns: Sequence[str]) -> list[nn.Module]:
+    """Take gradients from parameters that match; give the normalisations whose running statistics must stay too.
+
+    Those are the normalisations within a module that matches, and those all of whose own parameters match.
+    """
+    still: list[nn.Module] = []
+    for name, part in module.named_modules():
+        own = [f"{name}.{key}".lstrip(".") for key, _ in part.named_parameters(recurse=False)]
+        frozen = [any(matches(each, pattern) for pattern in patterns) for each in own]
+        for parameter, stays in zip(part.parameters(recurse=False), frozen, strict=True):
+            if stays:
+                parameter.requires_grad_(False)
+        within = any(matches(name, pattern) for pattern in patterns)
+        if isinstance(part, _NormBase) and (within or (bool(frozen) and all(frozen))):
+            still.append(part)
+    return still
+
+
+class Group(NamedTuple):
+    """Parameters that are trained alike."""
+
+    factor: float
+    """Factor of the learning rate."""
+    decays: bool
+    """Whether the weights decay; biases and normalisation do not."""
+    parameters: list[nn.Parameter]
+
+
+def divide(objective: nn.Module, module: nn.Module, factors: Mapping[str, float]) -> list[Group]:
+    """Divide all trainable parameters by learning rate and decay.
+
+    `factors` of the rate are by patterns of names in `module`; of several that match, the last counts.
+    """
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    divided: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for parameter in objective.parameters():
+        if parameter.requires_grad:
+            name = names.get(id(parameter))
+            found = [factor for pattern, factor in factors.items() if name is not None and matches(name, pattern)]
+            divided.setdefault((found[-1] if found else 1.0, parameter.ndim > 1), []).append(parameter)
+
+    rates = dict.fromkeys(factor for factor, _ in divided)
+    return [
+        Group(factor, decays, divided[factor, decays])
+        for factor in rates
+        for decays in (True, False)
+        if (factor, decays) in divided
+    ]
