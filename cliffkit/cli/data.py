@@ -70,7 +70,7 @@ def check(
         for split, facts in report["splits"].items():
             click.echo(split)
             for label, text in describe(facts):
-                click.echo(f"  {label:<12} {text}")
+                click.echo(f"  {label:<15} {text}")
         for problem in report["problems"]:
             click.echo(f"wrong: {problem}", err=True)
         click.echo("" if report["problems"] else "nothing wrong found", nl=not report["problems"])

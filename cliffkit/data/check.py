@@ -112,7 +112,7 @@ def describe(facts: dict[str, Any], most: int = 8) -> Sequence[tuple[str, str]]:
     lines = [("images", f"{facts['images']}, {facts['looked_at']} of them looked at")]
     if "sizes" not in facts:
         return lines
-    for label, key in (("sizes", "sizes"), ("scene types", "scene_types")):
+    for label, key in (("width x height", "sizes"), ("scene types", "scene_types")):
         items = list(facts[key].items())
         more = f" and {len(items) - most} more" if len(items) > most else ""
         lines.append((label, ", ".join(f"{name} ({count})" for name, count in items[:most]) + more))

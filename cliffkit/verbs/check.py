@@ -49,8 +49,9 @@ def plan(
 
     Example: `cliffkit.plan("cliff_hegR").jobs`.
     """
-    checked = open_recipe(recipe, (plugins or installed_plugins()).registry, set)
-    jobs = plan_jobs(checked, folders(data or {}))
+    registry = (plugins or installed_plugins()).registry
+    checked = open_recipe(recipe, registry, set)
+    jobs = plan_jobs(checked, folders(data, registry))
     rows = ({"stage": job.stage, "key": job.key, "done": job_folder(Path(runs), job).is_dir()} for job in jobs)
     return Plan(checked.name, Rows(rows, ("stage", "key", "done")))
 

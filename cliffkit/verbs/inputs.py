@@ -53,10 +53,12 @@ def texts(settings: Settings) -> tuple[str, ...]:
     return tuple(f"{path}={_yaml(value, path)}" for path, value in settings.items())
 
 
-def folders(data: Data) -> dict[str, Path]:
-    """Check that every data set's folder is one. Raises UserError."""
-    found = {name: Path(folder).expanduser() for name, folder in data.items()}
+def folders(data: Data | None, registry: Registry) -> dict[str, Path]:
+    """Check that every data set is registered and its folder is one. Raises UserError."""
+    found = {name: Path(folder).expanduser() for name, folder in (data or {}).items()}
     for name, folder in found.items():
+        if name not in registry.names("dataset"):
+            raise UserError(f"data: {registry.missing('dataset', name)}")
         if not folder.is_dir():
             raise UserError(f"data: {name}: {folder} is no folder")
     return found

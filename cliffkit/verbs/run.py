@@ -58,7 +58,7 @@ def run(
     """
     plugins = plugins or installed_plugins()
     checked = open_recipe(recipe, plugins.registry, set)
-    return _perform(checked, plugins, folders(data or {}), Path(runs), device, progress)
+    return _perform(checked, plugins, folders(data, plugins.registry), Path(runs), device, progress)
 
 
 def load_run(folder: AnyPath, *, device: str = "auto", plugins: Plugins | None = None) -> Run:
@@ -96,7 +96,7 @@ def evaluate(
     """
     plugins = plugins or installed_plugins()
     folder = run.folder if isinstance(run, Run) else Path(run)
-    roots = folders(data or {})
+    roots = folders(data, plugins.registry)
     recipe = load_recipe_of_run(folder, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
     check_parts(folder, recipe, TO_SCORE)
 

@@ -84,7 +84,7 @@ def ablate(
         findings.verdicts["none + add"]
     """
     plugins = plugins or installed_plugins()
-    roots = _roots(data)
+    roots = _roots(data, plugins.registry)
     settings = texts(set)
     loaded, board = _open(study, plugins.registry, settings, roots, runs)
     if retry_failed:
@@ -125,7 +125,7 @@ def forecast(
     Example: `cliffkit.forecast("cliffnet").expected.seconds`.
     """
     plugins = plugins or installed_plugins()
-    roots = _roots(data)
+    roots = _roots(data, plugins.registry)
     loaded, board = _open(study, plugins.registry, texts(set), roots, runs)
     if retry_failed:
         board.retry()
@@ -157,7 +157,7 @@ def report(
 ) -> Findings:
     """Write the report of what is done of a study. Trains nothing. Arguments and errors as for `ablate`."""
     plugins = plugins or installed_plugins()
-    roots, settings = _roots(data), texts(set)
+    roots, settings = _roots(data, plugins.registry), texts(set)
     loaded, board = _open(study, plugins.registry, settings, roots, runs)
     return _report(study, loaded, board, roots, device, settings, progress)
 
@@ -176,7 +176,7 @@ def load_study(
     Example: `cliffkit.load_study("cliffnet").table()`.
     """
     plugins = plugins or installed_plugins()
-    loaded, board = _open(study, plugins.registry, texts(set), _roots(data), runs)
+    loaded, board = _open(study, plugins.registry, texts(set), _roots(data, plugins.registry), runs)
     results = load_results(loaded, board.cells, board.store)
     return Findings(results, analyse(results), _folder(board.store, loaded), {}, device)
 
@@ -192,9 +192,9 @@ def _open(
     return checked, Board(plan_cells(checked, roots), Store(Path(runs)))
 
 
-def _roots(data: Data | None) -> dict[str, Path]:
+def _roots(data: Data | None, registry: Registry) -> dict[str, Path]:
     """The folders of data sets, from the root on: workers may stand elsewhere."""
-    return {name: folder.resolve() for name, folder in folders(data or {}).items()}
+    return {name: folder.resolve() for name, folder in folders(data, registry).items()}
 
 
 def _teller(view: BoardView, progress: Progress) -> Emit:
