@@ -147,18 +147,11 @@ def _check_header(index: Path, header: Sequence[str]) -> None:
             f"{index}:1: the header is {','.join(header) or 'empty'}, {cause}; it must name each of "
             f"{', '.join(REQUIRED)} once, and may name {', '.join(OPTIONAL)} and others"
         )
-    lacking = [column for column in CAMERA if column not in header]
-    if 0 < len(lacking) < len(CAMERA):
-        given = [column for column in CAMERA if column in header]
-        raise UserError(
-            f"{index}:1: the header names {', '.join(given)} but not {', '.join(lacking)}; a camera has all of "
-            f"{', '.join(CAMERA)}: add what is missing, or drop the others"
-        )
 
 
 def _pair(line: int, cell: Mapping[str, str]) -> Pair:
     """Make a pair of a line without faults, by the names of its columns."""
-    camera = tuple(float(cell[column]) for column in CAMERA) if any(cell.get(column) for column in CAMERA) else None
+    camera = tuple(float(cell[column]) for column in CAMERA) if _has_camera(cell) else None
     return Pair(
         line,
         cell.get("id", cell["rgb"]),
@@ -182,10 +175,15 @@ def _cell_faults(cell: Mapping[str, str]) -> Iterator[str]:
         yield "id: is empty; give each pair an id, or leave the column out"
     if cell.get("split", "train") not in SPLITS:
         yield f"split: '{cell['split']}' is none of {', '.join(SPLITS)}; write one, or drop the column"
-    if any(cell.get(column) for column in CAMERA):
+    if _has_camera(cell):
         for column in CAMERA:
             if fault := _camera_fault(column, cell[column]):
                 yield fault
+
+
+def _has_camera(cell: Mapping[str, str]) -> bool:
+    """Say whether a line gives a camera; an index with some of its columns alone, as a focal length, gives none."""
+    return all(column in cell for column in CAMERA) and any(cell[column] for column in CAMERA)
 
 
 def _camera_fault(column: str, text: str) -> str:

@@ -250,6 +250,12 @@ class TestFingerprint:
         after = [Pairs(split, root).fingerprint() for split in SPLITS]
         assert [a != b for a, b in zip(before, after, strict=True)] == holds
 
+    def test_a_focal_length_alone_is_no_camera(self, root: Path) -> None:
+        before = [Pairs(split, root).fingerprint() for split in SPLITS]
+        write_index(root, [row | {"fx": "518.86"} for row in rows()])
+        assert [Pairs(split, root).fingerprint() for split in SPLITS] == before
+        assert Pairs("train", root)[0].intrinsics is None
+
     def test_sees_the_scale(self, root: Path) -> None:
         assert Pairs("val", root).fingerprint() != Pairs("val", root, depth_scale=500).fingerprint()
 
@@ -357,11 +363,6 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     "id twice": (line(3, id="#1"), "index.csv:5: id: '#1' ", ["line 3's too", "its own"]),
     "unknown split": (line(3, split="eval"), "index.csv:5: split: 'eval' ", ["train, val, test", "drop the column"]),
     "split left out": (line(3, split=""), "index.csv:5: split: '' ", ["train, val, test"]),
-    "column of a camera missing": (
-        text(lambda t: t.replace("split", "fx").replace("scene_type", "cy")),
-        "index.csv:1: ",
-        ["names fx, cy but not fy, cx", "add what is missing, or drop"],
-    ),
     "camera incomplete": (camera(cy=""), "index.csv:5: cy: ", ["is empty", "fx, fy, cx, cy", "leave all empty"]),
     "camera in words": (camera(fx="518.86 px"), "index.csv:5: fx: '518.86 px' ", ["no number", "no unit"]),
     "camera negative": (camera(fy="-7.5"), "index.csv:5: fy: -7.5 ", ["above 0", "top left corner"]),
