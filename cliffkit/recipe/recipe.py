@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from cliffkit.components.registry import NONE
 from cliffkit.protocols import Protocol
+from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.fit import Train
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.schema import Published
@@ -62,7 +61,7 @@ class Recipe:
 
     def to_yaml(self) -> str:
         """`to_dict` as YAML that `load_recipe` reads back to an equal recipe."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None, width=120)
+        return yamlstrict.dump(self.to_dict())
 
 
 def _protocol_as_written(part: Part, protocol: Protocol) -> str | dict[str, Any]:
