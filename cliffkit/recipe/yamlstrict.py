@@ -93,8 +93,8 @@ class _Dumper(yaml.SafeDumper):
     """Quotes text that would be read as a number or a word of YAML's."""
 
     def represent_str(self, text: str) -> yaml.ScalarNode:
-        """Write text, in quotes where it means something else without."""
-        if isinstance(scalar(text), str) and scalar(text) == text:
+        """Write text, in quotes where it means something else without, or where line breaks would be folded."""
+        if isinstance(scalar(text), str) and scalar(text) == text and text.isprintable():
             return super().represent_str(text)
         return self.represent_scalar("tag:yaml.org,2002:str", text, style='"')
 

@@ -109,6 +109,7 @@ def test_a_scalar_is_a_number_exactly_where_python_reads_one(text):
     )
 )
 @example("0E0")
+@example({" ": None, "\x85": "a\nb"})
 @example({"1e5": "1.5e3", "no": "null"})
 def test_what_is_written_is_read_back(value):
     assert data(yamlstrict.dump(value)) == value
