@@ -87,9 +87,17 @@ def hierarchical_loss(
 
 
 def build_embedding(part: Part, scene_types: int, weights: Path | None = None) -> Embedding:
-    """Build an embedding generator, with trained weights where their file is given."""
+    """Build an embedding generator, with trained weights where their file is given.
+
+    Raises UserError for a generator that is to be trained and does not say on what.
+    """
     embedding = part.build(scene_types)
     assert isinstance(embedding, Embedding)
+    if embedding.trained and type(embedding).objective is Embedding.objective:
+        raise UserError(
+            f"{part.place}: '{part.component.name}' of plugin '{part.component.plugin}' is trained and has no method "
+            "`objective(batch)`; add one, or say `trained = False` on the class"
+        )
     if weights is not None:
         embedding.load_state_dict(load_file(weights))
     return embedding

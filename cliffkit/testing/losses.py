@@ -53,6 +53,10 @@ def check_embedding(factory: Callable[..., Embedding], *, scene_types: int = 4, 
             # The objective reaches the parameters that these features do not, such as a classifier's.
             check_module(make, lambda module, inputs: list(module(inputs[0])), [depth], parameters=False)
             if embedding.trained:
+                expect(
+                    type(embedding).objective is not Embedding.objective,
+                    f"{what}: is trained and has no method `objective(batch)`; add one, or say `trained = False`",
+                )
                 _check_objective(make, _batch(height, width, scene_types))
             else:
                 expect(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cliffkit.components.load import load_plugins
 from cliffkit.components.registry import Registry
 from cliffkit.errors import UserError
-from cliffkit.interfaces import Batch, Loss, Sample
+from cliffkit.interfaces import Batch, Embedding, Loss, Sample
 from cliffkit.jobs.plan import plan
 from cliffkit.method.buildable import check_buildable
 from cliffkit.recipe.recipe import Recipe
@@ -55,6 +55,18 @@ class Mislabelled(Tiny):
         return super().__getitem__(index)._replace(scene=torch.tensor(3 if index == 2 else 0))
 
 
+class Forgotten(Embedding):
+    """Trained, as generators are unless they say otherwise, and nowhere said on what."""
+
+    def __init__(self, scene_types: int, /) -> None:
+        super().__init__()
+        self.levels = 2
+        self.gain = nn.Parameter(torch.ones(()))
+
+    def forward(self, depth: Tensor) -> list[Tensor]:
+        return [self.gain * depth, self.gain * depth.square()]
+
+
 @pytest.fixture(scope="module")
 def registry() -> Registry:
     """The installed components and those above."""
@@ -62,6 +74,7 @@ def registry() -> Registry:
     registry.from_plugin("tests", "1")
     registry.add("loss", "uncertain", f"{__name__}:Uncertain")
     registry.add("dataset", "unlabelled", f"{__name__}:Unlabelled")
+    registry.add("embedding", "forgotten", f"{__name__}:Forgotten")
     registry.add("dataset", "mislabelled", f"{__name__}:Mislabelled")
     return registry
 
@@ -170,6 +183,15 @@ def stage(recipe: Recipe, name: str, folder: Path, needs: dict[str, Path]) -> An
     folder.mkdir()
     job = next(job for job in plan(recipe, {}) if job.stage == name)
     return STAGES[name](job, Context(folder, needs, cpu(), {}, lambda event: None))
+
+
+def test_a_generator_that_is_trained_says_on_what_before_any_work(tmp_path: Path, registry: Registry) -> None:
+    recipe = engine_recipe(tmp_path, registry, *SHORT, "embedding.use=forgotten")
+    message = (
+        r"embedding \(forgotten\): 'forgotten' of plugin 'tests' is trained and has no method `objective\(batch\)`"
+    )
+    with pytest.raises(UserError, match=message):
+        check_buildable(recipe, {})
 
 
 def test_scene_types_without_a_labelled_image_are_refused_by_name(tmp_path: Path, registry: Registry) -> None:

@@ -104,5 +104,5 @@ def test_an_embedding_that_is_not_trained_needs_no_objective():
 
 
 def test_an_embedding_that_is_trained_does():
-    with pytest.raises(NotImplementedError, match=r"Forgotten is trained, so it needs a method `objective\(batch\)`"):
+    with pytest.raises(AssertionError, match=r"Forgotten: is trained and has no method `objective\(batch\)`; add one"):
         check_embedding(Forgotten)
