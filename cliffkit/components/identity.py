@@ -82,7 +82,7 @@ def identify(reference: str, own: frozenset[str], read: Read = read_source) -> I
 
 @functools.cache
 def own_packages(module: str, distribution: str) -> frozenset[str]:
-    """The top-level packages of the distribution that a module belongs to, without the engine.
+    """Give the top-level packages of the distribution that a module belongs to, without the engine.
 
     An editable installation may not list any; then the module's own package is all.
     """
@@ -119,7 +119,7 @@ def explain(old: Mapping[str, str], new: Mapping[str, str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """A module's syntax without regard to where its imports lead."""
+    """Give a module's syntax without regard to where its imports lead."""
     try:
         return read_syntax(text, "module", True, frozenset()).digest
     except (SyntaxError, ImportError):
@@ -209,7 +209,7 @@ class _Graph:
         return Target("", (*self._above(inner), inner))
 
     def _above(self, module: str) -> Iterator[str]:
-        """The packages above a module, as far as there is code in them that importing the module runs."""
+        """Give the packages above a module, as far as there is code in them that importing the module runs."""
         parts = module.split(".")[:-1]
         for n in range(1, len(parts) + 1):
             name = ".".join(parts[:n])
@@ -223,7 +223,7 @@ def _content(node: _Node) -> str:
 
 
 def _files(source: Source, syntax: Syntax) -> dict[str, str]:
-    """The data files beside a module whose names stand in it as texts."""
+    """Give the data files beside a module whose names stand in it as texts."""
     if source.path is None:
         return {}
     found = {}

@@ -68,7 +68,7 @@ def new_plugin(name: str, kind: str, parent: Path, registry: Registry) -> Path:
 
 
 def _render(name: str, kind: str) -> dict[str, str]:
-    """The files of the package by their paths in it. Raises UserError for a name that would not work."""
+    """Give the files of the package by their paths in it. Raises UserError for a name that would not work."""
     module = name.replace("-", "_").lower()
     if not NAME.fullmatch(name) or keyword.iskeyword(module) or module in KINDS:
         raise UserError(f"'{name}' is no name for a part; use letters, digits and '-', a letter first, as in gated-add")
@@ -103,6 +103,6 @@ def _template(file: str, words: Mapping[str, str]) -> str:
 
 
 def _names(code: str) -> set[str]:
-    """The names that a module imports."""
+    """Give the names that a module imports."""
     imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Import | ast.ImportFrom)]
     return {alias.asname or alias.name for node in imports for alias in node.names}

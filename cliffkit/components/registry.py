@@ -74,7 +74,7 @@ class Component:
             return loaded_code(self.reference, self.distribution)
 
     def check_current(self) -> None:
-        """Raises UserError where a file of the part has come to say another thing since this process read it."""
+        """Raise UserError where a file of the part was changed since this process read it."""
         with self._named():
             check_current(self.reference, self.distribution)
 
@@ -144,6 +144,6 @@ class Registry:
         return found
 
     def missing(self, kind: str, name: str) -> str:
-        """The sentence that says why a component is not there."""
+        """Give the sentence that says why a component is not there."""
         broken = "".join(f"; plugin '{plugin}' failed to load: {why}" for plugin, why in self.failures.items())
         return f"no {kind} is called '{name}'; {near(name, self.choices(kind), 'there are')}{broken}"

@@ -40,7 +40,7 @@ def augment(sample: Sample, steps: Iterable[Augment], draws: Tensor) -> Batch:
 
 
 def _described(batch: Batch) -> dict[str, str]:
-    """The shape and type of each tensor."""
+    """Give the shape and type of each tensor."""
     return {
         name: f"{'x'.join(map(str, tensor.shape))} {str(tensor.dtype).removeprefix('torch.')}"
         for name, tensor in batch.tensors().items()

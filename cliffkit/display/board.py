@@ -116,7 +116,7 @@ def summary(board: Board, name: str) -> str:
 
 
 def _fitting(board: Board, rows: int) -> list[Cell]:
-    """The cells that fit into so many rows: all in the study's order, else what moves first."""
+    """Give the cells that fit into so many rows: all in the study's order, else what moves first."""
     if len(board.cells) <= rows:
         return list(board.cells)
     order = ("running", "elsewhere", "failed", "waiting", "done")

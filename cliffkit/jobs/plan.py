@@ -26,7 +26,7 @@ STAGE_VERSIONS = {"pack": 1, "embedding": 1, "depth": 2, "evaluate": 1}
 
 
 def plan(recipe: Recipe, roots: Roots) -> list[Job]:
-    """The jobs of a recipe in the order of their needs, the last one `evaluate`.
+    """Give the jobs of a recipe in the order of their needs, the last one `evaluate`.
 
     Opens every split of the data set for its fingerprint. Raises UserError where the data cannot be used.
     """
@@ -94,7 +94,7 @@ class Planner:
         return self._job(recipe, "embedding", {"pack": pack}, inputs, [embedding, *recipe.train.embedding.parts()])
 
     def _fit(self, fit: Fit, place: str) -> dict[str, Any]:
-        """A stage's training with the identity of its parts; weights to start from by what their file holds."""
+        """Give a stage's training with the identity of its parts; weights to start from by what their file holds."""
         init = fit.settings.init
         return {
             **fit.to_dict(),
@@ -141,7 +141,7 @@ class Planner:
         return Job(stage, key, inputs, needs, recipe, tuple(map(self._code, parts)))
 
     def _content(self, path: Path, place: str) -> str:
-        """The hash of a file that an option names: a result depends on what it says, not on where it lies."""
+        """Give the hash of a file that an option names: a result depends on what it says, not on where it lies."""
         if path not in self._files:
             try:
                 with path.expanduser().open("rb") as file:
@@ -152,11 +152,11 @@ class Planner:
 
 
 def _common(train: Train) -> dict[str, Any]:
-    """What both trained stages depend on."""
+    """Give the settings on which both trained stages depend."""
     return {"precision": train.precision, "deterministic": train.deterministic}
 
 
 def _protocol(protocol: Protocol) -> dict[str, Any]:
-    """What of a protocol a score depends on: all but whom it is credited to."""
+    """Give all of a protocol on which a score depends: everything but its source."""
     plain: dict[str, Any] = to_jsonable_python(protocol.to_dict())
     return {name: value for name, value in plain.items() if name != "source"}

@@ -48,7 +48,7 @@ def load_network(recipe: Recipe, weights: Path) -> DepthNetwork:
 
 
 def _bare(recipe: Recipe) -> Recipe:
-    """The same recipe with a backbone that starts from no weights of its own."""
+    """Copy a recipe, its backbone starting from no weights of its own."""
     return replace(recipe, backbone=recipe.backbone.without_weights())
 
 

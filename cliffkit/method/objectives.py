@@ -47,6 +47,6 @@ class EmbeddingObjective(nn.Module):
         self._device = device
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """The one term."""
+        """Compute the one term."""
         with self._device.autocast():
             return {"objective": self.embedding.objective(batch).float()}

@@ -76,7 +76,7 @@ def prepared(network: DepthNetwork, recipe: Recipe, device: torch.device) -> Pre
 
 
 def load_run(folder: Path, registry: Registry, overrides: Iterable[str] = ()) -> Recipe:
-    """The recipe of a run's folder, with `--set` overrides. Raises UserError where the folder is none."""
+    """Load the recipe of a run's folder, with `--set` overrides. Raises UserError where the folder is none."""
     if not (folder / RECIPE).exists() or not (folder / WEIGHTS).exists():
         raise UserError(f"{folder}: is no run; give the folder that `cliffkit run` named, with recipe.yaml in it")
     return load_recipe(folder / RECIPE, registry, overrides)

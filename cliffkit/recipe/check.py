@@ -104,7 +104,7 @@ def _keys(faults: Faults, data: Mapping[str, Any]) -> None:
 
 
 def _model(checker: Checker, data: Any) -> dict[str, Part]:
-    """The parts of the network that are right, by kind."""
+    """Give the parts of the network that are right, by kind."""
     if not isinstance(data, dict):
         checker.faults.add(("model",), f"{data!r} is no mapping; it has {', '.join(MODEL)}")
         return {}
@@ -116,7 +116,7 @@ def _model(checker: Checker, data: Any) -> dict[str, Part]:
 
 
 def _embedding(checker: Checker, data: Any) -> Part | None:
-    """The embedding generator; None too where the recipe wants none, which takes no options."""
+    """Check the embedding generator; None also for a recipe without one, `{use: none}`, which takes no options."""
     if not isinstance(data, dict) or data.get("use") != NONE:
         return checker.part("embedding", ("embedding",), data)
     checker.section(
@@ -126,7 +126,7 @@ def _embedding(checker: Checker, data: Any) -> Part | None:
 
 
 def _losses(checker: Checker, data: Any) -> dict[int, Part]:
-    """The losses that are right, by their position."""
+    """Give the losses that are right, by their position."""
     if not isinstance(data, list) or not data:
         checker.faults.add(("loss",), "write a list of losses, as [{use: l1}]")
         return {}
@@ -135,7 +135,7 @@ def _losses(checker: Checker, data: Any) -> dict[int, Part]:
 
 
 def _needs(checker: Checker, losses: Mapping[int, Part], head: Part) -> None:
-    """A loss that needs what the head does not give beside depth."""
+    """Add a fault for each loss that needs what the head does not give beside depth."""
     for i, loss in losses.items():
         for name in getattr(loss.component.load(), "needs", ()):
             if not _gives(head.component, name):

@@ -74,7 +74,7 @@ def check_fit(checker: Checker, stage: str, data: Any) -> DepthFit | EmbeddingFi
 
 
 def _augment(checker: Checker, stage: str, data: Any) -> tuple[Part, ...] | None:
-    """The steps of augmentation, from a list of parts or from a mapping of shares."""
+    """Give the steps of augmentation, from a list of parts or from a mapping of shares."""
     path: Path_ = ("train", stage, "augment")
     if isinstance(data, dict):
         unknown = [key for key in data if key not in spelling.AUGMENT]

@@ -77,7 +77,7 @@ class Checker:
         return part
 
     def _schemas(self, kind: str, use: str, at: Path_) -> tuple[Component, type[Section] | None, type[Section]] | None:
-        """A component, the engine's options beside its own, and the schema of both."""
+        """Give a component, the engine's options beside its own, and the schema of both."""
         try:
             component = self.registry.get(kind, use)
             factory = component.load()
@@ -122,7 +122,7 @@ class Checker:
 
 
 def _written(data: Any, location: tuple[Any, ...], missing: bool) -> Path_:
-    """The steps of pydantic's location that are written in the data; for unions and tuples it adds some of its own."""
+    """Give the steps of pydantic's location that are written in the data: for unions and tuples it adds others."""
     path: list[str | int] = []
     for step in location:
         if not ((isinstance(data, dict) and step in data) or (isinstance(data, list) and step in range(len(data)))):
@@ -155,7 +155,7 @@ def _message(
 
 
 def _section(schema: type[BaseModel], steps: Iterable[str | int]) -> type[BaseModel]:
-    """The nested section that a location lies in."""
+    """Give the nested section that a location lies in."""
     for step in steps:
         field = schema.model_fields.get(str(step))
         candidates = [] if field is None else [field.annotation, *getattr(field.annotation, "__args__", ())]

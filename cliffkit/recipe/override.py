@@ -48,7 +48,7 @@ def override(document: Document, overrides: Iterable[str], registry: Registry) -
 
 
 def with_value(data: Any, steps: Sequence[str], value: Any, registry: Registry) -> Any:
-    """A recipe's data with `value` at a path; what lies beside the path is shared. LookupError: a parent is missing."""
+    """Put `value` at a path of a recipe's data; all else is shared. Raises LookupError where a parent is missing."""
     kind = {"data": "dataset", "embedding": "embedding", "loss": "loss", "evaluate": "protocol"}.get(steps[0])
     return _with_value(data, steps, value, kind, registry)
 
@@ -69,7 +69,7 @@ def _with_value(data: Any, steps: Sequence[str], value: Any, kind: str | None, r
 
 
 def _engine_names(kind: str | None, use: Any, registry: Registry) -> Iterable[str]:
-    """The engine's options beside a component; none for one that is not there, whose fault `check_recipe` reports."""
+    """Give the engine's options beside a component; none where it is missing, a fault that `check_recipe` reports."""
     if kind is None or use not in registry.names(kind):
         return ()
     section = engine_options(kind)
@@ -77,7 +77,7 @@ def _engine_names(kind: str | None, use: Any, registry: Registry) -> Iterable[st
 
 
 def _path(data: Any, steps: Iterable[str]) -> Path_:
-    """The steps to a value that is there, those into lists as numbers."""
+    """Give the steps to a value that is there, those into lists as numbers."""
     path: list[str | int] = []
     for step in steps:
         path.append(int(step) if isinstance(data, list) else step)

@@ -137,7 +137,7 @@ RESERVED = ("use", "code")
 
 
 def options_schema(factory: Callable[..., Any], engine: type[Section] | None = None) -> type[Section]:
-    """The schema of a component's options: its keyword-only parameters, with the engine's own options beside them.
+    """Give the schema of a component's options: its keyword-only parameters, with the engine's own options beside them.
 
     Raises TypeError where the signature takes `**kwargs`, leaves a type out, or redefines an engine's option.
     """
@@ -163,7 +163,7 @@ def _options_schema(factory: Callable[..., Any], engine: type[Section] | None) -
 
 
 def _parameters(factory: Callable[..., Any]) -> Iterable[inspect.Parameter]:
-    """The parameters of a factory; none of a class that has no `__init__` of its own, only torch's or Python's."""
+    """Give the parameters of a factory; none of a class that has no `__init__` of its own, only torch's or Python's."""
     if isinstance(factory, type):
         giver = next(base for base in factory.__mro__ if "__init__" in vars(base))
         if giver is object or giver.__module__.startswith("torch."):

@@ -78,7 +78,7 @@ def listed(names: Iterable[str], most: int = 8) -> str:
 
 
 def question(results: Results) -> str:
-    """What is compared, how, with what."""
+    """Say what is compared, how, with what."""
     study = results.study
     direction = "higher" if study.metric in HIGHER_IS_BETTER else "lower"
     return (
@@ -104,7 +104,7 @@ def state(results: Results) -> str:
 
 
 def caveats(results: Results, analysis: Analysis) -> list[str]:
-    """What a reader must know before the numbers: seeds, the number of comparisons, notes of the study."""
+    """Say what a reader must know before the numbers: seeds, the number of comparisons, notes of the study."""
     study, found = results.study, []
     if not results.done:
         found.append("No cell is done yet: there is nothing to compare.")
@@ -147,7 +147,7 @@ def _reasons(failed: Iterable[CellResult]) -> dict[str, list[str]]:
 
 
 def best(table: Table) -> str | None:
-    """The best mean and what cannot be told from it, as a sentence."""
+    """Give the best mean and what cannot be told from it, as a sentence."""
     leader = next((row for row in table.rows if row.best), None)
     if leader is None:
         return None
@@ -197,7 +197,7 @@ def dropped(results: Results, table: Table) -> list[str]:
 
 
 def baseline(results: Results, protocol: str, metric: str) -> str | None:
-    """What a constant depth scores: a network must beat it."""
+    """Say what a constant depth scores: a network must beat it."""
     scores = next((each.scores for each in results.cells if each.scores is not None), None)
     if scores is None:
         return None

@@ -103,7 +103,7 @@ def _seeds(faults: Faults, data: Any) -> tuple[int, ...]:
 
 
 def _base(document: Document, faults: Faults, folder: Path) -> Document | None:
-    """The base recipe: a file, named from the study's folder, a shipped recipe, or what stands there itself."""
+    """Give the base recipe: a file, named from the study's folder, a shipped recipe, or what stands there itself."""
     data = document.data.get("base")
     if isinstance(data, dict):
         return document.within("base")
@@ -121,7 +121,7 @@ def _base(document: Document, faults: Faults, folder: Path) -> Document | None:
 
 
 def _compare(faults: Faults, data: Any, axes: Axes, base: Recipe, registry: Registry) -> tuple[str, str, Levels]:
-    """The metric, the protocol and the levels of the reference by which variants are compared."""
+    """Give the metric, the protocol and the levels of the reference by which variants are compared."""
     if not isinstance(data, dict):
         faults.add(("compare",), "write {metric: abs_rel, protocol: full, reference: {AXIS: LEVEL}}")
         data = {}
@@ -140,7 +140,7 @@ def _compare(faults: Faults, data: Any, axes: Axes, base: Recipe, registry: Regi
 
 
 def _scored(faults: Faults, short: str, scored: Sequence[str], registry: Registry) -> str:
-    """The scored protocol that is meant by a short name whose modifiers may stand in another order."""
+    """Give the scored protocol that is meant by a short name whose modifiers may stand in another order."""
     try:
         name = check_protocol(short, registry).name
     except RecipeError as error:

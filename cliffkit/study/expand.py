@@ -143,7 +143,7 @@ class Expansion:
         return {path: self.document.origin((*here, path)) for path in patch}
 
     def _removable(self, wanted: Mapping[str, Patch]) -> dict[str, Patch]:
-        """The removals that leave a recipe; of the others the reader is told."""
+        """Give the removals that leave a recipe; of the others the reader is told."""
         kept: dict[str, Patch] = {}
         for level, patch in wanted.items():
             places = dict.fromkeys(patch, self.base_document.file)
@@ -170,7 +170,7 @@ class Expansion:
                             self.faults.add(("axes", axis, level, path), message)
 
     def _content(self, recipe: Recipe) -> tuple[Any, ...]:
-        """What a recipe amounts to, its name and what others report of it aside."""
+        """Give the content of a recipe, without its name and published scores."""
         parts = (self.once("part", (part,), partial(_written, part)) for part in recipe.parts())
         train = self.once("train", (recipe.train,), lambda: str(recipe.train.to_dict()))
         return recipe.seed, *parts, train
@@ -181,7 +181,7 @@ def _written(part: Part) -> str:
 
 
 def _around(centre: Levels, axes: Sequence[Sequence[str]]) -> Iterator[Levels]:
-    """A grid's points that differ from the centre along one axis at most, in the grid's order."""
+    """Give a grid's points that differ from the centre along one axis at most, in the grid's order."""
     if not axes:
         yield ()
         return

@@ -76,7 +76,7 @@ class Paces:
         return self._kinds[key]
 
     def get(self, job: Job, place: Place) -> Pace | None:
-        """The pace of a job at a place, None where nothing like it was measured."""
+        """Give the pace of a job at a place, None where nothing like it was measured."""
         known = self._known.get(self.kind(job, place))
         return None if known is None else Pace(*known)
 

@@ -19,7 +19,7 @@ Patch = Mapping[str, Any]
 def patched(
     document: Document, patch: Patch, places: Mapping[str, str], registry: Registry
 ) -> tuple[Document, list[str]]:
-    """A recipe with a patch, and the paths of the patch that have no place in it.
+    """Give a recipe with a patch, and the paths of the patch that have no place in it.
 
     A mapping is merged into the one that stands there, anything else replaces it. As with `--set`, another component
     under `use` drops the options of the former one and keeps the engine's. `places` says where each path was written.
@@ -58,7 +58,7 @@ def _at(data: Any, steps: Iterable[str]) -> Any:
 
 
 def leaves(steps: list[str], value: Any) -> Iterator[list[str]]:
-    """The paths that a patch writes, down to values that are no mappings."""
+    """Give the paths that a patch writes, down to values that are no mappings."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from leaves([*steps, key], inner)

@@ -72,7 +72,7 @@ def probe(task: ProbeTask, place: Place) -> Pace:
 
 
 def _shortened(recipe: Recipe, steps: int) -> Recipe:
-    """A recipe whose stages train so many steps and validate once."""
+    """Give a recipe whose stages train so many steps and validate once."""
     train = recipe.train
     changes = {"steps": steps, "validate_every": steps, "warmup_steps": 0, "reload_best": False, "init": None}
     embedding = train.embedding.changed(changes) if train.embedding else None

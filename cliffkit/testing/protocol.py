@@ -50,7 +50,7 @@ def _check_crop(what: str, crop: Crop) -> None:
 
 
 def _check_slices(what: str, crop: Crop, height: int, width: int) -> None:
-    """A view of this size keeps a pixel at least."""
+    """Check that a view of this size keeps a pixel at least."""
     rows, columns = crop.slices(height, width)
     expect(
         rows.start < rows.stop and columns.start < columns.stop,

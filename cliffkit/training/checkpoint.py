@@ -190,7 +190,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, plain: Ma
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:
-    """A module's parameters and buffers by name."""
+    """Give a module's parameters and buffers by name."""
     return dict(module.state_dict())
 
 

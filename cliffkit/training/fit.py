@@ -239,5 +239,5 @@ def _finish(job: FitJob, running: _Running) -> FitFacts:
 
 
 def _copied(tensors: Tensors) -> dict[str, Tensor]:
-    """Copies on the CPU."""
+    """Copy tensors to the CPU."""
     return {name: value.detach().cpu().clone() for name, value in tensors.items()}

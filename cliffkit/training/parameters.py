@@ -30,7 +30,7 @@ def check_patterns(module: nn.Module, groups: Iterable[str], freeze: Iterable[st
 
 
 def _meant(pattern: str, names: Sequence[str]) -> str:
-    """The near miss of a pattern among parameters and the modules that hold them, or the outermost modules."""
+    """Give the near miss of a pattern among parameters and the modules that hold them, or the outermost modules."""
     steps = [name.split(".") for name in names]
     known = {".".join(step[: i + 1]): None for step in steps for i in range(len(step))}
     outermost = {step[0]: None for step in steps}

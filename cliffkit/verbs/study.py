@@ -193,7 +193,7 @@ def _open(
 
 
 def _roots(data: Data | None, registry: Registry) -> dict[str, Path]:
-    """The folders of data sets, from the root on: workers may stand elsewhere."""
+    """Give the folders of data sets as absolute paths: workers may run in other folders."""
     return {name: folder.resolve() for name, folder in folders(data, registry).items()}
 
 
@@ -254,7 +254,7 @@ def _file(given: StudyLike, study: Study, folder: Path) -> str:
 
 
 def _command(study: str, settings: Iterable[str], roots: Iterable[str]) -> str:
-    """What does this study again, elsewhere too: where data lie is for the reader to say."""
+    """Give the command that does this study again, elsewhere too: the reader fills in where data lie."""
     words = ["cliffkit", "ablate", study]
     words += [word for text in settings for word in ("--set", text)]
     return " ".join([shlex.join(words), *(f"--data {name}=FOLDER" for name in roots)])
