@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress as Bars
 
 from cliffkit.components.load import Plugins
-from cliffkit.components.registry import Registry
 from cliffkit.data.splits import Roots
 from cliffkit.display.board import BoardView
 from cliffkit.display.screen import can_redraw, screen
@@ -83,26 +83,20 @@ def ablate(
         findings = cliffkit.ablate("cliffnet", set={"train.depth.steps": 50})
         findings.verdicts["none + add"]
     """
-    plugins = plugins or installed_plugins()
-    roots = _roots(data, plugins.registry)
-    settings = texts(set)
-    loaded, board = _open(study, plugins.registry, settings, roots, runs)
-    if retry_failed:
-        board.retry()
-
-    with BoardView(loaded.name, active=progress is True) as view:
+    work = _open(study, set, data, runs, plugins, retry_failed)
+    with BoardView(work.study.name, active=progress is True) as view:
         tell = _teller(view, progress)
-        for note in loaded.notes:
+        for note in work.study.notes:
             tell(Notice(note))
-        if board.to_do():
-            check_variants(board, roots)
-            with closing(open_executor(plugins.registry, executor, workers, device)) as built:
-                do_cells(board, built, roots, view, tell, plugins)
+        if work.board.to_do():
+            check_variants(work.board, work.roots)
+            with closing(open_executor(work.plugins.registry, executor, workers, device)) as built:
+                do_cells(work.board, built, work.roots, view, tell, work.plugins)
         else:
             tell(Notice("Nothing to do: every cell of this study is in the store."))
 
-    _publish(board, loaded)
-    return _report(study, loaded, board, roots, device, settings, progress)
+    _publish(work.board, work.study)
+    return _report(work, device, progress)
 
 
 def forecast(
@@ -124,25 +118,21 @@ def forecast(
 
     Example: `cliffkit.forecast("cliffnet").expected.seconds`.
     """
-    plugins = plugins or installed_plugins()
-    roots = _roots(data, plugins.registry)
-    loaded, board = _open(study, plugins.registry, texts(set), roots, runs)
-    if retry_failed:
-        board.retry()
-
+    work = _open(study, set, data, runs, plugins, retry_failed)
+    board, roots = work.board, work.roots
     with (
-        BoardView(loaded.name, active=progress is True) as view,
-        closing(open_executor(plugins.registry, executor, workers, device)) as built,
+        BoardView(work.study.name, active=progress is True) as view,
+        closing(open_executor(work.plugins.registry, executor, workers, device)) as built,
     ):
         tell = _teller(view, progress)
-        for note in loaded.notes:
+        for note in work.study.notes:
             tell(Notice(note))
 
         def say(text: str) -> None:
             tell(Notice(text))
 
         choose_workers(board, built, roots, say)
-        return Outlook(loaded, board, expect(board.to_do(), built, board.store, roots, say))
+        return Outlook(work.study, board, expect(board.to_do(), built, board.store, roots, say))
 
 
 def report(
@@ -156,10 +146,7 @@ def report(
     plugins: Plugins | None = None,
 ) -> Findings:
     """Write the report of what is done of a study. Trains nothing. Arguments and errors as for `ablate`."""
-    plugins = plugins or installed_plugins()
-    roots, settings = _roots(data, plugins.registry), texts(set)
-    loaded, board = _open(study, plugins.registry, settings, roots, runs)
-    return _report(study, loaded, board, roots, device, settings, progress)
+    return _report(_open(study, set, data, runs, plugins), device, progress)
 
 
 def load_study(
@@ -175,26 +162,45 @@ def load_study(
 
     Example: `cliffkit.load_study("cliffnet").table()`.
     """
-    plugins = plugins or installed_plugins()
-    loaded, board = _open(study, plugins.registry, texts(set), _roots(data, plugins.registry), runs)
-    results = load_results(loaded, board.cells, board.store)
-    return Findings(results, analyse(results), _folder(board.store, loaded), {}, device)
+    work = _open(study, set, data, runs, plugins)
+    results = load_results(work.study, work.board.cells, work.board.store)
+    return Findings(results, analyse(results), _folder(work.board.store, work.study), {}, device)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A study that is checked, with how far it is."""
+
+    given: StudyLike
+    settings: Sequence[str]
+    """Changes to the base recipe, as after --set."""
+    plugins: Plugins
+    roots: Roots
+    """Folders of data sets, absolute, since workers may run in other folders."""
+    study: Study
+    board: Board
 
 
 def _open(
-    study: StudyLike, registry: Registry, settings: Sequence[str], roots: Roots, runs: AnyPath
-) -> tuple[Study, Board]:
+    study: StudyLike,
+    settings: Settings,
+    data: Data | None,
+    runs: AnyPath,
+    plugins: Plugins | None,
+    retry_failed: bool = False,
+) -> _Opened:
     """Check a study and look how far it is; a file of the working folder goes before the shipped study."""
-    own = Path("recipes/studies/cliffnet.yaml")
-    if not isinstance(study, Mapping) and str(study) == BUILT_IN and own.is_file():
-        study = own
-    checked = open_study(study, registry, settings)
-    return checked, Board(plan_cells(checked, roots), Store(Path(runs)))
+    plugins = plugins or installed_plugins()
+    registry = plugins.registry
+    roots = {name: folder.resolve() for name, folder in folders(data, registry).items()}
 
-
-def _roots(data: Data | None, registry: Registry) -> dict[str, Path]:
-    """Give the folders of data sets as absolute paths: workers may run in other folders."""
-    return {name: folder.resolve() for name, folder in folders(data, registry).items()}
+    local = Path("recipes/studies/cliffnet.yaml")
+    is_built_in = not isinstance(study, Mapping) and str(study) == BUILT_IN
+    checked = open_study(local if is_built_in and local.is_file() else study, registry, texts(settings))
+    board = Board(plan_cells(checked, roots), Store(Path(runs)))
+    if retry_failed:
+        board.retry()
+    return _Opened(study, texts(settings), plugins, roots, checked, board)
 
 
 def _teller(view: BoardView, progress: Progress) -> Emit:
@@ -218,11 +224,9 @@ def _publish(board: Board, study: Study) -> None:
             publish(cell.recipe, cell.jobs, board.store, parent=folder)
 
 
-def _report(
-    given: StudyLike, study: Study, board: Board, roots: Roots, device: str, settings: Iterable[str], progress: Progress
-) -> Findings:
+def _report(work: _Opened, device: str, progress: Progress) -> Findings:
     """Read results, compare, write the report."""
-    store = board.store
+    study, store = work.study, work.board.store
     console = screen()
     with Bars(console=console, transient=True, disable=progress is not True or not can_redraw(console)) as bars:
         task = bars.add_task("reading results", total=None)
@@ -233,14 +237,14 @@ def _report(
         def advance(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total)
 
-        results = load_results(study, board.cells, store)
+        results = load_results(study, work.board.cells, store)
         say("comparing")
         analysis = analyse(results)
         say("gallery")
-        gallery = make_gallery(results, roots, open_device(device, "fp32").torch, advance)
+        gallery = make_gallery(results, work.roots, open_device(device, "fp32").torch, advance)
         folder = _folder(store, study)
         folder.mkdir(parents=True, exist_ok=True)
-        command = _command(_file(given, study, folder), settings, roots)
+        command = _command(_file(work.given, study, folder), work.settings, work.roots)
         written = write_report(results, analysis, folder, gallery=gallery, command=command, progress=say)
     return Findings(results, analysis, folder, written, device)
 
