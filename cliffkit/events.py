@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class JobStarted:
-    """A job begins, or goes on from a checkpoint."""
+    """A job begins, or continues from a checkpoint."""
 
     stage: str
     key: str

@@ -81,17 +81,17 @@ class Protocol:
 
     name: str
     source: str = field(compare=False)
-    """Whose protocol it is; words only, so that mending them makes no two scores incomparable."""
+    """Origin of the protocol in words. It is not compared, so that better words leave scores comparable."""
     view: View = View()
     crop: Crop | None = None
     min_depth_m: float = 0.0
-    """Lower bound of the true depths that are scored, itself not among them."""
+    """Lower bound, exclusive, of the true depths that are scored, metres."""
     max_depth_m: float | None = None
-    """Upper bound of the true depths that are scored, itself not among them; None: any finite depth."""
+    """Upper bound, exclusive, of the true depths that are scored, metres; None: any finite depth."""
     clamp_low_m: float | None = None
-    """Smallest prediction; a smaller one counts as it. None: no such clamp."""
+    """Smallest prediction, metres; smaller predictions are raised to it. None: no such clamp."""
     clamp_high_m: float | None = None
-    """Largest prediction; a larger one counts as it. None: no such clamp."""
+    """Largest prediction, metres; larger predictions are lowered to it. None: no such clamp."""
     replace_nonfinite: bool = False
     """Count a predicted NaN or -inf as `clamp_low_m`, +inf as `clamp_high_m`; else such a prediction is an error."""
     floor_m: float = 1e-6
@@ -192,7 +192,7 @@ def _bound(value: float | None) -> str:
 
 
 def _check_fields(cls: type[Protocol | View | Crop], stored: Mapping[str, Any]) -> None:
-    ours = {each.name for each in fields(cls)}
+    ours = {entry.name for entry in fields(cls)}
     if ours != set(stored):
         unknown, missing = sorted(set(stored) - ours), sorted(ours - set(stored))
         raise UserError(

@@ -1,4 +1,4 @@
-"""Processes and threads that others start: no process outlives its parent, whatever became of that."""
+"""Processes and threads that work for others. No process outlives its parent, however the parent ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 _MAIN = threading.Lock()
-"""Held by who has put another module in the place of the user's script."""
+"""Held while another module stands in the place of the user's script."""
 
 
 def available_cores() -> int:
@@ -64,10 +64,10 @@ def begin_worker() -> None:
 def in_order(
     work: Callable[[A], B], items: Iterable[A], threads: int, begin: Callable[[], None] | None = None
 ) -> Iterator[B]:
-    """`work` of each item, in the items' order, done by threads at most two items each ahead of who asks.
+    """Apply `work` to items in threads; results come in the items' order, at most two per thread ahead of the caller.
 
-    Each thread calls `begin` first. `items` is advanced in the caller's thread, so that stages chained by this work at
-    the same time.
+    Each thread calls `begin` first. `items` is advanced in the caller's thread, so that chained calls work at the same
+    time.
     """
     with ThreadPoolExecutor(threads, initializer=begin) as pool:
         upcoming: deque[Future[B]] = deque()

@@ -74,7 +74,7 @@ class OwnPlugin:
 
     def plugins(self) -> Plugins:
         """Find it among the installed plugins."""
-        return load_plugins(found=[*entry_points(group="cliffkit"), EntryPoint("scaled", "fake_scaled", "cliffkit")])
+        return load_plugins(entries=[*entry_points(group="cliffkit"), EntryPoint("scaled", "fake_scaled", "cliffkit")])
 
 
 def forget() -> None:

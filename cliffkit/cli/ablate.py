@@ -138,7 +138,7 @@ def _print_outlook(found: Outlook, as_json: bool) -> None:
     from cliffkit.study.board import duration
 
     study, board, expected = found.study, found.board, found.expected
-    shared = len(board.jobs) - len(board.own)
+    shared = len(board.jobs) - len(board.only_cell)
     facts = {
         "study": study.name,
         "variants": len(study.variants),

@@ -1,8 +1,8 @@
-"""What a part's code is: a hash of its module and of the modules of its own distribution that it imports.
+"""The identity of a part's code: a hash of its module and of the modules of its own distribution that it imports.
 
-A module's hash is that of its syntax, with the hashes of the modules that it imports in the places where it imports
-them, as in a Merkle tree. Names of packages and files therefore do not count, only what is in them; what other
-distributions give (torch, timm) counts by the text of the import.
+A module's hash is the hash of its syntax tree. An import in the tree is replaced by the hash of the imported module, as
+in a Merkle tree. So the contents of modules count, not their names or paths. Modules of other distributions (torch,
+timm) count only by the text of the import.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Identity:
     where: str
     """The file of its module."""
     sources: Mapping[str, Source | None]
-    """What it is made from, by module; None for a module that may be absent and is."""
+    """Its sources by module; None for an optional module that is absent."""
     modules: Mapping[str, str]
     """The hash of each module, without what the module imports."""
     files: Mapping[str, str]
@@ -52,24 +52,25 @@ class Identity:
 
     def changed(self, read: Read = read_source) -> list[str]:
         """List the files that hold another text now, comments included."""
-        now = {name: read(name) for name in self.sources}
+        current = {name: read(name) for name in self.sources}
         modules = [
             name if source is None else source.where
             for name, source in self.sources.items()
-            if _digest(now[name]) != _digest(source)
+            if _digest(current[name]) != _digest(source)
         ]
         return [*modules, *(path for path, digest in self.files.items() if _file_digest(Path(path)) != digest)]
 
 
-def identify(reference: str, own: frozenset[str], read: Read = read_source) -> Identity:
-    """Work out the identity of `package.module:Class`; `own`: the top-level packages of its distribution.
+def identify(reference: str, top_packages: frozenset[str], read: Read = read_source) -> Identity:
+    """Work out the identity of `package.module:Class`.
 
-    Raises UserError for a module that cannot be found or read.
+    `top_packages` are the top-level packages of its distribution. Raises UserError for a module that cannot
+    be found or read.
     """
     module, _, attribute = reference.partition(":")
-    if not is_own(module, own):  # a part that is another distribution's, as it stands
+    if not is_own(module, top_packages):  # another distribution's part counts by its reference alone
         return Identity(_hash(reference), module, {}, {}, {}, (module.partition(".")[0],))
-    graph = _Graph(own, read)
+    graph = _Graph(top_packages, read)
     roots = graph.follow(Import(module, "", 0, tried=False), reference)
     own_hashes = {name: _hash([_content(node), *node.files.values()]) for name, node in graph.nodes.items()}
     hashes = graph.hashes(own_hashes)
@@ -82,17 +83,17 @@ def identify(reference: str, own: frozenset[str], read: Read = read_source) -> I
 
 @functools.cache
 def own_packages(module: str, distribution: str) -> frozenset[str]:
-    """Give the top-level packages of the distribution that a module belongs to, without the engine.
+    """Give the top-level packages of the distribution that a module belongs to, without the engine's.
 
-    An editable installation may not list any; then the module's own package is all.
+    An editable installation may not list any; then the result is the module's own package.
     """
     top = module.partition(".")[0]
     try:
-        found = importlib.metadata.distribution(distribution)
+        installed = importlib.metadata.distribution(distribution)
     except (importlib.metadata.PackageNotFoundError, ValueError):  # ValueError: it has no name
         return frozenset({top})
-    named = set((found.read_text("top_level.txt") or "").split())
-    for path in found.files or ():
+    named = set((installed.read_text("top_level.txt") or "").split())
+    for path in installed.files or ():
         name = path.parts[0] if len(path.parts) > 1 else inspect.getmodulename(path)
         if name is not None and name.isidentifier():
             named.add(name)
@@ -101,7 +102,7 @@ def own_packages(module: str, distribution: str) -> frozenset[str]:
 
 
 def explain(old: Mapping[str, str], new: Mapping[str, str]) -> str:
-    """Say which modules differ, with a short difference of each; both by module, comments of no account."""
+    """List the modules that differ, each with a short diff. Arguments are texts by module; comments do not count."""
     parts = []
     for module in sorted(old.keys() | new.keys()):
         before, after = old.get(module), new.get(module)
@@ -130,9 +131,9 @@ class Target(NamedTuple):
     """What an import leads to."""
 
     attribute: str
-    """What is taken from a module; empty: the module itself."""
+    """Name that is taken from a module; empty for the module itself."""
     modules: tuple[str, ...]
-    """The modules whose code it runs or takes from; none where the module may be absent and is."""
+    """The modules whose code it runs or takes a name from; empty for an optional module that is absent."""
 
 
 @dataclass(frozen=True)
@@ -148,14 +149,14 @@ class _Node:
 class _Graph:
     """The modules that a part reaches."""
 
-    def __init__(self, own: frozenset[str], read: Read) -> None:
+    def __init__(self, top_packages: frozenset[str], read: Read) -> None:
         self.nodes: dict[str, _Node] = {}
         self.absent: set[str] = set()
-        self._own = own
+        self._top_packages = top_packages
         self._read = functools.cache(read)
 
     def follow(self, start: Import, place: str) -> tuple[str, ...]:
-        """Add whatever an import leads to, directly or not; returns the modules that it names itself."""
+        """Add all modules that an import leads to, directly or not; returns the modules that it names itself."""
         first = self._target(start, place).modules
         waiting = list(first)
         while waiting:
@@ -165,47 +166,47 @@ class _Graph:
             source = self._read(name)
             assert source is not None
             syntax = self._syntax(source)
-            targets = tuple(self._target(each, f"{source.where}:{each.line}") for each in syntax.imports)
+            targets = tuple(self._target(entry, f"{source.where}:{entry.line}") for entry in syntax.imports)
             self.nodes[name] = _Node(source, syntax, _files(source, syntax), targets)
             waiting += (module for target in targets for module in target.modules)
         return first
 
-    def hashes(self, own: Mapping[str, str]) -> dict[str, str]:
-        """Hash each module with all that it imports, of the hashes that the modules have by themselves.
+    def hashes(self, module_hashes: Mapping[str, str]) -> dict[str, str]:
+        """Hash each module with all that it imports. `module_hashes` are those of the modules alone.
 
-        The hashes of imported modules are filled in round by round, as many rounds as there are modules. So modules
-        that import each other need no order among them.
+        Every round inserts the hashes of the round before for imported modules, in as many rounds as there are modules.
+        So modules may import each other.
         """
-        found = dict.fromkeys(self.nodes, "")
+        hashes = dict.fromkeys(self.nodes, "")
         for _ in self.nodes:
-            before, found = found, {}
+            before, hashes = hashes, {}
             for name, node in self.nodes.items():
-                imported = [[taken, *(before[module] for module in modules)] for taken, modules in node.targets]
-                found[name] = _hash([own[name], imported])
-            if found == before:
+                imported = [[attribute, *(before[module] for module in modules)] for attribute, modules in node.targets]
+                hashes[name] = _hash([module_hashes[name], imported])
+            if hashes == before:
                 break
-        return found
+        return hashes
 
     def _syntax(self, source: Source) -> Syntax:
         try:
-            return read_syntax(source.text or "", source.module, source.package, self._own)
+            return read_syntax(source.text or "", source.module, source.package, self._top_packages)
         except SyntaxError as error:
             raise UserError(f"{source.where}:{error.lineno}: is no Python: {error.msg}; mend the file") from error
         except ImportError as error:
             raise UserError(f"{source.where}: {error}; mend the import") from error
 
-    def _target(self, wanted: Import, place: str) -> Target:
-        source = self._read(wanted.module)
+    def _target(self, entry: Import, place: str) -> Target:
+        source = self._read(entry.module)
         if source is None:
-            if wanted.tried:
-                self.absent.add(wanted.module)
-                return Target(wanted.name, ())
-            raise UserError(f"{place}: imports {wanted.module}, which cannot be found; install it, or mend the import")
-        inner = f"{wanted.module}.{wanted.name}"
-        if not wanted.name or self._read(inner) is None:
-            return Target(wanted.name, (*self._above(wanted.module), wanted.module))
-        if wanted.name in self._syntax(source).names:  # what the package calls so may be another thing than the module
-            return Target(wanted.name, tuple(dict.fromkeys((*self._above(inner), wanted.module, inner))))
+            if entry.tried:
+                self.absent.add(entry.module)
+                return Target(entry.name, ())
+            raise UserError(f"{place}: imports {entry.module}, which cannot be found; install it, or mend the import")
+        inner = f"{entry.module}.{entry.name}"
+        if not entry.name or self._read(inner) is None:
+            return Target(entry.name, (*self._above(entry.module), entry.module))
+        if entry.name in self._syntax(source).names:  # in the package this name may mean another object
+            return Target(entry.name, tuple(dict.fromkeys((*self._above(inner), entry.module, inner))))
         return Target("", (*self._above(inner), inner))
 
     def _above(self, module: str) -> Iterator[str]:
@@ -213,7 +214,7 @@ class _Graph:
         parts = module.split(".")[:-1]
         for n in range(1, len(parts) + 1):
             name = ".".join(parts[:n])
-            source = self._read(name) if is_own(name, self._own) else None
+            source = self._read(name) if is_own(name, self._top_packages) else None
             if source is not None and self._syntax(source).computes:
                 yield name
 
@@ -226,13 +227,13 @@ def _files(source: Source, syntax: Syntax) -> dict[str, str]:
     """Give the data files beside a module whose names stand in it as texts."""
     if source.path is None:
         return {}
-    found = {}
+    digests = {}
     for name in sorted(syntax.strings):
         path = source.path.parent / name
         digest = None if path.suffix == ".py" or Path(name).is_absolute() else _file_digest(path)
         if digest is not None:
-            found[str(path)] = digest
-    return found
+            digests[str(path)] = digest
+    return digests
 
 
 def _file_digest(path: Path) -> str | None:

@@ -54,8 +54,8 @@ class Plugins:
         return failed
 
 
-def load_plugins(*, strict: bool = False, found: Iterable[EntryPoint] | None = None) -> Plugins:
-    """Load every plugin of the entry-point group `cliffkit`, or of `found`.
+def load_plugins(*, strict: bool = False, entries: Iterable[EntryPoint] | None = None) -> Plugins:
+    """Load every plugin of the entry-point group `cliffkit`, or of `entries`.
 
     A plugin that raises is reported in `statuses` and in `registry.failures`; with `strict` it raises UserError. Names
     in the variable CLIFFKIT_DISABLE_PLUGINS (separated by commas) are not imported at all. Two entry points of one
@@ -66,10 +66,10 @@ def load_plugins(*, strict: bool = False, found: Iterable[EntryPoint] | None = N
     manager.add_hookspecs(hookspecs)
     registry = Registry()
     plugins = Plugins(registry, manager)
-    points = sorted(entry_points(group=GROUP) if found is None else found, key=lambda point: point.name)
-    seen: dict[str, EntryPoint] = {}
+    points = sorted(entry_points(group=GROUP) if entries is None else entries, key=lambda point: point.name)
+    by_name: dict[str, EntryPoint] = {}
     for point in points:
-        first = seen.setdefault(point.name, point)
+        first = by_name.setdefault(point.name, point)
         if first is not point:
             if (first.value, _origin(first)) == (point.value, _origin(point)):
                 continue  # one installation seen twice on sys.path
@@ -103,7 +103,7 @@ def load_plugins(*, strict: bool = False, found: Iterable[EntryPoint] | None = N
 
 
 def _load(point: EntryPoint, manager: pluggy.PluginManager, registry: Registry) -> None:
-    with contextlib.suppress(UserError):  # its import says it better
+    with contextlib.suppress(UserError):  # the import below gives the better message
         first_look(point.module)
     module = point.load()
     try:

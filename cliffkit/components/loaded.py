@@ -1,7 +1,7 @@
 """The code that this process computes parts with.
 
-Python imports a module once, whatever becomes of its file later. So a module's source is read once too, before it is
-imported where that can be had, and a part has one identity as long as the process lives.
+Python imports a module once, even if its file changes later. So a module's source is read once too, if possible before
+the import. A part thus keeps its identity as long as the process lives.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def loaded_code(reference: str, distribution: str) -> Identity:
 
 
 def check_current(reference: str, distribution: str) -> None:
-    """Hold the code that this process has imported against the files, comments of no account.
+    """Compare the code that this process has imported with the files; comments do not count.
 
-    Raises UserError where they differ: modules that are imported late, and other processes, would take the new code.
+    Raises UserError where they differ: late imports and other processes would use the new code.
     """
     loaded = loaded_code(reference, distribution)
     edited = loaded.changed()

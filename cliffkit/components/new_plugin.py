@@ -18,7 +18,7 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*([_-][A-Za-z0-9]+)*")
 
 
 class Kind(NamedTuple):
-    """What is said of the part that a template makes."""
+    """Texts about the part that a template makes."""
 
     summary: str
     """One line for `cliffkit list`."""

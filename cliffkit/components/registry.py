@@ -34,7 +34,7 @@ NONE = "none"
 
 
 class NameClashError(UserError):
-    """Two plugins give one name: no choice between them would be right, so nothing goes on."""
+    """Two plugins give the same name. No choice between them would be right, so the command stops."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,14 @@ class Component:
     plugin: str
     """The entry point that gave it."""
     version: str
-    """Of the distribution."""
+    """Version of the distribution."""
     distribution: str = ""
-    """What was installed to have it; empty where that is not known."""
+    """Name of the installed distribution; empty where it is not known."""
 
     def load(self) -> Callable[..., Any]:
         """Import the factory. Raises UserError naming the plugin where that fails."""
         module_name, _, attribute = self.reference.partition(":")
-        with contextlib.suppress(UserError):  # said when the code is asked for; an import may say it better
+        with contextlib.suppress(UserError):  # `identity` raises it again; the import may say it better
             loaded_code(self.reference, self.distribution)
         try:
             factory: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
@@ -99,7 +99,7 @@ class Registry:
         """Plugins that could not be loaded, with the reason; named when a component is missing."""
 
     def from_plugin(self, plugin: str, version: str, distribution: str = "") -> None:
-        """Say who adds from here on."""
+        """Name the plugin that adds the components from here on."""
         self._plugin = (plugin, version, distribution)
 
     def add(self, kind: str, name: str, reference: str, summary: str = "") -> None:
@@ -112,10 +112,10 @@ class Registry:
         module_name, _, attribute = reference.partition(":")
         if not module_name or not attribute:
             raise UserError(f"plugin '{plugin}': '{reference}' is no object reference; write 'package.module:Class'")
-        taken = self._components.get((kind, name))
-        if taken is not None:
+        rival = self._components.get((kind, name))
+        if rival is not None:
             raise NameClashError(
-                f"{kind} '{name}' is given by two plugins, '{taken.plugin}' ({taken.reference}) and '{plugin}' "
+                f"{kind} '{name}' is given by two plugins, '{rival.plugin}' ({rival.reference}) and '{plugin}' "
                 f"({reference}); rename one, or switch one off with CLIFFKIT_DISABLE_PLUGINS"
             )
         self._components[kind, name] = Component(kind, name, reference, summary, plugin, version, distribution)
@@ -138,10 +138,10 @@ class Registry:
 
     def get(self, kind: str, name: str) -> Component:
         """Look a component up. Raises UserError with near misses and with plugins that failed to load."""
-        found = self._components.get((kind, name))
-        if found is None:
+        component = self._components.get((kind, name))
+        if component is None:
             raise UserError(self.missing(kind, name))
-        return found
+        return component
 
     def missing(self, kind: str, name: str) -> str:
         """Give the sentence that says why a component is not there."""

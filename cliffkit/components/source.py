@@ -49,7 +49,7 @@ def read_source(module: str) -> Source | None:
 
 
 def _find(module: str) -> importlib.machinery.ModuleSpec | None:
-    """Where a module lies. A module that is imported already says so itself; a package above is never imported."""
+    """Find a module's spec, its own where it is imported already. Packages above it are never imported."""
     loaded = getattr(sys.modules.get(module), "__spec__", None)
     if isinstance(loaded, importlib.machinery.ModuleSpec):
         return loaded
@@ -62,9 +62,9 @@ def _find(module: str) -> importlib.machinery.ModuleSpec | None:
         path = getattr(sys.modules.get(above), "__path__", spec.submodule_search_locations)
     try:
         for finder in sys.meta_path:
-            found = finder.find_spec(module, path)
-            if found is not None:
-                return found
+            candidate = finder.find_spec(module, path)
+            if candidate is not None:
+                return candidate
     except KeyError:  # a folder without __init__.py, in a package that Python would import to ask for its path
         return _plain_folder(module, path or [])
     return None

@@ -64,6 +64,6 @@ def called_paths(tree: ast.Module) -> Iterator[str]:
                 parts = path.split(".")
                 yield from (".".join(parts[: n + 1]) for n in range(len(parts)))
         for inner in ("body", "orelse", "finalbody", "handlers", "cases"):
-            found = getattr(node, inner, ())
-            if isinstance(found, list):  # the body of a lambda or of a conditional expression is no list
-                waiting += found
+            block = getattr(node, inner, ())
+            if isinstance(block, list):  # the body of a lambda or of a conditional expression is no list
+                waiting += block

@@ -1,8 +1,8 @@
-"""What a module says, without how it is written down: its syntax tree as a hash, the same in every version of Python.
+"""The content of a module without its notation: its syntax tree as a hash, the same in every version of Python.
 
-Comments, docstrings, blank lines, quotes and positions do not count; neither do a plugin's hooks, which say what there
-is and compute nothing, nor what stands under `if TYPE_CHECKING:`, which is never run. An import of a module of the same
-distribution stands in the tree as a gap, to be filled with that module's own hash, so that no path enters.
+Comments, docstrings, blank lines, quotes and positions do not count. A plugin's hooks do not count either, since they
+name parts and compute nothing; nor does code under `if TYPE_CHECKING:`, which is never run. An import of a module of
+the same distribution is a gap in the tree. The gap is filled with the hash of that module, so that no path enters.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Import:
 
 @dataclass(frozen=True)
 class Syntax:
-    """What a module says."""
+    """The content of a module."""
 
     digest: str
     imports: tuple[Import, ...]
@@ -60,10 +60,10 @@ class Syntax:
 
 
 @functools.lru_cache(maxsize=4096)
-def read_syntax(text: str, module: str, package: bool, own: frozenset[str]) -> Syntax:
-    """Read a module's text. `own`: top-level packages of its distribution. Raises SyntaxError, ImportError."""
+def read_syntax(text: str, module: str, package: bool, top_packages: frozenset[str]) -> Syntax:
+    """Read a module's text. `top_packages` are its distribution's. Raises SyntaxError, ImportError."""
     tree = ast.parse(text)
-    writer = _Writer(tree, module if package else module.rpartition(".")[0], own)
+    writer = _Writer(tree, module if package else module.rpartition(".")[0], top_packages)
     writer.write(tree)
     digest = hashlib.sha256("".join(writer.out).encode()).hexdigest()
     others = frozenset(writer.others - sys.stdlib_module_names)
@@ -71,21 +71,21 @@ def read_syntax(text: str, module: str, package: bool, own: frozenset[str]) -> S
     return Syntax(digest, tuple(writer.imports), others, frozenset(writer.strings), names, runs)
 
 
-def is_own(module: str, own: frozenset[str]) -> bool:
+def is_own(module: str, top_packages: frozenset[str]) -> bool:
     """Whether a module counts by its code where it is imported."""
-    return module.partition(".")[0] in own or module == SHARED or module.startswith(f"{SHARED}.")
+    return module.partition(".")[0] in top_packages or module == SHARED or module.startswith(f"{SHARED}.")
 
 
 class _Writer:
     """Writes a tree as text, gaps where modules of the same distribution are meant."""
 
-    def __init__(self, tree: ast.Module, package: str, own: frozenset[str]) -> None:
+    def __init__(self, tree: ast.Module, package: str, top_packages: frozenset[str]) -> None:
         self.out: list[str] = []
         self.imports: list[Import] = []
         self.others: set[str] = set()
         self.strings: set[str] = set()
-        self._package, self._own, self._tries = package, own, 0
-        self._paths = {path for path in called_paths(tree) if is_own(path, own)}
+        self._package, self._top_packages, self._tries = package, top_packages, 0
+        self._paths = {path for path in called_paths(tree) if is_own(path, top_packages)}
         """Modules of the distribution that the code calls by their path, as after `import package.module`."""
         self._special: Mapping[Any, Callable[[Any], bool]] = {
             ast.Attribute: self._path,
@@ -163,7 +163,7 @@ class _Writer:
 
     def _import(self, node: ast.Import) -> bool:
         for alias in node.names:
-            if is_own(alias.name, self._own):
+            if is_own(alias.name, self._top_packages):
                 self._gap(alias.name, "", node.lineno, self._tries > 0)
             else:
                 self.others.add(alias.name.partition(".")[0])
@@ -175,9 +175,9 @@ class _Writer:
         origin = importlib.util.resolve_name("." * node.level + (node.module or ""), self._package)
         for alias in node.names:
             name = alias.asname or alias.name
-            if is_own(origin, self._own):
+            if is_own(origin, self._top_packages):
                 self._gap(origin, alias.name, node.lineno, self._tries > 0)
-            elif is_own(f"{origin}.{alias.name}", self._own):
+            elif is_own(f"{origin}.{alias.name}", self._top_packages):
                 self._gap(f"{origin}.{alias.name}", "", node.lineno, self._tries > 0)
             else:
                 self.others.add(origin.partition(".")[0])
@@ -187,18 +187,18 @@ class _Writer:
 
     def _path(self, node: ast.Name | ast.Attribute) -> bool:
         """Write the path of a module of the distribution as a gap, whatever is taken from it beside the gap."""
-        taken: list[str] = []
+        attributes: list[str] = []
         inner: ast.expr = node
         while isinstance(inner, ast.Attribute):
-            taken.append(inner.attr)
+            attributes.append(inner.attr)
             inner = inner.value
         if not isinstance(inner, ast.Name) or inner.id not in self._paths:
             return False
         path = inner.id
-        while taken and f"{path}.{taken[-1]}" in self._paths:
-            path += f".{taken.pop()}"
+        while attributes and f"{path}.{attributes[-1]}" in self._paths:
+            path += f".{attributes.pop()}"
         self._gap(path, "", node.lineno, True)  # where it is imported says whether it may be absent
-        self.write(taken)
+        self.write(attributes)
         return True
 
 

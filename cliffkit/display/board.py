@@ -92,11 +92,11 @@ class BoardView:
             table.add_column(column, justify="right" if column in ("seed", "speed", "left") else "left")
         busy = {each.job.key: each for each in active}
         for each in active:
-            if each.job.key not in board.own:
+            if each.job.key not in board.only_cell:
                 table.add_row(f"shared by cells: {each.job.stage}", "", _styled(each.state), *_progress(each))
         cells = _fitting(board, self._console.height - 5 - table.row_count)
         for cell in cells:
-            job = next((busy[job.key] for job in cell.jobs if job.key in busy and job.key in board.own), None)
+            job = next((busy[job.key] for job in cell.jobs if job.key in busy and job.key in board.only_cell), None)
             state = board.cell_state(cell)
             detail = _progress(job) if job else (board.cell_reason(cell).splitlines() or [""])[0][:60]
             table.add_row(cell.variant.name, str(cell.seed), _styled(state), *(detail if job else (detail, "", "")))
@@ -126,7 +126,7 @@ def _fitting(board: Board, rows: int) -> list[Cell]:
 
 
 def _label(board: Board, each: JobState) -> str:
-    cell = board.own.get(each.job.key)
+    cell = board.only_cell.get(each.job.key)
     return f"{each.job.stage} of {cell.name}" if cell else f"{each.job.stage}, shared by cells"
 
 

@@ -27,7 +27,7 @@ class Executor(ABC):
     """
 
     slots: int
-    """How many pieces of work it runs at once; more are not given to it."""
+    """Number of pieces of work that run at once; the engine never gives it more."""
     choices: Sequence[int]
     """Numbers of slots among which the engine chooses by measuring; `slots` alone where there is no choice."""
     place: Place

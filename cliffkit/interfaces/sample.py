@@ -31,7 +31,7 @@ class Sample(NamedTuple):
     unknown cameras among known ones, once collated.
     """
     extras: Mapping[str, Tensor] = NOTHING
-    """What else a data set knows of the image, by name. A tensor (C, H, W) of the image's size is cropped, resized to
+    """Further data of the image, by name. A tensor (C, H, W) of the image's size is cropped, resized to
     the nearest pixel and mirrored with the depth; any other is carried as it is."""
 
     def filled_depth(self) -> Tensor:
@@ -48,8 +48,8 @@ class Sample(NamedTuple):
     def tensors(self) -> dict[str, Tensor]:
         """Give every tensor by its name, extras among them; intrinsics only where they are known."""
         camera = {} if self.intrinsics is None else {"intrinsics": self.intrinsics}
-        own = {"image": self.image, "depth": self.depth, "valid": self.valid, "scene": self.scene}
-        return {**own, **camera, **self.extras}
+        fields = {"image": self.image, "depth": self.depth, "valid": self.valid, "scene": self.scene}
+        return {**fields, **camera, **self.extras}
 
     def to(self, device: torch.device) -> Sample:
         """Copy the sample to another device, without waiting where the memory is pinned."""
@@ -92,5 +92,5 @@ class Batch(NamedTuple):
 
     def tensors(self) -> dict[str, Tensor]:
         """Give every tensor by its name, extras among them."""
-        own = {"image": self.image, "depth": self.depth, "valid": self.valid, "scene": self.scene}
-        return {**own, "intrinsics": self.intrinsics, **self.extras}
+        fields = {"image": self.image, "depth": self.depth, "valid": self.valid, "scene": self.scene}
+        return {**fields, "intrinsics": self.intrinsics, **self.extras}

@@ -35,18 +35,18 @@ def announcer(plugins: Plugins, tell: Emit) -> Emit:
 def telling_store(job: Job, store: Store, emit: Emit) -> Emit:
     """Make a function that passes events to `emit`, and lets other processes see in the store how far the job is.
 
-    Progress is written now and then, with every notice since the job's start.
+    Progress is written every TELL_SECONDS at most, with all notices since the job's start.
     """
-    written = 0.0
+    written_at = 0.0
     notices: list[str] = []
 
     def tell(event: Event) -> None:
-        nonlocal written
+        nonlocal written_at
         emit(event)
         if isinstance(event, Notice):
             notices.append(event.text)
-        elif isinstance(event, Progress) and time.monotonic() - written > TELL_SECONDS:
-            written = time.monotonic()
+        elif isinstance(event, Progress) and time.monotonic() - written_at > TELL_SECONDS:
+            written_at = time.monotonic()
             store.tell_progress(job, JobProgress(**asdict(event), notices=tuple(notices)))
 
     return tell

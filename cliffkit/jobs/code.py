@@ -7,7 +7,7 @@ from cliffkit.store.job import Job
 
 
 def check_code(job: Job) -> None:
-    """Hold the code that this process would compute with against the code that a job's key names.
+    """Compare the code that this process would compute with to the code that a job's key names.
 
     Raises UserError where they differ: a file was edited after the job was planned.
     """

@@ -1,4 +1,4 @@
-"""Jobs to results: each done once per store, whoever asks first."""
+"""Run jobs, each once per store, in the process that asks first."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from cliffkit.training.device import Device
 
 
 def run_jobs(jobs: Sequence[Job], store: Store, device: Device, roots: Roots, emit: Emit) -> list[str]:
-    """Do what is not done, in order; returns the stages that were done before."""
+    """Do the jobs that are not done, in order; returns the stages that were done before."""
     return [job.stage for job in jobs if run_job(job, store, device, roots, emit)]
 
 
 def run_job(
     job: Job, store: Store, device: Device, roots: Roots, emit: Emit, waiting: Callable[[], None] | None = None
 ) -> bool:
-    """Do a job unless it is done; tells whether it was.
+    """Do a job unless it is done; returns whether it was done before.
 
-    Where another process works on it, `waiting` is called; unless that raises, the other process is waited for.
+    Where another process works on it, `waiting` is called. Unless `waiting` raises, this process waits for the other.
     """
     main = device.accelerator.is_main_process
     emit = telling_store(job, store, emit) if main else emit
@@ -53,7 +53,7 @@ def run_job(
 
 
 def _do(job: Job, store: Store, device: Device, roots: Roots, emit: Emit) -> None:
-    """Do a job in its working folder; the main process makes that the result."""
+    """Do a job in its working folder; the main process turns the folder into the result."""
     check_code(job)
     main = device.accelerator.is_main_process
     if main:

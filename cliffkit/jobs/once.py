@@ -1,4 +1,4 @@
-"""Work done once for the same objects, however often it is asked for."""
+"""A cache for work whose inputs are objects."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ T = TypeVar("T")
 
 
 class Once:
-    """What was made of which objects. It holds them, so that their ids stay their own."""
+    """A cache of results by a name and by the objects that they were made from, compared by identity.
+
+    The cache keeps the objects alive, so that Python cannot use their ids for other objects.
+    """
 
     def __init__(self) -> None:
-        self._made: dict[tuple[object, ...], tuple[Any, tuple[object, ...]]] = {}
+        self._cache: dict[tuple[object, ...], tuple[Any, tuple[object, ...]]] = {}
 
-    def __call__(self, what: str, of: tuple[object, ...], make: Callable[[], T]) -> T:
-        """Give what `make` gave when `what` was first asked for of these very objects, which have not changed since."""
-        key = (what, *map(id, of))
-        if key not in self._made:
-            self._made[key] = make(), of
-        made: T = self._made[key][0]
-        return made
+    def __call__(self, name: str, sources: tuple[object, ...], make: Callable[[], T]) -> T:
+        """Give the cached result for a name and sources; the first call computes it with `make`.
+
+        The sources must not change: the cache would not notice.
+        """
+        key = (name, *map(id, sources))
+        if key not in self._cache:
+            self._cache[key] = make(), sources
+        result: T = self._cache[key][0]
+        return result

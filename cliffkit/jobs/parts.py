@@ -25,7 +25,7 @@ TO_PREDICT = MODEL
 """Kinds of parts that a network predicts with."""
 
 TO_SCORE = (*MODEL, "dataset")
-"""Kinds of parts that a network's scores are computed with. Protocols stand in the scores with all that they say."""
+"""Kinds of parts that a network's scores are computed with. Scores hold their protocols in full."""
 
 
 def write_parts(recipe: Recipe, folder: Path) -> None:
@@ -35,15 +35,15 @@ def write_parts(recipe: Recipe, folder: Path) -> None:
 
 
 def check_parts(folder: Path, recipe: Recipe, kinds: Collection[str]) -> None:
-    """Hold the parts that are installed against those that made a run's weights. Raises UserError where any differs."""
-    made = _read(folder)
+    """Compare the installed parts with the parts that made a run's weights. Raises UserError where any differs."""
+    run_parts = _read(folder)
     again = f"or run its recipe again: cliffkit run {folder / RECIPE}"
-    if made.stages.get("depth") != STAGE_VERSIONS["depth"]:
+    if run_parts.stages.get("depth") != STAGE_VERSIONS["depth"]:
         raise UserError(
-            f"{folder}: its weights were trained by cliffkit {made.engine}, whose networks are computed otherwise than "
-            f"here; install that version, {again}"
+            f"{folder}: its weights were trained by cliffkit {run_parts.engine}, whose networks are computed otherwise "
+            f"than here; install that version, {again}"
         )
-    records = {record.kind: record for record in made.parts}
+    records = {record.kind: record for record in run_parts.parts}
     for part in recipe.parts():
         if part.component.kind not in kinds:
             continue
@@ -58,7 +58,7 @@ def check_parts(folder: Path, recipe: Recipe, kinds: Collection[str]) -> None:
         part.component.check_current()
         identity = part.component.identity()
         if identity.code != record.code:
-            raise UserError(f"{folder}: {_told(record, part.component, identity, folder, again)}")
+            raise UserError(f"{folder}: {_describe_change(record, part.component, identity, folder, again)}")
 
 
 def _read(folder: Path) -> RunParts:
@@ -70,7 +70,7 @@ def _read(folder: Path) -> RunParts:
     return RunParts.read(folder)
 
 
-def _told(record: PartRecord, component: Component, identity: Identity, folder: Path, again: str) -> str:
+def _describe_change(record: PartRecord, component: Component, identity: Identity, folder: Path, again: str) -> str:
     """Say how a part's code differs from the code that the weights were trained with."""
     if record.distribution == BUILT_IN == component.distribution:
         names = sorted(
@@ -111,12 +111,12 @@ def _options(part: Part) -> Mapping[str, object]:
 
 def _keep(identity: Identity, folder: Path) -> dict[str, str]:
     """Keep the texts of a part's modules, in folders that are named as the packages are."""
-    kept = {}
+    paths = {}
     for name, source in identity.sources.items():
         if source is None or source.text is None:
             continue
         path = Path(CODE, *name.split("."), "__init__") if source.package else Path(CODE, *name.split("."))
-        kept[name] = f"{path.as_posix()}.py"
-        (folder / kept[name]).parent.mkdir(parents=True, exist_ok=True)
-        write_text(folder / kept[name], source.text)
-    return kept
+        paths[name] = f"{path.as_posix()}.py"
+        (folder / paths[name]).parent.mkdir(parents=True, exist_ok=True)
+        write_text(folder / paths[name], source.text)
+    return paths

@@ -22,7 +22,7 @@ from cliffkit.recipe.recipe import MODEL, Recipe
 from cliffkit.store.job import Job, PartCode
 
 STAGE_VERSIONS = {"pack": 1, "embedding": 1, "depth": 2, "evaluate": 1}
-"""Raised when a stage's code comes to give another result for the same inputs."""
+"""Version of each stage. It is raised when the stage's code gives another result for the same inputs."""
 
 
 def plan(recipe: Recipe, roots: Roots) -> list[Job]:
@@ -34,27 +34,27 @@ def plan(recipe: Recipe, roots: Roots) -> list[Job]:
 
 
 class Planner:
-    """Plans recipes that have much in common, as a study's cells: opens, reads and writes out once what they share."""
+    """Plans recipes that have much in common, such as a study's cells. Data sets, files and parts are read once."""
 
     def __init__(self, roots: Roots) -> None:
         self._roots = roots
         self._once = Once()
         self._prints: dict[str, dict[str, str]] = {}
-        """Fingerprints of data sets by split, by what recipes say of them."""
+        """Fingerprints by split, by the data set and its options as JSON."""
         self._files: dict[Path, str] = {}
         """Hashes of the files that options name."""
         self._codes: dict[Component, PartCode] = {}
 
     def plan(self, recipe: Recipe) -> list[Job]:
-        """As the function `plan`; equal packs and embedding generators are one job, of the recipe that came first."""
+        """Give jobs as the function `plan` does; equal packs and embedding generators are one job."""
         once, train = self._once, recipe.train
         prints = once("prints", (recipe.data,), lambda: self._fingerprints(recipe))
         pack = once("pack", (recipe.data,), lambda: self._pack(recipe, prints))
         needs = {"pack": pack}
         embedding = recipe.embedding
         if embedding is not None and is_trained(embedding):
-            of = (pack, embedding, train)
-            needs["embedding"] = once("embedding", of, lambda: self._embedding(recipe, embedding, pack))
+            sources = (pack, embedding, train)
+            needs["embedding"] = once("embedding", sources, lambda: self._embedding(recipe, embedding, pack))
         inputs: dict[str, Any] = {
             "seed": recipe.seed,
             "model": {kind: self._part(getattr(recipe, kind)) for kind in MODEL},
@@ -77,7 +77,7 @@ class Planner:
         return self._evaluate(recipe, needs, open_split(recipe, "test", self._roots).fingerprint())
 
     def _evaluate(self, recipe: Recipe, needs: Mapping[str, Job], test: str) -> Job:
-        protocols = [self._once("protocol", (each,), partial(_protocol, each)) for each in recipe.protocols]
+        protocols = [self._once("protocol", (protocol,), partial(_protocol, protocol)) for protocol in recipe.protocols]
         parts = [recipe.data, *(getattr(recipe, kind) for kind in MODEL)]
         return self._job(recipe, "evaluate", needs, {"test": test, "protocols": protocols}, parts)
 
@@ -87,14 +87,14 @@ class Planner:
 
     def _embedding(self, recipe: Recipe, embedding: Part, pack: Job) -> Job:
         assert recipe.train.embedding is not None
-        written = self._part(embedding).items()
-        generator = {name: value for name, value in written if name not in embedding.engine}
+        items = self._part(embedding).items()
+        generator = {name: value for name, value in items if name not in embedding.engine}
         fitting = self._fit(recipe.train.embedding, "train.embedding")
         inputs = {"embedding": generator, "train": fitting, **_common(recipe.train)}
         return self._job(recipe, "embedding", {"pack": pack}, inputs, [embedding, *recipe.train.embedding.parts()])
 
     def _fit(self, fit: Fit, place: str) -> dict[str, Any]:
-        """Give a stage's training with the identity of its parts; weights to start from by what their file holds."""
+        """Give a stage's training with the identity of its parts; initial weights count by the hash of their file."""
         init = fit.settings.init
         return {
             **fit.to_dict(),
@@ -105,16 +105,16 @@ class Planner:
         }
 
     def _fingerprints(self, recipe: Recipe) -> dict[str, str]:
-        said = json.dumps(self._part(recipe.data), sort_keys=True)
-        if said not in self._prints:
+        description = json.dumps(self._part(recipe.data), sort_keys=True)
+        if description not in self._prints:
             splits = {split: open_split(recipe, split, self._roots) for split in ("train", "val", "test")}
-            self._prints[said] = {split: dataset.fingerprint() for split, dataset in splits.items()}
-        return self._prints[said]
+            self._prints[description] = {split: dataset.fingerprint() for split, dataset in splits.items()}
+        return self._prints[description]
 
     def _part(self, part: Part) -> dict[str, Any]:
-        return self._once("part", (part,), partial(self._written, part))
+        return self._once("part", (part,), partial(self._describe, part))
 
-    def _written(self, part: Part) -> dict[str, Any]:
+    def _describe(self, part: Part) -> dict[str, Any]:
         paths = {name: value for name, value in part.options.items() if isinstance(value, Path)}
         files = {name: self._content(path, part.place) for name, path in paths.items()}
         return {**part.to_dict(), **files, "code": self._code(part).code}
@@ -141,7 +141,7 @@ class Planner:
         return Job(stage, key, inputs, needs, recipe, tuple(map(self._code, parts)))
 
     def _content(self, path: Path, place: str) -> str:
-        """Give the hash of a file that an option names: a result depends on what it says, not on where it lies."""
+        """Give the hash of a file that an option names: a result depends on its content, not on its path."""
         if path not in self._files:
             try:
                 with path.expanduser().open("rb") as file:
@@ -157,6 +157,6 @@ def _common(train: Train) -> dict[str, Any]:
 
 
 def _protocol(protocol: Protocol) -> dict[str, Any]:
-    """Give all of a protocol on which a score depends: everything but its source."""
+    """Give all fields of a protocol that a score depends on: every field but its source."""
     plain: dict[str, Any] = to_jsonable_python(protocol.to_dict())
     return {name: value for name, value in plain.items() if name != "source"}

@@ -1,4 +1,4 @@
-"""Scores of a run that has no store: it was moved away from it, or what only trains was edited since."""
+"""Score a run without its store: the run was moved away, or parts that only train were edited since."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from cliffkit.training.device import Device
 def rescore(run: Path, recipe: Recipe, device: Device, roots: Roots, emit: Emit) -> Path:
     """Score the weights of a run's folder under the protocols of `recipe`; returns the new folder in it, a run again.
 
-    What the scores need stands in the run's folder: weights, the constant prediction's depth, how the weights were
-    chosen. Nothing is written anywhere else. Raises UserError where the test images are others than the run's.
+    The run's folder holds all that the scores need: weights, the constant prediction's depth, how the weights were
+    chosen. No other folder is written. Raises UserError where the test images differ from the run's.
     """
-    made = RunMetrics.read(run)
-    job = Planner(roots).plan_scoring(recipe, made.jobs)
-    if job.inputs["test"] != made.data["test_fingerprint"]:
+    metrics = RunMetrics.read(run)
+    job = Planner(roots).plan_scoring(recipe, metrics.jobs)
+    if job.inputs["test"] != metrics.data["test_fingerprint"]:
         raise UserError(
             f"{run}: its data set has other test images here than those that the run was scored on (fingerprints "
-            f"{job.inputs['test']} and {made.data['test_fingerprint']}); name the run's own data with --data, or run "
-            f"its recipe here: cliffkit run {run / RECIPE}"
+            f"{job.inputs['test']} and {metrics.data['test_fingerprint']}); name the run's own data with --data, or "
+            f"run its recipe here: cliffkit run {run / RECIPE}"
         )
 
     folder = run / f"evaluate-{job.key[:8]}"
@@ -42,13 +42,13 @@ def rescore(run: Path, recipe: Recipe, device: Device, roots: Roots, emit: Emit)
         emit(JobSkipped(job.stage, job.key))
     elif device.accelerator.is_main_process:
         emit(JobStarted(job.stage, job.key, None))
-        seconds = _score(run, folder, job, made, Context(folder, {}, device, roots, emit))
+        seconds = _score(run, folder, job, metrics, Context(folder, {}, device, roots, emit))
         emit(JobFinished(job.stage, job.key, seconds))
     device.accelerator.wait_for_everyone()
     return folder
 
 
-def _score(run: Path, folder: Path, job: Job, made: RunMetrics, context: Context) -> float:
+def _score(run: Path, folder: Path, job: Job, metrics: RunMetrics, context: Context) -> float:
     """Fill a temporary folder, then put it in its place; returns the seconds that it took."""
     working = run / f".{folder.name}.{os.getpid()}.tmp"
     started = time.monotonic()
@@ -57,25 +57,25 @@ def _score(run: Path, folder: Path, job: Job, made: RunMetrics, context: Context
     except OSError as error:
         raise UserError(f"{run}: cannot be written: {error.strerror}; copy it to a folder of yours first") from error
     try:
-        trained = Trained(run / WEIGHTS, made.baseline_depth_m, made.selection, made.parameters)
+        trained = Trained(run / WEIGHTS, metrics.baseline_depth_m, metrics.selection, metrics.parameters)
         with context.device.determinism(job.recipe.train.deterministic):
             score_trained(job, replace(context, folder=working), trained)
         seconds = time.monotonic() - started
-        _complete(working, run, job, made, seconds)
+        _complete(working, run, job, metrics, seconds)
         replace_folder(working, folder)
     finally:
         shutil.rmtree(working, ignore_errors=True)
     return seconds
 
 
-def _complete(working: Path, run: Path, job: Job, made: RunMetrics, seconds: float) -> None:
-    """Make a folder of scores a run's folder: with the weights, and with what says how they came about."""
+def _complete(working: Path, run: Path, job: Job, metrics: RunMetrics, seconds: float) -> None:
+    """Complete a folder of scores to a run's folder: add the weights and the records of how they were made."""
     for name in (WEIGHTS, LOG, Environment.FILE, RunParts.FILE):
         link(run / name, working / name)
     if (run / CODE).exists():
         shutil.copytree(run / CODE, working / CODE)
     write_text(working / RECIPE, job.recipe.to_yaml())
     scores = Scores.read(working)
-    times = {**made.seconds, "evaluate": seconds}
-    keys = {**made.jobs, "evaluate": job.key}
+    times = {**metrics.seconds, "evaluate": seconds}
+    keys = {**metrics.jobs, "evaluate": job.key}
     RunMetrics(**vars(scores), name=job.recipe.name, key=job.key, seconds=times, jobs=keys).write(working)

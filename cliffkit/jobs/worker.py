@@ -29,7 +29,7 @@ from cliffkit.training.device import open_device
 
 @dataclass(frozen=True)
 class JobTask:
-    """One job for a worker, all that it depends on done."""
+    """One job for a worker; the jobs that it needs are done."""
 
     job: Job
     runs: Path
@@ -38,20 +38,20 @@ class JobTask:
 
 
 class Outcome(NamedTuple):
-    """What became of a worker's job."""
+    """The outcome of a worker's job."""
 
     state: Literal["done", "busy", "failed"]
     """`busy`: another process works on it."""
     reason: str = ""
     """Why it failed; the store has the details."""
     memory_bytes: int = 0
-    """What it took at its most, where it was done."""
+    """Largest memory of its process; 0 unless done."""
 
 
 def do_job(task: JobTask, place: Place) -> Outcome:
     """Do one job of a study in a worker process.
 
-    Plugins hear its events there; the study hears of it through the store.
+    Plugins receive its events in that process; the study reads its progress from the store.
     """
     torch.set_num_threads(place.threads)
     job, store = task.job, Store(task.runs)
@@ -67,7 +67,7 @@ def do_job(task: JobTask, place: Place) -> Outcome:
             return Outcome("busy")
         except UserError as error:
             reason, details = str(error), ""
-        except Exception as error:  # one cell's fault, whatever it is, is no other's
+        except Exception as error:  # a failure of one cell must not stop the others
             reason, details = f"{type(error).__name__}: {error}", traceback.format_exc()
         else:
             return Outcome("done", memory_bytes=peak_memory(place))
@@ -103,7 +103,7 @@ def _output_to(path: Path) -> Iterator[None]:
     """Append what is printed within, by Python or below it, to a file; an empty file is removed."""
     sys.stdout.flush()
     sys.stderr.flush()
-    kept = [os.dup(number) for number in (1, 2)]
+    originals = [os.dup(number) for number in (1, 2)]
     with path.open("ab") as file:
         for number in (1, 2):
             os.dup2(file.fileno(), number)
@@ -112,9 +112,9 @@ def _output_to(path: Path) -> Iterator[None]:
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
-            for number, own in zip((1, 2), kept, strict=True):
-                os.dup2(own, number)
-                os.close(own)
+            for number, original in zip((1, 2), originals, strict=True):
+                os.dup2(original, number)
+                os.close(original)
     with contextlib.suppress(FileNotFoundError):
         if not path.stat().st_size:
             path.unlink()

@@ -18,7 +18,7 @@ from cliffkit.recipe.recipe import MODEL, Recipe
 
 @dataclass(frozen=True)
 class Modules:
-    """What a recipe trains and what with."""
+    """The network that a recipe trains, and the losses that it is trained with."""
 
     network: DepthNetwork
     losses: Sequence[tuple[str, float, Loss]]

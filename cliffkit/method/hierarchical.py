@@ -18,8 +18,8 @@ class HierarchicalEmbeddingLoss(nn.Module):
     """r * sum_k w_k * mean |G_k(prediction) - G_k(truth)|, right on depth with holes.
 
     Both maps enter the generator with 0 in every invalid pixel, and each feature counts by the share of valid pixels
-    in its cell: what stands in invalid pixels changes neither the value nor its gradient, and on dense depth the mean
-    is the plain one of Wang et al., ECCV 2020.
+    in its cell. So values in invalid pixels change neither the loss nor its gradient. On dense depth the mean is the
+    plain mean of Wang et al., ECCV 2020.
 
     r rises linearly with the step, counted from 0: r = min(1, step / warmup_steps), so 0 at step 0 and 1 from step
     `warmup_steps` on; always 1 where that is 0. A level of weight 0 is left out; a term of weight 0 costs nothing.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 VALUES_AT_ONCE = 2**17
-"""Of features that a CPU compares together: half a megabyte."""
+"""Feature values that a CPU compares at a time: half a megabyte."""
 
 
 def weighted_sum(a: Tensor, b: Tensor, share: Tensor, norm: str) -> Tensor:
@@ -23,13 +23,13 @@ def weighted_sum(a: Tensor, b: Tensor, share: Tensor, norm: str) -> Tensor:
 
 def _sum(difference: Tensor, share: Tensor, norm: str) -> Tensor:
     size = difference.abs() if norm == "l1" else difference.square()
-    return (size.sum(1, keepdim=True) * share).sum()  # channels first: the shares then meet one instead of all
+    return (size.sum(1, keepdim=True) * share).sum()  # channels first: the shares then multiply one map only
 
 
 class _BlockedSum(torch.autograd.Function):
-    """The same with its gradient by `a` at once, in blocks that a processor's cache holds.
+    """The weighted sum and its gradient by `a` in one pass, in blocks that fit a processor's cache.
 
-    Written out plainly, a dozen passes in float32 over full-size features go through memory: most of the loss's time.
+    Without blocks, a dozen float32 passes over full-size features go through memory: most of the loss's time.
     """
 
     @staticmethod

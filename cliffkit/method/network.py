@@ -18,8 +18,8 @@ Shape = tuple[int, ...]
 class DepthNetwork(nn.Module):
     """Image to depth in metres.
 
-    The chain starts at the coarsest level of the pyramid and takes in one finer level per fusion; the head turns what
-    came of it into depth. A part whose output has the wrong shape is an error that names the part.
+    The chain starts at the coarsest level of the pyramid and takes in one finer level per fusion; the head turns the
+    result into depth. A part whose output has the wrong shape is an error that names the part.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class DepthNetwork(nn.Module):
         return fused
 
     def _expect(self, kind: str, outputs: Sequence[Tensor], shapes: Sequence[Shape]) -> None:
-        seen = [tuple(output.shape) for output in outputs]
-        if seen != shapes:
+        output_shapes = [tuple(output.shape) for output in outputs]
+        if output_shapes != shapes:
             giver = self._givers.get(kind, kind)
             raise UserError(
-                f"{giver} gives features of shapes {seen}, expected {list(shapes)}; mend the {kind}: "
+                f"{giver} gives features of shapes {output_shapes}, expected {list(shapes)}; mend the {kind}: "
                 f"`cliffkit.testing.check_{kind}` shows where"
             )
 

@@ -29,8 +29,8 @@ class DepthObjective(nn.Module):
         terms = {}
         for (name, weight, needs), loss in zip(self._terms, self.losses, strict=True):
             if weight:
-                needed = {extra: predicted.extras[extra] for extra in needs}
-                terms[name] = weight * loss(predicted.depth, batch, **needed)
+                extras = {extra: predicted.extras[extra] for extra in needs}
+                terms[name] = weight * loss(predicted.depth, batch, **extras)
 
         if self.hierarchical is not None:
             with self._device.autocast():

@@ -1,4 +1,4 @@
-"""From what a recipe writes of a protocol to the protocol: short names, and what the engine applies to all."""
+"""Protocols as recipes write them: short names, and the options that the engine applies to every protocol."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def build_protocol(component: Component, options: Mapping[str, Any], engine: Map
     changed = [f"{name}={_plain(value)}" for name, value in _changed(factory, options).items()]
     if changed:
         built = replace(built, source=f"changed in {', '.join(changed)}, else {built.source}")
-    given = {name: engine[name] for name in ("flip", "align") if engine[name] is not None}
-    for name, value in given.items():
+    changes = {name: engine[name] for name in ("flip", "align") if engine[name] is not None}
+    for name, value in changes.items():
         if value != getattr(built, name):
             changed.append(_modifier(name, value))
-    return replace(built, name=engine["name"] or "+".join([component.name, *changed]), **given)
+    return replace(built, name=engine["name"] or "+".join([component.name, *changed]), **changes)
 
 
 def is_short(name: str, use: str) -> bool:
@@ -75,7 +75,7 @@ def _changed(factory: Any, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _modifier(name: str, value: Any) -> str:
     """Write what the engine changes of a protocol in short."""
-    return next((short for short, meant in MODIFIERS.items() if meant == (name, value)), f"{name}={_plain(value)}")
+    return next((short for short, setting in MODIFIERS.items() if setting == (name, value)), f"{name}={_plain(value)}")
 
 
 def _plain(value: Any) -> str:

@@ -21,7 +21,7 @@ from cliffkit.scoring.metrics import METRICS
 _DELTA_LOGS = tuple(k * math.log(1.25) for k in (1, 2, 3))
 
 _SLACK = 1e-13
-"""Of a logarithm: a ratio of exactly 1.25^k is counted as such; of two float32 none other comes so near it."""
+"""Tolerance of a logarithm, so that a ratio of exactly 1.25^k counts as such. No other ratio of float32 is so near."""
 
 _BOUNDS = tuple(tuple(log + slack for log in _DELTA_LOGS) for slack in (-_SLACK, _SLACK))
 """Upper bounds of |e| for delta 1-3: strict, then inclusive."""
@@ -47,7 +47,7 @@ class _Group(NamedTuple):
     depth: Floats
     prediction: Floats
     members: frozenset[int]
-    """Places of these protocols among all."""
+    """Indices of these protocols among all."""
 
 
 def score_image(
@@ -67,8 +67,8 @@ def score_protocols(
 ) -> list[dict[str, float] | None]:
     """Compute what `score_image` gives, to the rounding of float64, for each of several protocols of one view and flip.
 
-    Pixels are grouped by which protocols score them; protocols that treat a group's predictions alike, as most do
-    where no clamp bites, share its sums: less work than one after the other.
+    Pixels are grouped by the protocols that score them. Protocols that treat a group's predictions alike share its
+    sums, and most do where no clamp changes a prediction. This is less work than one protocol after the other.
     """
     if not prediction.shape == depth.shape == valid.shape or depth.ndim != 2:
         shapes = f"prediction {prediction.shape}, depth {depth.shape}, valid {valid.shape}"
@@ -78,7 +78,7 @@ def score_protocols(
     groups = list(_groups(prediction, depth, valid, protocols))
     modes = sorted({protocol.delta_inclusive for protocol in protocols})
 
-    known: dict[tuple[int, _Change], NDArray[np.float64]] = {}  # sums by group and change: the shared work
+    cache: dict[tuple[int, _Change], NDArray[np.float64]] = {}  # sums by group and change: the shared work
     scores: list[dict[str, float] | None] = []
     for index, protocol in enumerate(protocols):
         mine = {number: group for number, group in enumerate(groups) if index in group.members}
@@ -89,10 +89,10 @@ def score_protocols(
         total = np.zeros(_N_SUMS)
         for number, group in mine.items():
             change = _change(group.prediction, scale, protocol)
-            if (number, change) not in known:
+            if (number, change) not in cache:
                 with np.errstate(over="ignore", invalid="ignore"):  # `_metrics` refuses what comes of it
-                    known[number, change] = _sums(group, change, modes)
-            total += known[number, change]
+                    cache[number, change] = _sums(group, change, modes)
+            total += cache[number, change]
         scores.append(_metrics(total, protocol))
     return scores
 
@@ -161,9 +161,9 @@ def _scale(groups: Sequence[_Group], protocol: Protocol) -> float:
 
 
 def _change(prediction: Floats, scale: float, protocol: Protocol) -> _Change:
-    """Say what the protocol does to these predictions, without steps that change none: equal work is then found equal.
+    """List what the protocol changes in these predictions.
 
-    Raises ValueError for a prediction that is not finite where the protocol has no rule for it.
+    Steps without effect are left out, so that equal work is found equal. Raises ValueError for a prediction that is not finite where the protocol has no rule for it.
     """
     low, high = protocol.clamp_low_m, protocol.clamp_high_m
     least, most = float(prediction.min()) * scale, float(prediction.max()) * scale

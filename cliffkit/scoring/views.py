@@ -1,4 +1,4 @@
-"""What a protocol shows: how image and truth are framed, which pixels are scored, what becomes of a prediction."""
+"""Protocols applied to arrays: framing of image and truth, the scored pixels, changes to a prediction."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cliffkit.scoring.alignments import SCALES
 
 
 def image_region(height: int, width: int, view: View) -> tuple[int, int, int, int]:
-    """(top, left, height, width) in pixels of what a view shows of an image; an odd margin leaves more below, right."""
-    shown_h, shown_w = (max(1, round(view.region * side)) for side in (height, width))
-    return (height - shown_h) // 2, (width - shown_w) // 2, shown_h, shown_w
+    """Give the region that a view shows, (top, left, height, width), pixels; odd margins are wider below and right."""
+    region_height, region_width = (max(1, round(view.region * side)) for side in (height, width))
+    return (height - region_height) // 2, (width - region_width) // 2, region_height, region_width
 
 
 def truth_in_view(
@@ -31,12 +31,12 @@ def truth_in_view(
     rows, columns = slice(top, top + height), slice(left, left + width)
     if view.size is None or view.size == (height, width):
         return depth[rows, columns], valid[rows, columns]
-    picked = np.ix_(top + _centres(height, view.size[0]), left + _centres(width, view.size[1]))
-    return depth[picked], valid[picked]
+    pixels = np.ix_(top + _centres(height, view.size[0]), left + _centres(width, view.size[1]))
+    return depth[pixels], valid[pixels]
 
 
 def _centres(source: int, target: int) -> NDArray[np.intp]:
-    """Which of `source` pixels lies under the centre of each of `target` pixels; the later one where it is between."""
+    """Give the source pixel under the centre of each target pixel; the later pixel where it lies between two."""
     return (2 * np.arange(target) + 1) * source // (2 * target)
 
 
@@ -47,18 +47,18 @@ def crop_mask(height: int, width: int, crop: Crop | None) -> NDArray[np.bool_]:
     return mask
 
 
-def scored_pixels(truth: NDArray[np.floating[Any]], known: NDArray[np.bool_], protocol: Protocol) -> NDArray[np.bool_]:
+def scored_pixels(truth: NDArray[np.floating[Any]], valid: NDArray[np.bool_], protocol: Protocol) -> NDArray[np.bool_]:
     """Mark the pixels that a protocol scores, (H, W), among those of true depth and validity in its view."""
     inside = crop_mask(truth.shape[0], truth.shape[1], protocol.crop)
     top = np.inf if protocol.max_depth_m is None else protocol.max_depth_m
     with np.errstate(invalid="ignore"):  # NaN stands in holes
-        return inside & known & (truth > protocol.min_depth_m) & (truth < top)
+        return inside & valid & (truth > protocol.min_depth_m) & (truth < top)
 
 
 def as_scored(
     prediction: NDArray[np.floating[Any]],
     truth: NDArray[np.floating[Any]],
-    known: NDArray[np.bool_],
+    valid: NDArray[np.bool_],
     protocol: Protocol,
 ) -> NDArray[np.floating[Any]]:
     """Show a prediction (H, W) in metres as a protocol sees it: aligned, NaN and infinities replaced, clamped.
@@ -66,7 +66,7 @@ def as_scored(
     `scores` does the same to the scored pixels alone. An image without a scored pixel is not aligned. Raises ValueError
     for a prediction that cannot be aligned.
     """
-    scored = scored_pixels(truth, known, protocol)
+    scored = scored_pixels(truth, valid, protocol)
     if scored.any():
         prediction = prediction * SCALES[protocol.align](prediction[scored], truth[scored])
     low, high = protocol.clamp_low_m, protocol.clamp_high_m

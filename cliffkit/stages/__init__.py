@@ -20,12 +20,12 @@ STAGES: Mapping[str, Callable[[Job, Context], None]] = {
     "evaluate": evaluate,
 }
 TRAINED = ("embedding", "depth")
-"""Stages that all processes of a distributed run work on together; the others are the main one's."""
+"""Stages that all processes of a distributed run work on together; the main process does the other stages alone."""
 
 
 def worth_keeping(stage: str, folder: Path) -> bool:
-    """Tell whether the folder of a stage that an error broke off holds something of use.
+    """Tell whether the folder of a stage that ended with an error should be kept.
 
-    That is the checkpoint of a fit, and a batch that is kept to be looked at.
+    It should where it holds the checkpoint of a fit, or a batch that people may want to look at.
     """
     return stage in TRAINED and (has_checkpoint(folder) or bool(kept_batches(folder)))

@@ -1,4 +1,4 @@
-"""What a stage is given beside its job."""
+"""The inputs of a stage beside its job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Context:
     """Where a stage works and what it may read."""
 
     folder: Path
-    """The job's own folder; what stands in it when the stage returns is the result."""
+    """The job's own folder. Its content is the result when the stage returns."""
     needs: Mapping[str, Path]
     """The folders of the jobs it needs, by stage."""
     device: Device

@@ -71,10 +71,10 @@ def _numbers(losses: Mapping[str, nn.Module]) -> dict[str, float | None]:
 def validate(network: nn.Module, val: Pack, batch: int, device: Device) -> dict[str, float]:
     """Score a packed split at training size as `VALIDATION` says; each process scores its share of the images."""
     accelerator = device.accelerator
-    own = np.arange(len(val))[accelerator.process_index :: accelerator.num_processes]
+    share = np.arange(len(val))[accelerator.process_index :: accelerator.num_processes]
     rows: list[tuple[int, dict[str, float] | None]] = []
-    for start in range(0, len(own), batch):
-        indices = own[start : start + batch]
+    for start in range(0, len(share), batch):
+        indices = share[start : start + batch]
         sample = val.batch(indices)
         with torch.inference_mode(), device.autocast():
             prediction = network(sample.image.to(device.torch).contiguous(memory_format=torch.channels_last))

@@ -1,6 +1,6 @@
 """Stage `embedding`: fit an embedding generator to the training split's depth maps.
 
-No other depth is shown to it, not even to choose its weights: what it knew of val or test would leak into the loss.
+It sees no other depth, not even to choose its weights: knowledge of val or test would leak into the loss.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def fit_embedding(job: Job, context: Context) -> None:
 def _check_labels(generator: Part, train: Pack, data: Part) -> None:
     """Raise UserError where a generator learns scene types, and no training image has one.
 
-    What it does with data that names no scene types tells whether it learns them.
+    A generator learns scene types if it cannot be built for data that names none.
     """
     if train.labelled or not train.facts.scene_types:
         return

@@ -49,9 +49,10 @@ def main_effect(grid: Grid, axis: int, level: str, reference: str, *, confidence
 def interaction(
     grid: Grid, axes: tuple[int, int], levels: tuple[str, str], references: tuple[str, str], *, confidence: float = 0.95
 ) -> Estimate | None:
-    """How much more the second axis's change does beside the first's: y11 - y10 - y01 + y00, the mean as `main_effect`.
+    """Estimate what the first axis's change adds to the effect of the second's: y11 - y10 - y01 + y00.
 
-    0 where the two changes add up. Raises ValueError for equal axes, and as `main_effect` does.
+    The mean is over the other axes' combinations, as in `main_effect`. It is 0 where the two changes add up.
+    Raises ValueError for equal axes, and as `main_effect` does.
     """
     if axes[0] == axes[1]:
         raise ValueError(f"both axes are {axes[0]}: an interaction is between two")

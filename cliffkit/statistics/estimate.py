@@ -4,7 +4,7 @@ The model of a (seeds, images) table of differences: d_ij = truth + seed_i + ima
 mean squares X of the seeds, M of the images and E of the rest (two-way analysis of variance, one value per cell) the
 variance of the mean of S seeds and I images is estimated by V / (S I), V = X + M - E (crossed random effects: Baayen,
 Davidson and Bates 2008, J. Memory and Language 59; degrees of freedom: Satterthwaite 1946, Biometrics Bulletin 2).
-How that is made to hold its 95 % at few seeds stands at `noise_of_mean`, how well it does in docs/statistics.md.
+`noise_of_mean` says how intervals hold their 95 % at few seeds, docs/statistics.md how well.
 
 A report makes thousands of comparisons, hence `scipy.special`: a call into `scipy.stats` costs more than all the rest.
 """
@@ -25,7 +25,7 @@ _FLOOR = 0.5  # of E: V is never taken to be less
 
 _EXPONENTS = (0.4, 1.0, 1.5, 2.0)  # for 2, 3, 4 and from 5 seeds on, where it is Satterthwaite's own
 
-_MOST_SEEDS = 2**40  # a power of 2 beyond any study: what these do not see, no number does
+_MOST_SEEDS = 2**40  # a power of 2 beyond any study: what is hidden from these is hidden for good
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,9 @@ class Estimate:
     df: float
     confidence: float
     seeds: int
+    """Seeds used."""
     images: int
-    """Used."""
+    """Images used."""
     dropped: int
     """Images left out because some seeds, but not all, lack them."""
     variance: Variance
@@ -94,20 +95,20 @@ class Estimate:
         image leaves the noise unmeasured.
         """
 
-        def seen(seeds: int) -> bool:
+        def is_seen(seeds: int) -> bool:
             error, df = self._noise_at(seeds)
             if error == 0:
                 return self.value != 0
             return _power(abs(self.value) / error, _bar(df, self.confidence)) >= power
 
-        if self.seeds < 2 or self.images < 2 or not seen(_MOST_SEEDS):
+        if self.seeds < 2 or self.images < 2 or not is_seen(_MOST_SEEDS):
             return None
         few, many = 1, 2
-        while not seen(many):
+        while not is_seen(many):
             few, many = many, 2 * many
         while many - few > 1:
             middle = (few + many) // 2
-            few, many = (few, middle) if seen(middle) else (middle, many)
+            few, many = (few, middle) if is_seen(middle) else (middle, many)
         return many
 
     def _noise_at(self, seeds: int) -> tuple[float, float]:

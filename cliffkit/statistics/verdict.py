@@ -12,8 +12,8 @@ UNMEASURED, THESE_WEIGHTS = "not measured", "on these weights only"
 def verdict(estimate: Estimate | None, *, higher_is_better: bool, p_adjusted: float | None = None) -> str:
     """Give the word of the verdict on (variant - reference).
 
-    `better` and `worse` where the interval excludes 0 and, where `p_adjusted` says what p is among all comparisons made
-    beside this one (`holm`), that is small too. One seed gives no verdict on the recipe, one image none at all.
+    `better` and `worse` need an interval that excludes 0. They also need a small `p_adjusted` where it is given: the p
+    value among all comparisons of the table (`holm`). One seed gives no verdict on the recipe, one image none at all.
     """
     if estimate is None or estimate.images == 1:
         return UNMEASURED

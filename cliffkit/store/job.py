@@ -27,9 +27,9 @@ class Job:
     stage: str
     key: str
     inputs: Mapping[str, Any]
-    """What the key is the hash of."""
+    """Everything that the key is a hash of."""
     needs: Mapping[str, Job]
     """The jobs whose results it reads, by stage."""
     recipe: Recipe
     parts: tuple[PartCode, ...] = ()
-    """What the stage itself computes with; it is done with this code or not at all."""
+    """Parts that the stage computes with. The job is done with this code or not at all."""

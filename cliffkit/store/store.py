@@ -46,15 +46,15 @@ class Store:
             )
 
     def folder(self, job: Job) -> Path:
-        """Where a job's result lies once it is done."""
+        """Give the folder of a job's result, once the job is done."""
         return job_folder(self.root, job)
 
     def done(self, job: Job) -> bool:
-        """Whether a job's result is there."""
+        """Tell whether a job's result is there."""
         return self.folder(job).is_dir()
 
     def working(self, job: Job) -> Path:
-        """Open the folder in which a job is being made; what an interrupted attempt left is still in it."""
+        """Open the folder in which a job works; files of an interrupted attempt are still in it."""
         folder = self.jobs / f"{job.stage}-{job.key}.partial"
         folder.mkdir(exist_ok=True)
         return folder
@@ -63,7 +63,7 @@ class Store:
     def claim(self, job: Job, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Hold a job, so that no other process works on it.
 
-        Where another one does, `waiting` is called once; unless it raises, the job is waited for.
+        Where another process holds it, `waiting` is called once. Unless `waiting` raises, this call waits for the job.
         """
         lock = FileLock(self.jobs / f".{job.stage}-{job.key}.lock")
         try:
@@ -102,7 +102,7 @@ class Store:
         self._failure(job).unlink(missing_ok=True)
 
     def log(self, job: Job) -> Path:
-        """Where a worker's process writes what it would print while it does a job."""
+        """Give the file for the output of a worker that does a job."""
         return self.jobs / f"{job.stage}-{job.key}.log"
 
     def _failure(self, job: Job) -> Path:
@@ -125,5 +125,5 @@ class Store:
 
 
 def job_folder(root: Path, job: Job) -> Path:
-    """Where a job's result lies in a store, whether or not the store is there yet."""
+    """Give the folder of a job's result in a store, whether or not the store exists."""
     return root / "jobs" / f"{job.stage}-{job.key}"

@@ -31,7 +31,7 @@ class Row:
     variant: Variant
     metric: str
     mean: Estimate | None
-    """None: not one cell is done."""
+    """None where no cell is done."""
     difference: Estimate | None
     """From the reference, on the same images under the same seeds; None for the reference itself."""
     word: str | None
@@ -39,9 +39,9 @@ class Row:
     p_adjusted: float | None
     """Holm's, over the table's differences."""
     best: bool
-    """It has the best mean of the table."""
+    """Whether its mean is the best of the table."""
     tied: bool
-    """It is the best, or not distinguishable from it."""
+    """Whether its mean is the best, or not distinguishable from the best."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Effect:
-    """What a change along axes does on average over the others, or a component's share of an improvement."""
+    """The effect of a change along axes, averaged over the other axes; or a component's share of an improvement."""
 
     label: str
     axes: tuple[str, ...]
@@ -80,7 +80,7 @@ class Analysis:
     weakest: Variant | None
 
     def first(self, results: Results) -> Table:
-        """Give the table that the study is about."""
+        """Give the table in the study's own metric and protocol."""
         return self.tables[results.study.protocol, results.study.metric]
 
 
@@ -97,7 +97,7 @@ def analyse(results: Results) -> Analysis:
         return Analysis(tables, (), (), (), None)
     values = results.table(study.protocol, study.metric)
     measured = [i for i, rows in enumerate(values) if not np.isnan(rows).all()]
-    grid = {study.variants[i].levels: values[i] for i in measured}  # effects stand on the variants that there are
+    grid = {study.variants[i].levels: values[i] for i in measured}  # effects need measured variants only
     if study.design == "grid":
         main, interactions = _effects(results, grid)
     else:
@@ -128,8 +128,8 @@ def _table(results: Results, protocol: str, metric: str) -> Table:
     adjusted = dict(zip(tested, holm([_p(differences[i]) for i in tested]), strict=True))
     rows = []
     for i, variant in enumerate(study.variants):
-        own = variant.levels == study.reference.levels
-        word = None if own else verdict(differences[i], higher_is_better=higher, p_adjusted=adjusted.get(i))
+        is_reference = variant.levels == study.reference.levels
+        word = None if is_reference else verdict(differences[i], higher_is_better=higher, p_adjusted=adjusted.get(i))
         tied = i == best or (best is not None and _indistinguishable(compare(values[i], values[best])))
         rows.append(Row(variant, metric, means[i], differences[i], word, adjusted.get(i), i == best, tied))
     return Table(protocol, metric, tuple(rows))
@@ -156,27 +156,37 @@ def _effects(
     names, start = list(study.axes), study.reference.levels
     changes = [(k, level) for k, name in enumerate(names) for level in study.axes[name] if level != start[k]]
     main = [(f"{start[k]} → {level}", (names[k],), main_effect(grid, k, level, start[k])) for k, level in changes]
-    beside = [
-        (f"{one} with {other}", (names[j], names[k]), interaction(grid, (j, k), (one, other), (start[j], start[k])))
-        for (j, one), (k, other) in itertools.combinations(changes, 2)
+    interactions = [
+        (
+            f"{first} with {second}",
+            (names[j], names[k]),
+            interaction(grid, (j, k), (first, second), (start[j], start[k])),
+        )
+        for (j, first), (k, second) in itertools.combinations(changes, 2)
         if j != k
     ]
-    return _judged(main, study.metric), _judged(beside, study.metric)
+    return _judged(main, study.metric), _judged(interactions, study.metric)
 
 
-def _judged(found: Sequence[tuple[str, tuple[str, ...], Estimate | None]], metric: str) -> tuple[Effect, ...]:
+def _judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], metric: str) -> tuple[Effect, ...]:
     """Effects with their verdicts, each among all of its kind."""
     higher = metric in HIGHER_IS_BETTER
-    tested = [i for i, (*_, each) in enumerate(found) if each is not None and each.seeds_measured]
-    adjusted = dict(zip(tested, holm([_p(found[i][2]) for i in tested]), strict=True))
+    tested = [i for i, (*_, difference) in enumerate(effects) if difference is not None and difference.seeds_measured]
+    adjusted = dict(zip(tested, holm([_p(effects[i][2]) for i in tested]), strict=True))
     return tuple(
-        Effect(label, axes, each, verdict(each, higher_is_better=higher, p_adjusted=adjusted.get(i)), adjusted.get(i))
-        for i, (label, axes, each) in enumerate(found)
+        Effect(
+            label,
+            axes,
+            difference,
+            verdict(difference, higher_is_better=higher, p_adjusted=adjusted.get(i)),
+            adjusted.get(i),
+        )
+        for i, (label, axes, difference) in enumerate(effects)
     )
 
 
 def _weakest(table: Table) -> Variant | None:
-    """Find the variant with the worst mean; chosen by the data, so that its distance from the others flatters them."""
+    """Find the variant with the worst mean. The data choose it, so others look better beside it than they are."""
     measured = [row for row in table.rows if row.mean is not None]
     if len(measured) < 2:
         return None

@@ -12,10 +12,10 @@ from cliffkit.store.store import Store
 from cliffkit.study.cells import Cell, jobs_of
 
 ORDER = ("evaluate", "pack", "embedding", "depth")
-"""What goes first: what ends a cell, then what other jobs wait for."""
+"""Order in which jobs begin: first those that end a cell, then those that other jobs wait for."""
 
 ELSEWHERE_SECONDS = 2.0
-"""How long a job that another process works on is left alone before its claim is tried again."""
+"""Seconds until the claim of a job is tried again where another process works on it."""
 
 
 @dataclass
@@ -27,9 +27,9 @@ class JobState:
     """`waiting`, `running`, `elsewhere`, `done` or `failed`."""
     reason: str = ""
     since: float = field(default_factory=time.monotonic)
-    """When it came into this state."""
+    """Time of the monotonic clock at which the job came into this state."""
     progress: JobProgress | None = None
-    """What the process that works on it told last."""
+    """Last progress told by the process that works on the job."""
 
 
 class Board:
@@ -49,80 +49,85 @@ class Board:
             failure = None if store.done(job) else store.failure(job)
             state = "done" if store.done(job) else "failed" if failure else "waiting"
             self.jobs[key] = JobState(job, state, failure.reason if failure else "")
-        self.own = {key: found[0] for key, found in users.items() if len(found) == 1}
-        """By the key of a job that no other cell shares."""
+        self.only_cell = {key: sharers[0] for key, sharers in users.items() if len(sharers) == 1}
+        """The only cell that uses a job, by the job's key; jobs that several cells share are absent."""
 
     def to_do(self) -> list[Job]:
-        """Jobs that are neither done nor failed."""
-        return [each.job for each in self.jobs.values() if each.state not in ("done", "failed")]
+        """List the jobs that are neither done nor failed."""
+        return [entry.job for entry in self.jobs.values() if entry.state not in ("done", "failed")]
 
     def retry(self) -> None:
-        """Forget what failed, so that it is tried again."""
-        for each in self.jobs.values():
-            if each.state == "failed":
-                self.store.forget_failure(each.job)
-                self.put(each, "waiting")
+        """Forget failures, so that the failed jobs are tried again."""
+        for entry in self.jobs.values():
+            if entry.state == "failed":
+                self.store.forget_failure(entry.job)
+                self.put(entry, "waiting")
 
     def cell_state(self, cell: Cell) -> str:
-        """Say `waiting`, `running`, `elsewhere`, `done` or `failed`: where its own work stands, or why it waits."""
+        """Give a cell's state: `waiting`, `running`, `elsewhere`, `done` or `failed`.
+
+        A job that several cells share makes its cells `failed`, but neither `running` nor `elsewhere`.
+        """
         states = [self.jobs[job.key] for job in cell.jobs]
         if states[-1].state == "done":
             return "done"
-        for wanted in ("failed", "running", "elsewhere"):
-            if any(each.state == wanted and (wanted == "failed" or self._is_own(each, cell)) for each in states):
-                return wanted
+        for candidate in ("failed", "running", "elsewhere"):
+            if any(
+                entry.state == candidate and (candidate == "failed" or self._is_own(entry, cell)) for entry in states
+            ):
+                return candidate
         return "waiting"
 
     def cell_reason(self, cell: Cell) -> str:
-        """Why a cell failed."""
+        """Give the reasons why a cell failed."""
         states = [self.jobs[job.key] for job in cell.jobs]
-        return "; ".join(f"{each.job.stage}: {each.reason}" for each in states if each.state == "failed")
+        return "; ".join(f"{entry.job.stage}: {entry.reason}" for entry in states if entry.state == "failed")
 
     def count(self, state: str) -> int:
-        """How many cells are in a state."""
+        """Count the cells in a state."""
         return sum(self.cell_state(cell) == state for cell in self.cells)
 
     def ready(self) -> list[JobState]:
-        """List what can be begun now, the first first."""
+        """List the jobs that can begin now, in the order in which they should begin."""
         now = time.monotonic()
-        found = [
-            each
-            for each in self.jobs.values()
-            if (each.state == "waiting" or (each.state == "elsewhere" and now - each.since > ELSEWHERE_SECONDS))
-            and all(self._is_done(need) for need in each.job.needs.values())
+        entries = [
+            entry
+            for entry in self.jobs.values()
+            if (entry.state == "waiting" or (entry.state == "elsewhere" and now - entry.since > ELSEWHERE_SECONDS))
+            and all(self._is_done(need) for need in entry.job.needs.values())
         ]
-        return sorted(found, key=lambda each: ORDER.index(each.job.stage))
+        return sorted(entries, key=lambda entry: ORDER.index(entry.job.stage))
 
     def unfinished(self) -> list[JobState]:
-        """Jobs that are running, here or elsewhere, with what they told last."""
-        active = [each for each in self.jobs.values() if each.state in ("running", "elsewhere")]
-        for each in active:
-            each.progress = self.store.progress(each.job) or each.progress
+        """List the jobs that are running, here or elsewhere, with their last progress."""
+        active = [entry for entry in self.jobs.values() if entry.state in ("running", "elsewhere")]
+        for entry in active:
+            entry.progress = self.store.progress(entry.job) or entry.progress
         return active
 
-    def put(self, each: JobState, state: str, reason: str = "") -> None:
+    def put(self, entry: JobState, state: str, reason: str = "") -> None:
         """Bring a job into a state."""
-        each.state, each.reason, each.since = state, reason, time.monotonic()
+        entry.state, entry.reason, entry.since = state, reason, time.monotonic()
 
     def _is_done(self, need: Job) -> bool:
         return self.jobs[need.key].state == "done"
 
-    def _is_own(self, each: JobState, cell: Cell) -> bool:
-        return self.own.get(each.job.key) is cell
+    def _is_own(self, entry: JobState, cell: Cell) -> bool:
+        return self.only_cell.get(entry.job.key) is cell
 
 
 def seconds_left(board: Board) -> float | None:
-    """About how long the study still takes, by the pace of what is done; None while that is unknown."""
+    """Estimate the seconds that the study still takes, by the pace of its jobs; None while a pace is unknown."""
     if board.pace is None:
         return None
-    left = [each for each in board.jobs.values() if each.state in ("waiting", "running", "elsewhere")]
+    entries = [entry for entry in board.jobs.values() if entry.state in ("waiting", "running", "elsewhere")]
     seconds = []
-    for each in left:
-        pace = board.pace(each.job)
+    for entry in entries:
+        pace = board.pace(entry.job)
         if pace is None:
             return None
-        told = each.progress
-        seconds.append(pace * (1 - told.done / max(1, told.total) if told else 1))
+        progress = entry.progress
+        seconds.append(pace * (1 - progress.done / max(1, progress.total) if progress else 1))
     return sum(seconds) / board.slots
 
 

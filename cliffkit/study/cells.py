@@ -1,4 +1,4 @@
-"""A study's cells: every variant under every seed, planned to jobs, equal work once."""
+"""A study's cells: every variant under every seed, planned as jobs; cells share equal jobs."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ class Cell:
     variant: Variant
     seed: int
     recipe: Recipe
-    """The variant's, its seed counted up by the study's."""
+    """The variant's recipe, with the cell's seed added to its own."""
     jobs: tuple[Job, ...]
     """In the order of their needs, the last one `evaluate`."""
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Name of the cell in messages."""
         return f"{self.variant.name}, seed {self.seed}"
 
 
 def plan_cells(study: Study, roots: Roots) -> list[Cell]:
-    """Every cell, seed by seed. Raises UserError where the data cannot be used or differ between variants."""
+    """Plan every cell, seed by seed. Raises UserError where the data cannot be used or differ between variants."""
     planner = Planner(roots)
     cells = []
     for seed in study.seeds:
@@ -46,18 +46,18 @@ def plan_cells(study: Study, roots: Roots) -> list[Cell]:
 
 
 def jobs_of(cells: Sequence[Cell]) -> dict[str, Job]:
-    """Give the jobs of all cells by key, each once, in the order in which they are wanted."""
+    """Give the jobs of all cells by key, each once, in the order in which cells need them."""
     return {job.key: job for cell in cells for job in cell.jobs}
 
 
 def _check_data(cells: Sequence[Cell]) -> None:
-    """Cells that are tested or selected on different images never share a table."""
+    """Raise UserError where cells are tested or selected on different images: they must not share a table."""
     first = cells[0]
     for cell in cells[1:]:
-        for what, stage, name in (("test", "evaluate", "test"), ("validation", "pack", "val")):
-            a, b = ({job.stage: job for job in each.jobs}[stage].inputs[name] for each in (first, cell))
+        for images, stage, name in (("test", "evaluate", "test"), ("validation", "pack", "val")):
+            a, b = ({job.stage: job for job in c.jobs}[stage].inputs[name] for c in (first, cell))
             if a != b:
                 raise UserError(
-                    f"'{first.variant.name}' and '{cell.variant.name}' have different {what} images (fingerprints {a} "
-                    f"and {b}): no table may hold both; make studies of their own"
+                    f"'{first.variant.name}' and '{cell.variant.name}' have different {images} images (fingerprints "
+                    f"{a} and {b}): no table may hold both; make studies of their own"
                 )

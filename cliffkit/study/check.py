@@ -59,10 +59,10 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
     if written_base is None:
         raise faults.error()
     base_document = override(written_base, overrides, registry)
-    known: Known = {}
-    base = check_recipe(base_document, registry, known)  # its faults alone: all that follows would repeat them
+    cache: Known = {}
+    base = check_recipe(base_document, registry, cache)  # raises at once: later checks would repeat its faults
 
-    expansion = Expansion(document, faults, (base_document, base), registry, known)
+    expansion = Expansion(document, faults, (base_document, base), registry, cache)
     axes = expansion.axes(data.get("axes", {} if design == "leave_one_out" else None), design)
     metric, protocol, centre = _compare(faults, data.get("compare", {}), axes, base, registry)
     points = expansion.points(axes, data.get("exclude", []), centre if design == "one_at_a_time" else None)
@@ -103,7 +103,7 @@ def _seeds(faults: Faults, data: Any) -> tuple[int, ...]:
 
 
 def _base(document: Document, faults: Faults, folder: Path) -> Document | None:
-    """Give the base recipe: a file, named from the study's folder, a shipped recipe, or what stands there itself."""
+    """Give the base recipe: a file (path from the study's folder), a shipped recipe, or a mapping in the study."""
     data = document.data.get("base")
     if isinstance(data, dict):
         return document.within("base")
@@ -140,7 +140,7 @@ def _compare(faults: Faults, data: Any, axes: Axes, base: Recipe, registry: Regi
 
 
 def _scored(faults: Faults, short: str, scored: Sequence[str], registry: Registry) -> str:
-    """Give the scored protocol that is meant by a short name whose modifiers may stand in another order."""
+    """Give the scored protocol that a short name means, whatever the order of its modifiers."""
     try:
         name = check_protocol(short, registry).name
     except RecipeError as error:
@@ -153,42 +153,42 @@ def _scored(faults: Faults, short: str, scored: Sequence[str], registry: Registr
 
 
 def _reference(faults: Faults, data: Any, axes: Axes) -> Levels:
-    """One level per axis: the one that is named, else the base's own."""
-    here = ("compare", "reference")
+    """Give one level per axis: the level that is named, else the base's own."""
+    place = ("compare", "reference")
     if not isinstance(data, dict):
-        faults.add(here, "write one level per axis, as {embedding: none, fusion: cliff}")
+        faults.add(place, "write one level per axis, as {embedding: none, fusion: cliff}")
         data = {}
     for axis in data:
         if axis not in axes:
-            faults.add((*here, axis), f"no axis is called '{axis}'; {near(axis, axes, 'there are')}")
+            faults.add((*place, axis), f"no axis is called '{axis}'; {near(axis, axes, 'there are')}")
     levels: list[str] = []
-    for axis, known in axes.items():
-        own = [level for level, patch in known.items() if not patch]
-        level = data.get(axis, own[0] if own else None)
+    for axis, patches in axes.items():
+        unchanged = [level for level, patch in patches.items() if not patch]
+        level = data.get(axis, unchanged[0] if unchanged else None)
         if level is None:
-            start = next(iter(known))
-            faults.add(here, f"axis '{axis}' has no level {{}} to start from; name one, as {{{axis}: {start}}}")
-        elif str(level) not in known:
-            faults.add((*here, axis), f"axis '{axis}' has no level '{level}'; {near(level, known, 'it has')}")
-        levels.append(str(level) if str(level) in known else next(iter(known)))
+            start = next(iter(patches))
+            faults.add(place, f"axis '{axis}' has no level {{}} to start from; name one, as {{{axis}: {start}}}")
+        elif str(level) not in patches:
+            faults.add((*place, axis), f"axis '{axis}' has no level '{level}'; {near(level, patches, 'it has')}")
+        levels.append(str(level) if str(level) in patches else next(iter(patches)))
     return tuple(levels)
 
 
 def _comparable(document: Document, variants: Sequence[Variant]) -> None:
-    """Variants scored or selected by different rules cannot stand in one table. Raises RecipeError."""
+    """Raise RecipeError where variants are scored or selected by different rules: they cannot stand in one table."""
     first = variants[0]
-    for other in variants[1:]:
-        ours, theirs = first.recipe, other.recipe
+    for second in variants[1:]:
+        ours, theirs = first.recipe, second.recipe
         if ours.protocols != theirs.protocols:
             names = [[protocol.name for protocol in recipe.protocols] for recipe in (ours, theirs)]
             words = [[protocol.describe() for protocol in recipe.protocols] for recipe in (ours, theirs)]
-            raise _apart(document, "protocols", first, other, words if names[0] == names[1] else names)
+            raise _apart(document, "protocols", first, second, words if names[0] == names[1] else names)
         rules = [recipe.train.depth.settings.select for recipe in (ours, theirs)]
         if rules[0] != rules[1]:
-            raise _apart(document, "rules of selection", first, other, rules)
+            raise _apart(document, "rules of selection", first, second, rules)
 
 
-def _apart(document: Document, what: str, first: Variant, other: Variant, values: Sequence[Any]) -> RecipeError:
+def _apart(document: Document, label: str, first: Variant, second: Variant, values: Sequence[Any]) -> RecipeError:
     a, b = values
-    message = f"'{first.name}' and '{other.name}' have different {what}, {a} and {b}: no table may hold both"
+    message = f"'{first.name}' and '{second.name}' have different {label}, {a} and {b}: no table may hold both"
     return RecipeError([Fault(document.place(("axes",)), "axes", message)])

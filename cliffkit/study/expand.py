@@ -27,12 +27,12 @@ Axes = Mapping[str, Mapping[str, Patch]]
 
 
 class Expansion:
-    """A study's axes and variants; faults are added to those of its document, and notes for the reader gathered."""
+    """A study's axes and variants. Gathers faults in `faults`, and remarks for the reader in `notes`."""
 
     def __init__(
-        self, document: Document, faults: Faults, base: tuple[Document, Recipe], registry: Registry, known: Known
+        self, document: Document, faults: Faults, base: tuple[Document, Recipe], registry: Registry, cache: Known
     ) -> None:
-        self.document, self.faults, self.registry, self.known = document, faults, registry, known
+        self.document, self.faults, self.registry, self.cache = document, faults, registry, cache
         self.base_document, self.base = base
         self.notes: list[str] = []
         self.once = Once()
@@ -51,8 +51,8 @@ class Expansion:
             axes[axis] = {level: self._level(("axes", axis, level), patch) for level, patch in levels.items()}
 
         if design == "leave_one_out":
-            own = {level: patch for levels in axes.values() for level, patch in levels.items() if patch}
-            axes = {COMPONENT: {FULL: {}, **self._removable(dict(removals(self.base))), **own}}
+            changes = {level: patch for levels in axes.values() for level, patch in levels.items() if patch}
+            axes = {COMPONENT: {FULL: {}, **self._removable(dict(removals(self.base))), **changes}}
         self._overlaps(axes)
         return axes
 
@@ -77,11 +77,11 @@ class Expansion:
                 self.faults.add(("exclude", i, axis), message)
             if unknown:
                 continue
-            wanted = {axis: each if isinstance(each, list) else [each] for axis, each in rule.items()}
-            kept = [point for point in points if not _matches(dict(zip(axes, point, strict=True)), wanted)]
-            if len(kept) == len(points):
+            patterns = {axis: value if isinstance(value, list) else [value] for axis, value in rule.items()}
+            remaining = [point for point in points if not _matches(dict(zip(axes, point, strict=True)), patterns)]
+            if len(remaining) == len(points):
                 self.faults.add(("exclude", i), "matches no variant; mend or remove it")
-            points = kept
+            points = remaining
 
         if not points and axes:
             self.faults.add(("exclude",), "nothing is left of the study")
@@ -112,61 +112,61 @@ class Expansion:
                     "so their difference is exactly zero"
                 )
             if recipe.published and any(axes[axis][level] for axis, level in zip(axes, levels, strict=True)):
-                recipe = replace(recipe, published=())  # those of the base are for the base alone
+                recipe = replace(recipe, published=())  # published scores belong to the base alone
             yield Variant(name, levels, recipe)
 
-    def _level(self, here: Path_, patch: Any) -> Patch:
+    def _level(self, place: Path_, patch: Any) -> Patch:
         """Check one patch alone: it must apply, and do something."""
         if not isinstance(patch, dict):
             message = f"{patch!r} is no patch; write {{PATH: VALUE}}, or {{}} for the base's own value"
-            self.faults.add(here, message)
+            self.faults.add(place, message)
             return {}
         if patch:
-            changed, missing = patched(self.base_document, patch, self._places(here, patch), self.registry)
+            changed, missing = patched(self.base_document, patch, self._places(place, patch), self.registry)
             for path in missing:
                 message = "no such place in the base recipe; the part before the last dot must exist"
-                self.faults.add((*here, path), message)
+                self.faults.add((*place, path), message)
             recipe = None if missing else self._checked(changed, "")
             if recipe is not None and self._content(recipe) == self._content(self.base):
                 message = "the patch changes nothing: the base has these values already; write {} if that is meant"
-                self.faults.add(here, message)
+                self.faults.add(place, message)
         return patch
 
     def _checked(self, document: Document, variant: str) -> Recipe | None:
         try:
-            return check_recipe(document, self.registry, self.known)
+            return check_recipe(document, self.registry, self.cache)
         except RecipeError as error:
             self.faults.include(error.faults, f" (in variant '{variant}')" if variant else "")
             return None
 
-    def _places(self, here: Path_, patch: Patch) -> dict[str, str]:
-        return {path: self.document.origin((*here, path)) for path in patch}
+    def _places(self, place: Path_, patch: Patch) -> dict[str, str]:
+        return {path: self.document.origin((*place, path)) for path in patch}
 
-    def _removable(self, wanted: Mapping[str, Patch]) -> dict[str, Patch]:
-        """Give the removals that leave a recipe; of the others the reader is told."""
-        kept: dict[str, Patch] = {}
-        for level, patch in wanted.items():
+    def _removable(self, candidates: Mapping[str, Patch]) -> dict[str, Patch]:
+        """Keep the removals after which the recipe is still valid; note the others for the reader."""
+        patches: dict[str, Patch] = {}
+        for level, patch in candidates.items():
             places = dict.fromkeys(patch, self.base_document.file)
             changed, _ = patched(self.base_document, patch, places, self.registry)
             try:
-                check_recipe(changed, self.registry, self.known)
-                kept[level] = patch
+                check_recipe(changed, self.registry, self.cache)
+                patches[level] = patch
             except RecipeError as error:
                 self.notes.append(f"'{level}' cannot be left out: {error.faults[0].message}")
-        if not kept:
+        if not patches:
             self.faults.add((), "nothing can be left out of the base recipe")
-        return kept
+        return patches
 
     def _overlaps(self, axes: Axes) -> None:
-        """Two axes that write one place: one of them would ablate nothing."""
-        written: dict[str, str] = {}
+        """Add a fault where two axes write the same place: one of the axes would change nothing."""
+        writers: dict[str, str] = {}
         for axis, levels in axes.items():
             for level, patch in levels.items():
                 for path, value in patch.items():
                     for leaf in (".".join(steps) for steps in leaves(path.split("."), value)):
-                        first = written.setdefault(leaf, axis)
-                        if first != axis:
-                            message = f"axis '{first}' sets {leaf} too, so one of the two would do nothing; keep one"
+                        writer = writers.setdefault(leaf, axis)
+                        if writer != axis:
+                            message = f"axis '{writer}' sets {leaf} too, so one of the two would do nothing; keep one"
                             self.faults.add(("axes", axis, level, path), message)
 
     def _content(self, recipe: Recipe) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
-"""What a study will cost on this machine: time, memory, disk; and how many workers serve it best.
+"""A study's cost on this machine (time, memory, disk), and the number of workers that is fastest.
 
-Everything is measured: on jobs that the store holds from this machine, else by a probe, a few steps of the real loop on
-random data in a real worker. Probes are kept in the store, so that a study that goes on chooses as it chose before.
+Every figure is measured, either on finished jobs of this machine or by a probe. A probe is a few steps of the real loop
+on random data in a real worker. The store keeps the figures, so that a resumed study makes the same choice again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from cliffkit.study.pace import Pace, Paces, units
 from cliffkit.study.probe import ProbeTask, probe
 
 NEARLY = 0.95
-"""Workers are preferred to threads where they come this close: they also share what no thread speeds up."""
+"""Share of the best speed from which more workers are preferred to more threads per worker: workers also share work
+that threads cannot speed up."""
 
 MEMORY_SHARE = 0.8
 """Of the free memory, for all workers together."""
@@ -28,37 +29,37 @@ MEMORY_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is left to do of a study, as far as this machine's pace tells."""
+    """The cost of the jobs of a study that are not done, by this machine's pace."""
 
     seconds: float
-    """With so many workers."""
+    """Time with `workers` workers."""
     workers: int
     disk_bytes: int
     memory_bytes: int
     """Of all workers together."""
     by_stage: Mapping[str, tuple[int, float]]
-    """Jobs left, and their seconds one after another."""
+    """By stage: the number of jobs, and their seconds one after another."""
 
 
 def choose_workers(board: Board, executor: Executor, roots: Roots, say: Callable[[str], None]) -> str:
-    """Let an executor run as many jobs of a study at once as are fastest; returns what was measured, if anything.
+    """Set an executor to the number of slots that is fastest for a study; returns the measured speeds in words.
 
-    The study's first depth job that has not failed is what is measured, done or not: a study that goes on thus finds
-    the paces by which it chose before. `say` is told of what is measured now.
+    The first depth job that has not failed is measured, done or not. So a resumed study finds the paces by which it
+    chose before. `say` receives a line before each new measurement. The text is empty where nothing is measured.
     """
-    left = sum(job.stage == "depth" for job in board.to_do())
-    if not left:
+    jobs_left = sum(job.stage == "depth" for job in board.to_do())
+    if not jobs_left:
         return ""
-    first = next(each.job for each in board.jobs.values() if each.job.stage == "depth" and each.state != "failed")
-    return choose_slots(first, executor, board.store, roots, left, say)
+    first = next(entry.job for entry in board.jobs.values() if entry.job.stage == "depth" and entry.state != "failed")
+    return choose_slots(first, executor, board.store, roots, jobs_left, say)
 
 
 def choose_slots(
     job: Job, executor: Executor, store: Store, roots: Roots, most: int, say: Callable[[str], None]
 ) -> str:
-    """Let an executor run as many jobs at once as do most of this one per second; returns what was measured.
+    """Set an executor to the number of slots that is fastest for jobs like this; returns the measured speeds.
 
-    `most`: more jobs than this never run at once.
+    `most` is the largest number of jobs that ever run at once.
     """
     choices = [slots for slots in executor.choices if slots <= most] or [min(executor.choices)]
     if len(choices) == 1:
@@ -82,7 +83,7 @@ def choose_slots(
 
 
 def paces_at(slots: int, jobs: Sequence[Job], executor: Executor, paces: Paces, roots: Roots) -> dict[str, Pace]:
-    """Give the pace of jobs by key when `slots` workers are busy; measured where it is not known."""
+    """Give the pace of jobs by key while `slots` workers are busy; unknown paces are measured."""
     executor.resize(slots)
     place = executor.place
     unknown = {paces.kind(job, place): job for job in jobs if paces.get(job, place) is None}
@@ -92,10 +93,10 @@ def paces_at(slots: int, jobs: Sequence[Job], executor: Executor, paces: Paces, 
         batch, queue = queue[:slots], queue[slots:]
         busy = [*batch, *(batch * slots)[: slots - len(batch)]]  # every worker computes, as it will in the study
         futures = [(kind, executor.submit(probe, ProbeTask(job, roots))) for kind, job in busy]
-        found: dict[str, list[Pace]] = {}
+        samples: dict[str, list[Pace]] = {}
         for kind, future in futures:
-            found.setdefault(kind, []).append(future.result())
-        measured |= {kind: max(each) for kind, each in found.items()}
+            samples.setdefault(kind, []).append(future.result())
+        measured |= {kind: max(results) for kind, results in samples.items()}
     if measured:
         paces.learn(measured)
     return {job.key: pace for job in jobs if (pace := paces.get(job, place)) is not None}
@@ -104,11 +105,11 @@ def paces_at(slots: int, jobs: Sequence[Job], executor: Executor, paces: Paces, 
 def forecast(
     jobs: Sequence[Job], executor: Executor, store: Store, roots: Roots, say: Callable[[str], None]
 ) -> Forecast:
-    """Say what jobs that are not done will take, each of them measured or probed; `say` is told of probes."""
-    known = Paces(store)
-    if any(known.get(job, executor.place) is None for job in jobs):
+    """Forecast the cost of jobs that are not done; `say` receives a line before unknown paces are measured."""
+    store_paces = Paces(store)
+    if any(store_paces.get(job, executor.place) is None for job in jobs):
         say("measuring what was not measured before")
-    paces = paces_at(executor.slots, jobs, executor, known, roots)
+    paces = paces_at(executor.slots, jobs, executor, store_paces, roots)
     by_stage: dict[str, tuple[int, float]] = {}
     disk = 0
     for job in jobs:
@@ -125,7 +126,7 @@ def forecast(
 
 
 _FILES_BYTES = 1_000_000
-"""A job's log, table and picture, about."""
+"""Approximate size of a job's log, table and picture."""
 
 
 def _pack_bytes(job: Job, roots: Roots) -> int:

@@ -20,12 +20,12 @@ from cliffkit.training.device import processor_name
 
 
 class Pace(NamedTuple):
-    """What a probe measured."""
+    """The measured cost of a job."""
 
     seconds: float
-    """Per step of a fit; for a whole pack or evaluation."""
+    """Time per step of a fit, or of a whole pack or evaluation."""
     memory_bytes: int
-    """The process at its largest; of a GPU, what torch allocated there."""
+    """Largest memory of the process; on a GPU, the memory that torch allocated there."""
     weights_bytes: int = 0
 
 
@@ -54,36 +54,36 @@ def _without_code(value: Any) -> Any:
 
 
 def units(job: Job) -> int:
-    """How many times a job's pace it takes."""
+    """Count the units of a job that its pace refers to: the steps of a fit, else 1."""
     return int(job.inputs["train"]["steps"]) if job.stage in TRAINED else 1
 
 
 class Paces:
-    """What is known of this machine's pace, kept in a store."""
+    """The paces measured on this machine, kept in a store."""
 
     def __init__(self, store: Store) -> None:
         self._path = store.root / "paces.json"
-        self._known: dict[str, list[Any]] = {}
+        self._paces: dict[str, list[Any]] = {}
         if self._path.exists():
-            self._known = read_json(self._path)
+            self._paces = read_json(self._path)
         self._kinds: dict[tuple[str, Place], str] = {}
 
     def kind(self, job: Job, place: Place) -> str:
-        """`kind_of_work`, worked out once per job: a study asks for the paces of all its jobs again and again."""
+        """Give `kind_of_work` from a cache: a study asks for the paces of all its jobs again and again."""
         key = job.key, place
         if key not in self._kinds:
             self._kinds[key] = kind_of_work(job, place)
         return self._kinds[key]
 
     def get(self, job: Job, place: Place) -> Pace | None:
-        """Give the pace of a job at a place, None where nothing like it was measured."""
-        known = self._known.get(self.kind(job, place))
-        return None if known is None else Pace(*known)
+        """Give the pace of a job at a place, None where no job of its kind was measured."""
+        values = self._paces.get(self.kind(job, place))
+        return None if values is None else Pace(*values)
 
     def learn(self, measured: Mapping[str, Pace]) -> None:
-        """Keep what was measured, by kind of work."""
-        self._known.update({kind: list(pace) for kind, pace in measured.items()})
-        write_json(self._path, self._known)
+        """Keep measured paces, by kind of work."""
+        self._paces.update({kind: list(pace) for kind, pace in measured.items()})
+        write_json(self._path, self._paces)
 
 
 def learn_from(job: Job, place: Place, memory_bytes: int, store: Store, paces: Paces) -> None:

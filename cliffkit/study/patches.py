@@ -21,8 +21,9 @@ def patched(
 ) -> tuple[Document, list[str]]:
     """Give a recipe with a patch, and the paths of the patch that have no place in it.
 
-    A mapping is merged into the one that stands there, anything else replaces it. As with `--set`, another component
-    under `use` drops the options of the former one and keeps the engine's. `places` says where each path was written.
+    A mapping is merged into the mapping at its path; any other value replaces the old value. As with `--set`, a new
+    component under `use` drops the options of the old component and keeps the engine's. `places` says where each path
+    was written.
     """
     data = document.data
     replaced = dict(document.replaced)
@@ -33,20 +34,20 @@ def patched(
             data = _merged(data, steps, value, registry)
         except LookupError:
             missing.append(path)
-        for written in [*leaves(steps, value), *([steps] if _at(document.data, steps) is None else [])]:
-            replaced[tuple(int(step) if step.isdecimal() else step for step in written)] = places[path]
+        for leaf in [*leaves(steps, value), *([steps] if _value_at(document.data, steps) is None else [])]:
+            replaced[tuple(int(step) if step.isdecimal() else step for step in leaf)] = places[path]
     return replace(document, data=data, replaced=replaced), missing
 
 
 def _merged(data: Any, steps: list[str], value: Any, registry: Registry) -> Any:
-    if not (isinstance(value, dict) and isinstance(_at(data, steps), dict)):
+    if not (isinstance(value, dict) and isinstance(_value_at(data, steps), dict)):
         return with_value(data, steps, value, registry)
     for key in sorted(value, key=lambda key: key != "use"):  # the component first: it says which options stay
         data = _merged(data, [*steps, key], value[key], registry)
     return data
 
 
-def _at(data: Any, steps: Iterable[str]) -> Any:
+def _value_at(data: Any, steps: Iterable[str]) -> Any:
     for step in steps:
         if isinstance(data, list) and step.isdecimal() and int(step) < len(data):
             data = data[int(step)]
@@ -66,17 +67,17 @@ def leaves(steps: list[str], value: Any) -> Iterator[list[str]]:
         yield steps
 
 
-def _left_out(parts: Sequence[Part], path: str, what: str) -> Iterator[tuple[str, Patch]]:
-    """Each part of a list left out of it; a name that stands twice is numbered."""
+def _left_out(parts: Sequence[Part], path: str, prefix: str) -> Iterator[tuple[str, Patch]]:
+    """Give, for each part of a list, a label and the patch that removes it; repeated names are numbered."""
     names = [part.component.name for part in parts]
     for i, name in enumerate(names):
         label = name if names.count(name) == 1 else f"{name} {i}"
         rest = [part.to_dict() for k, part in enumerate(parts) if k != i]
-        yield f"without {what}{label}", {path: rest}
+        yield f"without {prefix}{label}", {path: rest}
 
 
 def removals(base: Recipe) -> Iterator[tuple[str, Patch]]:
-    """Each component of a recipe that can be left out, with the patch that does it."""
+    """Give, for each component that can be left out of a recipe, a label and the patch that removes it."""
     yield from _left_out(base.losses, "loss", "loss ")
     if base.embedding is not None and any(base.embedding.engine["weights"]):
         yield f"without embedding {base.embedding.component.name}", {"embedding.use": NONE}

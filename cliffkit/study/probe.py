@@ -60,11 +60,11 @@ def probe(task: ProbeTask, place: Place) -> Pace:
 
             def steps(count: int) -> Path:
                 short = replace(job, recipe=_shortened(job.recipe, count))
-                own = Path(tempfile.mkdtemp(dir=folder))
-                STAGES[job.stage](short, Context(own, {"pack": Path(folder) / "pack"}, device, roots, _unheard))
-                return own
+                job_folder = Path(tempfile.mkdtemp(dir=folder))
+                STAGES[job.stage](short, Context(job_folder, {"pack": Path(folder) / "pack"}, device, roots, _unheard))
+                return job_folder
 
-            first = _seconds(steps(2))  # with what is paid once, so that the next two are without
+            first = _seconds(steps(2))  # includes costs that occur once, which the next two fits lack
             few, count = steps(2), max(3, round(2 * PROBE_SECONDS / first))
             seconds = max((_seconds(steps(2 + count)) - _seconds(few)) / count, 1e-6)
             weights = (few / WEIGHTS).stat().st_size
@@ -72,7 +72,7 @@ def probe(task: ProbeTask, place: Place) -> Pace:
 
 
 def _shortened(recipe: Recipe, steps: int) -> Recipe:
-    """Give a recipe whose stages train so many steps and validate once."""
+    """Give a recipe whose stages train `steps` steps and validate once."""
     train = recipe.train
     changes = {"steps": steps, "validate_every": steps, "warmup_steps": 0, "reload_best": False, "init": None}
     embedding = train.embedding.changed(changes) if train.embedding else None
@@ -93,8 +93,8 @@ def _random_pack(job: Job, folder: Path, data: Dataset) -> None:
     engine, scene_types = job.recipe.data.engine, len(data.scene_types)
     size = tuple(engine["size"])
     real = at_training_size(read_sample(data, 0), size, engine["crop"])
-    given = {} if real.intrinsics is None else {"intrinsics": real.intrinsics}
-    given |= {f"{EXTRA}{name}": extra for name, extra in real.extras.items()}
+    tensors = {} if real.intrinsics is None else {"intrinsics": real.intrinsics}
+    tensors |= {f"{EXTRA}{name}": extra for name, extra in real.extras.items()}
     for split, n in (("train", int(job.inputs["train"]["batch"])), ("val", 2)):
         (folder / split).mkdir(parents=True)
         arrays: dict[str, NDArray[Any]] = {
@@ -102,7 +102,7 @@ def _random_pack(job: Job, folder: Path, data: Dataset) -> None:
             "depth": random.integers(1, STEPS + 1, (n, 1, *size), dtype=np.uint16),
             "metres": np.full(n, 10 / STEPS, np.float32),
             "scene": random.integers(0, max(1, scene_types), n),
-            **{name: np.repeat(tensor.numpy()[None], n, axis=0) for name, tensor in given.items()},
+            **{name: np.repeat(tensor.numpy()[None], n, axis=0) for name, tensor in tensors.items()},
         }
         for name, array in arrays.items():
             np.save(folder / split / f"{name}.npy", array)
@@ -111,27 +111,27 @@ def _random_pack(job: Job, folder: Path, data: Dataset) -> None:
 
 
 def _probe_pack(job: Job, roots: Roots) -> float:
-    """Seconds for all images on all cores, from a few of them on one."""
+    """Read a few images on one core; returns the seconds for all images on all cores."""
     splits = [open_split(job.recipe, split, roots) for split in ("train", "val")]
     engine = job.recipe.data.engine
     started = time.monotonic()
     few = min(PROBED_IMAGES, len(splits[0]))
     for index in range(few):
         at_training_size(read_sample(splits[0], index), engine["size"], engine["crop"])
-    each = (time.monotonic() - started) / few
-    return each * sum(map(len, splits)) / available_cores()
+    seconds_per_image = (time.monotonic() - started) / few
+    return seconds_per_image * sum(map(len, splits)) / available_cores()
 
 
 @dataclass(frozen=True)
 class _Untrained(Predictor):
-    """A network whose weights are drawn: its depths are lifted to 0.1 m, so that every protocol can score them."""
+    """A network with random weights. Its depths are raised to at least 0.1 m, so that every protocol can score them."""
 
     def __call__(self, image: Tensor, view: View = WHOLE, *, flip: bool = False) -> Floats:
         return np.maximum(super().__call__(image, view, flip=flip), np.float32(0.1))
 
 
 def _probe_evaluate(job: Job, roots: Roots, device: torch.device) -> float:
-    """Measure seconds for all test images: the stage itself, on a few of them and with an untrained network."""
+    """Score a few test images as the stage does, with an untrained network; returns the seconds for all test images."""
     recipe = job.recipe
     test = open_split(recipe, "test", roots)
     predict = _Untrained(**vars(prepared(build(recipe), recipe, device)))

@@ -1,4 +1,4 @@
-"""What a study's cells gave, read from the store into arrays; cells that may not share a table are refused."""
+"""The results of a study's cells, read from the store into arrays. Cells that must not share a table are refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class CellResult:
-    """What became of a cell."""
+    """The result of a cell."""
 
     cell: Cell
     state: str
@@ -35,15 +35,15 @@ class CellResult:
     scores: Scores | None = None
     """Scores on the test split; None unless done."""
     seconds: Mapping[str, float] | None = None
-    """By stage, of the jobs that are done; shared ones count for every cell that uses them."""
+    """Time by stage, of the jobs that are done; a shared job counts for every cell that uses it."""
     environment: Environment | None = None
     """What the network was trained with."""
     curve: Sequence[tuple[int, float]] = ()
     """Validation score by step, in the metric by which the weights were selected."""
     micro_batch: int | None = None
-    """To which memory forced the micro-batch; None: it held what the recipe says."""
+    """Micro-batch to which lack of memory forced the fit; None where the recipe's micro-batch fitted."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of all distributions that its jobs computed with, by name; of both where two jobs had different ones."""
+    """Versions of all distributions that its jobs computed with, by name; several where jobs differ."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Results:
     store: Path
 
     def table(self, protocol: str, metric: str) -> Floats:
-        """(variants, seeds, images): what the mean over images of a metric is the mean of."""
+        """Give a metric for each image, (variants, seeds, images): the mean over the images is the score."""
         values = self.scores[protocol][..., METRICS.index(metric)]
         if metric == "rmse" and next(p for p in self.protocols if p.name == protocol).rmse_pooled:
             return np.stack([pooled(rows) for rows in values])
@@ -73,34 +73,34 @@ class Results:
 
     @cached_property
     def _by_levels(self) -> dict[Levels, list[CellResult]]:
-        found: dict[Levels, list[CellResult]] = {}
-        for each in self.cells:
-            found.setdefault(each.cell.variant.levels, []).append(each)
-        return found
+        by_levels: dict[Levels, list[CellResult]] = {}
+        for result in self.cells:
+            by_levels.setdefault(result.cell.variant.levels, []).append(result)
+        return by_levels
 
     @cached_property
     def done(self) -> int:
-        """How many cells are done."""
-        return sum(each.state == "done" for each in self.cells)
+        """Number of cells that are done."""
+        return sum(result.state == "done" for result in self.cells)
 
 
 def load_results(study: Study, cells: Sequence[Cell], store: Store) -> Results:
-    """Read what is done. Raises UserError where done cells differ in protocols, data or rules of selection."""
+    """Read the cells that are done. Raises UserError where they differ in protocols, data or rules of selection."""
     order = {variant.levels: i for i, variant in enumerate(study.variants)}
     seeds = {seed: i for i, seed in enumerate(study.seeds)}
-    found = [_load(cell, store) for cell in sorted(cells, key=lambda c: (order[c.variant.levels], seeds[c.seed]))]
-    done = [each for each in found if each.state == "done"]
-    _check_alike(done)
+    results = [_load(cell, store) for cell in sorted(cells, key=lambda c: (order[c.variant.levels], seeds[c.seed]))]
+    finished = [result for result in results if result.state == "done"]
+    _check_alike(finished)
 
     protocols = study.base.protocols
-    images = PerImage.read(store.folder(done[0].cell.jobs[-1])).images if done else ()
+    images = PerImage.read(store.folder(finished[0].cell.jobs[-1])).images if finished else ()
     shape = (len(study.variants), len(study.seeds), len(images), len(METRICS))
     scores = {protocol.name: np.full(shape, np.nan) for protocol in protocols}
-    for each in done:
-        place = order[each.cell.variant.levels], seeds[each.cell.seed]
-        for protocol, rows in _per_image(each, store, images).items():
-            scores[protocol][place] = rows
-    return Results(study, tuple(found), protocols, images, scores, store.root)
+    for result in finished:
+        index = order[result.cell.variant.levels], seeds[result.cell.seed]
+        for protocol, rows in _per_image(result, store, images).items():
+            scores[protocol][index] = rows
+    return Results(study, tuple(results), protocols, images, scores, store.root)
 
 
 def _load(cell: Cell, store: Store) -> CellResult:
@@ -124,39 +124,39 @@ def _load(cell: Cell, store: Store) -> CellResult:
     )
 
 
-def _versions(found: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Join what the jobs of a cell say; a distribution whose version changed between them has both."""
-    names = dict.fromkeys(name for versions in found for name in versions)
-    return {name: ", ".join(dict.fromkeys(each[name] for each in found if name in each)) for name in names}
+def _versions(records: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Join the versions that the jobs of a cell recorded; a distribution whose version changed has several."""
+    names = dict.fromkeys(name for versions in records for name in versions)
+    return {name: ", ".join(dict.fromkeys(record[name] for record in records if name in record)) for name in names}
 
 
-def _check_alike(done: Sequence[CellResult]) -> None:
-    """Refuse, with UserError, cells that no table may hold together."""
+def _check_alike(results: Sequence[CellResult]) -> None:
+    """Raise UserError where one table must not hold all of the cells."""
     comparable: tuple[tuple[str, Callable[[Scores], object]], ...] = (
         ("protocols", lambda scores: {name: scored.protocol for name, scored in scores.protocols.items()}),
         ("test images (fingerprints)", lambda scores: scores.data["test_fingerprint"]),
         ("rules of selection", lambda scores: (scores.selection.split, scores.selection.score)),
     )
-    first = done[0] if done else None
-    for each in done[1:]:
+    first = results[0] if results else None
+    for result in results[1:]:
         assert first is not None
         assert first.scores is not None
-        assert each.scores is not None
-        for what, fact in comparable:
-            a, b = fact(first.scores), fact(each.scores)
+        assert result.scores is not None
+        for label, fact in comparable:
+            a, b = fact(first.scores), fact(result.scores)
             if a != b:
                 raise UserError(
-                    f"{first.cell.name} and {each.cell.name} have different {what}, so no table may hold both: "
+                    f"{first.cell.name} and {result.cell.name} have different {label}, so no table may hold both: "
                     f"{a} and {b}; make studies of their own"
                 )
 
 
-def _per_image(each: CellResult, store: Store, images: Sequence[str]) -> Mapping[str, Floats]:
-    """Read a cell's scores by protocol, (images, metrics). Raises UserError where its images are others."""
-    folder = store.folder(each.cell.jobs[-1])
-    read = PerImage.read(folder)
-    if read.images != tuple(images):
+def _per_image(result: CellResult, store: Store, images: Sequence[str]) -> Mapping[str, Floats]:
+    """Read a cell's scores by protocol, (images, metrics). Raises UserError where its images are not `images`."""
+    folder = store.folder(result.cell.jobs[-1])
+    table = PerImage.read(folder)
+    if table.images != tuple(images):
         raise UserError(
             f"{folder / PerImage.FILE}: its test images are not those of the study's other cells; run it again"
         )
-    return read.scores
+    return table.scores

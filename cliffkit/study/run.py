@@ -1,4 +1,4 @@
-"""A study's jobs to an executor's workers, until nothing is left that can be done."""
+"""Run a study's jobs on an executor's workers until no job is left that can be done."""
 
 from __future__ import annotations
 
@@ -18,54 +18,54 @@ LOOK_SECONDS = 0.5
 
 
 def run_cells(board: Board, executor: Executor, roots: Roots, show: Callable[[Board], None]) -> None:
-    """Do every job that is not done and did not fail before; `show` is called whenever something may have changed.
+    """Do every job that is neither done nor failed; `show` is called whenever the board may have changed.
 
-    Jobs that other processes hold, as those of a second `ablate` on the same store, are left to them and looked at
-    again. A job that fails takes only the cells with it that need it.
+    A job that another process holds, such as a second `ablate` on the same store, is left to that process and checked
+    again later. A job that fails stops only the cells that need it.
     """
     running: dict[Future[Outcome], JobState] = {}
     paces = Paces(board.store)
-    runs = board.store.root.resolve()  # workers may stand elsewhere
+    runs = board.store.root.resolve()  # workers may have another working directory
     board.slots = executor.slots
 
     def pace(job: Job) -> float | None:
-        known = paces.get(job, executor.place)
-        return None if known is None else known.seconds * units(job)
+        job_pace = paces.get(job, executor.place)
+        return None if job_pace is None else job_pace.seconds * units(job)
 
     board.pace = pace
     while True:
-        for each in board.ready()[: executor.slots - len(running)]:
-            if each.state == "elsewhere" and board.store.done(each.job):
-                board.put(each, "done")
+        for entry in board.ready()[: executor.slots - len(running)]:
+            if entry.state == "elsewhere" and board.store.done(entry.job):
+                board.put(entry, "done")
                 continue
-            future = executor.submit(do_job, JobTask(each.job, runs, roots))
-            board.put(each, "running")
-            running[future] = each
+            future = executor.submit(do_job, JobTask(entry.job, runs, roots))
+            board.put(entry, "running")
+            running[future] = entry
         show(board)
         if not running:
-            if not any(each.state == "elsewhere" for each in board.jobs.values()) and not board.ready():
+            if not any(entry.state == "elsewhere" for entry in board.jobs.values()) and not board.ready():
                 return
             time.sleep(LOOK_SECONDS)
             continue
         for future in wait(running, LOOK_SECONDS, FIRST_COMPLETED).done:
-            each = running.pop(future)
-            outcome = _settle(board, each, future)
+            entry = running.pop(future)
+            outcome = _settle(board, entry, future)
             if outcome.memory_bytes:
-                learn_from(each.job, executor.place, outcome.memory_bytes, board.store, paces)
+                learn_from(entry.job, executor.place, outcome.memory_bytes, board.store, paces)
 
 
-def _settle(board: Board, each: JobState, future: Future[Outcome]) -> Outcome:
-    """Take over what became of a job."""
+def _settle(board: Board, entry: JobState, future: Future[Outcome]) -> Outcome:
+    """Put the outcome of a job on the board."""
     try:
         outcome = future.result()
     except UserError as error:  # its process died
-        log = board.store.log(each.job)
+        log = board.store.log(entry.job)
         reason = f"{error} ({log})" if log.exists() else str(error)
-        board.store.fail(each.job, reason, "")
-        board.put(each, "failed", reason)
+        board.store.fail(entry.job, reason, "")
+        board.put(entry, "failed", reason)
         return Outcome("failed", reason)
     if outcome.state == "busy":
-        board.put(each, "elsewhere")
+        board.put(entry, "elsewhere")
     else:
-        board.put(each, outcome.state, outcome.reason)
+        board.put(entry, outcome.state, outcome.reason)
     return outcome

@@ -9,7 +9,7 @@ from typing import Any
 from cliffkit.recipe.recipe import Recipe
 
 COMPONENT, FULL = "component", "full"
-"""The one axis of a study that leaves one component out at a time, and its level where none is."""
+"""The only axis of a study that leaves out one component at a time, and its level that leaves out none."""
 
 
 Levels = tuple[str, ...]
@@ -21,7 +21,7 @@ class Variant:
 
     name: str
     levels: Levels
-    """One per axis, in the study's order."""
+    """One level per axis, in the study's order."""
     recipe: Recipe
 
 
@@ -32,7 +32,7 @@ class Study:
     name: str
     design: str
     file: str
-    """Its path, or what errors call a study that is no file."""
+    """Path of the study file; for a study that is no file, its name in errors."""
     base: Recipe
     seeds: tuple[int, ...]
     axes: Mapping[str, Levels]
@@ -44,9 +44,9 @@ class Study:
     full: Levels
     """The levels of the base recipe itself."""
     notes: tuple[str, ...]
-    """What a reader should know of how it was expanded."""
+    """Remarks for the reader on how the study was expanded."""
     text: str
-    """The study file as it was read; YAML that says the same where the study is no file."""
+    """Text of the study file; equivalent YAML for a study that is no file."""
     overrides: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:

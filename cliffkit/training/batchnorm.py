@@ -12,11 +12,11 @@ from cliffkit.errors import UserError
 
 
 class _SumOverProcesses(torch.autograd.Function):
-    """The sum of a tensor over all processes, in each of them; so is its gradient."""
+    """The sum of a tensor over all processes, given to each process. Gradients are summed likewise."""
 
     @staticmethod
-    def forward(ctx: Any, own: Tensor) -> Tensor:
-        total = own.clone()
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone()
         distributed.all_reduce(total)
         return total
 
@@ -62,9 +62,9 @@ def synchronise_batch_norm(module: nn.Module, device: torch.device) -> nn.Module
         return converted
     for name, layer in module.named_children():
         if type(layer) is nn.BatchNorm2d:
-            own = GlobalBatchNorm2d(layer.num_features, layer.eps, layer.momentum)
-            own.load_state_dict(layer.state_dict())
-            module.add_module(name, own)
+            replacement = GlobalBatchNorm2d(layer.num_features, layer.eps, layer.momentum)
+            replacement.load_state_dict(layer.state_dict())
+            module.add_module(name, replacement)
         elif isinstance(layer, nn.BatchNorm2d):
             raise UserError(
                 f"{type(layer).__name__} cannot be trained by several processes on a {device.type}; use one process"

@@ -40,13 +40,13 @@ class FitState:
     seconds: float = 0.0
     """Spent so far, over all attempts."""
     waiting_s: float = 0.0
-    """Of which waiting for data."""
+    """Part of `seconds` that was spent waiting for data."""
     micro_batch: int | None = None
-    """To which memory forced the micro-batch; None: it held what the recipe says."""
+    """Micro-batch to which lack of memory forced the fit; None where the recipe's micro-batch fitted."""
     best: Tensors = field(default_factory=dict)
     """The best weights so far, on the CPU."""
     best_losses: Tensors = field(default_factory=dict)
-    """What the losses' parameters were then, on the CPU, after their losses' names."""
+    """The losses' parameters at that step, on the CPU, named after their losses."""
     average: dict[str, Tensor] | None = None
     """The weights' running average, where one is kept."""
 
@@ -63,10 +63,10 @@ def save_fit(folder: Path, state: FitState, objective: nn.Module, optimizer: tor
 
 def resume_fit(folder: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> FitState:
     """Put the last checkpoint into the objective and its optimiser; a fresh state where there is none."""
-    found = load_checkpoint(folder)
-    if found is None:
+    checkpoint = load_checkpoint(folder)
+    if checkpoint is None:
         return FitState()
-    groups, numbers = found
+    groups, numbers = checkpoint
     objective.load_state_dict(groups["weights"])
     load_optimizer(optimizer, groups.get("optimizer", {}), numbers.pop("optimizer"))
     average = {name: value.to(device) for name, value in groups["average"].items()} if "average" in groups else None
@@ -96,12 +96,12 @@ def save_checkpoint(folder: Path, groups: Mapping[str, Tensors], state: Mapping[
     """Replace the checkpoint in `folder`, whole or not at all."""
     fresh, target = folder / "checkpoint.new", folder / "checkpoint"
     if (fresh / _STATE).exists() and not target.exists():
-        fresh.rename(target)  # a replacement was cut off; until this one is whole, that is the last checkpoint
+        fresh.rename(target)  # a replacement was cut off; its checkpoint is the last that is whole
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
     for name, tensors in groups.items():
         save_tensors(fresh / f"{name}.safetensors", tensors)
-    write_json(fresh / _STATE, state)  # the last, and atomically: where it is, the checkpoint is whole
+    write_json(fresh / _STATE, state)  # written last and atomically: its presence makes the checkpoint whole
     replace_folder(fresh, target)
 
 
@@ -173,7 +173,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, plain: Ma
         index, _, name = key.partition(".")
         like = parameters[int(index)]
         if isinstance(value, Tensor) and value.shape == like.shape:
-            # In its parameter's memory layout: fused optimisers walk both as they lie.
+            # In its parameter's memory layout: fused optimisers walk through both in the order of memory.
             value = torch.empty_like(like, dtype=value.dtype).copy_(value)
         state.setdefault(int(index), {})[name] = value
 
@@ -183,10 +183,10 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, plain: Ma
 
     # torch brings each tensor to its parameter's device, which is right, and to its type, which loses bits.
     for index, values in state.items():
-        held = optimizer.state[parameters[index]]
+        target = optimizer.state[parameters[index]]
         for name, value in values.items():
-            if isinstance(value, Tensor) and held[name].dtype != value.dtype:
-                held[name] = value.to(held[name].device)
+            if isinstance(value, Tensor) and target[name].dtype != value.dtype:
+                target[name] = value.to(target[name].device)
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:

@@ -32,7 +32,7 @@ class Device:
 
     accelerator: Accelerator
     dtype: torch.dtype
-    """What the network computes in; losses, differences of embeddings and metrics are float32 or wider."""
+    """Precision of the network; losses, differences of embeddings and metrics are float32 or wider."""
     reason: str
     """Why this precision."""
     nondeterministic: list[str] = field(default_factory=list)
@@ -49,9 +49,9 @@ class Device:
         return torch.autocast(self.torch.type, self.dtype, enabled=self.dtype != torch.float32)
 
     @contextmanager
-    def determinism(self, wanted: bool) -> Iterator[None]:
-        """Deterministic kernels: always on a CPU, where `wanted` on a GPU; what has none is noted, not refused."""
-        if self.torch.type != "cpu" and not wanted:
+    def determinism(self, requested: bool) -> Iterator[None]:
+        """Use deterministic kernels, on a GPU only if `requested`; operations without one are noted, not refused."""
+        if self.torch.type != "cpu" and not requested:
             self.nondeterministic.append(
                 "kernels with atomic additions, such as the backward pass of bilinear upsampling, and cuDNN's choice "
                 "of algorithms (train.deterministic: true switches to deterministic ones)"
@@ -67,10 +67,10 @@ class Device:
                 warnings.filterwarnings("always", ".*deterministic")
                 show = warnings.showwarning
 
-                def note(message: Warning | str, *others: Any, **more: Any) -> None:
+                def note(message: Warning | str, *arguments: Any, **options: Any) -> None:
                     text = str(message)
                     if "deterministic" not in text:
-                        show(message, *others, **more)
+                        show(message, *arguments, **options)
                     elif text not in self.nondeterministic:
                         self.nondeterministic.append(text)
 
@@ -81,7 +81,7 @@ class Device:
             settings.fill_uninitialized_memory = before[1]
 
     def environment(self) -> Environment:
-        """Tell what a result is computed with here."""
+        """Describe what this process computes with."""
         cuda = self.torch.type == "cuda"
         return Environment(
             device=torch.cuda.get_device_name(self.torch) if cuda else processor_name(),
@@ -112,17 +112,17 @@ def open_device(name: str, precision: str = "auto") -> Device:
     """Open `auto`, `cpu`, `cuda`, `cuda:N` or `mps`. Raises UserError where torch does not see it."""
     if name != "auto":
         try:
-            wanted = torch.device(name)
+            device = torch.device(name)
         except RuntimeError as error:
             raise UserError(f"--device {name}: {str(error).splitlines()[0]}; use auto, cpu or cuda") from error
-        there = wanted.type == "cpu" or (
+        is_available = device.type == "cpu" or (
             torch.accelerator.is_available()
-            and torch.accelerator.current_accelerator(check_available=True) == torch.device(wanted.type)
-            and (wanted.index or 0) < torch.accelerator.device_count()
+            and torch.accelerator.current_accelerator(check_available=True) == torch.device(device.type)
+            and (device.index or 0) < torch.accelerator.device_count()
         )
-        if not there:
+        if not is_available:
             raise UserError(f"--device {name}: torch sees no such device here; use --device auto or cpu")
-        if wanted.index is not None:
+        if device.index is not None:
             os.environ["ACCELERATE_TORCH_DEVICE"] = name
     accelerator = Accelerator(cpu=name == "cpu")
     if accelerator.device.type == "cpu":
@@ -144,10 +144,10 @@ def _keep_freed_memory() -> None:
         mallopt(_M_TOP_PAD, 64 * 2**20)
 
 
-def choose_precision(device: torch.device, wanted: str) -> tuple[torch.dtype, str]:
+def choose_precision(device: torch.device, precision: str) -> tuple[torch.dtype, str]:
     """Choose the dtype of forward passes, and say why."""
-    if wanted != "auto":
-        return {"bf16": torch.bfloat16, "fp32": torch.float32}[wanted], "the recipe says so"
+    if precision != "auto":
+        return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision], "the recipe says so"
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return torch.bfloat16, "the GPU computes in bfloat16"

@@ -50,7 +50,7 @@ Looked = tuple[int, float, list[str], Tensor]
 
 @dataclass
 class _Running:
-    """What changes while a fit runs."""
+    """The state of a running fit."""
 
     objective: nn.Module
     optimizer: torch.optim.Optimizer
@@ -69,7 +69,7 @@ class _Running:
     earlier_s: float
     """Seconds spent by earlier attempts."""
     started: float
-    """Times of the monotonic clock: when this attempt began, when its last checkpoint and last look were."""
+    """Time of the monotonic clock when this attempt began; next, when its last checkpoint and its last look were."""
     saved: float
     looked: float
     pending: list[Looked] = field(default_factory=list)
@@ -168,13 +168,13 @@ def _step(job: FitJob, running: _Running, sample: Sample, waited_s: float) -> No
 
 
 def _look(job: FitJob, running: _Running) -> None:
-    """Write the terms of the steps since the last look down and tell them; stop where a term is not finite."""
+    """Log and tell the terms of the steps since the last look. Raises UserError for a term that is not finite."""
     figures: dict[str, float] = {}
     values = torch.stack([terms for *_, terms in running.pending]).tolist()  # one wait for the device
     for (step, rate, names, _), row in zip(running.pending, values, strict=True):
         for name, value in zip(names, row, strict=True):
             if not math.isfinite(value):
-                # The steps after it have overwritten its batch: it is gathered anew, as every step's can be.
+                # Later steps have overwritten its batch. It is gathered again, as the batch of every step can be.
                 path = keep_batch(job.folder, step, running.batches.whole(step - 1).tensors())
                 raise UserError(
                     f"stage {job.stage}, step {step}: the term '{name}' is {value}; its batch is kept in {path}; lower "
@@ -191,7 +191,7 @@ def _look(job: FitJob, running: _Running) -> None:
 
 
 def _validate(job: FitJob, running: _Running) -> None:
-    """Score the weights as they would be kept, and remember them where no others scored better."""
+    """Score the weights, or their average where there is one; copy them where their score is the best so far."""
     goal, state = job.goal, running.state
     with averaged(job.module, state.average):
         job.module.eval()
@@ -204,7 +204,7 @@ def _validate(job: FitJob, running: _Running) -> None:
 
     running.log.write({"stage": job.stage, "step": state.step, "val": scores, "best": is_best})
     job.emit(Validated(job.stage, state.step, scores, is_best))
-    running.looked = time.monotonic()  # the speed told at the next look is that of training alone
+    running.looked = time.monotonic()  # so that the speed at the next look counts training alone
 
 
 def _keep(job: FitJob, running: _Running, last: bool) -> None:
@@ -214,7 +214,7 @@ def _keep(job: FitJob, running: _Running, last: bool) -> None:
         job.module.load_state_dict(state.best)
         scatter(job.losses, state.best_losses)
 
-    # Only after a look: a checkpoint behind a term that is not finite would never be left again.
+    # Only after a look: a fit that resumes after a term that is not finite would fail again each time.
     due = state.step % LOG_EVERY == 0 and time.monotonic() - running.saved > CHECKPOINT_SECONDS
     if job.device.accelerator.is_main_process and due and not last:
         save_fit(job.folder, state, running.objective, running.optimizer)

@@ -18,31 +18,31 @@ from cliffkit.training.job import FitJob
 
 
 def gradients(
-    job: FitJob, objective: nn.Module, batch: Batch, step: int, held: int | None
+    job: FitJob, objective: nn.Module, batch: Batch, step: int, limit: int | None
 ) -> tuple[dict[str, Tensor], int | None]:
     """Leave the gradients of a batch in the objective's parameters; give the terms and the micro-batch that fitted.
 
-    `held` is the micro-batch to which memory forced earlier steps, None where it forced none. Where memory ends the
-    micro-batch is halved until it fits; the effective batch stays the same. Raises UserError where a single image is
+    `limit` is the micro-batch to which lack of memory forced earlier steps, None where all fitted. Where memory ends,
+    the micro-batch is halved until it fits; the effective batch stays the same. Raises UserError where a single image is
     too much.
     """
     device = job.device
     while True:
         # Anew in every attempt: what is drawn in a step is a function of seed and step alone.
         torch.manual_seed(mix(job.seed, step, device.accelerator.process_index))
-        micro = held or job.training.settings.micro_batch
+        micro_batch = limit or job.training.settings.micro_batch
         try:
-            return _backward(objective, batch, step, micro, device), held
+            return _backward(objective, batch, step, micro_batch, device), limit
         except (RuntimeError, MemoryError) as error:
             if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
                 raise
-            tried = min(micro or len(batch.image), len(batch.image))
+            tried = min(micro_batch or len(batch.image), len(batch.image))
             if tried == 1 or device.accelerator.num_processes > 1:
                 raise UserError(
                     f"stage {job.stage}: out of memory at {tried} images per forward pass and process; lower "
                     f"train.{job.stage}.micro_batch (the batch stays what it is), data.size or the network"
                 ) from error
-            held = (tried + 1) // 2
+            limit = (tried + 1) // 2
 
         # The failed pass has moved batch normalisation's running means by one update at most, in the first steps; the
         # weights that are kept are validated many steps later. Outside the handler, whose traceback holds tensors.
@@ -50,7 +50,7 @@ def gradients(
         clear_device_cache(garbage_collection=True)
         job.emit(
             Notice(
-                f"out of memory at {tried} images per forward pass; going on with {held}, the batch stays "
+                f"out of memory at {tried} images per forward pass; going on with {limit}, the batch stays "
                 f"{job.training.settings.batch}: gradients are those of the whole batch, batch normalisation sees one "
                 "micro-batch"
             )
@@ -60,8 +60,8 @@ def gradients(
 def _backward(objective: nn.Module, batch: Batch, step: int, micro: int | None, device: Device) -> dict[str, Tensor]:
     """Compute the gradients of one effective batch, divided into micro-batches and processes.
 
-    Each part weighs as many valid pixels as it has. Terms that are means over valid pixels are exact; others, as
-    silog's root or a gradient's pairs of pixels, come out a little different for other divisions.
+    Each part has the weight of its valid pixels. Terms that are means over valid pixels are exact. Other terms, such as
+    silog's root or a gradient's pairs of pixels, depend a little on the division.
     """
     accelerator = device.accelerator
     count = len(batch.image)

@@ -1,4 +1,4 @@
-"""What a fit is given."""
+"""The inputs of a fit."""
 
 from __future__ import annotations
 

@@ -42,12 +42,12 @@ def learning_rate(settings: FitSettings, schedule: Schedule, step: int) -> float
     return settings.lr * warmup * schedule(step)
 
 
-def update_average(average: dict[str, Tensor], module: nn.Module, wanted: float, step: int) -> None:
+def update_average(average: dict[str, Tensor], module: nn.Module, limit: float, step: int) -> None:
     """Move the running average towards the weights after `step` finished steps.
 
-    The decay grows towards `wanted`, so that the first weights do not linger in the average of a short fit.
+    The decay grows towards `limit`, so that the first weights do not linger in the average of a short fit.
     """
-    decay = min(wanted, step / (10 + step))
+    decay = min(limit, step / (10 + step))
     with torch.no_grad():
         for name, value in weights_of(module).items():
             if value.is_floating_point():
@@ -62,7 +62,7 @@ def averaged(module: nn.Module, average: Mapping[str, Tensor] | None) -> Iterato
     if average is None:
         yield
         return
-    own = {name: value.clone() for name, value in weights_of(module).items()}
+    weights = {name: value.clone() for name, value in weights_of(module).items()}
     module.load_state_dict(average)
     yield
-    module.load_state_dict(own)
+    module.load_state_dict(weights)

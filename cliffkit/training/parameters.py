@@ -24,33 +24,33 @@ def check_patterns(module: nn.Module, groups: Iterable[str], freeze: Iterable[st
     for key, patterns in (("groups", groups), ("freeze", freeze)):
         for pattern in patterns:
             if not any(matches(name, pattern) for name in names):
-                raise UserError(f"train.{stage}.{key}: '{pattern}' matches no parameter; {_meant(pattern, names)}")
+                raise UserError(f"train.{stage}.{key}: '{pattern}' matches no parameter; {_suggest(pattern, names)}")
     if all(any(matches(name, pattern) for pattern in freeze) for name in names):
         raise UserError(f"train.{stage}.freeze: every parameter is frozen; leave one out, or there is nothing to train")
 
 
-def _meant(pattern: str, names: Sequence[str]) -> str:
+def _suggest(pattern: str, names: Sequence[str]) -> str:
     """Give the near miss of a pattern among parameters and the modules that hold them, or the outermost modules."""
     steps = [name.split(".") for name in names]
-    known = {".".join(step[: i + 1]): None for step in steps for i in range(len(step))}
+    prefixes = {".".join(step[: i + 1]): None for step in steps for i in range(len(step))}
     outermost = {step[0]: None for step in steps}
-    return meant(pattern, known) or near(pattern, outermost, "there are")
+    return meant(pattern, prefixes) or near(pattern, outermost, "there are")
 
 
 def freeze_parameters(module: nn.Module, patterns: Sequence[str]) -> list[nn.Module]:
     """Take gradients from parameters that match; give the normalisations whose running statistics must stay too.
 
-    Those are the normalisations within a module that matches, and those all of whose own parameters match.
+    Such a normalisation lies within a module that matches, or all of its own parameters match.
     """
     still: list[nn.Module] = []
     for name, part in module.named_modules():
-        own = [f"{name}.{key}".lstrip(".") for key, _ in part.named_parameters(recurse=False)]
-        frozen = [any(matches(each, pattern) for pattern in patterns) for each in own]
+        names = [f"{name}.{key}".lstrip(".") for key, _ in part.named_parameters(recurse=False)]
+        frozen = [any(matches(parameter_name, pattern) for pattern in patterns) for parameter_name in names]
         for parameter, stays in zip(part.parameters(recurse=False), frozen, strict=True):
             if stays:
                 parameter.requires_grad_(False)
-        within = any(matches(name, pattern) for pattern in patterns)
-        if isinstance(part, _NormBase) and (within or (bool(frozen) and all(frozen))):
+        is_inside = any(matches(name, pattern) for pattern in patterns)
+        if isinstance(part, _NormBase) and (is_inside or (bool(frozen) and all(frozen))):
             still.append(part)
     return still
 
@@ -68,15 +68,15 @@ class Group(NamedTuple):
 def divide(objective: nn.Module, module: nn.Module, factors: Mapping[str, float]) -> list[Group]:
     """Divide all trainable parameters by learning rate and decay.
 
-    `factors` of the rate are by patterns of names in `module`; of several that match, the last counts.
+    `factors` are factors of the rate, by patterns of names in `module`. Where several patterns match, the last counts.
     """
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     divided: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in objective.parameters():
         if parameter.requires_grad:
             name = names.get(id(parameter))
-            found = [factor for pattern, factor in factors.items() if name is not None and matches(name, pattern)]
-            divided.setdefault((found[-1] if found else 1.0, parameter.ndim > 1), []).append(parameter)
+            candidates = [factor for pattern, factor in factors.items() if name is not None and matches(name, pattern)]
+            divided.setdefault((candidates[-1] if candidates else 1.0, parameter.ndim > 1), []).append(parameter)
 
     rates = dict.fromkeys(factor for factor, _ in divided)
     return [

@@ -22,16 +22,16 @@ LISTED = 6
 def load_start(module: nn.Module, training: Fit, stage: str, job: Job | None = None) -> str | None:
     """Load the weights that the recipe says to start from; give the hash of their file, None where it says nothing.
 
-    Raises UserError as `start_from`, and where the file is not the one by which the job is known.
+    Raises UserError as `start_from` does, and where the file has changed since the job was planned.
     """
     init, place = training.settings.init, f"train.{stage}.init"
     if init is None:
         return None
     path = weights_file(init)
-    found = start_from(module, path, place)
-    if job is not None and found != job.inputs["train"]["init"]:
+    digest = start_from(module, path, place)
+    if job is not None and digest != job.inputs["train"]["init"]:
         raise UserError(f"{place}: {path} has changed since this job was planned; run again")
-    return found
+    return digest
 
 
 def start_from(module: nn.Module, path: Path, place: str) -> str:
@@ -60,15 +60,15 @@ def start_from(module: nn.Module, path: Path, place: str) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _differences(own: Tensors, given: Tensors) -> Iterable[str]:
-    """Each name that only one of two has, and each whose shapes differ, in words."""
-    for name in sorted(own.keys() | given.keys()):
-        if name not in given:
+def _differences(expected: Tensors, loaded: Tensors) -> Iterable[str]:
+    """Describe each name that only one of the two has, and each name whose shapes differ."""
+    for name in sorted(expected.keys() | loaded.keys()):
+        if name not in loaded:
             yield f"{name} is missing"
-        elif name not in own:
+        elif name not in expected:
             yield f"{name} has no place"
-        elif own[name].shape != given[name].shape:
-            yield f"{name} is {_shape(given[name])} instead of {_shape(own[name])}"
+        elif expected[name].shape != loaded[name].shape:
+            yield f"{name} is {_shape(loaded[name])} instead of {_shape(expected[name])}"
 
 
 def _shape(tensor: Tensor) -> str:

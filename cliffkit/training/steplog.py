@@ -22,8 +22,8 @@ class StepLog:
         if not self.active:
             return
         lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True) if self.path.exists() else []
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        self.path.write_text("".join(kept), encoding="utf-8")
+        remaining = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        self.path.write_text("".join(remaining), encoding="utf-8")
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add a line; what is not finite is written as null, since JSON has no NaN."""

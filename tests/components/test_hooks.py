@@ -112,7 +112,7 @@ def test_every_kind_is_documented_with_its_check(kind: str) -> None:
 
 
 def test_cliffkit_register_gives_components(plugin: Make) -> None:
-    loaded = load_plugins(found=[plugin("mine", GOOD)])
+    loaded = load_plugins(entries=[plugin("mine", GOOD)])
     component = loaded.registry.get("fusion", "good")
     assert (component.plugin, component.summary) == ("mine", "works")
     assert component.load().__name__ == "Add"
@@ -120,7 +120,7 @@ def test_cliffkit_register_gives_components(plugin: Make) -> None:
 
 
 def test_cliffkit_register_names_the_plugin_whose_class_cannot_be_imported(plugin: Make) -> None:
-    loaded = load_plugins(found=[plugin("mine", GOOD.replace("cliffkit_fusions.add:Add", "fake_mine:Nothing"))])
+    loaded = load_plugins(entries=[plugin("mine", GOOD.replace("cliffkit_fusions.add:Add", "fake_mine:Nothing"))])
     with pytest.raises(UserError, match="fusion 'good' of plugin 'mine' cannot be imported from fake_mine:Nothing"):
         loaded.registry.get("fusion", "good").load()
 
@@ -129,7 +129,7 @@ def test_cliffkit_register_is_called_under_another_name_too(plugin: Make) -> Non
     source = GOOD.replace("@hookimpl", "@hookimpl(specname='cliffkit_register')").replace(
         "def cliffkit_register", "def f"
     )
-    assert load_plugins(found=[plugin("mine", source)]).registry.names("fusion") == ["good"]
+    assert load_plugins(entries=[plugin("mine", source)]).registry.names("fusion") == ["good"]
 
 
 COMMAND = """
@@ -143,14 +143,14 @@ def cliffkit_commands(cli):
 
 def test_cliffkit_commands_adds_a_command(plugin: Make) -> None:
     group = click.Group()
-    assert load_plugins(found=[plugin("mine", COMMAND)]).call("cliffkit_commands", cli=group) == {}
+    assert load_plugins(entries=[plugin("mine", COMMAND)]).call("cliffkit_commands", cli=group) == {}
     assert CliRunner().invoke(group, ["hello"]).stdout == "hello from a plugin\n"
 
 
 def test_cliffkit_commands_cannot_replace_a_command(plugin: Make) -> None:
     built_in = cli.commands["run"]
     taker = plugin("taker", "import click\n@hookimpl\ndef cliffkit_commands(cli): cli.command('run')(lambda: None)")
-    failed = load_plugins(found=[taker]).call("cliffkit_commands", cli=cli)
+    failed = load_plugins(entries=[taker]).call("cliffkit_commands", cli=cli)
     assert "there is a command 'run' already" in failed["taker"]
     assert cli.commands["run"] is built_in
 
@@ -171,7 +171,7 @@ def test_cliffkit_commands_that_raises_leaves_the_others(
 def test_cliffkit_event_hears_a_run_and_may_raise(plugin: Make, tiny_recipe: Path, tmp_path: Path) -> None:
     hearer = plugin("hearer", "heard = []\n@hookimpl\ndef cliffkit_event(event): heard.append(event)")
     noisy = plugin("noisy", "@hookimpl\ndef cliffkit_event(event): raise RuntimeError('no disk')")
-    loaded = load_plugins(found=[*entry_points(group="cliffkit"), hearer, noisy])
+    loaded = load_plugins(entries=[*entry_points(group="cliffkit"), hearer, noisy])
     heard = sys.modules["fake_hearer"].heard
     arguments = ["run", str(tiny_recipe), "--runs", str(tmp_path / "runs"), "--device", "cpu", "--json"]
     ran = CliRunner().invoke(cli, arguments, obj=loaded)
@@ -199,7 +199,7 @@ def test_cliffkit_event_hears_a_run_and_may_raise(plugin: Make, tiny_recipe: Pat
 @pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=list(BROKEN))
 def test_a_broken_plugin_is_isolated(source: str, reason: str, plugin: Make) -> None:
     bad = plugin("bad", f"@hookimpl\ndef cliffkit_commands(cli): pass\n{source}")
-    loaded = load_plugins(found=[bad, plugin("mine", GOOD)])
+    loaded = load_plugins(entries=[bad, plugin("mine", GOOD)])
     status = {status.name: status for status in loaded.statuses}
     assert (status["mine"].status, status["bad"].status) == ("loaded", "failed")
     assert reason in status["bad"].reason
@@ -214,7 +214,7 @@ def test_a_broken_plugin_is_isolated(source: str, reason: str, plugin: Make) -> 
 @pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=list(BROKEN))
 def test_a_broken_plugin_is_fatal_where_asked(source: str, reason: str, plugin: Make) -> None:
     with pytest.raises(UserError, match=r"plugin 'bad' \(fake_bad\) failed to load: ") as failed:
-        load_plugins(found=[plugin("mine", GOOD), plugin("bad", source)], strict=True)
+        load_plugins(entries=[plugin("mine", GOOD), plugin("bad", source)], strict=True)
     assert reason in str(failed.value)
 
 
@@ -235,7 +235,7 @@ def test_the_command_line_goes_on_unless_strict(
 
 def test_a_disabled_plugin_is_not_imported(plugin: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIFFKIT_DISABLE_PLUGINS", "bad, other")
-    loaded = load_plugins(found=[plugin("mine", GOOD), plugin("bad", "raise OSError('no driver')")], strict=True)
+    loaded = load_plugins(entries=[plugin("mine", GOOD), plugin("bad", "raise OSError('no driver')")], strict=True)
     assert [(status.name, status.status) for status in loaded.statuses] == [("bad", "disabled"), ("mine", "loaded")]
     assert "fake_bad" not in sys.modules
     assert not loaded.registry.failures
@@ -245,24 +245,24 @@ def test_a_disabled_plugin_is_not_imported(plugin: Make, monkeypatch: pytest.Mon
 def test_two_plugins_of_one_name_are_both_named(plugin: Make, strict: bool) -> None:
     found = [plugin("mine", GOOD, "fake_first"), plugin("mine", GOOD, "fake_second")]
     with pytest.raises(NameClashError, match=r"two plugins are called 'mine': fake_first .* and fake_second "):
-        load_plugins(found=found, strict=strict)
+        load_plugins(entries=found, strict=strict)
 
 
 def test_one_installation_seen_twice_is_one_plugin(plugin: Make) -> None:
     found = [plugin("mine", GOOD), plugin("mine", GOOD)]
-    assert [status.status for status in load_plugins(found=found).statuses] == ["loaded"]
+    assert [status.status for status in load_plugins(entries=found).statuses] == ["loaded"]
 
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_two_components_of_one_name_are_both_named(plugin: Make, strict: bool) -> None:
     found = [plugin("mine", GOOD), plugin("theirs", GOOD)]
     with pytest.raises(NameClashError, match=r"fusion 'good' is given by two plugins, 'mine' .* and 'theirs' "):
-        load_plugins(found=found, strict=strict)
+        load_plugins(entries=found, strict=strict)
 
 
 def test_switching_one_off_settles_a_clash(plugin: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIFFKIT_DISABLE_PLUGINS", "mine")
-    loaded = load_plugins(found=[plugin("mine", GOOD), plugin("theirs", GOOD)])
+    loaded = load_plugins(entries=[plugin("mine", GOOD), plugin("theirs", GOOD)])
     assert loaded.registry.get("fusion", "good").plugin == "theirs"
 
 

@@ -49,7 +49,7 @@ def test_works_in_a_recipe(package: Path, kind: str) -> None:
     """By the command that its README gives."""
     name = f"my-{kind}"
     point = EntryPoint(name, f"cliffkit_my_{kind}", "cliffkit")
-    plugins = load_plugins(found=[*entry_points(group="cliffkit"), point], strict=True)
+    plugins = load_plugins(entries=[*entry_points(group="cliffkit"), point], strict=True)
     (component,) = (each for each in plugins.registry if each.name == name)
     assert component.summary == MADE[kind].summary
     assert component.load().__doc__

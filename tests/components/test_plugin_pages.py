@@ -96,7 +96,7 @@ def with_examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugins]
         patch.syspath_prepend(folder)
         patch.setenv("PYTHONPATH", str(folder))  # of the processes that an executor starts
         mine = EntryPoint("my_parts", "my_parts", "cliffkit")
-        yield load_plugins(found=[*entry_points(group="cliffkit"), mine], strict=True)
+        yield load_plugins(entries=[*entry_points(group="cliffkit"), mine], strict=True)
     for name in [name for name in sys.modules if name.partition(".")[0] == "my_parts"]:
         del sys.modules[name]
 

@@ -30,7 +30,7 @@ class JobRecord(Fact):
     stage: str
     key: str
     inputs: Mapping[str, Any]
-    """What the key is the hash of."""
+    """Everything that the key is a hash of."""
     seconds: float
     """Time that its last attempt took."""
     finished: float

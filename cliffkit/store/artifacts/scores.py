@@ -40,7 +40,7 @@ class ProtocolScores:
 
 @dataclass(frozen=True)
 class Selection:
-    """How the weights were chosen that are scored."""
+    """How the scored weights were chosen."""
 
     split: str
     score: str
@@ -60,7 +60,7 @@ class Scores(Fact):
     protocols: Mapping[str, ProtocolScores]
     """By the protocol's name."""
     baseline_depth_m: float
-    """What the constant prediction says, metres."""
+    """Depth of the constant prediction, metres."""
     selection: Selection
     parameters: int
     """Parameters of the network."""

@@ -43,7 +43,7 @@ class FitFacts(Fact):
     waiting_s: float
     """Of which waiting for data, seconds."""
     micro_batch: int | None
-    """To which memory forced the micro-batch; None: it held what the recipe says."""
+    """Micro-batch to which lack of memory forced the fit; None where the recipe's micro-batch fitted."""
     init: str | None = field(default=None, kw_only=True)
     """Hash of the file of weights that training started from; None: it started at random."""
 
