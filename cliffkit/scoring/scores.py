@@ -163,7 +163,8 @@ def _scale(groups: Sequence[_Group], protocol: Protocol) -> float:
 def _change(prediction: Floats, scale: float, protocol: Protocol) -> _Change:
     """List what the protocol changes in these predictions.
 
-    Steps without effect are left out, so that equal work is found equal. Raises ValueError for a prediction that is not finite where the protocol has no rule for it.
+    Steps without effect are left out, so that equal work is found equal. Raises ValueError for a prediction
+    that is not finite where the protocol has no rule for it.
     """
     low, high = protocol.clamp_low_m, protocol.clamp_high_m
     least, most = float(prediction.min()) * scale, float(prediction.max()) * scale

@@ -23,8 +23,8 @@ def gradients(
     """Leave the gradients of a batch in the objective's parameters; give the terms and the micro-batch that fitted.
 
     `limit` is the micro-batch to which lack of memory forced earlier steps, None where all fitted. Where memory ends,
-    the micro-batch is halved until it fits; the effective batch stays the same. Raises UserError where a single image is
-    too much.
+    the micro-batch is halved until it fits. The effective batch stays the same. Raises UserError where a single image
+    is too much.
     """
     device = job.device
     while True:
