@@ -12,7 +12,7 @@ from cliffkit.data.augment import augment, draws_of
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Augment, Batch, Sample
 
-from ..engine_fixtures import one_thread, same  # noqa: F401
+from ..engine_fixtures import same
 
 
 @pytest.fixture

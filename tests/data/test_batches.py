@@ -8,7 +8,7 @@ import torch
 
 from cliffkit.data.batches import Batches, batch_indices, mix
 
-from ..engine_fixtures import Tiny, one_thread, packed, same  # noqa: F401
+from ..engine_fixtures import Tiny, packed, same
 
 
 @pytest.mark.parametrize(("images", "batch"), [(12, 4), (10, 4), (7, 3), (5, 12), (1, 3)])

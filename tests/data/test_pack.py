@@ -15,7 +15,7 @@ from cliffkit.data.resize import at_training_size, resize_image
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Sample
 
-from ..engine_fixtures import Tiny, one_thread, packed  # noqa: F401
+from ..engine_fixtures import Tiny, packed
 
 ROOT = Path(__file__).parents[2]
 

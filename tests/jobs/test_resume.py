@@ -20,7 +20,7 @@ from cliffkit.events import Event, JobStarted, Progress, Validated
 from cliffkit.jobs.plan import plan
 from cliffkit.store.store import Store
 
-from ..engine_fixtures import RECIPE, bits, do, engine_recipe, one_thread  # noqa: F401
+from ..engine_fixtures import RECIPE, bits, do, engine_recipe
 
 ALL_AT_ONCE = "steps: 24, schedule: step, milestones: [8, 16], reload_best: true, ema: 0.9, validate_every: 4, batch: 4"
 CHANGES = (f"train.embedding={{{ALL_AT_ONCE}}}", f"train.depth={{{ALL_AT_ONCE}, micro_batch: 2, clip_norm: 1}}")

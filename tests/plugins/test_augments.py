@@ -17,7 +17,7 @@ from cliffkit_augments.flip import Flip
 from cliffkit_augments.random_crop import RandomCrop
 from cliffkit_augments.rotate import Rotate
 
-from ..engine_fixtures import one_thread, same  # noqa: F401
+from ..engine_fixtures import same
 
 DRAWN = torch.tensor([[0.0, 0.49, 0.51], [0.1, 0.9, 0.5], [0.95, 0.05, 0.3], [0.2, 0.99, 0.7]])
 FOCAL = torch.tensor([60.0, 60.0, 31.0, 25.0])

@@ -15,8 +15,6 @@ from cliffkit_optimizers.adam import adam, adamw
 from cliffkit_optimizers.fused import FUSED
 from cliffkit_optimizers.sgd import sgd
 
-from ..engine_fixtures import one_thread  # noqa: F401
-
 LR, DECAY, STEPS = 0.05, 0.3, 5
 
 

@@ -16,8 +16,6 @@ from cliffkit_schedules.onecycle import OneCycle
 from cliffkit_schedules.poly import Poly
 from cliffkit_schedules.step import Step
 
-from ..engine_fixtures import one_thread  # noqa: F401
-
 
 @pytest.mark.parametrize(
     ("schedule", "factors"),

@@ -29,7 +29,7 @@ from cliffkit.verbs.finished import Run
 from cliffkit_protocols.eigen import eigen
 from cliffkit_protocols.full import full
 
-from ..engine_fixtures import Tiny, do, engine_recipe, one_thread  # noqa: F401
+from ..engine_fixtures import Tiny, do, engine_recipe
 
 CPU = torch.device("cpu")
 

@@ -24,7 +24,7 @@ from cliffkit.stages.context import Context
 from cliffkit.store.artifacts import LOG, WEIGHTS, DepthFitFacts, FitFacts, PackFacts, Scores
 from cliffkit.store.job import Job
 
-from ..engine_fixtures import cpu, one_thread  # noqa: F401
+from ..engine_fixtures import cpu
 from . import golden_parts
 
 RECIPE = """\

@@ -40,7 +40,7 @@ from cliffkit.training.checkpoint import keep_batch, save_checkpoint
 from cliffkit.training.device import Device
 from cliffkit.verbs.finished import Run
 
-from ..engine_fixtures import Tiny, bits, cpu, do, engine_recipe, one_thread, packed  # noqa: F401
+from ..engine_fixtures import Tiny, bits, cpu, do, engine_recipe, packed
 from ..protocol_fixtures import protocol
 
 

@@ -23,7 +23,7 @@ from cliffkit.stages.context import Context
 from cliffkit.store.artifacts import LOSSES, WEIGHTS, DepthFitFacts, FitFacts
 from cliffkit.verbs.finished import Run
 
-from ..engine_fixtures import Tiny, cpu, do, engine_recipe, one_thread  # noqa: F401
+from ..engine_fixtures import Tiny, cpu, do, engine_recipe
 
 SHORT = ("train.depth={steps: 3, batch: 4, validate_every: 1}", "train.embedding={steps: 2, batch: 4}")
 

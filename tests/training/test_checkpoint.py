@@ -27,8 +27,6 @@ from cliffkit.training.checkpoint import (
 )
 from cliffkit.training.steplog import StepLog, validation_curve
 
-from ..engine_fixtures import one_thread  # noqa: F401
-
 
 def save(folder: Path, step: int) -> None:
     save_checkpoint(folder, {"weights": {"w": torch.full((2, 3), float(step))}, "best": {}}, {"step": step, "x": None})

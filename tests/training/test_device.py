@@ -12,7 +12,7 @@ from cliffkit.errors import UserError
 from cliffkit.training.batchnorm import synchronise_batch_norm
 from cliffkit.training.device import PACKAGES, Device, choose_precision, open_device
 
-from ..engine_fixtures import cpu, one_thread  # noqa: F401
+from ..engine_fixtures import cpu
 
 
 def on(kind: str) -> Device:

@@ -20,7 +20,7 @@ from cliffkit.recipe.recipe import Recipe
 from cliffkit.training.fit import fit
 from cliffkit.training.job import FitJob, Goal
 
-from ..engine_fixtures import Tiny, cpu, do, engine_recipe, one_thread, packed, settings, toy  # noqa: F401
+from ..engine_fixtures import Tiny, cpu, do, engine_recipe, packed, settings, toy
 from ..scripts.distributed_worker import FITS, batch_norm, normalise
 
 ROOT = Path(__file__).parents[2]

@@ -28,7 +28,7 @@ from cliffkit.training.gradients import _backward
 from cliffkit.training.job import FitJob, Goal
 from cliffkit.training.optimise import learning_rate
 
-from ..engine_fixtures import Tiny, Toy, ToyObjective, cpu, one_thread, packed, settings, toy  # noqa: F401
+from ..engine_fixtures import Tiny, Toy, ToyObjective, cpu, packed, settings, toy
 
 Weights = dict[str, Tensor]
 SEED = 3

@@ -20,7 +20,7 @@ from cliffkit.training.checkpoint import weights_of
 from cliffkit.training.fit import fit
 from cliffkit.training.job import FitJob, Goal
 
-from ..engine_fixtures import Tiny, Toy, ToyObjective, cpu, one_thread, packed, settings, toy  # noqa: F401
+from ..engine_fixtures import Tiny, Toy, ToyObjective, cpu, packed, settings, toy
 
 SGD = {"use": "sgd", "momentum": 0.0}
 

@@ -17,7 +17,7 @@ from cliffkit.training.checkpoint import weights_of
 from cliffkit.training.fit import fit
 from cliffkit.training.job import FitJob, Goal
 
-from ..engine_fixtures import Tiny, ToyObjective, cpu, one_thread, packed, settings, toy  # noqa: F401
+from ..engine_fixtures import Tiny, ToyObjective, cpu, packed, settings, toy
 
 CPU = "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes."
 

@@ -8,8 +8,6 @@ from torch import nn
 from cliffkit.errors import UserError
 from cliffkit.training.parameters import check_patterns, divide, freeze_parameters, matches
 
-from ..engine_fixtures import one_thread  # noqa: F401
-
 
 class Net(nn.Module):
     def __init__(self) -> None:

@@ -13,8 +13,6 @@ from cliffkit.errors import UserError
 from cliffkit.training.checkpoint import save_tensors, weights_of
 from cliffkit.training.start import start_from
 
-from ..engine_fixtures import one_thread  # noqa: F401
-
 
 def net(width: int = 4) -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, width, 3), nn.BatchNorm2d(width))
