@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from cliffkit.components.registry import Registry
-from cliffkit.report.gallery import GalleryImage, Gallery, VariantPredictions
+from cliffkit.report.gallery import Gallery, GalleryImage, VariantPredictions
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.scoring.scores import summarise
 from cliffkit.store.artifacts import Environment, ProtocolScores, Scores, Selection
