@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from cliffkit.components.registry import Registry
-from cliffkit.report.gallery import Chosen, Gallery, Shown
+from cliffkit.report.gallery import Gallery, GalleryImage, VariantPredictions
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.scoring.scores import summarise
 from cliffkit.store.artifacts import Environment, ProtocolScores, Scores, Selection
@@ -147,9 +147,11 @@ def make_gallery(results: Results, size: tuple[int, int] = (36, 48)) -> Gallery:
     truth = 1 + rows / 10 + columns / 20
     truth[:4, :6] = np.nan
     rgb = np.stack([rows * 5 % 256, columns * 5 % 256, rows + columns], axis=-1).astype(np.uint8)
-    images = tuple(Chosen(name, why, rgb, truth) for name, why in zip(results.images, ("worst", "best"), strict=False))
+    images = tuple(
+        GalleryImage(name, why, rgb, truth) for name, why in zip(results.images, ("worst", "best"), strict=False)
+    )
     shown = tuple(
-        Shown(variant, results.study.seeds[0], (truth * (1 + 0.05 * i), truth + 0.1 * i), (0.1 * i, 0.05))
+        VariantPredictions(variant, results.study.seeds[0], (truth * (1 + 0.05 * i), truth + 0.1 * i), (0.1 * i, 0.05))
         for i, variant in enumerate(results.study.variants)
     )
     return Gallery(images, shown)

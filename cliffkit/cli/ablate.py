@@ -121,23 +121,23 @@ def report(
     _print_findings(findings, as_json)
 
 
-def _print_findings(found: Findings, as_json: bool) -> None:
+def _print_findings(findings: Findings, as_json: bool) -> None:
     """Print verdicts and where the report lies, or one JSON object."""
     from cliffkit.cli.verdicts import print_study, study_json
 
     if as_json:
-        click.echo(json.dumps(study_json(found.results, found.analysis, dict(found.files))))
+        click.echo(json.dumps(study_json(findings.results, findings.analysis, dict(findings.files))))
         return
-    print_study(found.results, found.analysis)
-    click.echo(f"report: {found.files['report.html']}")
-    click.echo(f"cells:  {found.folder / 'cells'}")
+    print_study(findings.results, findings.analysis)
+    click.echo(f"report: {findings.files['report.html']}")
+    click.echo(f"cells:  {findings.folder / 'cells'}")
 
 
-def _print_outlook(found: Outlook, as_json: bool) -> None:
+def _print_outlook(outlook: Outlook, as_json: bool) -> None:
     """Print what a study will take, or one JSON object."""
     from cliffkit.study.board import duration
 
-    study, board, expected = found.study, found.board, found.expected
+    study, board, expected = outlook.study, outlook.board, outlook.expected
     shared = len(board.jobs) - len(board.only_cell)
     facts = {
         "study": study.name,

@@ -71,14 +71,14 @@ for command in (run, ablate, report, plan, validate, list_components, plugins, r
 def main() -> None:
     """Entry point: load the plugins, let them add commands, run."""
     try:
-        found = load_plugins(strict=STRICT in sys.argv[1:])
+        loaded_plugins = load_plugins(strict=STRICT in sys.argv[1:])
     except UserError as error:
         failure = _fail(error)
         failure.show()
         raise SystemExit(failure.exit_code) from error
-    for name, reason in found.call("cliffkit_commands", cli=cli).items():
+    for name, reason in loaded_plugins.call("cliffkit_commands", cli=cli).items():
         click.echo(f"warning: plugin '{name}' could not add its commands: {reason}", err=True)
-    cli(obj=found)
+    cli(obj=loaded_plugins)
 
 
 def _fail(error: UserError) -> click.ClickException:

@@ -40,7 +40,7 @@ def plugins(context: click.Context, as_json: bool) -> None:
 )  # fmt: skip
 @options.as_json
 @click.pass_obj
-def new(found: Plugins, name: str, kind: str, out: Path, as_json: bool) -> None:
+def new(plugins: Plugins, name: str, kind: str, out: Path, as_json: bool) -> None:
     """Write a package for a part called NAME: entry point, a part that works, its test, a README.
 
     \b
@@ -50,7 +50,7 @@ def new(found: Plugins, name: str, kind: str, out: Path, as_json: bool) -> None:
     """
     from cliffkit.components.new_plugin import new_plugin
 
-    folder = new_plugin(name, kind, out, found.registry)
+    folder = new_plugin(name, kind, out, plugins.registry)
     if as_json:
         click.echo(json.dumps({"folder": str(folder)}))
         return

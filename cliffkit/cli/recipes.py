@@ -25,11 +25,11 @@ def recipes(context: click.Context, as_json: bool) -> None:
         return
     from cliffkit.recipe import shipped
 
-    found = shipped.shipped()
-    kinds = {name: "study" if shipped.is_study(path) else "recipe" for name, path in found.items()}
+    paths = shipped.shipped()
+    kinds = {name: "study" if shipped.is_study(path) else "recipe" for name, path in paths.items()}
     rows = [
         {"name": name, "kind": kinds[name], "about": shipped.about(path), "path": str(path)}
-        for name, path in sorted(found.items(), key=lambda item: kinds[item[0]])
+        for name, path in sorted(paths.items(), key=lambda item: kinds[item[0]])
     ]
     if as_json:
         click.echo(json.dumps({"recipes": rows}))

@@ -30,11 +30,11 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show the jobs of RECIPE and which of them are done. Reads the data's fingerprint, computes nothing."""
-    found = cliffkit.plan(recipe, set=overrides, data=dict(roots), runs=runs, plugins=plugins)
+    job_plan = cliffkit.plan(recipe, set=overrides, data=dict(roots), runs=runs, plugins=plugins)
     if as_json:
-        click.echo(json.dumps({"name": found.name, "jobs": list(map(dict, found.jobs))}))
+        click.echo(json.dumps({"name": job_plan.name, "jobs": list(map(dict, job_plan.jobs))}))
         return
-    for row in found.jobs:
+    for row in job_plan.jobs:
         click.echo(f"{row['stage']:<9} {row['key']}  {'done' if row['done'] else 'to do'}")
 
 
@@ -51,12 +51,12 @@ def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, 
     """
     faults = {str(path): cliffkit.validate(path, set=overrides, plugins=plugins) for path in recipes}
     if as_json:
-        click.echo(json.dumps({"recipes": [{"recipe": path, "faults": found} for path, found in faults.items()]}))
+        click.echo(json.dumps({"recipes": [{"recipe": path, "faults": messages} for path, messages in faults.items()]}))
     else:
-        for name, found in faults.items():
-            for fault in found:
+        for name, messages in faults.items():
+            for fault in messages:
                 click.echo(fault if len(faults) == 1 or fault.startswith(name) else f"{name}: {fault}", err=True)
-            if not found:
+            if not messages:
                 click.echo(f"{name}: good")
     if any(faults.values()):
         raise SystemExit(2)

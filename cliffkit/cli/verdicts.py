@@ -26,7 +26,7 @@ def print_study(results: Results, analysis: Analysis) -> None:
     """Print a study's first table, the effects of its axes, and what is missing."""
     out = console()
     study, first = results.study, analysis.first(results)
-    protocol = next(each for each in results.protocols if each.name == first.protocol)
+    protocol = next(protocol for protocol in results.protocols if protocol.name == first.protocol)
     arrow = "↑" if first.metric in HIGHER_IS_BETTER else "↓"
     out.print(f"\n{protocol.describe()}", highlight=False, markup=False)
     table = _table("variant", f"{first.metric} {arrow}", f"against {study.reference.name}")
@@ -37,12 +37,12 @@ def print_study(results: Results, analysis: Analysis) -> None:
         _add(table, (row.variant.name, mean), row.difference, row.p_adjusted, word)
     out.print(table)
     out.print("* best   = not distinguishable from the best", highlight=False)
-    found = [row.difference for row in first.rows if row.difference is not None and row.difference.seeds_measured]
-    if found:
-        seen = sorted(each.detectable() for each in found)
+    differences = [row.difference for row in first.rows if row.difference is not None and row.difference.seeds_measured]
+    if differences:
+        seen = sorted(difference.detectable() for difference in differences)
         text = f"each comparison would have seen a difference of {seen[0]:.2g} to {seen[-1]:.2g} four times in five"
         out.print(text, highlight=False)
-        out.print(f"intervals are of each comparison alone, p is Holm's over all {len(found)}", highlight=False)
+        out.print(f"intervals are of each comparison alone, p is Holm's over all {len(differences)}", highlight=False)
     elif len(study.seeds) == 1:
         out.print("one seed: seed noise was not measured, and no verdict reaches beyond these weights", highlight=False)
     groups: list[tuple[str, Sequence[Effect]]] = [
@@ -59,10 +59,10 @@ def print_study(results: Results, analysis: Analysis) -> None:
                 _add(table, head, effect.estimate, effect.p_adjusted, effect.word)
             out.print("")
             out.print(table)
-    for each in results.cells:
-        if each.state != "done":
-            reason = f": {each.reason}" if each.reason else ""
-            out.print(f"{each.cell.name}: {each.state}{reason}", highlight=False, markup=False)
+    for result in results.cells:
+        if result.state != "done":
+            reason = f": {result.reason}" if result.reason else ""
+            out.print(f"{result.cell.name}: {result.state}{reason}", highlight=False, markup=False)
 
 
 def _table(first: str, second: str, third: str) -> Table:
@@ -91,19 +91,19 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
         if estimate is None:
             return None
         kept = ("value", "low", "high", "p", "df", "seeds", "images", "dropped")
-        found = {name: value for name, value in dataclasses.asdict(estimate).items() if name in kept}
-        return {name: value if math.isfinite(value) else None for name, value in found.items()}  # JSON has no infinity
+        fields = {name: value for name, value in dataclasses.asdict(estimate).items() if name in kept}
+        return {name: value if math.isfinite(value) else None for name, value in fields.items()}  # JSON has no infinity
 
-    def effects(found: Iterable[Effect]) -> list[dict[str, Any]]:
+    def rows(effects: Iterable[Effect]) -> list[dict[str, Any]]:
         return [
             {
-                "axes": each.axes,
-                "change": each.label,
-                "verdict": each.word,
-                "p_adjusted": each.p_adjusted,
-                **(numbers(each.estimate) or {}),
+                "axes": effect.axes,
+                "change": effect.label,
+                "verdict": effect.word,
+                "p_adjusted": effect.p_adjusted,
+                **(numbers(effect.estimate) or {}),
             }
-            for each in found
+            for effect in effects
         ]
 
     return {
@@ -125,18 +125,18 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
             }
             for row in first.rows
         ],
-        "main_effects": effects(analysis.main),
-        "interactions": effects(analysis.interactions),
-        "shares": effects(analysis.shares),
+        "main_effects": rows(analysis.main),
+        "interactions": rows(analysis.interactions),
+        "shares": rows(analysis.shares),
         "cells": [
             {
-                "variant": each.cell.variant.name,
-                "seed": each.cell.seed,
-                "state": each.state,
-                "reason": each.reason,
-                "key": each.cell.jobs[-1].key,
+                "variant": result.cell.variant.name,
+                "seed": result.cell.seed,
+                "state": result.state,
+                "reason": result.reason,
+                "key": result.cell.jobs[-1].key,
             }
-            for each in results.cells
+            for result in results.cells
         ],
         "files": {name: str(path) for name, path in written.items()},
         "time": time.time(),

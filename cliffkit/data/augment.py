@@ -30,11 +30,11 @@ def augment(sample: Sample, steps: Iterable[Augment], draws: Tensor) -> Batch:
         after = _described(batch)
         if after != before:
             changed = {name for name, _ in before.items() ^ after.items()}
-            said = ", ".join(f"{name} is {after.get(name, 'gone')}" for name in sorted(changed))
+            change = ", ".join(f"{name} is {after.get(name, 'gone')}" for name in sorted(changed))
             was = ", ".join(f"{name} was {before.get(name, 'not there')}" for name in sorted(changed))
             raise UserError(
-                f"augment {type(step).__name__} of {type(step).__module__}: {said}, and {was}; keep names, shapes and "
-                "types, as cliffkit.testing.check_augment asks"
+                f"augment {type(step).__name__} of {type(step).__module__}: {change}, and {was}; keep names, shapes "
+                "and types, as cliffkit.testing.check_augment asks"
             )
     return batch
 

@@ -43,9 +43,9 @@ def check_data(
         except UserError as error:
             problems.append(f"{split}: {error}")
             continue
-        facts, wrong = _look(dataset, sample, partial(progress, split))
+        facts, faults = _look(dataset, sample, partial(progress, split))
         splits[split] = facts
-        problems += [f"{split}: {what}" for what in wrong]
+        problems += [f"{split}: {problem}" for problem in faults]
         for i in range(len(dataset)):
             other = names.setdefault(dataset.name(i), split)
             if other != split:
@@ -69,8 +69,8 @@ def _look(dataset: Dataset, sample: int, progress: Callable[[int, int], None]) -
         except UserError as error:
             problems.append(str(error))
             continue
-        depth, wrong = _depths(read)
-        problems += [f"{dataset.name(index)}: {what}" for what in wrong]
+        depth, faults = _depths(read)
+        problems += [f"{dataset.name(index)}: {problem}" for problem in faults]
         depths.append(depth)
         sizes["x".join(str(side) for side in reversed(read.image.shape[-2:]))] += 1
         scenes[dataset.scene_types[int(read.scene)] if int(read.scene) >= 0 else "unknown"] += 1

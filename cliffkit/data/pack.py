@@ -250,5 +250,7 @@ def _read_arrays(dataset: Dataset, start: int, stop: int, size: tuple[int, int],
 
 
 def _sample(arrays: Arrays) -> Sample:
-    own, extras = ({name: torch.from_numpy(array) for name, array in each.items()} for each in arrays)
-    return Sample(own["image"], own["depth"], own["valid"], own["scene"], own.get("intrinsics"), extras)
+    tensors, extras = ({name: torch.from_numpy(array) for name, array in named.items()} for named in arrays)
+    return Sample(
+        tensors["image"], tensors["depth"], tensors["valid"], tensors["scene"], tensors.get("intrinsics"), extras
+    )

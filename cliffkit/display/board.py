@@ -30,8 +30,8 @@ class BoardView:
         live = active and can_redraw(self._console)
         self._live = Live(console=self._console, auto_refresh=False) if live else None
         self._noticed: set[tuple[str, str]] = set()
-        self._said: dict[tuple[str, int], str] = {}
-        self._lined = time.monotonic()
+        self._printed: dict[tuple[str, int], str] = {}
+        self._last_summary = time.monotonic()
 
     def __enter__(self) -> Self:
         if self._live:
@@ -63,43 +63,43 @@ class BoardView:
         if not self._active:
             return
         active = board.unfinished()
-        for each in active:
-            for notice in each.progress.notices if each.progress else ():
-                if (each.job.key, notice) not in self._noticed:
-                    self._noticed.add((each.job.key, notice))
-                    self.say(f"{_label(board, each)}: {notice}")
+        for entry in active:
+            for notice in entry.progress.notices if entry.progress else ():
+                if (entry.job.key, notice) not in self._noticed:
+                    self._noticed.add((entry.job.key, notice))
+                    self.say(f"{_label(board, entry)}: {notice}")
         if self._live:
             self._live.update(self._table(board, active), refresh=True)
             return
         for cell in board.cells:
             state = board.cell_state(cell)
-            if state in ("done", "failed") and self._said.get((cell.variant.name, cell.seed)) != state:
-                self._said[cell.variant.name, cell.seed] = state
+            if state in ("done", "failed") and self._printed.get((cell.variant.name, cell.seed)) != state:
+                self._printed[cell.variant.name, cell.seed] = state
                 self.say(f"{cell.name}: {state} {board.cell_reason(cell)}".rstrip())
                 self._summary(board)
-        if time.monotonic() - self._lined > LINE_SECONDS:
+        if time.monotonic() - self._last_summary > LINE_SECONDS:
             self._summary(board)
-            for each in active:
-                self.say(f"  {_label(board, each)}: {' '.join(_progress(each))}")
+            for entry in active:
+                self.say(f"  {_label(board, entry)}: {' '.join(_progress(entry))}")
 
     def _summary(self, board: Board) -> None:
-        self._lined = time.monotonic()
+        self._last_summary = time.monotonic()
         self.say(summary(board, self._name))
 
     def _table(self, board: Board, active: list[JobState]) -> Table:
         table = Table(box=None, pad_edge=False, title=summary(board, self._name), title_justify="left")
         for column in ("variant", "seed", "state", "", "speed", "left"):
             table.add_column(column, justify="right" if column in ("seed", "speed", "left") else "left")
-        busy = {each.job.key: each for each in active}
-        for each in active:
-            if each.job.key not in board.only_cell:
-                table.add_row(f"shared by cells: {each.job.stage}", "", _styled(each.state), *_progress(each))
+        busy = {entry.job.key: entry for entry in active}
+        for entry in active:
+            if entry.job.key not in board.only_cell:
+                table.add_row(f"shared by cells: {entry.job.stage}", "", _styled(entry.state), *_progress(entry))
         cells = _fitting(board, self._console.height - 5 - table.row_count)
         for cell in cells:
-            job = next((busy[job.key] for job in cell.jobs if job.key in busy and job.key in board.only_cell), None)
+            current = next((busy[job.key] for job in cell.jobs if job.key in busy and job.key in board.only_cell), None)
             state = board.cell_state(cell)
-            detail = _progress(job) if job else (board.cell_reason(cell).splitlines() or [""])[0][:60]
-            table.add_row(cell.variant.name, str(cell.seed), _styled(state), *(detail if job else (detail, "", "")))
+            detail = _progress(current) if current else (board.cell_reason(cell).splitlines() or [""])[0][:60]
+            table.add_row(cell.variant.name, str(cell.seed), _styled(state), *(detail if current else (detail, "", "")))
         if len(cells) < len(board.cells):
             table.add_row(f"… {len(board.cells) - len(cells)} more", style="dim")
         return table
@@ -111,8 +111,8 @@ def summary(board: Board, name: str) -> str:
     parts = [f"{board.count('done')} of {len(board.cells)} cells done"]
     words = {"running": "running", "elsewhere": "in another process", "failed": "failed"}
     parts += [f"{count} {words[state]}" for state, count in counts.items() if count]
-    left = seconds_left(board)
-    return f"{name}: {', '.join(parts)}" + ("" if left is None else f"; about {duration(left)} left")
+    seconds = seconds_left(board)
+    return f"{name}: {', '.join(parts)}" + ("" if seconds is None else f"; about {duration(seconds)} left")
 
 
 def _fitting(board: Board, rows: int) -> list[Cell]:
@@ -125,25 +125,25 @@ def _fitting(board: Board, rows: int) -> list[Cell]:
     return [cell for cell in board.cells if id(cell) in kept]
 
 
-def _label(board: Board, each: JobState) -> str:
-    cell = board.only_cell.get(each.job.key)
-    return f"{each.job.stage} of {cell.name}" if cell else f"{each.job.stage}, shared by cells"
+def _label(board: Board, entry: JobState) -> str:
+    cell = board.only_cell.get(entry.job.key)
+    return f"{entry.job.stage} of {cell.name}" if cell else f"{entry.job.stage}, shared by cells"
 
 
-def _progress(each: JobState) -> tuple[str, str, str]:
+def _progress(entry: JobState) -> tuple[str, str, str]:
     """Bar, speed, time left."""
-    told = each.progress
-    if told is None:
-        return each.job.stage, "", ""
-    share = told.done / max(1, told.total)
+    progress = entry.progress
+    if progress is None:
+        return entry.job.stage, "", ""
+    share = progress.done / max(1, progress.total)
     bar = "█" * round(BAR * share) + "░" * (BAR - round(BAR * share))
-    speed = told.figures.get("images_per_s")
-    batch = each.job.inputs["train"]["batch"] if "train" in each.job.inputs and speed else None
-    left = (told.total - told.done) * batch / speed if batch and speed else None
+    speed = progress.figures.get("images_per_s")
+    batch = entry.job.inputs["train"]["batch"] if "train" in entry.job.inputs and speed else None
+    seconds = (progress.total - progress.done) * batch / speed if batch and speed else None
     return (
-        f"{each.job.stage} {bar} {told.done}/{told.total}",
+        f"{entry.job.stage} {bar} {progress.done}/{progress.total}",
         f"{speed:.0f} img/s" if speed else "",
-        "" if left is None else duration(left),
+        "" if seconds is None else duration(seconds),
     )
 
 

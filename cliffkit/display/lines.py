@@ -33,7 +33,7 @@ class Terminal:
             disable=not (active and can_redraw(console)),
         )
         self._tasks: dict[str, TaskID] = {}
-        self._lined: dict[str, float] = {}
+        self._last_line: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -57,8 +57,8 @@ class Terminal:
             case JobFinished(stage, _, seconds):
                 self._line(f"{stage:<9} done in {seconds:.1f} s")
             case Validated(stage, step, scores, best):
-                shown = "  ".join(f"{name} {value:.4f}" for name, value in list(scores.items())[:1])
-                self._line(f"{stage:<9} step {step}: val {shown}{'  (best so far)' if best else ''}")
+                score = "  ".join(f"{name} {value:.4f}" for name, value in list(scores.items())[:1])
+                self._line(f"{stage:<9} step {step}: val {score}{'  (best so far)' if best else ''}")
             case Notice(text):
                 self._line(text)
             case Progress():
@@ -72,8 +72,8 @@ class Terminal:
             self._bars.update(self._tasks[event.stage], completed=event.done, total=event.total, figures=figures)
             return
         now = time.monotonic()
-        if event.done == event.total or now - self._lined.setdefault(event.stage, now) >= LINE_SECONDS:
-            self._lined[event.stage] = now
+        if event.done == event.total or now - self._last_line.setdefault(event.stage, now) >= LINE_SECONDS:
+            self._last_line[event.stage] = now
             self._line(f"{event.stage:<9} {event.done}/{event.total} {event.unit}s  {figures}")
 
     def _line(self, text: str) -> None:

@@ -31,8 +31,8 @@ def truth_of(sample: Sample, view: View) -> tuple[Floats, NDArray[np.bool_]]:
 
 def framed(sample: Sample, protocol: Protocol, highest_px: int | None = None) -> Framed:
     """Frame a sample for people, at the size at which truth and prediction are compared, or at most so high."""
-    truth, known = truth_of(sample, protocol.view)
-    truth = _shrunk(np.where(known, truth, np.nan), highest_px)
+    truth, valid = truth_of(sample, protocol.view)
+    truth = _shrunk(np.where(valid, truth, np.nan), highest_px)
     top, left, height, width = image_region(sample.image.shape[-2], sample.image.shape[-1], protocol.view)
     region = sample.image[None, :, top : top + height, left : left + width]
     image = resize_image(region, (truth.shape[0], truth.shape[1]))[0].permute(1, 2, 0)

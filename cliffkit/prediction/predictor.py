@@ -51,10 +51,10 @@ class Predictor:
             max(1, round(self.size[0] / self.crop * h / height)),
             max(1, round(self.size[1] / self.crop * w / width)),
         )
-        shown = resize_image(image[None, :, top : top + h, left : left + w].to(self.device), feed)
-        depth = self._depth(shown, view.size or (h, w))
+        region = resize_image(image[None, :, top : top + h, left : left + w].to(self.device), feed)
+        depth = self._depth(region, view.size or (h, w))
         if flip:
-            depth = (depth + self._depth(shown.flip(-1), view.size or (h, w)).flip(-1)) / 2
+            depth = (depth + self._depth(region.flip(-1), view.size or (h, w)).flip(-1)) / 2
         return depth[0, 0].cpu().numpy()
 
     @torch.inference_mode()

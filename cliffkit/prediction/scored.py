@@ -91,11 +91,11 @@ def score_sample(
     scores: dict[int, Row] = {}
     baseline: dict[int, Row] = {}
     for ((view, _), members), prediction in zip(alike(protocols).items(), predictions, strict=True):
-        truth, known = truth_of(sample, view)
+        truth, valid = truth_of(sample, view)
         group = [protocols[k] for k in members]
-        scores |= zip(members, score_protocols(prediction, truth, known, group), strict=True)
+        scores |= zip(members, score_protocols(prediction, truth, valid, group), strict=True)
         constant = np.full_like(truth, median_m)
-        baseline |= zip(members, score_protocols(constant, truth, known, group), strict=True)
+        baseline |= zip(members, score_protocols(constant, truth, valid, group), strict=True)
     order = range(len(protocols))
     return [scores[k] for k in order], [baseline[k] for k in order]
 
@@ -109,5 +109,5 @@ def alike(protocols: Sequence[Protocol]) -> Mapping[tuple[View, bool], list[int]
 
 
 def _picture(name: str, sample: Sample, protocol: Protocol, prediction: Floats, row: Row) -> PanelRow:
-    shown = seen(prediction, sample, protocol)
-    return PanelRow(name, *framed(sample, protocol), shown, row["abs_rel"] if row else None)
+    depth = seen(prediction, sample, protocol)
+    return PanelRow(name, *framed(sample, protocol), depth, row["abs_rel"] if row else None)

@@ -34,15 +34,15 @@ def load_recipe(path: Path, registry: Registry, overrides: Iterable[str] = ()) -
     return check_recipe(override(yamlstrict.load(path), overrides, registry), registry)
 
 
-def check_recipe(document: Document, registry: Registry, known: Known | None = None) -> Recipe:
+def check_recipe(document: Document, registry: Registry, cache: Known | None = None) -> Recipe:
     """Turn a document into a recipe. Raises RecipeError with every fault, each at its line.
 
-    What is `known` is not checked again; what is found right becomes known, and recipes share it.
+    Values in `cache` are right and are not checked again. New values that are right are added to it.
     """
     data, faults = document.data, Faults(document)
     if not isinstance(data, dict):
         raise faults.stop("a recipe is a mapping; see `cliffkit --help`")
-    checker = Checker(document, registry, faults, {} if known is None else known)
+    checker = Checker(document, registry, faults, {} if cache is None else cache)
 
     # each check adds its faults and goes on, so that a reader sees all of them at once
     _keys(faults, data)
@@ -76,19 +76,19 @@ def check_recipe(document: Document, registry: Registry, known: Known | None = N
     return Recipe(data["name"], seed, *parts, train, protocols, evaluate, published)
 
 
-def check_part(kind: str, said: str | Mapping[str, Any], registry: Registry, place: str) -> Part:
+def check_part(kind: str, part: str | Mapping[str, Any], registry: Registry, place: str) -> Part:
     """Check a part that stands outside any recipe: a name, or `{use: NAME, OPTION: VALUE}`, also as YAML text.
 
     It has its own options alone, none of the engine's. `place` names it in faults, as `--executor`. Raises RecipeError.
     """
-    written = yamlstrict.parse(said, place) if isinstance(said, str) else Document(place, said, {})
+    written = yamlstrict.parse(part, place) if isinstance(part, str) else Document(place, part, {})
     data = {"use": written.data} if isinstance(written.data, str) else written.data
     document = Document(place, data, {}, written.faults)
     faults = Faults(document)
-    part = Checker(document, registry, faults, {}).part(kind, (), data, alone=True)
+    checked = Checker(document, registry, faults, {}).part(kind, (), data, alone=True)
     faults.check()
-    assert part
-    return replace(part, place=part.component.name)
+    assert checked
+    return replace(checked, place=checked.component.name)
 
 
 def _keys(faults: Faults, data: Mapping[str, Any]) -> None:

@@ -20,9 +20,9 @@ PARTS = ("optimizer", "schedule", "augment")
 def check_train(checker: Checker, data: Any) -> Train | None:
     """Check `train`; None where it has a fault."""
     key = ("train", checker.document.place(("train",)), json.dumps(data))
-    if key in checker.known:
-        known: Train = checker.known[key]
-        return known
+    if key in checker.cache:
+        cached: Train = checker.cache[key]
+        return cached
 
     written = {name: value for name, value in data.items() if name not in STAGES} if isinstance(data, dict) else data
     settings = checker.section(TrainSettings, ("train",), written, "it has", before=STAGES)
@@ -40,7 +40,7 @@ def check_train(checker: Checker, data: Any) -> Train | None:
     if with_embedding and embedding is None:
         return None
     assert embedding is None or isinstance(embedding, EmbeddingFit)
-    train = checker.known[key] = Train(depth, embedding, settings.precision, settings.deterministic)
+    train = checker.cache[key] = Train(depth, embedding, settings.precision, settings.deterministic)
     return train
 
 
@@ -86,7 +86,7 @@ def _augment(checker: Checker, stage: str, data: Any) -> tuple[Part, ...] | None
             return None
         steps = spelling.augment(data, stage, path)
     elif isinstance(data, list):
-        steps = [Spelled(each) for each in data]
+        steps = [Spelled(step) for step in data]
     else:
         message = f"{data!r} is no list; write steps, as [{{use: flip, probability: 0.5}}], or [] for none"
         checker.faults.add(path, message)

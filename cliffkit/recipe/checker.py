@@ -19,7 +19,7 @@ from cliffkit.recipe.schema import Section, options_schema
 from cliffkit.recipe.yamlstrict import Document, Path_, dotted
 
 Known = dict[tuple[Any, ...], Any]
-"""Parts and sections of recipes that were found right, by their content and place."""
+"""A cache of the parts and sections that were checked and are right, by their content and place."""
 
 
 NOWHERE: Mapping[str, Path_] = MappingProxyType({})
@@ -31,11 +31,11 @@ NAMED = ("optimizer", "schedule", "augment")
 class Checker:
     """Checks values of a document and adds a fault for each that is wrong.
 
-    A value that is `known` is not checked again; a value that is right becomes known, and recipes share it.
+    A value in `cache` is not checked again. A value that is right is added to it, and recipes share it.
     """
 
-    def __init__(self, document: Document, registry: Registry, faults: Faults, known: Known) -> None:
-        self.document, self.registry, self.faults, self.known = document, registry, faults, known
+    def __init__(self, document: Document, registry: Registry, faults: Faults, cache: Known) -> None:
+        self.document, self.registry, self.faults, self.cache = document, registry, faults, cache
 
     def part(
         self, kind: str, path: Path_, data: Any, *, alone: bool = False, places: Mapping[str, Path_] = NOWHERE
@@ -56,9 +56,9 @@ class Checker:
         at = path if named else (*path, "use")
         place = f"{self.document.place(at)}: {dotted(path)} ({use})"
         key = (kind, place, json.dumps(data))
-        if key in self.known:
-            known: Part = self.known[key]
-            return known
+        if key in self.cache:
+            cached: Part = self.cache[key]
+            return cached
 
         schemas = self._schemas(kind, use, at)
         if schemas is None:
@@ -71,9 +71,9 @@ class Checker:
         options = self.section(schema, path, written, f"`{use}` takes", places=places)
         if options is None:
             return None
-        values, owned = dict(options), engine.model_fields if engine else {}
-        own = {name: value for name, value in values.items() if name not in owned}
-        part = self.known[key] = Part(component, own, {name: values[name] for name in owned}, place)
+        values, engine_names = dict(options), engine.model_fields if engine else {}
+        part_options = {name: value for name, value in values.items() if name not in engine_names}
+        part = self.cache[key] = Part(component, part_options, {name: values[name] for name in engine_names}, place)
         return part
 
     def _schemas(self, kind: str, use: str, at: Path_) -> tuple[Component, type[Section] | None, type[Section]] | None:
@@ -106,18 +106,18 @@ class Checker:
         those of the schema. `places` says where values are written that stand elsewhere.
         """
         key = (schema, json.dumps(data))
-        if key in self.known:
-            known: Section = self.known[key]
-            return known
+        if key in self.cache:
+            cached: Section = self.cache[key]
+            return cached
         try:
-            section = self.known[key] = schema.model_validate_json(key[1])
+            section = self.cache[key] = schema.model_validate_json(key[1])
             return section
         except ValidationError as error:
-            for each in error.errors():
-                where = _written(data, each["loc"], each["type"] == "missing")
+            for fault in error.errors():
+                where = _written(data, fault["loc"], fault["type"] == "missing")
                 first, *rest = where or ("",)
                 full = (*places[str(first)], *rest) if str(first) in places else (*path, *where)
-                self.faults.add(full, _message(schema, each, has, before, after))
+                self.faults.add(full, _message(schema, fault, has, before, after))
             return None
 
 

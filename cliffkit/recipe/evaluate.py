@@ -23,37 +23,37 @@ def check_protocols(checker: Checker, data: Any) -> tuple[Scored, ...]:
     if not isinstance(data, list) or not data:
         checker.faults.add(("evaluate",), "write a list of protocols, as [full]")
         return ()
-    found: dict[str, Scored] = {}
-    for i, said in enumerate(data):
+    protocols: dict[str, Scored] = {}
+    for i, protocol in enumerate(data):
         here = ("evaluate", i)
-        scored = _protocol(checker, here, said)
+        scored = _protocol(checker, here, protocol)
         if scored is None:
             continue
         name = scored[1].name
-        if name in found:
+        if name in protocols:
             clash = f"two protocols are called '{name}'; give one another `name`"
-            checker.faults.add(here, f"'{name}' stands twice; keep one" if scored[1] == found[name][1] else clash)
-        found.setdefault(name, scored)
-    return tuple(found.values())
+            checker.faults.add(here, f"'{name}' stands twice; keep one" if scored[1] == protocols[name][1] else clash)
+        protocols.setdefault(name, scored)
+    return tuple(protocols.values())
 
 
-def check_protocol(said: str | Mapping[str, Any], registry: Registry) -> Protocol:
+def check_protocol(protocol: str | Mapping[str, Any], registry: Registry) -> Protocol:
     """Check a protocol that stands outside any recipe, a short name or a mapping. Raises RecipeError."""
-    document = Document("protocol", said, {})
+    document = Document("protocol", protocol, {})
     faults = Faults(document)
-    scored = _protocol(Checker(document, registry, faults, {}), (), said)
+    scored = _protocol(Checker(document, registry, faults, {}), (), protocol)
     faults.check()
     assert scored
     return scored[1]
 
 
-def _protocol(checker: Checker, path: Path_, said: Any) -> Scored | None:
+def _protocol(checker: Checker, path: Path_, data: Any) -> Scored | None:
     """Check one protocol."""
-    mapping = dict(said) if isinstance(said, Mapping) else str(said)
+    mapping = dict(data) if isinstance(data, Mapping) else str(data)
     key = (Protocol, json.dumps(mapping))
-    if key in checker.known:
-        known: Scored = checker.known[key]
-        return known
+    if key in checker.cache:
+        cached: Scored = checker.cache[key]
+        return cached
     try:
         part = checker.part("protocol", path, _mapping(mapping, checker.registry))
         if part is None or not _named(checker, path, part.engine["name"]):
@@ -62,12 +62,12 @@ def _protocol(checker: Checker, path: Path_, said: Any) -> Scored | None:
     except ValueError as error:
         checker.faults.add(path, str(error))
         return None
-    checker.known[key] = scored
+    checker.cache[key] = scored
     return scored
 
 
-def _mapping(said: str | dict[str, Any], registry: Registry) -> dict[str, Any]:
-    return spelled_out(said, registry) if isinstance(said, str) else said
+def _mapping(data: str | dict[str, Any], registry: Registry) -> dict[str, Any]:
+    return spelled_out(data, registry) if isinstance(data, str) else data
 
 
 def _named(checker: Checker, path: Path_, name: str | None) -> bool:

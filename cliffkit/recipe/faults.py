@@ -16,11 +16,11 @@ class Faults:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._found = list(document.faults)
-        self._told = {(fault.place, fault.path) for fault in document.faults}
+        self._faults = list(document.faults)
+        self._places = {(fault.place, fault.path) for fault in document.faults}
 
     def __bool__(self) -> bool:
-        return bool(self._found)
+        return bool(self._faults)
 
     def add(self, path: Path_, message: str) -> None:
         """Add a fault of the value at a path."""
@@ -28,21 +28,21 @@ class Faults:
 
     def include(self, others: Iterable[Fault], suffix: str) -> None:
         """Add faults of another check, the suffix at the end of each message, but for places with a fault already."""
-        for fault in [fault for fault in others if (fault.place, fault.path) not in self._told]:
+        for fault in [fault for fault in others if (fault.place, fault.path) not in self._places]:
             self._add(replace(fault, message=fault.message + suffix))
 
     def check(self) -> None:
         """Raise RecipeError with every fault, equal ones once, where there is any."""
-        if self._found:
+        if self._faults:
             raise self.error()
 
     def error(self) -> RecipeError:
         """Give every fault, equal ones once, as an error to raise."""
-        return RecipeError(dict.fromkeys(self._found))
+        return RecipeError(dict.fromkeys(self._faults))
 
     def stop(self, message: str) -> RecipeError:
         """Give the error to raise where the whole document is of no use."""
-        return RecipeError([*self._found, Fault(self._document.file, "", message)])
+        return RecipeError([*self._faults, Fault(self._document.file, "", message)])
 
     def name(self, path: Path_, value: Any) -> bool:
         """Say whether a value can name a recipe, study or protocol; a folder may have its name. If not, a fault."""
@@ -60,8 +60,8 @@ class Faults:
         return good
 
     def _add(self, fault: Fault) -> None:
-        self._found.append(fault)
-        self._told.add((fault.place, fault.path))
+        self._faults.append(fault)
+        self._places.add((fault.place, fault.path))
 
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")

@@ -46,7 +46,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """As YAML would say it, every default written out."""
-        published = [each.model_dump(mode="json") for each in self.published]
+        published = [number.model_dump(mode="json") for number in self.published]
         return {
             "name": self.name,
             "seed": self.seed,

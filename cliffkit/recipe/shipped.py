@@ -20,10 +20,10 @@ def shipped() -> dict[str, Path]:
     """Find the files of all shipped recipes and studies, by name, sorted."""
     checkout = Path(__file__).parents[2]
     if (checkout / "pyproject.toml").is_file() and (checkout / "recipes").is_dir():
-        found = {path.relative_to(checkout / "recipes"): path for path in (checkout / "recipes").rglob("*.yaml")}
+        paths = {path.relative_to(checkout / "recipes"): path for path in (checkout / "recipes").rglob("*.yaml")}
     else:
-        found = _installed()
-    return {_name(relative): found[relative] for relative in sorted(found, key=_name)}
+        paths = _installed()
+    return {_name(relative): paths[relative] for relative in sorted(paths, key=_name)}
 
 
 def locate(given: str | os.PathLike[str]) -> Path:
@@ -34,12 +34,12 @@ def locate(given: str | os.PathLike[str]) -> Path:
     path = Path(given)
     if path.is_file():
         return path
-    known = shipped()
+    paths = shipped()
     name = path.as_posix()
-    if name in known:
-        return known[name]
+    if name in paths:
+        return paths[name]
     plain = name.removesuffix(".yaml").removeprefix("recipes/").removeprefix(f"{STUDIES}/")
-    lowered = {name.lower(): name for name in known}
+    lowered = {name.lower(): name for name in paths}
     near = difflib.get_close_matches(plain.lower(), lowered, n=1, cutoff=0.8)
     if near and not path.exists():
         message = f"no such file; did you mean '{lowered[near[0]]}', which comes with cliffkit?"
@@ -64,12 +64,12 @@ def copy(name: str, to: Path | None = None) -> list[Path]:
     `to` is a file (.yaml) or a folder; by default the working folder. The recipe that a study varies is written beside
     it. Raises UserError for an unknown name, and where a file that says something else would be written over.
     """
-    known = shipped()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}"
+    paths = shipped()
+    if name not in paths:
+        near = difflib.get_close_matches(name, paths, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(paths)}"
         raise UserError(f"no recipe called '{name}' comes with cliffkit; {hint}")
-    source = known[name]
+    source = paths[name]
     folder = to or Path()
     target = folder if folder.suffix in (".yaml", ".yml") else folder / source.name
 
@@ -101,12 +101,12 @@ def _installed() -> dict[Path, Path]:
         listed = files("cliffkit") or []
     except PackageNotFoundError:
         listed = []
-    found = {}
+    paths = {}
     for file in listed:
         _, folder, inner = file.as_posix().partition("share/cliffkit/recipes/")
         if folder and inner.endswith(".yaml"):
-            found[Path(inner)] = Path(os.path.normpath(str(file.locate())))
-    return found
+            paths[Path(inner)] = Path(os.path.normpath(str(file.locate())))
+    return paths
 
 
 def _name(relative: Path) -> str:

@@ -14,20 +14,20 @@ from cliffkit.study.results import Results
 
 def costs(results: Results) -> dict[str, Any]:
     """Tabulate parameters and time per variant, means over its seeds."""
-    done = [each for each in results.cells if each.seconds is not None]
-    stages = list(dict.fromkeys(stage for each in done for stage in each.seconds or ()))
+    done = [cell for cell in results.cells if cell.seconds is not None]
+    stages = list(dict.fromkeys(stage for cell in done for stage in cell.seconds or ()))
     rows = []
     for variant in results.study.variants:
-        own = [each for each in results.of(variant) if each.seconds is not None]
-        if not own:
+        cells = [cell for cell in results.of(variant) if cell.seconds is not None]
+        if not cells:
             continue
         seconds = {
-            stage: fmean(each.seconds[stage] for each in own if each.seconds and stage in each.seconds)
+            stage: fmean(cell.seconds[stage] for cell in cells if cell.seconds and stage in cell.seconds)
             for stage in stages
-            if any(each.seconds and stage in each.seconds for each in own)
+            if any(cell.seconds and stage in cell.seconds for cell in cells)
         }
-        parameters = sorted({each.scores.parameters for each in own if each.scores})
-        smaller = sorted({each.micro_batch for each in own if each.micro_batch is not None})
+        parameters = sorted({cell.scores.parameters for cell in cells if cell.scores})
+        smaller = sorted({cell.micro_batch for cell in cells if cell.micro_batch is not None})
         rows.append(
             {
                 "name": variant.name,
@@ -48,17 +48,17 @@ def environments(results: Results) -> dict[str, Any]:
     A distribution that only some cells compute with is no difference, as long as they have it in one version.
     """
     flat = {
-        each.cell.name: {**_flat(each.environment), **each.versions}
-        for each in results.cells
-        if each.environment is not None
+        result.cell.name: {**_flat(result.environment), **result.versions}
+        for result in results.cells
+        if result.environment is not None
     }
-    names = list(dict.fromkeys(name for each in flat.values() for name in each))
+    names = list(dict.fromkeys(name for facts in flat.values() for name in facts))
     common, differing = [], []
     for name in names:
         who: dict[str, list[str]] = {}
-        for cell, each in flat.items():
-            if name in each:
-                who.setdefault(each[name], []).append(cell)
+        for cell, facts in flat.items():
+            if name in facts:
+                who.setdefault(facts[name], []).append(cell)
         if len(who) == 1:
             common.append((name, *who))
         else:
@@ -67,12 +67,12 @@ def environments(results: Results) -> dict[str, Any]:
 
 
 def _flat(environment: artifacts.Environment) -> dict[str, str]:
-    found = {}
+    entries = {}
     for name, value in environment.to_dict().items():
         if isinstance(value, Mapping):
-            found.update({str(key): str(inner) for key, inner in value.items()})
+            entries.update({str(key): str(inner) for key, inner in value.items()})
         elif isinstance(value, tuple):
-            found[name] = "; ".join(map(str, value)) or "none"
+            entries[name] = "; ".join(map(str, value)) or "none"
         else:
-            found[name] = str(value)
-    return found
+            entries[name] = str(value)
+    return entries

@@ -47,13 +47,13 @@ def results_csv(results: Results, path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*_cell_head(results), "protocol", "metric", "value", "images", "state"])
-        for each in results.cells:
-            cell = _cell(each)
+        for result in results.cells:
+            start = _cell(result)
             for protocol in results.protocols:
-                scored = each.scores.protocols[protocol.name].metrics if each.scores is not None else {}
+                scored = result.scores.protocols[protocol.name].metrics if result.scores is not None else {}
                 for metric in METRICS:
                     value = repr(scored[metric]) if scored else ""
-                    writer.writerow([*cell, protocol.name, metric, value, scored.get("n", ""), each.state])
+                    writer.writerow([*start, protocol.name, metric, value, scored.get("n", ""), result.state])
 
 
 def per_image_csv(results: Results, path: Path) -> None:
@@ -63,12 +63,12 @@ def per_image_csv(results: Results, path: Path) -> None:
     images = [_csv_line([safe(name)]) for name in results.images]
     with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
         file.write(_csv_line([*_cell_head(results), "protocol", "image", *METRICS]) + "\n")
-        for each in results.cells:
-            if each.state != "done":
+        for result in results.cells:
+            if result.state != "done":
                 continue
-            place = order[each.cell.variant.levels], seeds[each.cell.seed]
+            place = order[result.cell.variant.levels], seeds[result.cell.seed]
             for name, scores in results.scores.items():
-                start = _csv_line([*_cell(each), name])
+                start = _csv_line([*_cell(result), name])
                 # By hand: a million lines through csv.writer would take half a minute.
                 rows = (",".join(map(repr, row)).replace("nan", "") for row in scores[place].tolist())
                 file.writelines(f"{start},{image},{row}\n" for image, row in zip(images, rows, strict=True))
@@ -83,9 +83,9 @@ def _cell_head(results: Results) -> list[str]:
     return ["variant", *map(safe, results.study.axes), "seed"]
 
 
-def _cell(each: CellResult) -> list[str]:
-    variant = each.cell.variant
-    return [safe(variant.name), *map(safe, variant.levels), str(each.cell.seed)]
+def _cell(result: CellResult) -> list[str]:
+    variant = result.cell.variant
+    return [safe(variant.name), *map(safe, variant.levels), str(result.cell.seed)]
 
 
 def _csv_line(fields: Sequence[str]) -> str:
@@ -98,13 +98,18 @@ def markdown(results: Results, analysis: Analysis, command: str, figures: Iterab
     """Write the report as Markdown: verdicts, the table, every metric, protocols, how to reproduce."""
     study, first = results.study, analysis.first(results)
     lines = [f"# {_md(study.name)}", "", _md(wording.question(results)), "", _md(wording.state(results)), ""]
-    said = [*wording.troubles(results), *wording.caveats(results, analysis)]
-    lines += [*(f"- {_md(words)}" for words in said), ""]
+    remarks = [*wording.troubles(results), *wording.caveats(results, analysis)]
+    lines += [*(f"- {_md(remark)}" for remark in remarks), ""]
     lines += ["## Verdicts", "", _md(wording.best(first) or "Nothing is measured yet."), ""]
     for word, sentences in wording.verdicts(first):
         lines += [f"**{wording.MARKS[word]} {word}**", "", *(f"- {_md(sentence)}" for sentence in sentences), ""]
     if averaged := wording.on_average(analysis, study.metric):
-        lines += ["**Each change on average over the other axes**", "", *(f"- {_md(said)}" for said in averaged), ""]
+        lines += [
+            "**Each change on average over the other axes**",
+            "",
+            *(f"- {_md(sentence)}" for sentence in averaged),
+            "",
+        ]
     lines += [f"## {wording.heading(first.metric)} under {_md(first.protocol)}", "", *_md_table(results, first), ""]
     for protocol in results.protocols:
         lines += [f"## Every metric under {_md(protocol.name)}", "", _md(protocol.describe()), ""]
@@ -213,10 +218,10 @@ def _tex_cell(row: Row, decimals: int, *, marked: bool) -> str:
 
 def _tex_caption(results: Results, analysis: Analysis) -> str:
     study = results.study
-    found = [row.mean for row in analysis.first(results).rows if row.mean is not None]
-    seeds, images = ({getattr(each, name) for each in found} for name in ("seeds", "images"))
+    means = [row.mean for row in analysis.first(results).rows if row.mean is not None]
+    seeds, images = ({getattr(mean, name) for mean in means} for name in ("seeds", "images"))
     counts = f"{_range(seeds)} seeds, {_range(images)} test images."
-    protocol = next(each for each in results.protocols if each.name == study.protocol)
+    protocol = next(protocol for protocol in results.protocols if protocol.name == study.protocol)
     about = f"{study.name}: mean ± half-width of the 95 % interval; {counts} Best in bold, ties with it underlined;"
     return (
         rf"{_tex(about)} $\dagger$: better or worse than the reference ({_tex(study.reference.name)}) in "
@@ -225,8 +230,8 @@ def _tex_caption(results: Results, analysis: Analysis) -> str:
 
 
 def _range(counts: Iterable[int]) -> str:
-    known = sorted(counts)
-    return "no" if not known else str(known[0]) if known[0] == known[-1] else f"{known[0]} to {known[-1]}"
+    ordered = sorted(counts)
+    return "no" if not ordered else str(ordered[0]) if ordered[0] == ordered[-1] else f"{ordered[0]} to {ordered[-1]}"
 
 
 def _tex(text: str) -> str:

@@ -68,8 +68,8 @@ def forest(results: Results, analysis: Analysis) -> Figure | None:
 def effects(results: Results, analysis: Analysis) -> Figure | None:
     """Effects along axes, interactions and Shapley shares, one below the other; None where there is none."""
     parts = [
-        (title, _effect_bars(found))
-        for title, found in (
+        (title, _effect_bars(group))
+        for title, group in (
             ("main effect", analysis.main),
             ("interaction", analysis.interactions),
             ("Shapley share", analysis.shares),
@@ -88,18 +88,18 @@ def effects(results: Results, analysis: Analysis) -> Figure | None:
 
 def curves(results: Results, analysis: Analysis) -> Figure | None:
     """Draw validation scores by step: mean over seeds, lowest to highest seed; None where there is none."""
-    known = {variant.levels: _curve(results.of(variant)) for variant in results.study.variants}
-    known = {levels: curve for levels, curve in known.items() if curve[0].size}
-    if not known:
+    curve_of = {variant.levels: _curve(results.of(variant)) for variant in results.study.variants}
+    curve_of = {levels: curve for levels, curve in curve_of.items() if curve[0].size}
+    if not curve_of:
         return None
-    shown = [v for v in pick(results, MOST_CURVES, spread_out=False) if v.levels in known]
+    variants = [v for v in pick(results, MOST_CURVES, spread_out=False) if v.levels in curve_of]
     figure = Figure(figsize=(WIDTH_IN, 3.6), layout="constrained")
     axes = figure.add_subplot()
-    rest = [curve for levels, curve in known.items() if levels not in {v.levels for v in shown}]
+    rest = [curve for levels, curve in curve_of.items() if levels not in {v.levels for v in variants}]
     lines = [np.stack([steps, np.nanmean(scores, axis=0)], axis=1) for steps, scores in rest]
     axes.add_collection(LineCollection(lines, colors=FAINT, linewidths=0.5, alpha=0.5))
-    for k, variant in enumerate(shown):
-        steps, scores = known[variant.levels]
+    for k, variant in enumerate(variants):
+        steps, scores = curve_of[variant.levels]
         colour, dash = LINES[k % len(LINES)], DASHES[k % len(DASHES)]
         label = one_line(variant.name) + " (reference)" * (variant.levels == results.study.reference.levels)
         axes.plot(steps, np.nanmean(scores, axis=0), dash, color=colour, linewidth=1.5, label=label)
@@ -107,10 +107,10 @@ def curves(results: Results, analysis: Analysis) -> Figure | None:
             low, high = np.nanmin(scores, axis=0), np.nanmax(scores, axis=0)
             axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
     axes.autoscale_view()
-    values = np.concatenate([scores.ravel() for _, scores in known.values()])
+    values = np.concatenate([scores.ravel() for _, scores in curve_of.values()])
     if 0 < 8 * np.nanmin(values) < np.nanmax(values):
         axes.set_yscale("log")
-    metric = next(each.scores.selection.score for each in results.cells if each.scores is not None)
+    metric = next(cell.scores.selection.score for cell in results.cells if cell.scores is not None)
     axes.set_xlabel("step")
     axes.set_ylabel(f"validation {_units(metric)}")
     handles = [*axes.get_legend_handles_labels()[0]]
@@ -128,18 +128,18 @@ def _rows(counts: Sequence[int]) -> tuple[Figure, list[Axes]]:
 
 def _forest(axes: Axes, bars: Sequence[Bar], label: str) -> None:
     """Points with intervals, the first on top, about a line at zero."""
-    shown = _some(bars)
+    visible = _some(bars)
     axes.axvline(0, color=INK, linewidth=0.8)
-    for place, bar in enumerate(shown):
+    for place, bar in enumerate(visible):
         if bar is not None:
-            _, found, word = bar
+            _, estimate, word = bar
             marker, colour = LOOKS[word]
-            ends = [end if math.isfinite(end) else found.value for end in (found.low, found.high)]
+            ends = [end if math.isfinite(end) else estimate.value for end in (estimate.low, estimate.high)]
             axes.plot(ends, [place, place], color=colour, linewidth=1.4, solid_capstyle="butt")
-            axes.plot(found.value, place, marker, color=colour, markersize=5, fillstyle=_fill(word))
-    left_out = f"… {len(bars) - len(shown) + 1} between, in the table"
-    axes.set_yticks(range(len(shown)), [left_out if bar is None else one_line(bar[0]) for bar in shown])
-    axes.set_ylim(len(shown) - 0.4, -0.6)
+            axes.plot(estimate.value, place, marker, color=colour, markersize=5, fillstyle=_fill(word))
+    left_out = f"… {len(bars) - len(visible) + 1} between, in the table"
+    axes.set_yticks(range(len(visible)), [left_out if bar is None else one_line(bar[0]) for bar in visible])
+    axes.set_ylim(len(visible) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.5)
@@ -176,9 +176,9 @@ def _bars(table: Table) -> list[Bar]:
     ]
 
 
-def _effect_bars(found: Sequence[Effect]) -> list[Bar]:
-    named = [(f"{' × '.join(each.axes)}: {each.label}", each) for each in found]
-    return [(label, each.estimate, each.word) for label, each in named if each.estimate is not None]
+def _effect_bars(effects: Sequence[Effect]) -> list[Bar]:
+    named = [(f"{' × '.join(effect.axes)}: {effect.label}", effect) for effect in effects]
+    return [(label, effect.estimate, effect.word) for label, effect in named if effect.estimate is not None]
 
 
 def _some(bars: Sequence[Bar]) -> Sequence[Bar | None]:
@@ -191,10 +191,10 @@ def _some(bars: Sequence[Bar]) -> Sequence[Bar | None]:
 
 def _curve(cells: Sequence[CellResult]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give (steps), (seeds, steps) of a variant: the steps at which every seed that is done was validated."""
-    found = [dict(each.curve) for each in cells if each.curve]
-    common = set.intersection(*(set(curve) for curve in found)) if found else set()
-    steps = sorted(step for step in common if any(math.isfinite(curve[step]) for curve in found))
-    return np.array(steps, dtype=np.float64), np.array([[curve[step] for step in steps] for curve in found])
+    curves = [dict(cell.curve) for cell in cells if cell.curve]
+    common = set.intersection(*(set(curve) for curve in curves)) if curves else set()
+    steps = sorted(step for step in common if any(math.isfinite(curve[step]) for curve in curves))
+    return np.array(steps, dtype=np.float64), np.array([[curve[step] for step in steps] for curve in curves])
 
 
 def _units(metric: str) -> str:

@@ -32,7 +32,7 @@ MOST_VARIANTS, HIGHEST_PX = 12, 240
 
 
 @dataclass(frozen=True)
-class Chosen:
+class GalleryImage:
     """A test image as the compared protocol frames it."""
 
     name: str
@@ -44,7 +44,7 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Shown:
+class VariantPredictions:
     """What one cell of a variant predicts for the chosen images."""
 
     variant: Variant
@@ -59,8 +59,8 @@ class Shown:
 class Gallery:
     """Images, and what variants predict for them."""
 
-    images: tuple[Chosen, ...]
-    variants: tuple[Shown, ...]
+    images: tuple[GalleryImage, ...]
+    variants: tuple[VariantPredictions, ...]
     reason: str = ""
     """What was left out, and why."""
 
@@ -70,12 +70,12 @@ def make_gallery(
 ) -> Gallery | str:
     """Predict the chosen images with the first seed of each variant that is done; or why that cannot be."""
     study = results.study
-    protocol = next(each for each in results.protocols if each.name == study.protocol)
+    protocol = next(protocol for protocol in results.protocols if protocol.name == study.protocol)
     chosen = pick_images(results)
     if not chosen:
         return f"the reference, {study.reference.name}, by which images are chosen, is not done"
-    cells = {each.cell.variant.levels: each for each in reversed(results.cells) if each.state == "done"}
-    picked = pick(results, MOST_VARIANTS, spread_out=True)
+    cells = {result.cell.variant.levels: result for result in reversed(results.cells) if result.state == "done"}
+    variants = pick(results, MOST_VARIANTS, spread_out=True)
     try:
         evaluate = cells[study.reference.levels].cell.jobs[-1]
         dataset = open_split(study.reference.recipe, "test", roots)
@@ -85,24 +85,24 @@ def make_gallery(
     except UserError as error:
         return f"the test images are not at hand: {error}"
     images = tuple(
-        Chosen(dataset.name(index), chosen[index], *framed(sample, protocol, HIGHEST_PX))
+        GalleryImage(dataset.name(index), chosen[index], *framed(sample, protocol, HIGHEST_PX))
         for index, sample in samples.items()
     )
-    shown, left_out = [], [f"{len(picked)} of {len(cells)} variants are shown"] * (len(cells) > len(picked))
-    for number, variant in enumerate(picked):
-        progress(number, len(picked))
+    predictions, left_out = [], [f"{len(variants)} of {len(cells)} variants are shown"] * (len(cells) > len(variants))
+    for number, variant in enumerate(variants):
+        progress(number, len(variants))
         try:
-            shown.append(_predict(results, cells[variant.levels], samples, protocol, device))
+            predictions.append(_predict(results, cells[variant.levels], samples, protocol, device))
         except UserError as error:
             left_out.append(f"{variant.name}: {error}")
-    progress(len(picked), len(picked))
-    return Gallery(images, tuple(shown), "; ".join(left_out))
+    progress(len(variants), len(variants))
+    return Gallery(images, tuple(predictions), "; ".join(left_out))
 
 
 def _predict(
-    results: Results, each: CellResult, samples: dict[int, Sample], protocol: Protocol, device: torch.device
-) -> Shown:
-    study, cell = results.study, each.cell
+    results: Results, result: CellResult, samples: dict[int, Sample], protocol: Protocol, device: torch.device
+) -> VariantPredictions:
+    study, cell = results.study, result.cell
     weights = job_folder(results.store, cell.jobs[-1].needs["depth"]) / WEIGHTS
     predict = predictor(cell.recipe, weights, device)
     place = study.variants.index(cell.variant), study.seeds.index(cell.seed)
@@ -111,4 +111,4 @@ def _predict(
     for sample in samples.values():
         depth = predict(sample.image, protocol.view, flip=protocol.flip)
         depths.append(seen(depth, sample, protocol, HIGHEST_PX))
-    return Shown(cell.variant, cell.seed, tuple(depths), tuple(float(scores[index]) for index in samples))
+    return VariantPredictions(cell.variant, cell.seed, tuple(depths), tuple(float(scores[index]) for index in samples))

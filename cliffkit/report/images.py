@@ -34,18 +34,18 @@ def tiles(gallery: Gallery | str, metric: str) -> dict[str, Any]:
 
     images = []
     for i, chosen in enumerate(gallery.images):
-        shown = [
+        predictions = [
             {
-                "name": each.variant.name,
-                "seed": each.seed,
-                "score": f"{metric} {each.scores[i]:.3g}",
-                "depth": coloured(each.predictions[i], depth_norm, DEPTH_COLOURS),
-                "error": coloured(relative_error(chosen.truth, each.predictions[i]), error_norm, ERROR_COLOURS),
+                "name": network.variant.name,
+                "seed": network.seed,
+                "score": f"{metric} {network.scores[i]:.3g}",
+                "depth": coloured(network.predictions[i], depth_norm, DEPTH_COLOURS),
+                "error": coloured(relative_error(chosen.truth, network.predictions[i]), error_norm, ERROR_COLOURS),
             }
-            for each in gallery.variants
+            for network in gallery.variants
         ]
         rgb, truth = photo(chosen.rgb), coloured(chosen.truth, depth_norm, DEPTH_COLOURS)
-        images.append({"name": chosen.name, "why": chosen.why, "rgb": rgb, "truth": truth, "shown": shown})
+        images.append({"name": chosen.name, "why": chosen.why, "rgb": rgb, "truth": truth, "predictions": predictions})
 
     bars = [
         ("depth, prediction [m]", *colour_bar(depth_norm, DEPTH_COLOURS)),
@@ -62,10 +62,10 @@ def scales(gallery: Gallery) -> tuple[Normalize, Normalize]:
     """
     errors = [
         relative_error(image.truth, depth)
-        for each in gallery.variants
-        for image, depth in zip(gallery.images, each.predictions, strict=True)
+        for network in gallery.variants
+        for image, depth in zip(gallery.images, network.predictions, strict=True)
     ]
-    depth_norm = wide_scale(scale_of([each.truth for each in gallery.images])[0])
+    depth_norm = wide_scale(scale_of([image.truth for image in gallery.images])[0])
     error_high = scale_ends(scale_of(errors)[0])[1]
     return depth_norm, linear_scale(0.0, error_high)
 

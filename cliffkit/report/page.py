@@ -80,10 +80,10 @@ def page(results: Results, analysis: Analysis, figures: Mapping[str, str], galle
         "gallery": tiles(gallery, study.metric),
         "costs": costs(results),
         "protocols": results.protocols,
-        "selection": next((each.scores.selection for each in results.cells if each.scores is not None), None),
-        "data": next((each.scores.data for each in results.cells if each.scores is not None), None),
+        "selection": next((cell.scores.selection for cell in results.cells if cell.scores is not None), None),
+        "data": next((cell.scores.data for cell in results.cells if cell.scores is not None), None),
         "environment": environments(results),
-        "cells": [_cell(each) for each in results.cells],
+        "cells": [_cell(result) for result in results.cells],
         "command": command,
         "nothing": NOTHING,
     }
@@ -135,20 +135,20 @@ def _effects(results: Results, analysis: Analysis) -> list[tuple[str, list[dict[
         ("Interactions", analysis.interactions),
         ("Shapley shares", analysis.shares),
     )
-    return [(title, list(_told(found))) for title, found in parts if found]
+    return [(title, list(_effect_rows(effects))) for title, effects in parts if effects]
 
 
-def _told(effects: Sequence[Effect]) -> Iterator[dict[str, str]]:
-    decimals = wording.digits(each.estimate for each in effects)
-    for each in effects:
-        found = each.estimate
+def _effect_rows(effects: Sequence[Effect]) -> Iterator[dict[str, str]]:
+    decimals = wording.digits(effect.estimate for effect in effects)
+    for effect in effects:
+        estimate = effect.estimate
         yield {
-            "axes": " × ".join(each.axes),
-            "label": each.label,
-            "value": NOTHING if found is None else number(found.value, decimals, sign=True),
-            "interval": NOTHING if found is None else wording.interval(found, decimals, sign=True),
-            "p": wording.chance(each.p_adjusted),
-            "word": each.word,
+            "axes": " × ".join(effect.axes),
+            "label": effect.label,
+            "value": NOTHING if estimate is None else number(estimate.value, decimals, sign=True),
+            "interval": NOTHING if estimate is None else wording.interval(estimate, decimals, sign=True),
+            "p": wording.chance(effect.p_adjusted),
+            "word": effect.word,
         }
 
 
@@ -158,12 +158,12 @@ def _means(results: Results, table: Table) -> dict[str, Any] | None:
     if study.design != "grid" or len(study.axes) != 2:
         return None
     decimals = wording.digits(row.mean for row in table.rows)
-    found = {row.variant.levels: wording.spread(row.mean, decimals) for row in table.rows}
+    texts = {row.variant.levels: wording.spread(row.mean, decimals) for row in table.rows}
     (down, rows), (across, columns) = study.axes.items()
-    cells = [(one, [found.get((one, other), "") for other in columns]) for one in rows]
+    cells = [(row, [texts.get((row, column), "") for column in columns]) for row in rows]
     return {"down": down, "across": across, "columns": columns, "rows": cells}
 
 
-def _cell(each: CellResult) -> dict[str, Any]:
-    keys = {job.stage: job.key for job in each.cell.jobs}
-    return {"variant": each.cell.variant.name, "seed": each.cell.seed, "state": each.state, "keys": keys}
+def _cell(result: CellResult) -> dict[str, Any]:
+    keys = {job.stage: job.key for job in result.cell.jobs}
+    return {"variant": result.cell.variant.name, "seed": result.cell.seed, "state": result.state, "keys": keys}

@@ -19,13 +19,13 @@ def sentence(estimate: Estimate | None, metric: str, p_adjusted: float | None = 
     if estimate is None:
         return "not measured: no image is scored in both"
     word = leaning(estimate, higher_is_better=metric in HIGHER_IS_BETTER)
-    shown = _numbers(estimate, UNITS[metric])
+    write = _numbers(estimate, UNITS[metric])
     excluded = estimate.p < 1 - estimate.confidence
 
     if estimate.images == 1:
-        lean = f"{word} by {shown(abs(estimate.value))} on it" if estimate.value else "no difference on it"
+        lean = f"{word} by {write(abs(estimate.value))} on it" if estimate.value else "no difference on it"
         return f"not measured: one image says nothing of others; {lean}"
-    amount = f"{word} {_amount(estimate, shown)}"
+    amount = f"{word} {_amount(estimate, write)}"
     if not estimate.seeds_measured:
         lean = amount + ("" if excluded else ", which the noise of the images explains")
         return f"on these weights only: {lean}; seed noise was not measured, train more seeds"
@@ -36,14 +36,14 @@ def sentence(estimate: Estimate | None, metric: str, p_adjusted: float | None = 
         return amount
     if estimate.standard_error == 0:
         return f"{NOISE}: the two are equal on every image under every seed"
-    seen = f"this study would have seen {shown(estimate.detectable())} four times in five"
-    return f"{NOISE}: {_signed(estimate, shown)}; {seen}; {_wanted(estimate)}"
+    seen = f"this study would have seen {write(estimate.detectable())} four times in five"
+    return f"{NOISE}: {_signed(estimate, write)}; {seen}; {_wanted(estimate)}"
 
 
-def _amount(estimate: Estimate, shown: _Numbers) -> str:
+def _amount(estimate: Estimate, write: _Numbers) -> str:
     """Write the difference as an amount: "by 0.3 (0.1 to 0.5)", whichever way the metric points."""
     low, high = (estimate.low, estimate.high) if estimate.value >= 0 else (-estimate.high, -estimate.low)
-    return f"by {shown(abs(estimate.value))} ({shown(low, False)} to {shown(high, False)}), {_p(estimate.p)}"
+    return f"by {write(abs(estimate.value))} ({write(low, False)} to {write(high, False)}), {_p(estimate.p)}"
 
 
 def _wanted(estimate: Estimate) -> str:
@@ -76,9 +76,9 @@ def _numbers(estimate: Estimate, unit: str) -> _Numbers:
     return _Numbers(max(abs(low), abs(high)) if math.isfinite(low) else abs(estimate.value), unit)
 
 
-def _signed(estimate: Estimate, shown: _Numbers) -> str:
-    interval = f"{shown(estimate.low, False)} to {shown(estimate.high, False)}"
-    return f"{'+' * (estimate.value > 0)}{shown(estimate.value)} ({interval}), {_p(estimate.p)}"
+def _signed(estimate: Estimate, write: _Numbers) -> str:
+    interval = f"{write(estimate.low, False)} to {write(estimate.high, False)}"
+    return f"{'+' * (estimate.value > 0)}{write(estimate.value)} ({interval}), {_p(estimate.p)}"
 
 
 def _p(p: float) -> str:

@@ -30,7 +30,7 @@ def heading(metric: str) -> str:
 
 def digits(estimates: Iterable[Estimate | None]) -> int:
     """Decimals that show two digits of the usual half-width of the intervals."""
-    halves = sorted(half(each) for each in estimates if each is not None)
+    halves = sorted(half(estimate) for estimate in estimates if estimate is not None)
     halves = [value for value in halves if 0 < value < math.inf]
     return min(max(1 - math.floor(math.log10(halves[(len(halves) - 1) // 2])), 0), 6) if halves else 4
 
@@ -73,8 +73,8 @@ def chance(p: float | None) -> str:
 
 def listed(names: Iterable[str], most: int = 8) -> str:
     """Names with commas, the rest counted."""
-    known = list(names)
-    return ", ".join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
+    texts = list(names)
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 
 
 def question(results: Results) -> str:
@@ -90,7 +90,7 @@ def question(results: Results) -> str:
 def state(results: Results) -> str:
     """How much of the study there is."""
     study, total = results.study, len(results.cells)
-    counts = {word: sum(each.state == word for each in results.cells) for word in ("failed", "waiting")}
+    counts = {word: sum(cell.state == word for cell in results.cells) for word in ("failed", "waiting")}
     rest = [f"{counts['failed']} failed"] * bool(counts["failed"])
     rest += [f"{counts['waiting']} not done yet"] * bool(counts["waiting"])
     done = "All" if not rest else f"{results.done} of"
@@ -105,44 +105,44 @@ def state(results: Results) -> str:
 
 def caveats(results: Results, analysis: Analysis) -> list[str]:
     """Say what a reader must know before the numbers: seeds, the number of comparisons, notes of the study."""
-    study, found = results.study, []
+    study, messages = results.study, []
     if not results.done:
-        found.append("No cell is done yet: there is nothing to compare.")
+        messages.append("No cell is done yet: there is nothing to compare.")
     if len(study.seeds) == 1:
-        found.append(
+        messages.append(
             f"One seed only (seed {study.seeds[0]}): what differs between variants may be the luck of their training, "
             "so every difference holds for these weights only. Give the study three seeds or more."
         )
     compared = sum(row.p_adjusted is not None for row in analysis.first(results).rows)
     if compared > 1:
-        found.append(
+        messages.append(
             f"{compared} comparisons: better and worse are said only where Holm's p, over all of them together, is "
             "below 0.05, since each alone would err one time in twenty. Intervals are of each comparison alone."
         )
-    return [*found, *study.notes]
+    return [*messages, *study.notes]
 
 
 def troubles(results: Results) -> list[str]:
     """Cells that failed or are not done, one message for each variant or for all that failed alike."""
-    found: dict[tuple[str, str], list[str]] = {}
+    failures: dict[tuple[str, str], list[str]] = {}
     waiting = []
     for variant in results.study.variants:
         cells = results.of(variant)
-        failed = [each for each in cells if each.state == "failed"]
+        failed = [result for result in cells if result.state == "failed"]
         for reason, seeds in _reasons(failed).items():
             where = "at every seed" if len(seeds) == len(cells) else f"at seed{'s' * (len(seeds) > 1)} {listed(seeds)}"
-            found.setdefault((where, reason), []).append(variant.name)
-        seeds = [str(each.cell.seed) for each in cells if each.state == "waiting"]
+            failures.setdefault((where, reason), []).append(variant.name)
+        seeds = [str(result.cell.seed) for result in cells if result.state == "waiting"]
         waiting += [f"{variant.name} (seed {listed(seeds)})"] * bool(seeds)
-    messages = [f"{listed(names)} failed {where}: {reason}" for (where, reason), names in found.items()]
+    messages = [f"{listed(names)} failed {where}: {reason}" for (where, reason), names in failures.items()]
     messages += ["The same command with --retry-failed tries what failed again."] * bool(messages)
     return messages + [f"Not done yet: {listed(waiting)}. The same command goes on with them."] * bool(waiting)
 
 
 def _reasons(failed: Iterable[CellResult]) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
-    for each in failed:
-        reasons.setdefault(each.reason or "no reason is known", []).append(str(each.cell.seed))
+    for result in failed:
+        reasons.setdefault(result.reason or "no reason is known", []).append(str(result.cell.seed))
     return reasons
 
 
@@ -151,9 +151,9 @@ def best(table: Table) -> str | None:
     leader = next((row for row in table.rows if row.best), None)
     if leader is None:
         return None
-    said = f"Best mean: {leader.variant.name}, {spread(leader.mean, table_digits(table))}"
+    lead = f"Best mean: {leader.variant.name}, {spread(leader.mean, table_digits(table))}"
     ties = [row.variant.name for row in table.rows if row.tied and not row.best]
-    return f"{said}; not distinguishable from it: {listed(ties)}." if ties else f"{said}."
+    return f"{lead}; not distinguishable from it: {listed(ties)}." if ties else f"{lead}."
 
 
 def verdicts(table: Table) -> Iterator[tuple[str, list[str]]]:
@@ -161,17 +161,17 @@ def verdicts(table: Table) -> Iterator[tuple[str, list[str]]]:
     rows = [row for row in table.rows if row.word is not None]
     rows.sort(key=_size, reverse=True)
     for word in MARKS:
-        told = [row for row in rows if row.word == word]
-        said = [f"{row.variant.name}: {sentence(row.difference, row.metric, row.p_adjusted)}" for row in told]
-        if said:
-            yield word, said
+        matching = [row for row in rows if row.word == word]
+        sentences = [f"{row.variant.name}: {sentence(row.difference, row.metric, row.p_adjusted)}" for row in matching]
+        if sentences:
+            yield word, sentences
 
 
 def on_average(analysis: Analysis, metric: str) -> list[str]:
     """Put the main effects into sentences."""
     return [
-        f"{', '.join(each.axes)}, {each.label}: {sentence(each.estimate, metric, each.p_adjusted)}"
-        for each in analysis.main
+        f"{', '.join(effect.axes)}, {effect.label}: {sentence(effect.estimate, metric, effect.p_adjusted)}"
+        for effect in analysis.main
     ]
 
 
@@ -188,17 +188,17 @@ def dropped(results: Results, table: Table) -> list[str]:
         assert row.mean is not None
         absent = total - row.mean.images - row.mean.dropped
         counts.setdefault((absent, row.mean.dropped), []).append(row.variant.name)
-    found = []
+    messages = []
     for (absent, some), names in counts.items():
         whose = "" if len(names) == len(measured) else f" ({listed(names)})"
         why = {f"no pixel that {table.protocol} scores": absent, "a score under some seeds only": some}
-        found += [f"{n} of {total} images left out, with {words}{whose}." for words, n in why.items() if n]
-    return found
+        messages += [f"{n} of {total} images left out, with {words}{whose}." for words, n in why.items() if n]
+    return messages
 
 
 def baseline(results: Results, protocol: str, metric: str) -> str | None:
     """Say what a constant depth scores: a network must beat it."""
-    scores = next((each.scores for each in results.cells if each.scores is not None), None)
+    scores = next((cell.scores for cell in results.cells if cell.scores is not None), None)
     if scores is None:
         return None
     value = scores.protocols[protocol].baseline[metric]
@@ -212,9 +212,9 @@ def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, .
     """
     study = results.study
     return {
-        variant.levels: (each.value, each.source)
+        variant.levels: (entry.value, entry.source)
         for variant in study.variants
         if variant.levels == study.full or variant.recipe.published != study.base.published
-        for each in variant.recipe.published
-        if (each.protocol, each.metric) == (protocol, metric)
+        for entry in variant.recipe.published
+        if (entry.protocol, entry.metric) == (protocol, metric)
     }

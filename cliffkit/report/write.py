@@ -38,8 +38,8 @@ def write_report(
         if path.stem not in figures:
             path.unlink(missing_ok=True)  # of an earlier report, of what this study no longer has
     progress("report.html")
-    shown = "it was not asked for" if gallery is None else gallery
-    _write(folder / "report.html", page(results, analysis, figures, shown, command))
+    gallery_or_reason = "it was not asked for" if gallery is None else gallery
+    _write(folder / "report.html", page(results, analysis, figures, gallery_or_reason, command))
     progress("report.md and table.tex")
     _write(folder / "report.md", markdown(results, analysis, command, figures))
     _write(folder / "table.tex", latex(results, analysis))

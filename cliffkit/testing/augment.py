@@ -23,19 +23,20 @@ def check_augment(factory: Callable[..., Augment], **options: Any) -> None:
     """Check a step of augmentation: `factory(**options)`."""
     with seeded():
         step = build(lambda: factory(**options), Augment)
-        what = type(step).__name__
+        subject = type(step).__name__
         count = step.draws
         expect(
-            isinstance(count, int) and count >= 0, f"{what}: draws is {count!r}, expected a number of draws, 0 or more"
+            isinstance(count, int) and count >= 0,
+            f"{subject}: draws is {count!r}, expected a number of draws, 0 or more",
         )
         for height, width in ((48, 64), (37, 51)):
             batch = _batch(height, width)
             for draws in (torch.rand(count, 4), torch.zeros(count, 4), torch.full((count, 4), 1 - 2**-24)):
-                _check_result(what, batch, _unchanged(what, step, batch, draws))
-                _check_purity(what, step, batch, draws)
-                _check_metric(what, step(batch, draws))
-    shown = _batch(48, 64)
-    check_device(what, lambda: _floats(step(shown.map(fake), torch.empty(count, 4))))
+                _check_result(subject, batch, _unchanged(subject, step, batch, draws))
+                _check_purity(subject, step, batch, draws)
+                _check_metric(subject, step(batch, draws))
+    photos = _batch(48, 64)
+    check_device(subject, lambda: _floats(step(photos.map(fake), torch.empty(count, 4))))
 
 
 def _batch(height: int, width: int) -> Batch:
@@ -52,40 +53,43 @@ def _batch(height: int, width: int) -> Batch:
     return Batch(torch.rand(4, 3, height, width), depth, valid, torch.tensor([0, 1, 2, -1]), intrinsics, extras)
 
 
-def _unchanged(what: str, step: Augment, batch: Batch, draws: Tensor) -> Batch:
+def _unchanged(subject: str, step: Augment, batch: Batch, draws: Tensor) -> Batch:
     """Apply the step, which leaves its inputs as they are."""
     before, drawn = batch.map(torch.clone), draws.clone()
     result = step(batch, draws)
-    expect(_same(batch, before) and torch.equal(draws, drawn), f"{what}: changes its input in place")
+    expect(_same(batch, before) and torch.equal(draws, drawn), f"{subject}: changes its input in place")
     return result
 
 
-def _check_result(what: str, batch: Batch, result: Batch) -> None:
+def _check_result(subject: str, batch: Batch, result: Batch) -> None:
     """Tensors keep names, shapes and types; the image lies in [0, 1]; valid depths are positive."""
-    expect(isinstance(result, Batch), f"{what}: gives a {type(result).__name__}, expected a Batch")
+    expect(isinstance(result, Batch), f"{subject}: gives a {type(result).__name__}, expected a Batch")
     given, got = batch.tensors(), result.tensors()
-    expect(given.keys() == got.keys(), f"{what}: gives {', '.join(got)} of {', '.join(given)}; carry every extra on")
+    expect(given.keys() == got.keys(), f"{subject}: gives {', '.join(got)} of {', '.join(given)}; carry every extra on")
     for name, tensor in got.items():
         like = given[name]
         expect(
             tensor.shape == like.shape and tensor.dtype == like.dtype,
-            f"{what}: {name} is {tuple(tensor.shape)} {tensor.dtype}, expected {tuple(like.shape)} {like.dtype}",
+            f"{subject}: {name} is {tuple(tensor.shape)} {tensor.dtype}, expected {tuple(like.shape)} {like.dtype}",
         )
     low, high = float(result.image.min()), float(result.image.max())
-    expect(0 <= low <= high <= 1, f"{what}: the image lies within {low:g} and {high:g}, expected 0 and 1")
+    expect(0 <= low <= high <= 1, f"{subject}: the image lies within {low:g} and {high:g}, expected 0 and 1")
     depth = result.depth[result.valid]
     expect(
         bool((depth.isfinite() & (depth > 0)).all()),
-        f"{what}: a valid depth is not a positive number of metres; take validity from the pixel that depth comes from",
+        f"{subject}: a valid depth is not a positive number of metres; take validity from the pixel that depth "
+        "comes from",
     )
 
 
-def _check_purity(what: str, step: Augment, batch: Batch, draws: Tensor) -> None:
+def _check_purity(subject: str, step: Augment, batch: Batch, draws: Tensor) -> None:
     """Draws alone decide: not what ran before, not the random state, not the other images, not what stands in holes."""
     result = step(batch, draws)
     step(batch, torch.rand_like(draws))
     torch.rand(7)
-    expect(_same(step(batch, draws), result), f"{what}: equal batches and draws give two results; use the draws alone")
+    expect(
+        _same(step(batch, draws), result), f"{subject}: equal batches and draws give two results; use the draws alone"
+    )
 
     for index in range(len(batch.image)):
         rows = slice(index, index + 1)
@@ -94,7 +98,7 @@ def _check_purity(what: str, step: Augment, batch: Batch, draws: Tensor) -> None
             like = result.tensors()[name][rows]
             expect(
                 torch.allclose(tensor.double(), like.double(), atol=1e-4, equal_nan=True),
-                f"{what}: {name} of an image depends on the rest of its batch",
+                f"{subject}: {name} of an image depends on the rest of its batch",
             )
 
     other = step(batch._replace(depth=torch.where(batch.valid, batch.depth, 1e6)), draws)
@@ -102,27 +106,28 @@ def _check_purity(what: str, step: Augment, batch: Batch, draws: Tensor) -> None
         torch.equal(other.image, result.image)
         and torch.equal(other.valid, result.valid)
         and torch.equal(other.depth[other.valid], result.depth[result.valid]),
-        f"{what}: what stands in invalid pixels changes the result",
+        f"{subject}: what stands in invalid pixels changes the result",
     )
 
 
-def _check_metric(what: str, result: Batch) -> None:
+def _check_metric(subject: str, result: Batch) -> None:
     """Distances between points of a plane stay, whether focal lengths grow or depth shrinks under zoom."""
     height, width = result.image.shape[-2:]
     v, u = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     for i in range(3):
         fx, fy, cx, cy = result.intrinsics[i]
         z = result.depth[i, 0]
-        found = torch.stack([(u - cx) / fx * z, (v - cy) / fy * z, z])[:, result.valid[i, 0]]
+        points = torch.stack([(u - cx) / fx * z, (v - cy) / fy * z, z])[:, result.valid[i, 0]]
         truth = result.extras["points"][i][:, result.valid[i, 0]]
-        half = found.shape[1] // 2
+        half = points.shape[1] // 2
         if half < 2:
             continue
-        seen, known = ((points[:, :half] - points[:, half : 2 * half]).norm(dim=0).mean() for points in (found, truth))
+        seen, expected = ((cloud[:, :half] - cloud[:, half : 2 * half]).norm(dim=0).mean() for cloud in (points, truth))
         expect(
-            bool((seen - known).abs() <= TOLERANCE * known),
-            f"{what}: points of a plane are {seen:.3f} m apart by depth and intrinsics, {known:.3f} m in the scene; "
-            "where the picture is zoomed, let the focal lengths grow or depth shrink, and move the principal point",
+            bool((seen - expected).abs() <= TOLERANCE * expected),
+            f"{subject}: points of a plane are {seen:.3f} m apart by depth and intrinsics, {expected:.3f} m in the "
+            "scene; where the picture is zoomed, let the focal lengths grow or depth shrink, and move the "
+            "principal point",
         )
 
 

@@ -23,53 +23,53 @@ Call = Callable[[Any, Sequence[Tensor]], list[Tensor]]
 def check_module(make: Callable[[], nn.Module], call: Call, inputs: list[Tensor], parameters: bool = True) -> None:
     """Check what holds for every module: finite, differentiable, reproducible, storable, not bound to a device."""
     module = make()
-    what = type(module).__name__
-    check_gradients(what, module, call, inputs, parameters)
+    subject = type(module).__name__
+    check_gradients(subject, module, call, inputs, parameters)
 
     module.eval()
     with torch.no_grad():
         before = [x.clone() for x in inputs]
         outputs = call(module, inputs)
-        expect(all(map(torch.equal, inputs, before)), f"{what}: forward changes its input in place")
+        expect(all(map(torch.equal, inputs, before)), f"{subject}: forward changes its input in place")
         again = call(module, inputs)
-        expect(all(map(torch.equal, outputs, again)), f"{what}: two evaluations of the same input differ")
+        expect(all(map(torch.equal, outputs, again)), f"{subject}: two evaluations of the same input differ")
         for index in range(len(inputs[0])):
             alone = call(module, [x[index : index + 1] for x in inputs])
             expect(
                 all(close(a, b[index : index + 1]) for a, b in zip(alone, outputs, strict=True)),
-                f"{what}: in evaluation mode the output for an image depends on the rest of its batch",
+                f"{subject}: in evaluation mode the output for an image depends on the rest of its batch",
             )
         restored = make()
         restored.load_state_dict(module.state_dict())
         expect(
             all(map(torch.equal, outputs, call(restored.eval(), inputs))),
-            f"{what}: a second instance with the state of the first gives other outputs; keep state in parameters "
+            f"{subject}: a second instance with the state of the first gives other outputs; keep state in parameters "
             "or buffers",
         )
-    check_device(what, lambda: call(to_fake_cuda(restored), [fake(x) for x in inputs]))
+    check_device(subject, lambda: call(to_fake_cuda(restored), [fake(x) for x in inputs]))
 
 
-def check_gradients(what: str, module: nn.Module, call: Call, inputs: list[Tensor], parameters: bool) -> None:
+def check_gradients(subject: str, module: nn.Module, call: Call, inputs: list[Tensor], parameters: bool) -> None:
     """Every output is reached from some input, every input and every trainable parameter reaches some output."""
     unsettle(module)
     leaves = [x.clone().requires_grad_() for x in inputs]
     outputs = call(module.train(), leaves)
     for k, output in enumerate(outputs):
-        expect(bool(output.isfinite().all()), f"{what}: output {k} is not finite")
-        expect(output.dtype == torch.float32, f"{what}: output {k} is {output.dtype}, expected torch.float32")
+        expect(bool(output.isfinite().all()), f"{subject}: output {k} is not finite")
+        expect(output.dtype == torch.float32, f"{subject}: output {k} is {output.dtype}, expected torch.float32")
         slopes = torch.autograd.grad(project(output), leaves, retain_graph=True, allow_unused=True)
-        expect(any(moves(slope) for slope in slopes), f"{what}: output {k} depends on no input")
+        expect(any(moves(slope) for slope in slopes), f"{subject}: output {k} depends on no input")
     if not outputs:
         return
     total = torch.stack([project(output) for output in outputs]).sum()
     total.backward()  # type: ignore[no-untyped-call]
     for k, leaf in enumerate(leaves):
-        expect(moves(leaf.grad), f"{what}: no gradient reaches input {k}; no output depends on it")
+        expect(moves(leaf.grad), f"{subject}: no gradient reaches input {k}; no output depends on it")
     if parameters:
-        check_parameter_gradients(what, module)
+        check_parameter_gradients(subject, module)
 
 
-def check_device(what: str, run: Callable[[], list[Tensor]]) -> None:
+def check_device(subject: str, run: Callable[[], list[Tensor]]) -> None:
     """With everything on a (fake) GPU the outputs are there too, in float32."""
     try:
         with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
@@ -77,12 +77,12 @@ def check_device(what: str, run: Callable[[], list[Tensor]]) -> None:
     except (DataDependentOutputException, DynamicOutputShapeException):
         return  # reads values, which fake tensors do not have: nothing can be said without a GPU
     except RuntimeError as error:
-        raise AssertionError(f"{what}: with everything on cuda: {error}") from error
+        raise AssertionError(f"{subject}: with everything on cuda: {error}") from error
     for k, output in enumerate(outputs):
         expect(
             output.device.type == "cuda" and output.dtype == torch.float32,
-            f"{what}: with everything on cuda, output {k} is {output.dtype} on {output.device}; create tensors on the "
-            "device of the input",
+            f"{subject}: with everything on cuda, output {k} is {output.dtype} on {output.device}; create tensors on "
+            "the device of the input",
         )
 
 
@@ -93,10 +93,10 @@ def unsettle(module: nn.Module) -> None:
             parameter.add_(0.05 * torch.randn_like(parameter))
 
 
-def check_parameter_gradients(what: str, module: nn.Module) -> None:
+def check_parameter_gradients(subject: str, module: nn.Module) -> None:
     """Check that every trainable parameter has a gradient."""
     still = [name for name, p in module.named_parameters() if p.requires_grad and not moves(p.grad)]
-    expect(not still, f"{what}: no gradient reaches {', '.join(still)}; leave unused parameters out or freeze them")
+    expect(not still, f"{subject}: no gradient reaches {', '.join(still)}; leave unused parameters out or freeze them")
 
 
 @contextmanager
@@ -160,7 +160,7 @@ def close(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and bool((a - b).abs().max() <= 1e-4 * b.abs().max().clamp(min=1))
 
 
-def expect_training(what: str, module: nn.Module, inputs: Sequence[Tensor | list[Tensor]]) -> None:
+def expect_training(subject: str, module: nn.Module, inputs: Sequence[Tensor | list[Tensor]]) -> None:
     """Features as training has them: channels_last, and bfloat16 from layers that came before."""
 
     def lay_out(x: Tensor) -> Tensor:
@@ -172,7 +172,7 @@ def expect_training(what: str, module: nn.Module, inputs: Sequence[Tensor | list
             module(*laid_out)
     except RuntimeError as error:
         raise AssertionError(
-            f"{what}: cannot take bfloat16 features in channels_last memory, as training has them: {error}; use "
+            f"{subject}: cannot take bfloat16 features in channels_last memory, as training has them: {error}; use "
             "reshape or flatten instead of view, and let no tensor of another type meet them"
         ) from error
 
@@ -183,16 +183,16 @@ def expect(condition: bool, message: str) -> None:
         raise AssertionError(message)
 
 
-def expect_shapes(what: str, outputs: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> None:
+def expect_shapes(subject: str, outputs: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> None:
     """Check the shapes of outputs."""
     seen = [tuple(output.shape) for output in outputs]
-    expect(seen == list(shapes), f"{what}: outputs have shapes {seen}, expected {list(shapes)}")
+    expect(seen == list(shapes), f"{subject}: outputs have shapes {seen}, expected {list(shapes)}")
 
 
-def expect_scalar(what: str, value: Tensor) -> None:
+def expect_scalar(subject: str, value: Tensor) -> None:
     """Check that a value is a finite float32 scalar."""
     expect(
         value.shape == () and value.dtype == torch.float32 and bool(value.isfinite()),
-        f"{what}: gives {tuple(value.shape)} {value.dtype}, finite: {bool(value.isfinite().all())}; "
+        f"{subject}: gives {tuple(value.shape)} {value.dtype}, finite: {bool(value.isfinite().all())}; "
         "expected a finite float32 scalar",
     )

@@ -18,30 +18,30 @@ def check_executor(make: Callable[[], Executor]) -> None:
     that dies fails its own work and no other. Takes as long as starting and killing a few processes.
     """
     executor = make()
-    what = type(executor).__name__
+    subject = type(executor).__name__
     try:
-        expect(isinstance(executor, Executor), f"{what}: is no cliffkit.interfaces.Executor")
-        expect(executor.slots in executor.choices, f"{what}: {executor.slots} slots, choices {executor.choices}")
-        expect(isinstance(executor.place, Place), f"{what}: place is {executor.place!r}")
+        expect(isinstance(executor, Executor), f"{subject}: is no cliffkit.interfaces.Executor")
+        expect(executor.slots in executor.choices, f"{subject}: {executor.slots} slots, choices {executor.choices}")
+        expect(isinstance(executor.place, Place), f"{subject}: place is {executor.place!r}")
         for slots in executor.choices:
             executor.resize(slots)
-            expect(executor.slots == slots, f"{what}: {executor.slots} slots after resize({slots})")
+            expect(executor.slots == slots, f"{subject}: {executor.slots} slots after resize({slots})")
             numbers = list(range(slots))
             futures = [executor.submit(_where, number) for number in numbers]
             done = [future.result() for future in futures]
-            expect([number for number, _, _ in done] == numbers, f"{what}: results are not those of the work given")
-            expect(os.getpid() not in {process for _, process, _ in done}, f"{what}: works in the caller's process")
+            expect([number for number, _, _ in done] == numbers, f"{subject}: results are not those of the work given")
+            expect(os.getpid() not in {process for _, process, _ in done}, f"{subject}: works in the caller's process")
             places = [place for _, _, place in done]
-            expect(all(isinstance(place, Place) for place in places), f"{what}: work is given {places}")
+            expect(all(isinstance(place, Place) for place in places), f"{subject}: work is given {places}")
         error = executor.submit(_refuse, "no").exception()
-        expect(isinstance(error, UserError) and str(error) == "no", f"{what}: work raised UserError, came {error!r}")
+        expect(isinstance(error, UserError) and str(error) == "no", f"{subject}: work raised UserError, came {error!r}")
         if executor.slots > 1:
             beside = executor.submit(_where, 1)
         death = executor.submit(_die, None).exception()
-        expect(isinstance(death, UserError), f"{what}: a process died, the future raised {death!r}")
+        expect(isinstance(death, UserError), f"{subject}: a process died, the future raised {death!r}")
         if executor.slots > 1:
-            expect(beside.result()[0] == 1, f"{what}: a process died and took the work of another with it")
-        expect(executor.submit(_where, 2).result()[0] == 2, f"{what}: does no more work after a process died")
+            expect(beside.result()[0] == 1, f"{subject}: a process died and took the work of another with it")
+        expect(executor.submit(_where, 2).result()[0] == 2, f"{subject}: does no more work after a process died")
     finally:
         executor.close()
 

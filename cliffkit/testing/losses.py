@@ -37,31 +37,31 @@ def check_embedding(factory: Callable[..., Embedding], *, scene_types: int = 4, 
 
     with seeded():
         embedding = build(make, Embedding)
-        what = type(embedding).__name__
+        subject = type(embedding).__name__
         for height, width in ((24, 32), (23, 29)):
             depth = _batch(height, width, scene_types).filled_depth()
             levels = embedding(depth)
             expect(
                 len(levels) == embedding.levels,
-                f"{what}: forward gives {len(levels)} levels, and `levels` says {embedding.levels}",
+                f"{subject}: forward gives {len(levels)} levels, and `levels` says {embedding.levels}",
             )
             for k, level in enumerate(levels):
                 expect(
                     level.ndim == 4 and level.shape[0] == len(depth),
-                    f"{what} on {height}x{width}: level {k} has shape {tuple(level.shape)}, expected 4 axes",
+                    f"{subject} on {height}x{width}: level {k} has shape {tuple(level.shape)}, expected 4 axes",
                 )
             # The objective reaches the parameters that these features do not, such as a classifier's.
             check_module(make, lambda module, inputs: list(module(inputs[0])), [depth], parameters=False)
             if embedding.trained:
                 expect(
                     type(embedding).objective is not Embedding.objective,
-                    f"{what}: is trained and has no method `objective(batch)`; add one, or say `trained = False`",
+                    f"{subject}: is trained and has no method `objective(batch)`; add one, or say `trained = False`",
                 )
                 _check_objective(make, _batch(height, width, scene_types))
             else:
                 expect(
                     not list(embedding.parameters()),
-                    f"{what}: the generator has parameters, and `trained` says that it has none",
+                    f"{subject}: the generator has parameters, and `trained` says that it has none",
                 )
 
 
@@ -72,10 +72,10 @@ def check_loss(factory: Callable[..., Loss], *, given: dict[str, Tensor] | None 
     """
     with seeded():
         loss = build(lambda: factory(**options), Loss)
-        what, given = type(loss).__name__, given or {}
+        subject, given = type(loss).__name__, given or {}
         expect(
             set(loss.needs) == set(given),
-            f"{what}: needs {sorted(loss.needs)}, and `given` holds {sorted(given)}; give check_loss what it needs",
+            f"{subject}: needs {sorted(loss.needs)}, and `given` holds {sorted(given)}; give check_loss what it needs",
         )
 
         def call(prediction: Tensor, batch: Batch) -> Tensor:
@@ -89,35 +89,35 @@ def check_loss(factory: Callable[..., Loss], *, given: dict[str, Tensor] | None 
             truth = batch.filled_depth()
             prediction = truth + 0.5 + torch.rand_like(truth)
             if not given:  # else the prediction may reach the loss by what is given alone
-                _check_holes(what, call, prediction, batch)
-                _check_order(what, call, truth, prediction, batch)
+                _check_holes(subject, call, prediction, batch)
+                _check_order(subject, call, truth, prediction, batch)
             else:
-                _check_invalid(what, call, prediction, batch)
+                _check_invalid(subject, call, prediction, batch)
         on_cuda = {name: tensor.shape for name, tensor in given.items()}
 
         def run() -> list[Tensor]:
             needed = {name: torch.empty(shape, device="cuda") for name, shape in on_cuda.items()}
             return [to_fake_cuda(loss)(fake(prediction), batch.map(fake), **needed)]
 
-        check_device(what, run)
+        check_device(subject, run)
 
 
-def _check_order(what: str, call: Call, truth: Tensor, prediction: Tensor, batch: Batch) -> None:
+def _check_order(subject: str, call: Call, truth: Tensor, prediction: Tensor, batch: Batch) -> None:
     """Check that a perfect prediction is better than a wrong one, and that a batch counts as the mean of its images."""
     value, perfect = call(prediction, batch).detach(), call(truth, batch).detach()
     expect(
         bool(perfect < value),
-        f"{what}: {perfect:g} where the prediction is perfect and {value:g} where it is 0.5 to "
+        f"{subject}: {perfect:g} where the prediction is perfect and {value:g} where it is 0.5 to "
         "1.5 m off; the perfect one must be less",
     )
     perfect_slope = _slope(call, truth, batch)
-    expect(bool(perfect_slope.isfinite().all()), f"{what}: the gradient at a perfect prediction is not finite")
+    expect(bool(perfect_slope.isfinite().all()), f"{subject}: the gradient at a perfect prediction is not finite")
     if _draws(call, truth, batch):
         return  # other numbers are drawn for a repeated batch
     repeated = call(twice(prediction), batch.map(twice)).detach()
     expect(
         torch.allclose(value, repeated, rtol=1e-4),
-        f"{what}: a batch repeated gives {repeated:g} instead of {value:g}; a loss is a mean",
+        f"{subject}: a batch repeated gives {repeated:g} instead of {value:g}; a loss is a mean",
     )
 
 
@@ -132,13 +132,13 @@ def _draws(call: Call, prediction: Tensor, batch: Batch) -> bool:
 def _check_objective(make: Callable[[], Embedding], batch: Batch) -> None:
     """Check an objective: a float32 scalar that trains every parameter and sees no invalid pixel."""
     embedding = make().train()
-    what = f"{type(embedding).__name__}.objective"
+    subject = f"{type(embedding).__name__}.objective"
     unsettle(embedding)
     torch.manual_seed(1)  # for dropout
     value = embedding.objective(batch)
-    expect_scalar(what, value)
+    expect_scalar(subject, value)
     value.backward()  # type: ignore[no-untyped-call]
-    check_parameter_gradients(what, embedding)
+    check_parameter_gradients(subject, embedding)
     slopes = [p.grad for p in embedding.parameters()]
 
     for junk in (torch.nan, torch.inf, 1e6):
@@ -146,57 +146,57 @@ def _check_objective(make: Callable[[], Embedding], batch: Batch) -> None:
         twin.load_state_dict(embedding.state_dict())
         torch.manual_seed(1)
         other = twin.objective(_spoil(batch, junk))
-        expect(torch.equal(value, other), f"{what}: {value:g} becomes {other:g} with {junk} in invalid pixels")
+        expect(torch.equal(value, other), f"{subject}: {value:g} becomes {other:g} with {junk} in invalid pixels")
         other.backward()  # type: ignore[no-untyped-call]
         expect(
             all(equal(p.grad, slope) for p, slope in zip(twin.parameters(), slopes, strict=True)),
-            f"{what}: a gradient changes with {junk} in invalid pixels",
+            f"{subject}: a gradient changes with {junk} in invalid pixels",
         )
-    check_device(what, lambda: [to_fake_cuda(twin).objective(batch.map(fake))])
+    check_device(subject, lambda: [to_fake_cuda(twin).objective(batch.map(fake))])
 
     unlabelled = batch._replace(scene=torch.full_like(batch.scene, -1))
     for case, bare in (
         ("no image has a scene type", unlabelled),
         ("no pixel is valid", batch._replace(valid=torch.zeros_like(batch.valid))),
     ):
-        expect(bool(embedding.objective(bare).isfinite()), f"{what}: is not finite where {case}")
+        expect(bool(embedding.objective(bare).isfinite()), f"{subject}: is not finite where {case}")
 
 
-def _check_holes(what: str, call: Call, prediction: Tensor, batch: Batch) -> None:
+def _check_holes(subject: str, call: Call, prediction: Tensor, batch: Batch) -> None:
     """Invalid pixels change neither value nor gradient; without a valid pixel both are 0."""
     value = call(prediction, batch)
-    expect_scalar(what, value)
+    expect_scalar(subject, value)
     slope = _slope(call, prediction, batch)
-    expect(moves(slope), f"{what}: no gradient reaches the prediction")
-    expect(not slope[~batch.valid].any(), f"{what}: the gradient in invalid pixels is not 0")
-    _check_invalid(what, call, prediction, batch)
+    expect(moves(slope), f"{subject}: no gradient reaches the prediction")
+    expect(not slope[~batch.valid].any(), f"{subject}: the gradient in invalid pixels is not 0")
+    _check_invalid(subject, call, prediction, batch)
     for junk in (torch.nan, torch.inf, -torch.inf, 1e6):
         spoilt = torch.where(batch.valid, prediction, torch.full_like(prediction, junk))
         expect(
             torch.equal(slope, _slope(call, spoilt, _spoil(batch, junk))),
-            f"{what}: the gradient changes with {junk} in invalid pixels; mask before arithmetic, not after",
+            f"{subject}: the gradient changes with {junk} in invalid pixels; mask before arithmetic, not after",
         )
     nothing = batch._replace(valid=torch.zeros_like(batch.valid))
     expect(
         not _slope(call, prediction, nothing).any(),
-        f"{what}: the gradient is not 0 where no pixel is valid",
+        f"{subject}: the gradient is not 0 where no pixel is valid",
     )
 
 
-def _check_invalid(what: str, call: Call, prediction: Tensor, batch: Batch) -> None:
+def _check_invalid(subject: str, call: Call, prediction: Tensor, batch: Batch) -> None:
     """Invalid pixels do not change the value, and without a valid pixel it is 0."""
     value = call(prediction, batch).detach()
-    expect_scalar(what, value)
+    expect_scalar(subject, value)
     for junk in (torch.nan, torch.inf, -torch.inf, 1e6):
         spoilt = torch.where(batch.valid, prediction, torch.full_like(prediction, junk))
         other = call(spoilt, _spoil(batch, junk)).detach()
         expect(
             torch.equal(value, other),
-            f"{what}: {value:g} becomes {other:g} with {junk} in invalid pixels; mask before arithmetic",
+            f"{subject}: {value:g} becomes {other:g} with {junk} in invalid pixels; mask before arithmetic",
         )
     nothing = batch._replace(valid=torch.zeros_like(batch.valid))
     empty = call(prediction, nothing).detach()
-    expect(float(empty) == 0, f"{what}: {empty:g} where no pixel is valid, expected 0")
+    expect(float(empty) == 0, f"{subject}: {empty:g} where no pixel is valid, expected 0")
 
 
 def _batch(height: int, width: int, scene_types: int) -> Batch:

@@ -16,20 +16,21 @@ def check_backbone(factory: Callable[..., Backbone], **options: Any) -> None:
     """Check a backbone: `factory(**options)`."""
     with seeded():
         backbone = build(lambda: factory(**options), Backbone)
-        what, strides = type(backbone).__name__, list(backbone.strides)
+        subject, strides = type(backbone).__name__, list(backbone.strides)
         expect(
             len(backbone.channels) == len(strides) >= 2,
-            f"{what}: channels {list(backbone.channels)} and strides {strides} must name the same levels, at least two",
+            f"{subject}: channels {list(backbone.channels)} and strides {strides} must name the same levels, at least "
+            "two",
         )
         expect(
             strides == sorted(strides) and all(max(strides) % stride == 0 for stride in strides),
-            f"{what}: strides are {strides}; they must run from fine to coarse and divide the coarsest",
+            f"{subject}: strides are {strides}; they must run from fine to coarse and divide the coarsest",
         )
         for rows, columns in ((2, 3), (3, 5)):
             height, width = rows * max(strides), columns * max(strides)
             levels = backbone(torch.rand(2, 3, height, width))
             expect_shapes(
-                f"{what} on {height}x{width}",
+                f"{subject} on {height}x{width}",
                 levels,
                 [(2, c, height // s, width // s) for c, s in zip(backbone.channels, strides, strict=True)],
             )
@@ -69,14 +70,14 @@ def check_fusion(factory: Callable[..., Fusion], **options: Any) -> None:
         return factory(channels, **options)
 
     with seeded():
-        what = type(build(make, Fusion)).__name__
+        subject = type(build(make, Fusion)).__name__
         for fine_size, coarse_size in (((12, 16), (6, 8)), ((29, 37), (15, 19)), ((4, 5), (4, 5)), ((2, 3), (1, 2))):
             fine, coarse = torch.randn(2, channels, *fine_size), torch.randn(2, channels, *coarse_size)
             expect_shapes(
-                f"{what} of {coarse_size} into {fine_size}", [make()(fine, coarse)], [(2, channels, *fine_size)]
+                f"{subject} of {coarse_size} into {fine_size}", [make()(fine, coarse)], [(2, channels, *fine_size)]
             )
             check_module(make, lambda module, inputs: [module(*inputs)], [fine, coarse])
-            expect_training(what, make(), [fine, coarse])
+            expect_training(subject, make(), [fine, coarse])
 
 
 def check_head(factory: Callable[..., Head], **options: Any) -> None:
@@ -91,25 +92,25 @@ def check_head(factory: Callable[..., Head], **options: Any) -> None:
         return [prediction.depth, *(prediction.extras[name] for name in sorted(prediction.extras))]
 
     with seeded():
-        what = type(build(make, Head)).__name__
+        subject = type(build(make, Head)).__name__
         for sizes in ([(12, 16), (6, 8)], [(29, 37), (15, 19), (8, 10)], [(4, 5), (4, 5)]):
             fused = [torch.randn(2, channels, *size) for size in sizes]
             prediction = make().eval()(list(fused))
             expect(
                 isinstance(prediction, Prediction),
-                f"{what}: forward gives a {type(prediction).__name__}, expected a cliffkit.interfaces.Prediction",
+                f"{subject}: forward gives a {type(prediction).__name__}, expected a cliffkit.interfaces.Prediction",
             )
-            expect_shapes(f"{what} on features of {sizes[0]}: depth", [prediction.depth], [(2, 1, *sizes[0])])
+            expect_shapes(f"{subject} on features of {sizes[0]}: depth", [prediction.depth], [(2, 1, *sizes[0])])
             expect(
                 sorted(prediction.extras) == sorted(make().gives),
-                f"{what}: gives {sorted(prediction.extras)} beside depth, and `gives` says {sorted(make().gives)}",
+                f"{subject}: gives {sorted(prediction.extras)} beside depth, and `gives` says {sorted(make().gives)}",
             )
             expect(
                 all(len(extra) == 2 for extra in prediction.extras.values()),
-                f"{what}: what it gives beside depth must have a leading batch axis",
+                f"{subject}: what it gives beside depth must have a leading batch axis",
             )
             _check_head_module(make, depth_and_extras, fused)
-            _expect_float32(what, make(), fused)
+            _expect_float32(subject, make(), fused)
 
 
 def _check_head_module(make: Callable[[], Head], call: Callable[..., list[Tensor]], fused: list[Tensor]) -> None:
@@ -128,16 +129,16 @@ def _check_head_module(make: Callable[[], Head], call: Callable[..., list[Tensor
     check_module(make, with_others, [fused[k] for k in read])
 
 
-def _expect_float32(what: str, head: Head, fused: list[Tensor]) -> None:
+def _expect_float32(subject: str, head: Head, fused: list[Tensor]) -> None:
     """Depth is float32 whatever the features are: in bfloat16, depth near 3 m would come in steps of 1.6 cm."""
     laid_out = [level.to(torch.bfloat16, memory_format=torch.channels_last) for level in fused]
     try:
         with torch.autocast("cpu", torch.bfloat16):
             depth = head(laid_out).depth
     except RuntimeError as error:
-        raise AssertionError(f"{what}: cannot take bfloat16 features, as training has them: {error}") from error
+        raise AssertionError(f"{subject}: cannot take bfloat16 features, as training has them: {error}") from error
     expect(
         depth.dtype == torch.float32,
-        f"{what}: depth is {depth.dtype} under autocast, expected torch.float32; compute the last layer in float32, as "
-        "cliffkit.layers.in_float32 does",
+        f"{subject}: depth is {depth.dtype} under autocast, expected torch.float32; compute the last layer in float32, "
+        "as cliffkit.layers.in_float32 does",
     )

@@ -30,19 +30,19 @@ def check_optimizer(factory: Callable[..., Optimizer], **options: Any) -> None:
         expect(
             isinstance(optimizer, Optimizer), f"{type(optimizer).__name__}: is no torch.optim.Optimizer; subclass it"
         )
-        what = type(optimizer).__name__
+        subject = type(optimizer).__name__
         held = [list(map(id, group["params"])) for group in optimizer.param_groups]
         expect(
             held == [list(map(id, group["params"])) for group in groups],
-            f"{what}: has other parameter groups than it was given; hand `groups` on as they are",
+            f"{subject}: has other parameter groups than it was given; hand `groups` on as they are",
         )
 
         start = _loss(net)
         _train(net, optimizer, 0, 40)
         end = _loss(net)
-        expect(end < start, f"{what}: a loss of {start:g} is {end:g} after 40 steps; it must become less")
-        _check_groups(what, factory, options)
-        _check_resume(what, factory, options)
+        expect(end < start, f"{subject}: a loss of {start:g} is {end:g} after 40 steps; it must become less")
+        _check_groups(subject, factory, options)
+        _check_resume(subject, factory, options)
 
 
 def check_schedule(factory: Callable[..., Schedule], **options: Any) -> None:
@@ -50,24 +50,24 @@ def check_schedule(factory: Callable[..., Schedule], **options: Any) -> None:
     with seeded():
         for steps in (1, 2, 7, 100):
             schedule = build(partial(factory, steps, **options), Schedule)
-            what = f"{type(schedule).__name__} of {steps} steps"
+            subject = f"{type(schedule).__name__} of {steps} steps"
             factors = [schedule(step) for step in range(steps)]
             for step, factor in enumerate(factors):
                 expect(
                     isinstance(factor, float | int) and math.isfinite(factor) and factor >= 0,
-                    f"{what}: gives {factor!r} at step {step}, expected a finite number, 0 or more",
+                    f"{subject}: gives {factor!r} at step {step}, expected a finite number, 0 or more",
                 )
-            expect(any(factors), f"{what}: the rate is 0 in every step")
+            expect(any(factors), f"{subject}: the rate is 0 in every step")
             torch.rand(3)
             again = factory(steps, **options)
             backwards = [again(step) for step in reversed(range(steps))][::-1]
             expect(
                 backwards == factors,
-                f"{what}: gives other factors in another order of steps; make it a function of the step alone",
+                f"{subject}: gives other factors in another order of steps; make it a function of the step alone",
             )
             expect(
                 all(isinstance(step, int) and step > 0 for step in schedule.milestones),
-                f"{what}: milestones are {list(schedule.milestones)}, expected numbers of finished steps, above 0",
+                f"{subject}: milestones are {list(schedule.milestones)}, expected numbers of finished steps, above 0",
             )
 
 
@@ -109,7 +109,7 @@ def _train(net: nn.Module, optimizer: Optimizer, start: int, stop: int) -> None:
         optimizer.zero_grad(set_to_none=True)
 
 
-def _check_groups(what: str, factory: Callable[..., Optimizer], options: dict[str, Any]) -> None:
+def _check_groups(subject: str, factory: Callable[..., Optimizer], options: dict[str, Any]) -> None:
     """Check that a group of rate 0 stays, and that weight decay pulls at the group that has it and at no other."""
     net = _net()
     optimizer = factory(_groups(net, 0.0), LR, **options)
@@ -122,7 +122,7 @@ def _check_groups(what: str, factory: Callable[..., Optimizer], options: dict[st
         optimizer.zero_grad(set_to_none=True)
     moved = {name for name, parameter in net.named_parameters() if not torch.equal(parameter, before[name])}
     still = {name for name, parameter in net.named_parameters() if parameter.ndim > 1}
-    expect(not moved & still, f"{what}: moves parameters of a group whose `lr` is 0; use each group's own rate")
+    expect(not moved & still, f"{subject}: moves parameters of a group whose `lr` is 0; use each group's own rate")
 
     sizes = []
     for weight_decay in (0.0, 10.0):
@@ -134,11 +134,11 @@ def _check_groups(what: str, factory: Callable[..., Optimizer], options: dict[st
         sizes.append([float(parameter.detach().norm()) for parameter in net.parameters() if parameter.ndim > 1])
     expect(
         all(decayed < plain for plain, decayed in zip(*sizes, strict=True)),
-        f"{what}: a `weight_decay` of 10 makes no weights smaller; use each group's own decay",
+        f"{subject}: a `weight_decay` of 10 makes no weights smaller; use each group's own decay",
     )
 
 
-def _check_resume(what: str, factory: Callable[..., Optimizer], options: dict[str, Any]) -> None:
+def _check_resume(subject: str, factory: Callable[..., Optimizer], options: dict[str, Any]) -> None:
     """Training that goes on from a checkpoint ends with the bits of training that never stopped."""
     straight, broken = _net(), _net()
     _train(straight, factory(_groups(straight, 0.1), LR, **options), 0, 6)
@@ -152,6 +152,6 @@ def _check_resume(what: str, factory: Callable[..., Optimizer], options: dict[st
     _train(resumed, second, 3, 6)
     expect(
         all(torch.equal(value, straight.state_dict()[name]) for name, value in resumed.state_dict().items()),
-        f"{what}: training that goes on from a checkpoint ends with other weights; keep all state in `self.state`, as "
-        "tensors and numbers, or in the groups, as numbers",
+        f"{subject}: training that goes on from a checkpoint ends with other weights; keep all state in `self.state`, "
+        "as tensors and numbers, or in the groups, as numbers",
     )

@@ -38,7 +38,7 @@ class FitJob:
     module: nn.Module
     """The module whose weights are kept."""
     objective: nn.Module
-    """A module around it: `objective(sample, step)` gives the weighted terms of the loss by name."""
+    """A module around it: `objective(batch, step)` gives the weighted terms of the loss by name."""
     pack: Pack
     """The training split."""
     training: Fit

@@ -56,26 +56,26 @@ class Findings:
     def sentences(self) -> dict[str, str]:
         """Each verdict as a sentence with its numbers; nothing for the reference."""
         rows = self.analysis.first(self.results).rows
-        told = (row for row in rows if row.word is not None)
-        return {row.variant.name: sentence(row.difference, row.metric, row.p_adjusted) for row in told}
+        compared = (row for row in rows if row.word is not None)
+        return {row.variant.name: sentence(row.difference, row.metric, row.p_adjusted) for row in compared}
 
     @property
     def failed(self) -> tuple[str, ...]:
         """Names of the cells that failed; `cells` says why."""
-        return tuple(each.cell.name for each in self.results.cells if each.state == "failed")
+        return tuple(result.cell.name for result in self.results.cells if result.state == "failed")
 
     @property
     def cells(self) -> Rows:
         """Each cell, a variant under a seed: columns variant, seed, state (done, failed, waiting), reason, key."""
         rows = (
             {
-                "variant": each.cell.variant.name,
-                "seed": each.cell.seed,
-                "state": each.state,
-                "reason": each.reason,
-                "key": each.cell.jobs[-1].key,
+                "variant": result.cell.variant.name,
+                "seed": result.cell.seed,
+                "state": result.state,
+                "reason": result.reason,
+                "key": result.cell.jobs[-1].key,
             }
-            for each in self.results.cells
+            for result in self.results.cells
         )
         return Rows(rows, ("variant", "seed", "state", "reason", "key"))
 
@@ -103,9 +103,9 @@ class Findings:
         Example: `findings.table(metric="rmse").to_pandas()`.
         """
         protocol, metric = protocol or self.study.protocol, metric or self.study.metric
-        known = self.analysis.tables
-        if (protocol, metric) not in known:
-            protocols, metrics = (list(dict.fromkeys(names)) for names in zip(*known, strict=True))
+        tables = self.analysis.tables
+        if (protocol, metric) not in tables:
+            protocols, metrics = (list(dict.fromkeys(names)) for names in zip(*tables, strict=True))
             raise UserError(
                 f"the study has no table of {metric} under {protocol}; its protocols are {', '.join(protocols)}, its "
                 f"metrics {', '.join(metrics)}"
@@ -113,19 +113,19 @@ class Findings:
         axes = tuple(self.study.axes)
         means, differences = ("mean", "mean_low", "mean_high"), ("difference", "low", "high")
         columns = ("variant", *axes, *means, *differences, "p", "verdict", "best", "tied", "seeds", "images")
-        return Rows((self._row(row, axes) for row in known[protocol, metric].rows), columns)
+        return Rows((self._row(row, axes) for row in tables[protocol, metric].rows), columns)
 
     def run(self, variant: str, seed: int) -> Run:
         """Give the run of one cell. Raises UserError where the study has no such cell, or it is not done.
 
         Example: `findings.run("none + add", 0).predictor()("photo.jpg")`.
         """
-        for each in self.results.cells:
-            if (each.cell.variant.name, each.cell.seed) != (variant, seed):
+        for result in self.results.cells:
+            if (result.cell.variant.name, result.cell.seed) != (variant, seed):
                 continue
-            if each.state != "done":
-                raise UserError(f"{each.cell.name}: {each.state}{f': {each.reason}' if each.reason else ''}")
-            recipe, jobs, parent = each.cell.recipe, each.cell.jobs, self.folder / "cells"
+            if result.state != "done":
+                raise UserError(f"{result.cell.name}: {result.state}{f': {result.reason}' if result.reason else ''}")
+            recipe, jobs, parent = result.cell.recipe, result.cell.jobs, self.folder / "cells"
             folder = run_folder(recipe, jobs, parent)
             if not is_published(folder):
                 publish(recipe, jobs, Store(self.results.store), parent=parent)
@@ -180,8 +180,8 @@ def _effect(kind: str, effect: Effect) -> dict[str, object]:
 
 def _numbers(estimate: Estimate | None, names: tuple[str, str, str]) -> dict[str, float | None]:
     """Give an estimate and the ends of its interval, under these names."""
-    found = (None,) * 3 if estimate is None else (estimate.value, estimate.low, estimate.high)
-    return dict(zip(names, found, strict=True))
+    values = (None,) * 3 if estimate is None else (estimate.value, estimate.low, estimate.high)
+    return dict(zip(names, values, strict=True))
 
 
 def _listed(names: Iterable[str]) -> str:

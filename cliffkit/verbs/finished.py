@@ -118,5 +118,5 @@ class DepthPredictor:
 
         `flip` averages with the prediction for the mirrored image. Raises UserError where that is no image.
         """
-        shown = image_tensor(image) if isinstance(image, np.ndarray | Image.Image) else read_image(Path(image))
-        return self._predictor(shown, flip=flip)
+        pixels = image_tensor(image) if isinstance(image, np.ndarray | Image.Image) else read_image(Path(image))
+        return self._predictor(pixels, flip=flip)

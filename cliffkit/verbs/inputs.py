@@ -55,13 +55,13 @@ def texts(settings: Settings) -> tuple[str, ...]:
 
 def folders(data: Data | None, registry: Registry) -> dict[str, Path]:
     """Check that every data set is registered and its folder is one. Raises UserError."""
-    found = {name: Path(folder).expanduser() for name, folder in (data or {}).items()}
-    for name, folder in found.items():
+    paths = {name: Path(folder).expanduser() for name, folder in (data or {}).items()}
+    for name, folder in paths.items():
         if name not in registry.names("dataset"):
             raise UserError(f"data: {registry.missing('dataset', name)}")
         if not folder.is_dir():
             raise UserError(f"data: {name}: {folder} is no folder")
-    return found
+    return paths
 
 
 def open_recipe(recipe: RecipeLike, registry: Registry, settings: Settings = ()) -> Recipe:

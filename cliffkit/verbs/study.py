@@ -231,8 +231,8 @@ def _report(work: _Opened, device: str, progress: Progress) -> Findings:
     with Bars(console=console, transient=True, disable=progress is not True or not can_redraw(console)) as bars:
         task = bars.add_task("reading results", total=None)
 
-        def say(what: str) -> None:
-            bars.update(task, description=what, completed=0, total=None)
+        def say(text: str) -> None:
+            bars.update(task, description=text, completed=0, total=None)
 
         def advance(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total)
