@@ -5,20 +5,20 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from accelerate.utils import broadcast_object_list
 
 from cliffkit.data.splits import Roots
 from cliffkit.errors import UserError
-from cliffkit.events import Emit, JobFinished, JobSkipped, JobStarted, Notice
+from cliffkit.events import Emit, JobFinished, JobSetAside, JobSkipped, JobStarted, Notice
 from cliffkit.jobs.announce import telling_store
 from cliffkit.jobs.code import check_code
-from cliffkit.stages import STAGES, TRAINED, worth_keeping
+from cliffkit.stages import LEAVES, STAGES, TRAINED, worth_keeping
 from cliffkit.stages.context import Context
 from cliffkit.store.job import Job
-from cliffkit.store.store import Store
+from cliffkit.store.store import ARRAYS, DamagedJobError, Store
 from cliffkit.training.checkpoint import checkpoint_step
 from cliffkit.training.device import Device
 
@@ -33,7 +33,29 @@ def run_job(
 ) -> bool:
     """Do a job unless it is done; returns whether it was done before.
 
-    Where another process works on it, `waiting` is called. Unless `waiting` raises, this process waits for the other.
+    A job that is damaged is set aside and done again, and so is a damaged one among those that it needs. Where another
+    process works on the job, `waiting` is called. Unless `waiting` raises, this process waits for the other.
+    """
+    while True:
+        try:
+            return _run_job(job, store, device, roots, emit, waiting)
+        except DamagedJobError as error:
+            damaged = error
+        _run_job(damaged.job, store, device, roots, emit, skip=())
+
+
+def _run_job(
+    job: Job,
+    store: Store,
+    device: Device,
+    roots: Roots,
+    emit: Emit,
+    waiting: Callable[[], None] | None = None,
+    skip: Collection[str] = ARRAYS,
+) -> bool:
+    """Do a job unless it is done and sound, without regard to files whose names end with one of `skip`.
+
+    Raises DamagedJobError where a job that it needs is damaged.
     """
     main = device.accelerator.is_main_process
     emit = telling_store(job, store, emit) if main else emit
@@ -44,12 +66,34 @@ def run_job(
     # Of several processes that share a run, the first holds the claim for all.
     with store.claim(job, waiting or wait) if main else contextlib.nullcontext():
         if _agree(device, store.done(job)):
-            emit(JobSkipped(job.stage, job.key))
-            return True
+            damage = _agree(device, store.damage(job, skip) if main else None)
+            if damage is None:
+                emit(JobSkipped(job.stage, job.key))
+                return True
+            if main:
+                emit(set_aside(job, damage, store))
+        _check_needs(job, store, device)
         if main or job.stage in TRAINED:
             _do(job, store, device, roots, emit)
         device.accelerator.wait_for_everyone()
     return False
+
+
+def set_aside(job: Job, damage: str, store: Store) -> JobSetAside:
+    """Set a damaged job aside; returns the event to tell. The caller holds the claim on the job."""
+    return JobSetAside(job.stage, job.key, damage, str(store.set_aside(job)))
+
+
+def _check_needs(job: Job, store: Store, device: Device) -> None:
+    """Raise DamagedJobError, in every process, where a job that this one reads is damaged.
+
+    Arrays of packs are compared by those that read them.
+    """
+    for need in job.needs.values():
+        skip = () if job.stage in TRAINED else ARRAYS
+        damage = _agree(device, store.damage(need, skip) if device.accelerator.is_main_process else None)
+        if damage is not None:
+            raise DamagedJobError(need, damage)
 
 
 def _do(job: Job, store: Store, device: Device, roots: Roots, emit: Emit) -> None:
@@ -73,7 +117,7 @@ def _do(job: Job, store: Store, device: Device, roots: Roots, emit: Emit) -> Non
     seconds = time.monotonic() - started
 
     if main:
-        store.finish(job, seconds)
+        store.finish(job, seconds, LEAVES[job.stage])
     emit(JobFinished(job.stage, job.key, seconds))
 
 

@@ -99,6 +99,7 @@ def evaluate(
     roots = folders(data, plugins.registry)
     recipe = load_recipe_of_run(folder, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
     check_parts(folder, recipe, TO_SCORE)
+    run_folder.check_files(folder)
 
     key = RunMetrics.read(folder).jobs["depth"]
     runs = next((parent for parent in folder.resolve().parents if (parent / "jobs" / f"depth-{key}").is_dir()), None)
@@ -116,7 +117,7 @@ def _perform(recipe: Recipe, plugins: Plugins, roots: Roots, runs: Path, device:
     jobs = plan(recipe, roots)
     store = Store(runs)
 
-    todo = [job for job in jobs if not store.done(job)]
+    todo = [job for job in jobs if not store.done(job) or store.damage(job) is not None]
     if any(job.stage == "depth" for job in todo):
         check_buildable(recipe, roots)
 

@@ -16,6 +16,7 @@ from cliffkit.data.splits import Roots
 from cliffkit.display.board import BoardView
 from cliffkit.display.screen import can_redraw, screen
 from cliffkit.events import Emit, Event, Notice
+from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.run_folder import is_published, publish, run_folder
 from cliffkit.report.gallery import make_gallery
 from cliffkit.report.write import write_report
@@ -27,6 +28,7 @@ from cliffkit.study.cells import plan_cells
 from cliffkit.study.forecast import choose_workers
 from cliffkit.study.forecast import forecast as expect
 from cliffkit.study.results import load_results
+from cliffkit.study.run import set_damaged_aside
 from cliffkit.study.study import Study
 from cliffkit.training.device import open_device
 from cliffkit.verbs.findings import Findings, Outlook
@@ -88,6 +90,7 @@ def ablate(
         tell = _teller(view, progress)
         for note in work.study.notes:
             tell(Notice(note))
+        set_damaged_aside(work.board, announcer(work.plugins, tell))
         if work.board.to_do():
             check_variants(work.board, work.roots)
             with closing(open_executor(work.plugins.registry, executor, workers, device)) as built:

@@ -65,4 +65,4 @@ def do_cells(board: Board, executor: Executor, roots: Roots, view: BoardView, te
                 ended.add(id(cell))
                 emit(CellFinished(cell.variant.name, cell.seed, state, board.cell_reason(cell)))
 
-    run_cells(board, executor, roots, show)
+    run_cells(board, executor, roots, show, emit)
