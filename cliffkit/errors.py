@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 
 class UserError(ValueError):
     """Something that the user can mend. The CLI prints the message without a traceback and exits with 2."""
+
+
+class Stopped(BaseException):
+    """A signal has asked this process to end. No Exception, so that only code that means a stop catches it.
+
+    Whoever catches it, to save work, raises it again.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+        """The signal's number."""
+
+    def __str__(self) -> str:
+        return f"stopped by {signal.Signals(self.number).name}"
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that shells expect: 128 and the signal's number."""
+        return 128 + self.number
 
 
 @dataclass(frozen=True)
