@@ -58,12 +58,17 @@ def test_a_stop_is_one_line_and_an_exit_code(tmp_path: Path, command: str, how: 
 
 def test_within_stoppable_the_first_signal_is_an_exception_and_the_second_is_nothing() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
-    with pytest.raises(Stopped, match="stopped by SIGTERM") as caught, stoppable():
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-        finally:
-            os.kill(os.getpid(), signal.SIGTERM)
-            os.kill(os.getpid(), signal.SIGHUP)
+
+    def work() -> None:
+        with stoppable():
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), signal.SIGHUP)
+
+    with pytest.raises(Stopped, match="stopped by SIGTERM") as caught:
+        work()
     assert caught.value.exit_code == 143
     assert not isinstance(caught.value, Exception)
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == before
