@@ -21,7 +21,7 @@ from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import MODEL, Recipe
 from cliffkit.store.job import Job, PartCode
 
-STAGE_VERSIONS = {"pack": 1, "embedding": 1, "depth": 2, "evaluate": 1}
+STAGE_VERSIONS = {"pack": 1, "embedding": 2, "depth": 3, "evaluate": 1}
 """Version of each stage. It is raised when the stage's code gives another result for the same inputs."""
 
 
