@@ -9,7 +9,7 @@ from typing import Any
 
 from cliffkit.components.near import near
 from cliffkit.components.registry import NONE, Component, Registry
-from cliffkit.errors import UserError
+from cliffkit.errors import UserError, excerpt
 from cliffkit.protocols import Protocol
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.check_fit import check_train
@@ -106,7 +106,7 @@ def _keys(faults: Faults, data: Mapping[str, Any]) -> None:
 def _model(checker: Checker, data: Any) -> dict[str, Part]:
     """Give the parts of the network that are right, by kind."""
     if not isinstance(data, dict):
-        checker.faults.add(("model",), f"{data!r} is no mapping; it has {', '.join(MODEL)}")
+        checker.faults.add(("model",), f"{excerpt(data)} is no mapping; it has {', '.join(MODEL)}")
         return {}
     for key in data:
         if key not in MODEL:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from cliffkit.components.near import meant
+from cliffkit.errors import excerpt
 from cliffkit.recipe import spelling
 from cliffkit.recipe.checker import Checker
 from cliffkit.recipe.fit import STAGES, DepthFit, EmbeddingFit, Train
@@ -88,7 +89,7 @@ def _augment(checker: Checker, stage: str, data: Any) -> tuple[Part, ...] | None
     elif isinstance(data, list):
         steps = [Spelled(step) for step in data]
     else:
-        message = f"{data!r} is no list; write steps, as [{{use: flip, probability: 0.5}}], or [] for none"
+        message = f"{excerpt(data)} is no list; write steps, as [{{use: flip, probability: 0.5}}], or [] for none"
         checker.faults.add(path, message)
         return None
     parts = [checker.part("augment", (*path, i), step.data, places=step.places) for i, step in enumerate(steps)]
