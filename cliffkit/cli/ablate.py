@@ -80,14 +80,10 @@ def ablate(
         "retry_failed": retry_failed,
         "plugins": plugins,
     }
-    try:
-        if dry_run:
-            _print_outlook(cliffkit.forecast(study, **chosen), as_json)
-            return
-        findings = cliffkit.ablate(study, **chosen)
-    except KeyboardInterrupt:
-        click.echo("stopped; the same command goes on where this one was", err=True)
-        raise SystemExit(130) from None
+    if dry_run:
+        _print_outlook(cliffkit.forecast(study, **chosen), as_json)
+        return
+    findings = cliffkit.ablate(study, **chosen)
     _print_findings(findings, as_json)
     if findings.failed:
         raise SystemExit(1)

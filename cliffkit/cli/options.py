@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cliffkit.errors import cut
+from cliffkit.text import cut
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

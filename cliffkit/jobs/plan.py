@@ -14,13 +14,14 @@ from pydantic_core import to_jsonable_python
 
 from cliffkit.components.registry import Component
 from cliffkit.data.splits import Roots, open_split
-from cliffkit.errors import UserError, cut
+from cliffkit.errors import UserError
 from cliffkit.jobs.once import Once
 from cliffkit.protocols import Protocol
 from cliffkit.recipe.fit import Fit, Train, weights_file
 from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import MODEL, Recipe
 from cliffkit.store.job import Job, PartCode
+from cliffkit.text import cut
 
 STAGE_VERSIONS = {"pack": 1, "embedding": 1, "depth": 2, "evaluate": 1}
 """Version of each stage. It is raised when the stage's code gives another result for the same inputs."""

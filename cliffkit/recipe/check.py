@@ -9,7 +9,7 @@ from typing import Any
 
 from cliffkit.components.near import near
 from cliffkit.components.registry import NONE, Component, Registry
-from cliffkit.errors import UserError, excerpt
+from cliffkit.errors import UserError
 from cliffkit.protocols import Protocol
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.check_fit import check_train
@@ -21,6 +21,7 @@ from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import MODEL, Recipe
 from cliffkit.recipe.schema import Published, Section
 from cliffkit.recipe.yamlstrict import Document
+from cliffkit.text import excerpt
 
 TOP = ("name", "seed", "data", "model", "embedding", "loss", "train", "evaluate", "published")
 

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from cliffkit.components.near import meant
-from cliffkit.errors import excerpt
 from cliffkit.recipe import spelling
 from cliffkit.recipe.checker import Checker
 from cliffkit.recipe.fit import STAGES, DepthFit, EmbeddingFit, Train
@@ -14,6 +13,7 @@ from cliffkit.recipe.part import Part
 from cliffkit.recipe.schema import DepthSettings, EmbeddingSettings, FitSettings, TrainSettings
 from cliffkit.recipe.spelling import Spelled
 from cliffkit.recipe.yamlstrict import Path_
+from cliffkit.text import excerpt
 
 PARTS = ("optimizer", "schedule", "augment")
 

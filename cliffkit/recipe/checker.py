@@ -12,12 +12,13 @@ from pydantic import BaseModel, ValidationError
 
 from cliffkit.components.near import meant
 from cliffkit.components.registry import Component, Registry
-from cliffkit.errors import UserError, excerpt
+from cliffkit.errors import UserError
 from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.options import engine_options
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.schema import Section, options_schema
 from cliffkit.recipe.yamlstrict import Document, Path_, dotted
+from cliffkit.text import excerpt
 
 Known = dict[tuple[Any, ...], Any]
 """A cache of the parts and sections that were checked and are right, by their content and place."""

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from cliffkit.errors import Fault, RecipeError, excerpt
+from cliffkit.errors import Fault, RecipeError
 from cliffkit.recipe.schema import MAX_SEED
 from cliffkit.recipe.yamlstrict import Document, Path_, dotted
+from cliffkit.text import excerpt
 
 MAX_NAME = 128
 """Characters of a name. Folders have it with a variant's and a key behind it, and file systems take 255 bytes."""

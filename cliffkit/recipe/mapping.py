@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
-from cliffkit.errors import Fault, RecipeError, excerpt
+from cliffkit.errors import Fault, RecipeError
 from cliffkit.recipe.yamlstrict import MAX_DEPTH, MAX_INTEGER, MAX_VALUES, Document, Path_, dotted
+from cliffkit.text import excerpt
 
 
 def from_memory(data: Any, name: str) -> Document:

@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from cliffkit.errors import Fault, RecipeError, cut
+from cliffkit.errors import Fault, RecipeError
+from cliffkit.text import cut
 
 Path_ = tuple[str | int, ...]
 

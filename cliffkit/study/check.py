@@ -13,7 +13,7 @@ from typing import Any
 
 from cliffkit.components.near import near
 from cliffkit.components.registry import Registry
-from cliffkit.errors import Fault, RecipeError, cut, excerpt
+from cliffkit.errors import Fault, RecipeError
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.check import check_recipe
 from cliffkit.recipe.checker import Known
@@ -27,6 +27,7 @@ from cliffkit.recipe.yamlstrict import Document
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.study.expand import Axes, Expansion
 from cliffkit.study.study import Levels, Study, Variant
+from cliffkit.text import cut, excerpt
 
 DESIGNS = ("grid", "one_at_a_time", "leave_one_out")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from cliffkit.components.near import near
 from cliffkit.components.registry import Registry
-from cliffkit.errors import RecipeError, cut, excerpt
+from cliffkit.errors import RecipeError
 from cliffkit.jobs.once import Once
 from cliffkit.recipe.check import check_recipe
 from cliffkit.recipe.checker import Known
@@ -22,6 +22,7 @@ from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.yamlstrict import Document, Path_
 from cliffkit.study.patches import Patch, leaves, patched, removals
 from cliffkit.study.study import COMPONENT, FULL, Levels, Variant
+from cliffkit.text import cut, excerpt
 
 Axes = Mapping[str, Mapping[str, Patch]]
 """The patch of each level of each axis, in the study's order."""

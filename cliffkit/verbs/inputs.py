@@ -11,7 +11,7 @@ from typing import Any
 
 from cliffkit.components.load import Plugins, load_plugins
 from cliffkit.components.registry import Registry
-from cliffkit.errors import RecipeError, UserError, cut
+from cliffkit.errors import RecipeError, UserError
 from cliffkit.events import Event
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.check import check_recipe
@@ -21,6 +21,7 @@ from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.shipped import locate
 from cliffkit.study.check import check_study, load_study
 from cliffkit.study.study import Study
+from cliffkit.text import cut
 
 AnyPath = str | os.PathLike[str]
 

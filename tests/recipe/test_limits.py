@@ -3,9 +3,10 @@
 import pytest
 
 import cliffkit
-from cliffkit.errors import SHOWN_FAULTS, Fault, RecipeError, cut, excerpt
+from cliffkit.errors import SHOWN_FAULTS, Fault, RecipeError
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.mapping import from_memory
+from cliffkit.text import cut, excerpt
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
