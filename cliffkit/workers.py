@@ -11,8 +11,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import TypeVar
+
+from cliffkit.errors import Stopped
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -43,6 +45,31 @@ def without_main() -> Iterator[None]:
             yield
         finally:
             sys.modules["__main__"] = main
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Turn the first SIGTERM or SIGHUP into the exception Stopped within; later ones are ignored while work is saved.
+
+    Signals that are handled by others, or ignored as under nohup, stay as they are. Outside the main thread nothing
+    changes.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for taken in signals:
+            signal.signal(taken, signal.SIG_IGN)
+        raise Stopped(number)
+
+    in_main = threading.current_thread() is threading.main_thread()
+    candidates = (signal.SIGTERM, signal.SIGHUP) if in_main else ()
+    signals = [number for number in candidates if signal.getsignal(number) is signal.SIG_DFL]
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def begin_worker() -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BUILT_IN = "cliffnet"
 """The shipped study."""
 
-study_argument = click.argument("study", type=click.Path(path_type=Path), default=BUILT_IN)
+study_argument = click.argument("study", type=options.PathText(), default=BUILT_IN)
 
 
 @click.command()
@@ -80,14 +80,10 @@ def ablate(
         "retry_failed": retry_failed,
         "plugins": plugins,
     }
-    try:
-        if dry_run:
-            _print_outlook(cliffkit.forecast(study, **chosen), as_json)
-            return
-        findings = cliffkit.ablate(study, **chosen)
-    except KeyboardInterrupt:
-        click.echo("stopped; the same command goes on where this one was", err=True)
-        raise SystemExit(130) from None
+    if dry_run:
+        _print_outlook(cliffkit.forecast(study, **chosen), as_json)
+        return
+    findings = cliffkit.ablate(study, **chosen)
     _print_findings(findings, as_json)
     if findings.failed:
         raise SystemExit(1)

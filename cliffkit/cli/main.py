@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from typing import Any
 
@@ -14,10 +16,14 @@ from cliffkit.cli.predict import evaluate, predict
 from cliffkit.cli.recipes import recipes
 from cliffkit.cli.run import run
 from cliffkit.cli.show import list_components, plan, validate
-from cliffkit.components.load import load_plugins
-from cliffkit.errors import UserError
+from cliffkit.components.load import Plugins, load_plugins
+from cliffkit.errors import Stopped, UserError
+from cliffkit.workers import stoppable
 
 STRICT = "--strict-plugins"
+
+GOING_ON = ("run", "ablate")
+"""Commands that keep what is done, so that the same command goes on with it."""
 
 
 class Mendable(click.ClickException):
@@ -42,6 +48,10 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             raise _fail(error) from error
+        except KeyboardInterrupt:
+            raise _stop(Stopped(signal.SIGINT), ctx.invoked_subcommand) from None
+        except Stopped as stopped:
+            raise _stop(stopped, ctx.invoked_subcommand) from None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -70,6 +80,18 @@ for command in (run, ablate, report, plan, validate, list_components, plugins, r
 
 def main() -> None:
     """Entry point: load the plugins, let them add commands, run."""
+    with stoppable():
+        try:
+            loaded_plugins = _load()
+        except KeyboardInterrupt:
+            raise _stop(Stopped(signal.SIGINT)) from None
+        except Stopped as stopped:
+            raise _stop(stopped) from None
+        cli(obj=loaded_plugins)
+
+
+def _load() -> Plugins:
+    """Load the plugins and let them add their commands."""
     try:
         loaded_plugins = load_plugins(strict=STRICT in sys.argv[1:])
     except UserError as error:
@@ -78,8 +100,16 @@ def main() -> None:
         raise SystemExit(failure.exit_code) from error
     for name, reason in loaded_plugins.call("cliffkit_commands", cli=cli).items():
         click.echo(f"warning: plugin '{name}' could not add its commands: {reason}", err=True)
-    cli(obj=loaded_plugins)
+    return loaded_plugins
 
 
 def _fail(error: UserError) -> click.ClickException:
     return Mendable(str(error))
+
+
+def _stop(stopped: Stopped, command: str | None = None) -> SystemExit:
+    """Say in one line how to go on; of several processes that share a run, the first does."""
+    if os.environ.get("RANK", "0") == "0":
+        how = "; the same command goes on where this one was" if command in GOING_ON else ""
+        click.echo(f"{stopped}{how}", err=True)
+    return SystemExit(stopped.exit_code)

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from cliffkit.errors import UserError
+from cliffkit.images import check_mode, open_image, read_rgb, to_rgb
 from cliffkit.pictures.png import depth_colour_png, save_depth_png16
 from cliffkit.prediction.predictor import Floats, Predictor
 from cliffkit.store.files import write_atomic
@@ -69,18 +70,18 @@ def _predict_file(predict: Predictor, out: Path, flip: bool, path: Path) -> dict
 
 
 def _check_image(path: Path) -> None:
-    """Check that a file begins as an image does, else raise UserError; later faults show when it is read."""
-    try:
-        with Image.open(path):
-            pass
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as an image: {error}") from error
+    """Check the header of an image file, else raise UserError; later faults show when it is read."""
+    with open_image(path) as image:
+        check_mode(image, f"{path}:")
 
 
 def image_tensor(image: Image.Image | NDArray[Any]) -> Tensor:
-    """Turn a PIL image, or (H, W, 3) uint8 RGB, into (3, H, W) uint8 RGB. Raises UserError for another array."""
+    """Turn a PIL image, or (H, W, 3) uint8 RGB, into (3, H, W) uint8 RGB. Raises UserError for others.
+
+    A PIL image is turned upright by its EXIF orientation.
+    """
     if isinstance(image, Image.Image):
-        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+        return torch.from_numpy(to_rgb(image)).permute(2, 0, 1)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise UserError(
             f"an array of shape {image.shape} and type {image.dtype} is no image; give (height, width, 3) uint8, RGB"
@@ -89,12 +90,8 @@ def image_tensor(image: Image.Image | NDArray[Any]) -> Tensor:
 
 
 def read_image(path: Path) -> Tensor:
-    """Read an image file as (3, H, W) uint8 RGB. Raises UserError where it is none."""
-    try:
-        with Image.open(path) as image:
-            return image_tensor(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as an image: {error}") from error
+    """Read an image file as (3, H, W) uint8 RGB, upright. Raises UserError where it is none."""
+    return torch.from_numpy(read_rgb(path)).permute(2, 0, 1)
 
 
 def _save_array(path: Path, depth_m: Floats) -> None:

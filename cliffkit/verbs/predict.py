@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.progress import track
 
@@ -16,7 +15,7 @@ from cliffkit.prediction.predictor import load_run, predictor
 from cliffkit.store.artifacts import RECIPE, WEIGHTS
 from cliffkit.training.device import open_device
 from cliffkit.verbs.finished import Run
-from cliffkit.verbs.inputs import AnyPath, installed_plugins
+from cliffkit.verbs.inputs import AnyPath, installed_plugins, path_of
 from cliffkit.verbs.rows import Rows
 
 COLUMNS = ("image", "depth_npy", "depth_png", "colour_png", "min_m", "median_m", "max_m")
@@ -42,12 +41,12 @@ def predict(
 
     Example: `cliffkit.predict(run, sorted(Path("photos").glob("*.jpg")), "depth").column("median_m")`.
     """
-    folder = run.folder if isinstance(run, Run) else Path(run)
+    folder = run.folder if isinstance(run, Run) else path_of(run, "run")
     recipe = load_run(folder, (plugins or installed_plugins()).registry)
     check_parts(folder, recipe, TO_PREDICT)
     check_files(folder, (RECIPE, WEIGHTS))
     network = predictor(recipe, folder / WEIGHTS, open_device(device, "fp32").torch)
-    written = predict_files(network, [Path(image) for image in images], Path(out), flip=flip)
+    written = predict_files(network, [path_of(image, "images") for image in images], path_of(out, "out"), flip=flip)
     console = screen()
     hidden = not progress or not can_redraw(console)
     rows = track(written, "predict", total=len(images), console=console, disable=hidden)

@@ -167,7 +167,7 @@ def test_every_image_is_opened_before_the_first_is_predicted(tmp_path: Path) -> 
     for bad, message in (
         (tmp_path / "cut.png", r"cut\.png: cannot be read as an image"),
         (tmp_path / "text.png", r"text\.png: cannot be read as an image"),
-        (tmp_path / "none.png", r"none\.png: cannot be read as an image"),
+        (tmp_path / "none.png", r"none\.png: does not exist"),
         (tmp_path / "b" / "one.png", r"a/one\.png and .*b/one\.png would both be written as one\.npy"),
     ):
         with pytest.raises(UserError, match=message):
