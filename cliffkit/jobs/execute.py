@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from accelerate.utils import broadcast_object_list
@@ -23,14 +24,29 @@ from cliffkit.training.checkpoint import checkpoint_step
 from cliffkit.training.device import Device
 
 
-def run_jobs(jobs: Sequence[Job], store: Store, device: Device, roots: Roots, emit: Emit) -> list[str]:
+@dataclass(frozen=True)
+class Means:
+    """What jobs are done with."""
+
+    store: Store
+    device: Device
+    roots: Roots
+    emit: Emit
+    checkpoint_every: int | None = None
+    """Steps after which a fit saves a checkpoint, beside those by the clock."""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the first of the processes that share a run."""
+        return bool(self.device.accelerator.is_main_process)
+
+
+def run_jobs(jobs: Sequence[Job], means: Means) -> list[str]:
     """Do the jobs that are not done, in order; returns the stages that were done before."""
-    return [job.stage for job in jobs if run_job(job, store, device, roots, emit)]
+    return [job.stage for job in jobs if run_job(job, means)]
 
 
-def run_job(
-    job: Job, store: Store, device: Device, roots: Roots, emit: Emit, waiting: Callable[[], None] | None = None
-) -> bool:
+def run_job(job: Job, means: Means, waiting: Callable[[], None] | None = None) -> bool:
     """Do a job unless it is done; returns whether it was done before.
 
     A job that is damaged is set aside and done again, and so is a damaged one among those that it needs. Where another
@@ -38,43 +54,36 @@ def run_job(
     """
     while True:
         try:
-            return _run_job(job, store, device, roots, emit, waiting)
+            return _run_job(job, means, waiting)
         except DamagedJobError as error:
-            damaged = error
-        _run_job(damaged.job, store, device, roots, emit, skip=())
+            damaged = error.job
+        _run_job(damaged, means, skip=())
 
 
-def _run_job(
-    job: Job,
-    store: Store,
-    device: Device,
-    roots: Roots,
-    emit: Emit,
-    waiting: Callable[[], None] | None = None,
-    skip: Collection[str] = ARRAYS,
-) -> bool:
-    """Do a job unless it is done and sound, without regard to files whose names end with one of `skip`.
+def _run_job(job: Job, means: Means, waiting: Callable[[], None] | None = None, skip: Collection[str] = ARRAYS) -> bool:
+    """Do a job unless it is done and sound, without regard to the content of files whose names end with one of `skip`.
 
     Raises DamagedJobError where a job that it needs is damaged.
     """
-    main = device.accelerator.is_main_process
-    emit = telling_store(job, store, emit) if main else emit
+    if means.is_main:
+        means = replace(means, emit=telling_store(job, means.store, means.emit))
+    store, device, emit = means.store, means.device, means.emit
 
     def wait() -> None:
         emit(Notice(f"another process works on {job.stage} {job.key[:8]}; waiting for it"))
 
     # Of several processes that share a run, the first holds the claim for all.
-    with store.claim(job, waiting or wait) if main else contextlib.nullcontext():
+    with store.claim(job, waiting or wait) if means.is_main else contextlib.nullcontext():
         if _agree(device, store.done(job)):
-            damage = _agree(device, store.damage(job, skip) if main else None)
+            damage = _agree(device, store.damage(job, skip) if means.is_main else None)
             if damage is None:
                 emit(JobSkipped(job.stage, job.key))
                 return True
-            if main:
+            if means.is_main:
                 emit(set_aside(job, damage, store))
-        _check_needs(job, store, device)
-        if main or job.stage in TRAINED:
-            _do(job, store, device, roots, emit)
+        _check_needs(job, means)
+        if means.is_main or job.stage in TRAINED:
+            _do(job, means)
         device.accelerator.wait_for_everyone()
     return False
 
@@ -84,23 +93,23 @@ def set_aside(job: Job, damage: str, store: Store) -> JobSetAside:
     return JobSetAside(job.stage, job.key, damage, str(store.set_aside(job)))
 
 
-def _check_needs(job: Job, store: Store, device: Device) -> None:
+def _check_needs(job: Job, means: Means) -> None:
     """Raise DamagedJobError, in every process, where a job that this one reads is damaged.
 
-    Arrays of packs are compared by those that read them.
+    Arrays of packs are compared by the stages that read them.
     """
     for need in job.needs.values():
         skip = () if job.stage in TRAINED else ARRAYS
-        damage = _agree(device, store.damage(need, skip) if device.accelerator.is_main_process else None)
+        damage = _agree(means.device, means.store.damage(need, skip) if means.is_main else None)
         if damage is not None:
             raise DamagedJobError(need, damage)
 
 
-def _do(job: Job, store: Store, device: Device, roots: Roots, emit: Emit) -> None:
+def _do(job: Job, means: Means) -> None:
     """Do a job in its working folder; the main process turns the folder into the result."""
     check_code(job)
-    main = device.accelerator.is_main_process
-    if main:
+    store, device, emit = means.store, means.device, means.emit
+    if means.is_main:
         store.forget_failure(job)
     folder = store.working(job)
     needs = {stage: store.folder(need) for stage, need in job.needs.items()}
@@ -109,14 +118,14 @@ def _do(job: Job, store: Store, device: Device, roots: Roots, emit: Emit) -> Non
     started = time.monotonic()
     try:
         with device.determinism(job.recipe.train.deterministic):
-            STAGES[job.stage](job, Context(folder, needs, device, roots, emit))
+            STAGES[job.stage](job, Context(folder, needs, device, means.roots, emit, means.checkpoint_every))
     except UserError:
         if not worth_keeping(job.stage, folder):
             shutil.rmtree(folder, ignore_errors=True)
         raise
     seconds = time.monotonic() - started
 
-    if main:
+    if means.is_main:
         store.finish(job, seconds, LEAVES[job.stage])
     emit(JobFinished(job.stage, job.key, seconds))
 

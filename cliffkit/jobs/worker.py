@@ -21,7 +21,7 @@ from cliffkit.errors import UserError
 from cliffkit.events import Event, JobSetAside, Notice
 from cliffkit.interfaces import Place
 from cliffkit.jobs.announce import announcer
-from cliffkit.jobs.execute import run_job
+from cliffkit.jobs.execute import Means, run_job
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.training.device import open_device
@@ -35,6 +35,8 @@ class JobTask:
     runs: Path
     """The store's folder."""
     roots: Roots
+    checkpoint_every: int | None = None
+    """Steps after which a fit saves a checkpoint, beside those by the clock."""
 
 
 class Outcome(NamedTuple):
@@ -72,7 +74,8 @@ def do_job(task: JobTask, place: Place) -> Outcome:
     with _output_to(store.log(job)):
         emit = announcer(_plugins(), hear)
         try:
-            run_job(job, store, open_device(place.device, job.recipe.train.precision), task.roots, emit, waiting)
+            device = open_device(place.device, job.recipe.train.precision)
+            run_job(job, Means(store, device, task.roots, emit, task.checkpoint_every), waiting)
         except _BusyError:
             return Outcome("busy", set_aside=tuple(set_aside))
         except UserError as error:

@@ -53,6 +53,7 @@ def fit_embedding(job: Job, context: Context) -> None:
         FitJob(
             embedding, objective, train, training, Goal("objective", False, validate),
             stage="embedding", seed=settings.seed, folder=context.folder, device=context.device, emit=context.emit,
+            checkpoint_every=context.checkpoint_every,
         )
     )  # fmt: skip
     if context.device.accelerator.is_main_process:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SUMS = "SHA256SUMS"
 """The file of checksums in a run's folder, as `sha256sum --check` reads it."""
@@ -53,6 +55,20 @@ def find_damage(folder: Path, sums: Mapping[str, FileSum], hashed: Iterable[str]
         if found != written:
             return f"{name} has other bytes than were written (sha256 {found.sha256[:12]}, not {written.sha256[:12]})"
     return None
+
+
+def beginning(path: Path, size: int) -> FileSum | None:
+    """Compute the checksum of the first bytes of a file; None where it is shorter or cannot be read."""
+    try:
+        content = path.read_bytes()[:size]
+    except OSError:
+        return None
+    return FileSum(size, hashlib.sha256(content).hexdigest()) if len(content) == size else None
+
+
+def seal(facts: Mapping[str, Any]) -> str:
+    """Compute the checksum of facts that a JSON file holds beside it."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def format_sums(sums: Mapping[str, FileSum]) -> str:

@@ -40,6 +40,7 @@ def run_cells(
     roots: Roots,
     show: Callable[[Board], None],
     tell: Emit = lambda event: None,
+    checkpoint_every: int | None = None,
 ) -> None:
     """Do every job that is neither done nor failed; `show` is called whenever the board may have changed.
 
@@ -63,7 +64,7 @@ def run_cells(
             if entry.state == "elsewhere" and board.store.done(entry.job):
                 board.put(entry, "done")
                 continue
-            future = executor.submit(do_job, JobTask(entry.job, runs, roots))
+            future = executor.submit(do_job, JobTask(entry.job, runs, roots, checkpoint_every))
             board.put(entry, "running")
             running[future] = entry
         show(board)

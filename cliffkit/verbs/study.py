@@ -60,6 +60,7 @@ def ablate(
     workers: int | None = None,
     executor: str | Mapping[str, Any] = "local",
     retry_failed: bool = False,
+    checkpoint_every: int | None = None,
     progress: Progress = True,
     plugins: Plugins | None = None,
 ) -> Findings:
@@ -75,6 +76,7 @@ def ablate(
         workers: jobs at once; by default one per GPU, on a CPU the number that is fastest, measured once.
         executor: where jobs run, a name or a mapping with `use` and options; see `cliffkit list executor`.
         retry_failed: try jobs again that failed before; else they are left alone.
+        checkpoint_every: save a checkpoint after every so many steps too; one is saved every 20 seconds anyway.
         progress: whether to show it, or a function that is called with a Notice for what the user should know, and
             with CellFinished for every cell that ends.
         plugins: those to use; by default the installed ones.
@@ -95,7 +97,7 @@ def ablate(
         if work.board.to_do():
             check_variants(work.board, work.roots)
             with closing(open_executor(work.plugins.registry, executor, workers, device)) as built:
-                do_cells(work.board, built, work.roots, view, tell, work.plugins)
+                do_cells(work.board, built, work.roots, view, tell, work.plugins, checkpoint_every)
         else:
             tell(Notice("Nothing to do: every cell of this study is in the store."))
 

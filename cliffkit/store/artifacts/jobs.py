@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from cliffkit.store.artifacts.facts import STAMP, Fact, damaged, read_json
-from cliffkit.store.checksums import FileSum
+from cliffkit.store.checksums import FileSum, seal
 from cliffkit.store.files import write_json
 
 
@@ -46,22 +44,18 @@ class JobRecord(Fact):
     def to_dict(self) -> dict[str, Any]:
         """Give the record as its file has it, with a checksum of its own."""
         facts = super().to_dict()
-        return {**facts, _SEAL: _seal(facts)}
+        return {**facts, _SEAL: seal(facts)}
 
     @classmethod
     def read_file(cls, path: Path) -> Self:
         """Read a record. Raises UserError where its file is missing, or is not as it was written."""
         facts = read_json(path)
-        if not isinstance(facts, dict) or facts.pop(_SEAL, None) != _seal(facts):
+        if not isinstance(facts, dict) or facts.pop(_SEAL, None) != seal(facts):
             raise damaged(path, "is not as it was written: its checksum differs")
         return super().read_file(path)
 
 
 _SEAL = "sha256"
-
-
-def _seal(facts: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
