@@ -14,7 +14,7 @@ from cliffkit.components.load import Plugins
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=options.PathText())
 @click.option("--protocol", "protocols", type=options.PartText(), multiple=True, required=True, metavar="P",
               help="A name, as eigen or eigen+flip+median (see `cliffkit list protocol`), or a mapping, as "
               "'{use: eigen, cap_m: 8, name: eigen8}'. Repeatable.")  # fmt: skip
@@ -41,11 +41,9 @@ def evaluate(
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option(
-    "-o", "--out", "out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where to write."
-)
+@click.argument("run", type=options.PathText())
+@click.argument("images", type=options.PathText(), nargs=-1, required=True)
+@click.option("-o", "--out", "out", type=options.PathText(), required=True, metavar="DIR", help="Where to write.")
 @click.option("--force", is_flag=True, help="Write over files that `cliffkit predict` did not write, too.")
 @click.option("--flip", is_flag=True, help="Average with the prediction for the mirrored image.")
 @options.device
@@ -72,8 +70,8 @@ def predict(
         photo.depth.png   16-bit millimetres, as depth cameras write them; 65.535 m at most
         photo.colour.png  colours with their scale in metres
 
-    Images of several folders keep their folders below DIR. A file that `cliffkit predict` did not write is never
-    written over without --force.
+    Where images of several folders have one name, all keep their folders below DIR. A file that `cliffkit predict` did
+    not write is never written over without --force.
 
     Where the code of a part has changed since RUN was trained, nothing is predicted, and the difference is shown.
     """

@@ -51,20 +51,32 @@ class Output:
 def plan_outputs(images: Sequence[Path], out: Path, *, force: bool = False) -> list[Output]:
     """Choose where each image's depth is written in the folder `out`; nothing is written yet.
 
-    Images of several folders keep their folders, below the deepest that they share. Raises UserError where two images
-    would be written under one name, where a name is too long, and where something would be written over that `predict`
-    did not write; with `force` only images and what is no file are spared.
+    Where images of several folders have one name, all images keep their folders, below the deepest that they share.
+    Raises UserError where two images would still be written under one name, where a name is too long, and where
+    something would be written over that `predict` did not write; with `force` only images and what is no file are
+    spared.
     """
-    absolute = [Path(os.path.abspath(image)) for image in images]
-    shared = os.path.commonpath([image.parent for image in absolute]) if absolute else ""
-    outputs: dict[Path, Output] = {}
-    for image, place in zip(images, absolute, strict=True):
-        output = Output(image, out / place.parent.relative_to(shared), image.stem)
-        other = outputs.setdefault(output.npy, output)
-        if other is not output:
-            raise UserError(f"{other.image} and {image} would both be written as {output.npy}; predict them apart")
-    _spare(list(outputs.values()), {os.path.realpath(image) for image in images}, force)
-    return list(outputs.values())
+    folders = [Path(os.path.abspath(image)).parent for image in images]
+    if len({image.stem for image in images}) < len(images):
+        shared = os.path.commonpath(folders)
+        outputs = [
+            Output(image, out / folder.relative_to(shared), image.stem)
+            for image, folder in zip(images, folders, strict=True)
+        ]
+    else:
+        outputs = [Output(image, out, image.stem) for image in images]
+    _check_names(outputs)
+    _spare(outputs, {os.path.realpath(image) for image in images}, force)
+    return outputs
+
+
+def _check_names(outputs: Sequence[Output]) -> None:
+    """Raise UserError where two images would be written under one name."""
+    images: dict[Path, Path] = {}
+    for output in outputs:
+        other = images.setdefault(output.npy, output.image)
+        if other is not output.image:
+            raise UserError(f"{other} and {output.image} would both be written as {output.npy}; predict them apart")
 
 
 def make_folders(outputs: Sequence[Output]) -> None:

@@ -39,6 +39,7 @@ from cliffkit.verbs.inputs import (
     folders,
     installed_plugins,
     open_study,
+    path_of,
     texts,
 )
 from cliffkit.verbs.study_work import check_variants, do_cells, open_executor
@@ -197,7 +198,7 @@ def _open(
     local = Path("recipes/studies/cliffnet.yaml")
     is_built_in = not isinstance(study, Mapping) and str(study) == BUILT_IN
     checked = open_study(local if is_built_in and local.is_file() else study, registry, texts(settings))
-    board = Board(plan_cells(checked, roots), Store(Path(runs)))
+    board = Board(plan_cells(checked, roots), Store(path_of(runs, "runs")))
     if retry_failed:
         board.retry()
     return _Opened(study, texts(settings), plugins, roots, checked, board)

@@ -473,6 +473,19 @@ RULES = {
 }
 
 
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_a_name_that_cannot_be_shown_is_shown_otherwise(tmp_path, tiny_recipe, encoding):
+    recipe = tmp_path / os.fsdecode(b"caf\xe9.yaml")
+    try:
+        recipe.write_bytes(Path(tiny_recipe).read_bytes())
+    except OSError:
+        pytest.skip("this file system has no such names")
+    done = cliffkit_process("validate", recipe, PYTHONIOENCODING=encoding)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{tmp_path}/caf")
+    assert done.stdout.endswith(".yaml: good\n")
+
+
 class TestPredict:
     def test_writes_three_files_of_the_images_size(self, invoke, finished, images, tmp_path):
         out = tmp_path / "deep" / "out"
