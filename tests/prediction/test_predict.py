@@ -73,6 +73,8 @@ def picture(height: int, width: int) -> Tensor:
         ((120, 160), (96, 128), 1.0, View(), (96, 128)),
         ((480, 640), (96, 128), 1.0, View(), (96, 128)),  # other images as large in the network as those of training
         ((37, 51), (32, 48), 0.9, View(), (36, 53)),
+        ((480, 640), (228, 304), 0.95, View(1, (228, 304), squeezed=True), (228, 304)),
+        ((48, 64), (12, 20), 0.5, View(1, (30, 40), squeezed=True), (12, 20)),
     ],
 )
 def test_the_network_is_fed_at_the_scale_of_training(
