@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -80,6 +81,9 @@ for command in (run, ablate, report, plan, validate, list_components, plugins, r
 
 def main() -> None:
     """Entry point: load the plugins, let them add commands, run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that is no UTF-8 is shown escaped
     with stoppable():
         try:
             loaded_plugins = _load()
