@@ -132,6 +132,8 @@ def forecast(
         def say(text: str) -> None:
             tell(Notice(text))
 
+        if board.to_do():
+            check_variants(board, roots)
         choose_workers(board, built, roots, say)
         return Outlook(work.study, board, expect(board.to_do(), built, board.store, roots, say))
 
