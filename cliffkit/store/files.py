@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -62,7 +63,7 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, wait: bool = Tr
     Without `wait` the file need not be on the disk when this returns, and may be lost with the power. `needed` is the
     file's size in bytes, where it is known.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(_temporary_name(path))
     try:
         with writing(path, needed):
             write(temporary)
@@ -72,6 +73,12 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, wait: bool = Tr
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _temporary_name(path: Path) -> str:
+    """Name a temporary file of this process. The name is short, however long the final one is: both have one limit."""
+    digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
+    return f".{digest}.{os.getpid()}.tmp"
 
 
 def write_text(path: Path, text: str, *, wait: bool = True) -> None:

@@ -141,7 +141,7 @@ def _perform(
 
     todo = [job for job in jobs if not store.done(job) or store.damage(job) is not None]
     if any(job.stage == "depth" for job in todo):
-        check_buildable(recipe, roots)
+        check_buildable(recipe, roots, opened.torch, opened.accelerator.num_processes)
 
     with _telling(plugins, progress, opened) as emit:
         if todo:
