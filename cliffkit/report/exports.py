@@ -49,10 +49,12 @@ def results_csv(results: Results, path: Path) -> None:
         for result in results.cells:
             start = _cell(result)
             for protocol in results.protocols:
-                scored = result.scores.protocols[protocol.name].metrics if result.scores is not None else {}
+                known = result.scores.protocols.get(protocol.name) if result.scores is not None else None
+                scored = known.metrics if known is not None else {}
+                state = "failed" if result.scores is not None and known is None else result.state
                 for metric in METRICS:
                     value = repr(scored[metric]) if scored else ""
-                    writer.writerow([*start, guarded(protocol.name), metric, value, scored.get("n", ""), result.state])
+                    writer.writerow([*start, guarded(protocol.name), metric, value, scored.get("n", ""), state])
 
 
 def per_image_csv(results: Results, path: Path) -> None:

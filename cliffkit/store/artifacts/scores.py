@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -65,6 +65,8 @@ class Scores(Fact):
     selection: Selection
     parameters: int
     """Parameters of the network."""
+    failures: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    """Why protocols of the recipe could not score the network, by their names. The other protocols are scored."""
 
     @property
     def metrics(self) -> dict[str, Summary]:
