@@ -91,7 +91,8 @@ def test_a_run_s_file_has_its_name_and_key_first_and_is_read_as_scores_too(tmp_p
     run = FACTS[-1]
     run.write(tmp_path)
     assert list(json.loads((tmp_path / "metrics.json").read_text())) == [
-        "name", "key", "data", "protocols", "baseline_depth_m", "selection", "parameters", "failures", "seconds", "jobs",
+        "name", "key", "data", "protocols", "baseline_depth_m", "selection", "parameters", "failures",
+        "seconds", "jobs",
     ]  # fmt: skip
     assert Scores.read(tmp_path) == SCORES
     assert SCORES.metrics == SCORES.baseline == {"garg": SUMMARY, "hu+flip": SUMMARY}
