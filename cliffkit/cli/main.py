@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ import click
 
 from cliffkit.cli.ablate import ablate, report
 from cliffkit.cli.data import data
+from cliffkit.cli.echo import echo
 from cliffkit.cli.plugins import plugins
 from cliffkit.cli.predict import evaluate, predict
 from cliffkit.cli.recipes import recipes
@@ -18,6 +20,7 @@ from cliffkit.cli.run import run
 from cliffkit.cli.show import list_components, plan, validate
 from cliffkit.components.load import Plugins, load_plugins
 from cliffkit.errors import Stopped, UserError
+from cliffkit.text import printable
 from cliffkit.workers import stoppable
 
 STRICT = "--strict-plugins"
@@ -80,6 +83,9 @@ for command in (run, ablate, report, plan, validate, list_components, plugins, r
 
 def main() -> None:
     """Entry point: load the plugins, let them add commands, run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that is no UTF-8 is shown escaped
     with stoppable():
         try:
             loaded_plugins = _load()
@@ -99,17 +105,17 @@ def _load() -> Plugins:
         failure.show()
         raise SystemExit(failure.exit_code) from error
     for name, reason in loaded_plugins.call("cliffkit_commands", cli=cli).items():
-        click.echo(f"warning: plugin '{name}' could not add its commands: {reason}", err=True)
+        echo(f"warning: plugin '{name}' could not add its commands: {reason}", err=True)
     return loaded_plugins
 
 
 def _fail(error: UserError) -> click.ClickException:
-    return Mendable(str(error))
+    return Mendable(printable(str(error)))
 
 
 def _stop(stopped: Stopped, command: str | None = None) -> SystemExit:
     """Say in one line how to go on; of several processes that share a run, the first does."""
     if os.environ.get("RANK", "0") == "0":
         how = "; the same command goes on where this one was" if command in GOING_ON else ""
-        click.echo(f"{stopped}{how}", err=True)
+        echo(f"{stopped}{how}", err=True)
     return SystemExit(stopped.exit_code)

@@ -10,6 +10,7 @@ import click
 
 import cliffkit
 from cliffkit.cli import options
+from cliffkit.cli.echo import echo
 from cliffkit.components.load import Plugins
 from cliffkit.components.registry import KINDS
 
@@ -32,10 +33,10 @@ def plan(
     """Show the jobs of RECIPE and which of them are done. Reads the data's fingerprint, computes nothing."""
     job_plan = cliffkit.plan(recipe, set=overrides, data=dict(roots), runs=runs, plugins=plugins)
     if as_json:
-        click.echo(json.dumps({"name": job_plan.name, "jobs": list(map(dict, job_plan.jobs))}))
+        echo(json.dumps({"name": job_plan.name, "jobs": list(map(dict, job_plan.jobs))}))
         return
     for row in job_plan.jobs:
-        click.echo(f"{row['stage']:<9} {row['key']}  {'done' if row['done'] else 'to do'}")
+        echo(f"{row['stage']:<9} {row['key']}  {'done' if row['done'] else 'to do'}")
 
 
 @click.command()
@@ -58,15 +59,15 @@ def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, 
     }
     if as_json:
         rows = [{"recipe": path, "faults": messages, "warnings": warnings[path]} for path, messages in faults.items()]
-        click.echo(json.dumps({"recipes": rows}))
+        echo(json.dumps({"recipes": rows}))
     else:
         for name, messages in faults.items():
             for fault in messages:
-                click.echo(fault if len(faults) == 1 or fault.startswith(name) else f"{name}: {fault}", err=True)
+                echo(fault if len(faults) == 1 or fault.startswith(name) else f"{name}: {fault}", err=True)
             for warning in warnings[name]:
-                click.echo(f"warning: {warning}", err=True)
+                echo(f"warning: {warning}", err=True)
             if not messages:
-                click.echo(f"{name}: good")
+                echo(f"{name}: good")
     if any(faults.values()):
         raise SystemExit(2)
 
@@ -92,15 +93,15 @@ def list_components(plugins: Plugins, kind: str | None, show_options: bool, as_j
             except (UserError, TypeError) as error:  # one part's fault hides no other part
                 row["options"], row["help"], row["fault"] = {}, {}, str(error)
     if as_json:
-        click.echo(json.dumps({"components": rows}))
+        echo(json.dumps({"components": rows}))
         return
     for row in rows:
-        click.echo(f"{row['kind']:<10} {row['name']:<12} {row['summary']}  [{row['plugin']}]")
+        echo(f"{row['kind']:<10} {row['name']:<12} {row['summary']}  [{row['plugin']}]")
         for name, text in row.get("options", {}).items():
-            click.echo(f"{'':<23} {name}: {text}")
+            echo(f"{'':<23} {name}: {text}")
             if name in row["help"]:
-                click.echo(f"{'':<27} {row['help'][name]}")
+                echo(f"{'':<27} {row['help'][name]}")
         if "fault" in row:
-            click.echo(f"{'':<23} cannot be used: {row['fault']}", err=True)
+            echo(f"{'':<23} cannot be used: {row['fault']}", err=True)
     for name, reason in plugins.registry.failures.items():
-        click.echo(f"plugin '{name}' failed to load: {reason}", err=True)
+        echo(f"plugin '{name}' failed to load: {reason}", err=True)

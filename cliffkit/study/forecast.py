@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from cliffkit.data.pack import PACKED_PIXEL_BYTES
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.interfaces import Executor
 from cliffkit.store.job import Job
@@ -44,14 +45,18 @@ class Forecast:
 def choose_workers(board: Board, executor: Executor, roots: Roots, say: Callable[[str], None]) -> str:
     """Set an executor to the number of slots that is fastest for a study; returns the measured speeds in words.
 
-    The first depth job that has not failed is measured, done or not. So a resumed study finds the paces by which it
-    chose before. `say` receives a line before each new measurement. The text is empty where nothing is measured.
+    A depth job that has not failed is measured, done or not: the first whose pace is known already, else the first of
+    all. So a resumed study finds the paces by which it chose before, also where the job of before has failed since.
+    `say` receives a line before each new measurement. The text is empty where nothing is measured.
     """
     jobs_left = sum(job.stage == "depth" for job in board.to_do())
     if not jobs_left:
         return ""
-    first = next(entry.job for entry in board.jobs.values() if entry.job.stage == "depth" and entry.state != "failed")
-    return choose_slots(first, executor, board.store, roots, jobs_left, say)
+    jobs = [entry.job for entry in board.jobs.values() if entry.job.stage == "depth" and entry.state != "failed"]
+    paces = Paces(board.store)
+    executor.resize(min(executor.choices))
+    measured = next((job for job in jobs if paces.get(job, executor.place) is not None), jobs[0])
+    return choose_slots(measured, executor, board.store, roots, jobs_left, say)
 
 
 def choose_slots(
@@ -132,4 +137,4 @@ _FILES_BYTES = 1_000_000
 def _pack_bytes(job: Job, roots: Roots) -> int:
     height, width = job.recipe.data.engine["size"]
     images = sum(len(open_split(job.recipe, split, roots)) for split in ("train", "val"))
-    return int(images * height * width * 5)  # three colours, two bytes of depth
+    return int(images * height * width * PACKED_PIXEL_BYTES)

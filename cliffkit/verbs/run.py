@@ -128,7 +128,7 @@ def _perform(recipe: Recipe, plugins: Plugins, roots: Roots, runs: Path, device:
 
     todo = [job for job in jobs if not store.done(job)]
     if any(job.stage == "depth" for job in todo):
-        check_buildable(recipe, roots)
+        check_buildable(recipe, roots, opened.torch, opened.accelerator.num_processes)
 
     with _telling(plugins, progress, opened) as emit:
         if todo:

@@ -89,11 +89,14 @@ def ablate(
         tell = _teller(view, progress)
         for note in work.study.notes:
             tell(Notice(note))
+        failed = work.board.count("failed")
+        if failed:
+            tell(Notice(f"{failed} cells failed before and are left alone; mend the cause, then add --retry-failed"))
         if work.board.to_do():
             check_variants(work.board, work.roots)
             with closing(open_executor(work.plugins.registry, executor, workers, device)) as built:
                 do_cells(work.board, built, work.roots, view, tell, work.plugins)
-        else:
+        elif not failed:
             tell(Notice("Nothing to do: every cell of this study is in the store."))
 
     _publish(work.board, work.study)
@@ -132,6 +135,8 @@ def forecast(
         def say(text: str) -> None:
             tell(Notice(text))
 
+        if board.to_do():
+            check_variants(board, roots)
         choose_workers(board, built, roots, say)
         return Outlook(work.study, board, expect(board.to_do(), built, board.store, roots, say))
 

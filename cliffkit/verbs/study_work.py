@@ -34,7 +34,8 @@ def check_variants(board: Board, roots: Roots) -> None:
     faults: dict[str, None] = {}
     for cell in board.cells:
         written = cell.recipe.to_dict()
-        parts = json.dumps([written[name] for name in ("data", "model", "embedding", "loss", "evaluate")])
+        batches = [fit["batch"] for fit in written["train"].values() if isinstance(fit, dict)]
+        parts = json.dumps([batches, *(written[name] for name in ("data", "model", "embedding", "loss", "evaluate"))])
         depth = next(job for job in cell.jobs if job.stage == "depth")
         if parts in seen or board.jobs[depth.key].state == "done":
             continue

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from cliffkit.data.pack import Pack, read_sample, write_pack
+from cliffkit.data.pack import Pack, _median, read_sample, write_pack
 from cliffkit.data.resize import at_training_size, resize_image
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Sample
@@ -256,3 +256,12 @@ def test_a_part_of_a_pack_has_its_images_in_their_order(tmp_path: Path) -> None:
     assert part.scenes.tolist() == whole.scenes[[3, 5]].tolist()
     ours, theirs = part.batch(np.array([1, 0])), whole.batch(np.array([5, 3]))
     assert all(torch.equal(tensor, theirs.tensors()[name]) for name, tensor in ours.tensors().items())
+
+
+def test_the_median_of_depth_far_beyond_a_room_takes_bounded_memory():
+    random = np.random.default_rng(0)
+    depth = random.integers(1, 65536, (3, 1, 20, 30), dtype=np.uint16)
+    for top in (10.0, 999.0, 1e9):
+        metres = np.full(3, top / 65535, np.float32)
+        exact = np.median(depth * metres[:, None, None, None])
+        assert _median(depth, metres) == pytest.approx(exact, rel=1e-3)

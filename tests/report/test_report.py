@@ -637,3 +637,21 @@ def test_names_may_be_of_any_script(registry: Registry, tiny: str, tmp_path: Pat
     report = write(make_results(study, tmp_path / "runs"), tmp_path / "report")
     assert "有 $x$" in report.page.words
     assert "有 $x$" in report.text("figures/forest.svg")
+
+
+def test_what_acts_on_a_screen_is_shown_escaped(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    axes = {"a": {"plain": {}, "\u202egnp\x1b[31m": {"train.depth.lr": 0.005}}}
+    study = make_study(tmp_path, registry, tiny, axes=axes)
+    failed = {(study.variants[1].name, 0): "cause\x1b]0;title\x07\u2066"}
+    report = write(make_results(study, tmp_path / "runs", failed=failed), tmp_path / "report")
+    for name in ("report.html", "report.md", "table.tex"):
+        text = report.text(name)
+        assert not set(text) & set("\x1b\x07\u202e\u2066"), name
+    assert "\\u202egnp\\x1b[31m" in report.page.words
+    assert "cause\\x1b]0;title\\x07\\u2066" in report.page.words
+    assert report.page.data["names"] == ["plain", "\\u202egnp\\x1b[31m"]
+
+
+def test_shares_name_the_recipe_to_which_they_lead(plain: Report) -> None:
+    full = " + ".join(plain.results.study.full)
+    assert f"the weakest variant, and {full}, the base recipe" in plain.page.words
