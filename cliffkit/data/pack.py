@@ -61,13 +61,11 @@ class Pack:
     @property
     def labelled(self) -> bool:
         """Whether any image has a scene type."""
-        return bool((self.scenes >= 0).any())
+        return bool((self.scenes() >= 0).any())
 
-    @property
     def scenes(self) -> NDArray[np.int64]:
-        """Index of each image's scene type, -1 where unknown."""
-        scenes: NDArray[np.int64] = self._scene[self._images]
-        return scenes
+        """Give the index of each image's scene type, -1 where unknown."""
+        return np.asarray(self._scene[self._images])
 
     def only(self, images: NDArray[np.int64]) -> Pack:
         """Give the same pack with some of its images alone, in their order."""

@@ -72,7 +72,7 @@ def fit_embedding(job: Job, context: Context) -> None:
     facts = EmbeddingFitFacts(**vars(replace(fitted, init=init)))
     if judged is not None:
         embedding.eval()
-        right, held_out = _right(embedding, judged, settings.batch, context.device), int((judged.scenes >= 0).sum())
+        right, held_out = _right(embedding, judged, settings.batch, context.device), int((judged.scenes() >= 0).sum())
         facts = replace(facts, held_out=held_out, right=right, majority=_majority(learnt, judged))
         context.emit(Notice(f"{generator.component.name}: {facts.describe()}"))
         if facts.near_chance():
@@ -107,13 +107,13 @@ def _right(embedding: Embedding, judged: Pack, size: int, device: Device) -> flo
         for batch in _batches(judged, size, device):
             guess = embedding.classify(batch.dense_depth()).argmax(dim=1)
             right += int((guess == batch.scene).sum())  # -1, an unknown type, is never a guess
-    return right / int((judged.scenes >= 0).sum())
+    return right / int((judged.scenes() >= 0).sum())
 
 
 def _majority(learnt: Pack, judged: Pack) -> float:
     """Give the share of a pack's labelled images that are of the type most frequent in another."""
-    most = np.bincount(learnt.scenes[learnt.scenes >= 0]).argmax()
-    return float((judged.scenes[judged.scenes >= 0] == most).mean())
+    most = np.bincount(learnt.scenes()[learnt.scenes() >= 0]).argmax()
+    return float((judged.scenes()[judged.scenes() >= 0] == most).mean())
 
 
 def _check_labels(generator: Part, train: Pack, data: Part) -> None:

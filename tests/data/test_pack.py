@@ -253,7 +253,7 @@ def test_a_part_of_a_pack_has_its_images_in_their_order(tmp_path: Path) -> None:
     whole = packed(Tiny(count=7), tmp_path / "pack")
     part = whole.only(np.array([5, 2, 3])).only(np.array([2, 0]))
     assert (len(part), len(whole)) == (2, 7)
-    assert part.scenes.tolist() == whole.scenes[[3, 5]].tolist()
+    assert part.scenes().tolist() == whole.scenes()[[3, 5]].tolist()
     ours, theirs = part.batch(np.array([1, 0])), whole.batch(np.array([5, 3]))
     assert all(torch.equal(tensor, theirs.tensors()[name]) for name, tensor in ours.tensors().items())
 
