@@ -435,7 +435,7 @@ class TestValidate:
         said = invoke("validate", recipe)
         assert (said.exit_code, said.stdout) == (0, f"{recipe}: good\n")
         assert re.fullmatch(
-            rf"warning: {recipe}:\d+: model.backbone \(timm\): timm/resnet50\S+, the weights of 'resnet50', is not in .*"
+            rf"warning: {recipe}:\d+: model.backbone \(timm\): timm/resnet50\S+, the weights of 'resnet50', is not .*"
             r"'pretrained: false' with 'weights: PATH'\n",
             said.stderr,
         )
