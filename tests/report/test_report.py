@@ -31,6 +31,7 @@ from cliffkit.report.wording import chance, digits, heading, listed, number, pub
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.statistics import compare, estimate, holm
+from cliffkit.store.artifacts import EmbeddingFitFacts
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, analyse
 from cliffkit.study.results import Results, load_results
@@ -489,6 +490,22 @@ def test_a_smaller_micro_batch_is_said(plain: Report, tmp_path: Path) -> None:
     cells = (replace(plain.results.cells[0], micro_batch=2), *plain.results.cells[1:])
     report = write(replace(plain.results, cells=cells), tmp_path)
     assert "micro-batch 2: memory held no more" in report.page.words
+
+
+def test_what_a_generator_knows_of_scene_types_is_said(plain: Report, tmp_path: Path) -> None:
+    facts = EmbeddingFitFacts(4, 0.125, 1.5, 0.25, None, held_out=100, right=0.5, majority=0.25)
+    cells = [replace(plain.results.cells[0], generator=facts), *plain.results.cells[1:]]
+    words = write(replace(plain.results, cells=tuple(cells)), tmp_path).page.words
+    assert (
+        "50 % of 100 held-out training images have their scene type named, 25 % are of the most frequent one" in words
+    )
+    assert "hardly better than chance" not in words
+
+    cells[0] = replace(cells[0], generator=replace(facts, right=0.26))
+    assert (
+        "most frequent one: hardly better than chance"
+        in write(replace(plain.results, cells=tuple(cells)), tmp_path).page.words
+    )
 
 
 def test_gallery_shows_the_same_images_of_every_variant(hostile: Report) -> None:
