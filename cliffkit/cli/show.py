@@ -47,16 +47,25 @@ def plan(
 def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, ...], as_json: bool) -> None:
     """Check RECIPEs, or studies, whole, without data: every fault with its line, exit code 2 where there is one.
 
+    Warns of weights that are not on this machine and would have to be fetched; asks no network.
+
     What only building a part shows, as a model's name that timm does not know, `run` and `ablate` tell before they
     train.
     """
-    faults = {str(path): cliffkit.validate(path, set=overrides, plugins=plugins) for path in recipes}
+    warnings: dict[str, list[str]] = {str(path): [] for path in recipes}
+    faults = {
+        str(path): cliffkit.validate(path, set=overrides, plugins=plugins, warn=warnings[str(path)].append)
+        for path in recipes
+    }
     if as_json:
-        echo(json.dumps({"recipes": [{"recipe": path, "faults": messages} for path, messages in faults.items()]}))
+        rows = [{"recipe": path, "faults": messages, "warnings": warnings[path]} for path, messages in faults.items()]
+        echo(json.dumps({"recipes": rows}))
     else:
         for name, messages in faults.items():
             for fault in messages:
                 echo(fault if len(faults) == 1 or fault.startswith(name) else f"{name}: {fault}", err=True)
+            for warning in warnings[name]:
+                echo(f"warning: {warning}", err=True)
             if not messages:
                 echo(f"{name}: good")
     if any(faults.values()):

@@ -14,7 +14,7 @@ from cliffkit.errors import UserError
 from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import pooled
-from cliffkit.store.artifacts import LOG, DepthFitFacts, Environment, PerImage, Scores
+from cliffkit.store.artifacts import LOG, DepthFitFacts, EmbeddingFitFacts, Environment, PerImage, Scores
 from cliffkit.store.store import LARGE, Store
 from cliffkit.study.cells import Cell
 from cliffkit.study.study import Levels, Study, Variant
@@ -31,7 +31,7 @@ class CellResult:
     state: str
     """`done`, `failed` or `waiting`."""
     reason: str = ""
-    """Why it failed."""
+    """Why it failed; of a cell that is done, which protocols could not score it, and why."""
     scores: Scores | None = None
     """Scores on the test split; None unless done."""
     seconds: Mapping[str, float] | None = None
@@ -42,6 +42,8 @@ class CellResult:
     """Validation score by step, in the metric by which the weights were selected."""
     micro_batch: int | None = None
     """Micro-batch to which lack of memory forced the fit; None where the recipe's micro-batch fitted."""
+    generator: EmbeddingFitFacts | None = None
+    """How the fit of its embedding generator ended; None where none was trained."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Versions of all distributions that its jobs computed with, by name; several where jobs differ."""
 
@@ -125,13 +127,21 @@ def _load(cell: Cell, store: Store) -> CellResult:
     return CellResult(
         cell,
         "done",
+        "; ".join(f"{name} is not scored: {reason}" for name, reason in scores.failures.items()),
         scores=scores,
         seconds={stage: record.seconds for stage, record in records.items()},
         environment=Environment.read(depth),
         versions=_versions([Environment.read(depth).versions, *(record.versions for record in records.values())]),
         curve=validation_curve(depth / LOG, scores.selection.score),
         micro_batch=DepthFitFacts.read(depth).micro_batch,
+        generator=_generator(cell, store),
     )
+
+
+def _generator(cell: Cell, store: Store) -> EmbeddingFitFacts | None:
+    """Read how the fit of a cell's embedding generator ended; None where no generator was trained."""
+    job = next((job for job in cell.jobs if job.stage == "embedding"), None)
+    return None if job is None else EmbeddingFitFacts.read(store.folder(job))
 
 
 def _versions(records: Sequence[Mapping[str, str]]) -> dict[str, str]:
@@ -142,10 +152,10 @@ def _versions(records: Sequence[Mapping[str, str]]) -> dict[str, str]:
 
 def _check_alike(results: Sequence[CellResult]) -> None:
     """Raise UserError where one table must not hold all of the cells."""
-    comparable: tuple[tuple[str, Callable[[Scores], object]], ...] = (
-        ("protocols", lambda scores: {name: scored.protocol for name, scored in scores.protocols.items()}),
-        ("test images (fingerprints)", lambda scores: scores.data["test_fingerprint"]),
-        ("rules of selection", lambda scores: (scores.selection.split, scores.selection.score)),
+    comparable: tuple[tuple[str, Callable[[Scores, Scores], object]], ...] = (
+        ("protocols", _protocols),
+        ("test images (fingerprints)", lambda scores, other: scores.data["test_fingerprint"]),
+        ("rules of selection", lambda scores, other: (scores.selection.split, scores.selection.score)),
     )
     first = results[0] if results else None
     for result in results[1:]:
@@ -153,12 +163,17 @@ def _check_alike(results: Sequence[CellResult]) -> None:
         assert first.scores is not None
         assert result.scores is not None
         for label, fact in comparable:
-            a, b = fact(first.scores), fact(result.scores)
+            a, b = fact(first.scores, result.scores), fact(result.scores, first.scores)
             if a != b:
                 raise UserError(
                     f"{first.cell.name} and {result.cell.name} have different {label}, so no table may hold both: "
                     f"{a} and {b}; make studies of their own"
                 )
+
+
+def _protocols(scores: Scores, other: Scores) -> dict[str, Protocol]:
+    """Give the protocols of a cell by name, but for those that could not score the other cell."""
+    return {name: scored.protocol for name, scored in scores.protocols.items() if name not in other.failures}
 
 
 def _per_image(result: CellResult, store: Store, images: Sequence[str]) -> Mapping[str, Floats]:

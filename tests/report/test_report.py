@@ -31,6 +31,7 @@ from cliffkit.report.wording import chance, digits, heading, listed, number, pub
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.statistics import compare, estimate, holm
+from cliffkit.store.artifacts import EmbeddingFitFacts
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, analyse
 from cliffkit.study.results import Results, load_results
@@ -410,6 +411,27 @@ def test_failed_and_waiting_cells_are_said_and_the_rest_stands(hostile: Report) 
     assert lines[names[0]][1] != NOTHING
 
 
+def test_a_protocol_that_cannot_score_a_cell_costs_only_itself(plain: Report, tmp_path: Path) -> None:
+    results = plain.results
+    cell, unscored = results.cells[0], results.protocols[-1].name
+    assert cell.scores is not None
+    assert len(results.protocols) > 1
+    others = {name: scored for name, scored in cell.scores.protocols.items() if name != unscored}
+    scores = replace(cell.scores, protocols=others, failures={unscored: "the median is 0 m"})
+    arrays = {name: values.copy() for name, values in results.scores.items()}
+    arrays[unscored][0, 0] = np.nan
+    cell = replace(cell, scores=scores, reason=f"{unscored} is not scored: the median is 0 m")
+    report = write(replace(results, cells=(cell, *results.cells[1:]), scores=arrays), tmp_path)
+
+    words = " ".join(report.page.words.split())
+    seed = cell.cell.seed
+    assert f"{cell.cell.variant.name} (seed {seed}): {unscored} is not scored: the median is 0 m" in words
+    assert f"All {len(results.cells)} cells are done" in words
+    rows = list(csv.DictReader(report.text("results.csv").splitlines()))
+    states = {row["protocol"]: row["state"] for row in rows[: len(results.protocols) * len(METRICS)]}
+    assert states == {**dict.fromkeys(others, "done"), unscored: "failed"}
+
+
 def test_images_left_out_are_said(hostile: Report) -> None:
     assert "1 of 24 images left out, with no pixel that full scores." in hostile.page.words
 
@@ -468,6 +490,22 @@ def test_a_smaller_micro_batch_is_said(plain: Report, tmp_path: Path) -> None:
     cells = (replace(plain.results.cells[0], micro_batch=2), *plain.results.cells[1:])
     report = write(replace(plain.results, cells=cells), tmp_path)
     assert "micro-batch 2: memory held no more" in report.page.words
+
+
+def test_what_a_generator_knows_of_scene_types_is_said(plain: Report, tmp_path: Path) -> None:
+    facts = EmbeddingFitFacts(4, 0.125, 1.5, 0.25, None, held_out=100, right=0.5, majority=0.25)
+    cells = [replace(plain.results.cells[0], generator=facts), *plain.results.cells[1:]]
+    words = write(replace(plain.results, cells=tuple(cells)), tmp_path).page.words
+    assert (
+        "50 % of 100 held-out training images have their scene type named, 25 % are of the most frequent one" in words
+    )
+    assert "hardly better than chance" not in words
+
+    cells[0] = replace(cells[0], generator=replace(facts, right=0.26))
+    assert (
+        "most frequent one: hardly better than chance"
+        in write(replace(plain.results, cells=tuple(cells)), tmp_path).page.words
+    )
 
 
 def test_gallery_shows_the_same_images_of_every_variant(hostile: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from dataclasses import replace
@@ -14,6 +15,7 @@ from cliffkit.errors import UserError
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.store.artifacts import (
     DepthFitFacts,
+    EmbeddingFitFacts,
     Environment,
     Fact,
     Failure,
@@ -68,6 +70,7 @@ FACTS: tuple[Fact, ...] = (
     PackFacts(24, (32, 48), 2.5, 0.75, 1, ("hall", "den")),
     FitFacts(4, 0.125, 1.5, 0.25, None),
     DepthFitFacts(4, 0.125, 1.5, 0.25, 2, "abs_rel", 1234),
+    EmbeddingFitFacts(4, 0.125, 1.5, 0.25, None, held_out=100, right=0.5, majority=0.25),
     Environment("a processor", "cpu", 1, 2, "float32", "a test", ("scatter",), "3.11", "Linux", {"torch": "2.9"}),
     RunParts("0.1.0", {"depth": 2}, (PART,)),
     SCORES,
@@ -91,7 +94,8 @@ def test_a_run_s_file_has_its_name_and_key_first_and_is_read_as_scores_too(tmp_p
     run = FACTS[-1]
     run.write(tmp_path)
     assert list(json.loads((tmp_path / "metrics.json").read_text())) == [
-        "name", "key", "data", "protocols", "baseline_depth_m", "selection", "parameters", "seconds", "jobs",
+        "name", "key", "data", "protocols", "baseline_depth_m", "selection", "parameters", "failures",
+        "seconds", "jobs",
     ]  # fmt: skip
     assert Scores.read(tmp_path) == SCORES
     assert SCORES.metrics == SCORES.baseline == {"garg": SUMMARY, "hu+flip": SUMMARY}
@@ -173,6 +177,18 @@ def table(images: tuple[str, ...]) -> PerImage:
     return PerImage(images, {"full": values[0], "hu+flip": values[1]})
 
 
+def test_no_name_in_the_table_is_a_formula_and_all_read_back(tmp_path: Path) -> None:
+    names = ("=1+1", "+a", "-7.png", "@b", "\tc", "'d", "'=e", "''=f", "''g", "h=1", "")
+    written = PerImage(names, {"=cmd|' /C calc'!A0": table(names).scores["full"]})
+    written.write(tmp_path)
+    with (tmp_path / "per_image.csv").open(newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row[:2]]
+    assert [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t"))] == []
+    read = PerImage.read(tmp_path)
+    assert read.images == names
+    assert list(read.scores) == list(written.scores)
+
+
 def test_scores_per_image_read_back_to_the_bit(tmp_path: Path) -> None:
     names = ("a", 'b, "c"', "d\u2028e\nf")
     written = table(names)
@@ -218,3 +234,16 @@ def test_two_protocols_that_differ_in_words_alone_are_equal_when_read(tmp_path: 
     scores = replace(SCORES, protocols={"garg": replace(SCORES.protocols["garg"], protocol=mended)})
     scores.write(tmp_path)
     assert Scores.read(tmp_path).protocols["garg"].protocol == protocol("garg")
+
+
+def test_a_classifier_is_near_chance_within_three_standard_errors_of_the_most_frequent_type() -> None:
+    facts = EmbeddingFitFacts(4, 0.125, 1.5, 0.25, None, held_out=100, right=0.3, majority=0.1)
+    assert facts.describe() == (
+        "30 % of 100 held-out training images have their scene type named, 10 % are of the most frequent one"
+    )
+    assert not facts.near_chance()
+    assert replace(facts, right=0.2).near_chance()
+    assert replace(facts, held_out=2, right=0.5, majority=0.0).near_chance()
+    assert replace(facts, held_out=2, right=0.0, majority=0.0).near_chance()
+    none = EmbeddingFitFacts(4, 0.125, 1.5, 0.25, None)
+    assert (none.describe(), none.near_chance()) == ("", False)
