@@ -37,9 +37,9 @@ class Part:
         except ValueError as error:
             raise UserError(f"{self.place}: {error}") from error
         except Exception as error:  # whatever a stranger's factory raises
-            first = cut(str(error).partition("\n")[0], 300)  # torch adds its own stack
+            cause = f"{type(error).__name__}: {cut(str(error).partition(chr(10))[0], 300)}"  # torch adds its own stack
             raise UserError(
-                f"{self.place}: {component} cannot be built: {type(error).__name__}: {first}; change the part's options, "
+                f"{self.place}: {component} cannot be built: {cause}; change the part's options, "
                 "or mend or uninstall the plugin"
             ) from error
 
