@@ -26,6 +26,8 @@ from cliffkit.training.checkpoint import (
     drop_checkpoint,
     gather,
     keep_batch,
+    load_optimizer,
+    optimizer_state,
     resume_fit,
     save_fit,
     save_tensors,
@@ -201,6 +203,9 @@ def _validate(job: FitJob, running: _Running) -> None:
             state.best_score, state.best_step = scores[goal.score], state.step
             state.best = _copied(weights_of(job.module))
             state.best_losses = _copied(gather(job.losses))
+            if job.training.settings.reload_best == "all":
+                tensors, state.best_numbers = optimizer_state(running.optimizer)
+                state.best_optimizer = _copied(tensors)
 
     running.log.write({"stage": job.stage, "step": state.step, "val": scores, "best": is_best})
     job.emit(Validated(job.stage, state.step, scores, is_best))
@@ -213,6 +218,8 @@ def _keep(job: FitJob, running: _Running, last: bool) -> None:
     if settings.reload_best and state.step in running.schedule.milestones and state.best:
         job.module.load_state_dict(state.best)
         scatter(job.losses, state.best_losses)
+        if settings.reload_best == "all":
+            load_optimizer(running.optimizer, state.best_optimizer, state.best_numbers)
 
     # Only after a look: a fit that resumes after a term that is not finite would fail again each time.
     due = state.step % LOG_EVERY == 0 and time.monotonic() - running.saved > CHECKPOINT_SECONDS
