@@ -74,7 +74,11 @@ def make_gallery(
     chosen = pick_images(results)
     if not chosen:
         return f"the reference, {study.reference.name}, by which images are chosen, is not done"
-    cells = {result.cell.variant.levels: result for result in reversed(results.cells) if result.state == "done"}
+    cells = {
+        result.cell.variant.levels: result
+        for result in reversed(results.cells)
+        if result.scores is not None and study.protocol in result.scores.protocols
+    }
     variants = pick(results, MOST_VARIANTS, spread_out=True)
     try:
         evaluate = cells[study.reference.levels].cell.jobs[-1]

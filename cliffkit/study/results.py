@@ -31,7 +31,7 @@ class CellResult:
     state: str
     """`done`, `failed` or `waiting`."""
     reason: str = ""
-    """Why it failed."""
+    """Why it failed; of a cell that is done, which protocols could not score it, and why."""
     scores: Scores | None = None
     """Scores on the test split; None unless done."""
     seconds: Mapping[str, float] | None = None
@@ -117,6 +117,7 @@ def _load(cell: Cell, store: Store) -> CellResult:
     return CellResult(
         cell,
         "done",
+        "; ".join(f"{name} is not scored: {reason}" for name, reason in scores.failures.items()),
         scores=scores,
         seconds={stage: record.seconds for stage, record in records.items()},
         environment=Environment.read(depth),
@@ -141,10 +142,10 @@ def _versions(records: Sequence[Mapping[str, str]]) -> dict[str, str]:
 
 def _check_alike(results: Sequence[CellResult]) -> None:
     """Raise UserError where one table must not hold all of the cells."""
-    comparable: tuple[tuple[str, Callable[[Scores], object]], ...] = (
-        ("protocols", lambda scores: {name: scored.protocol for name, scored in scores.protocols.items()}),
-        ("test images (fingerprints)", lambda scores: scores.data["test_fingerprint"]),
-        ("rules of selection", lambda scores: (scores.selection.split, scores.selection.score)),
+    comparable: tuple[tuple[str, Callable[[Scores, Scores], object]], ...] = (
+        ("protocols", _protocols),
+        ("test images (fingerprints)", lambda scores, other: scores.data["test_fingerprint"]),
+        ("rules of selection", lambda scores, other: (scores.selection.split, scores.selection.score)),
     )
     first = results[0] if results else None
     for result in results[1:]:
@@ -152,12 +153,17 @@ def _check_alike(results: Sequence[CellResult]) -> None:
         assert first.scores is not None
         assert result.scores is not None
         for label, fact in comparable:
-            a, b = fact(first.scores), fact(result.scores)
+            a, b = fact(first.scores, result.scores), fact(result.scores, first.scores)
             if a != b:
                 raise UserError(
                     f"{first.cell.name} and {result.cell.name} have different {label}, so no table may hold both: "
                     f"{a} and {b}; make studies of their own"
                 )
+
+
+def _protocols(scores: Scores, other: Scores) -> dict[str, Protocol]:
+    """Give the protocols of a cell by name, but for those that could not score the other cell."""
+    return {name: scored.protocol for name, scored in scores.protocols.items() if name not in other.failures}
 
 
 def _per_image(result: CellResult, store: Store, images: Sequence[str]) -> Mapping[str, Floats]:
