@@ -219,7 +219,8 @@ def _keep(job: FitJob, running: _Running, last: bool) -> None:
         job.module.load_state_dict(state.best)
         scatter(job.losses, state.best_losses)
         if settings.reload_best == "all":
-            load_optimizer(running.optimizer, state.best_optimizer, state.best_numbers)
+            # A copy: the optimiser counts its steps in the very tensors that it is given.
+            load_optimizer(running.optimizer, _copied(state.best_optimizer), state.best_numbers)
 
     # Only after a look: a fit that resumes after a term that is not finite would fail again each time.
     due = state.step % LOG_EVERY == 0 and time.monotonic() - running.saved > CHECKPOINT_SECONDS
