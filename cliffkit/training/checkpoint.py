@@ -58,9 +58,8 @@ class FitState:
     best_losses: Tensors = field(default_factory=dict)
     """The losses' parameters at that step, on the CPU, named after their losses."""
     best_optimizer: Tensors = field(default_factory=dict)
-    """The optimiser's tensors at that step, on the CPU, where `reload_best: all` goes back to them."""
     best_numbers: Mapping[str, Any] = field(default_factory=dict)
-    """Its numbers, as `optimizer_state` gives them."""
+    """`optimizer_state` at that step, its tensors on the CPU, where `reload_best: all` goes back to it."""
     average: dict[str, Tensor] | None = None
     """The weights' running average, where one is kept."""
 
@@ -90,8 +89,7 @@ def resume_fit(
     load_optimizer(optimizer, groups.get("optimizer", {}), numbers.pop("optimizer"))
     average = {name: value.to(device) for name, value in groups["average"].items()} if "average" in groups else None
     best, losses, moments = (groups.get(name, {}) for name in ("best", "best_losses", "best_optimizer"))
-    state = FitState(**numbers, best=best, best_losses=losses, best_optimizer=moments, average=average)
-    return state, damages
+    return FitState(**numbers, best=best, best_losses=losses, best_optimizer=moments, average=average), damages
 
 
 def save_tensors(path: Path, tensors: Tensors) -> None:
