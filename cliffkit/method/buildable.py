@@ -13,6 +13,7 @@ from cliffkit.method.network import DepthNetwork
 from cliffkit.recipe.fit import Fit
 from cliffkit.recipe.part import is_trained
 from cliffkit.recipe.recipe import Recipe
+from cliffkit.text import cut
 from cliffkit.training.optimise import build_optimizer
 from cliffkit.training.parameters import check_patterns
 from cliffkit.training.start import load_start
@@ -61,7 +62,8 @@ def _show(recipe: Recipe, network: DepthNetwork, image: Tensor) -> None:
     except Exception as error:  # whatever a stranger's part raises
         kind = names[-1].partition(" ")[0] if names else "backbone"
         part, (height, width) = getattr(recipe, kind), image.shape[-2:]
-        cause = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        text = cut(str(error).partition("\n")[0], 300)  # torch adds its own stack
+        cause = text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
         raise UserError(
             f"{part.place}: {part.component} does not take an image of {height}x{width} pixels: {cause}; change "
             "data.size or the part's options, or mend the plugin"

@@ -10,6 +10,7 @@ from pydantic_core import to_jsonable_python
 
 from cliffkit.components.registry import Component
 from cliffkit.errors import UserError
+from cliffkit.text import cut
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,10 @@ class Part:
         except ValueError as error:
             raise UserError(f"{self.place}: {error}") from error
         except Exception as error:  # whatever a stranger's factory raises
+            cause = f"{type(error).__name__}: {cut(str(error).partition(chr(10))[0], 300)}"  # torch adds its own stack
             raise UserError(
-                f"{self.place}: {component} cannot be built: "
-                f"{type(error).__name__}: {error}; mend or uninstall the plugin"
+                f"{self.place}: {component} cannot be built: {cause}; change the part's options, "
+                "or mend or uninstall the plugin"
             ) from error
 
     def without_weights(self) -> Part:

@@ -15,7 +15,7 @@ from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import pooled
 from cliffkit.store.artifacts import LOG, DepthFitFacts, EmbeddingFitFacts, Environment, PerImage, Scores
-from cliffkit.store.store import Store
+from cliffkit.store.store import LARGE, Store
 from cliffkit.study.cells import Cell
 from cliffkit.study.study import Levels, Study, Variant
 from cliffkit.training.steplog import validation_curve
@@ -98,9 +98,16 @@ def load_results(study: Study, cells: Sequence[Cell], store: Store) -> Results:
     images = PerImage.read(store.folder(finished[0].cell.jobs[-1])).images if finished else ()
     shape = (len(study.variants), len(study.seeds), len(images), len(METRICS))
     scores = {protocol.name: np.full(shape, np.nan) for protocol in protocols}
-    for result in finished:
+    for i, result in enumerate(results):
+        if result.state != "done":
+            continue
         index = order[result.cell.variant.levels], seeds[result.cell.seed]
-        for protocol, rows in _per_image(result, store, images).items():
+        try:
+            tables = _per_image(result, store, images)
+        except UserError as error:
+            results[i] = CellResult(result.cell, "failed", f"evaluate: {error}")
+            continue
+        for protocol, rows in tables.items():
             scores[protocol][index] = rows
     return Results(study, tuple(results), protocols, images, scores, store.root)
 
@@ -111,6 +118,9 @@ def _load(cell: Cell, store: Store) -> CellResult:
         failures = [(job, store.failure(job)) for job in cell.jobs if not store.done(job)]
         reasons = [f"{job.stage}: {failure.reason}" for job, failure in failures if failure is not None]
         return CellResult(cell, "failed" if reasons else "waiting", "; ".join(reasons))
+    damages = [f"{job.stage}: damaged: {damage}" for job in cell.jobs if (damage := store.damage(job, LARGE))]
+    if damages:
+        return CellResult(cell, "failed", "; ".join([*damages, "`cliffkit ablate` does it again"]))
     depth = store.folder(evaluate.needs["depth"])
     records = {job.stage: store.record(job) for job in cell.jobs}
     scores = Scores.read(store.folder(evaluate))
@@ -172,6 +182,7 @@ def _per_image(result: CellResult, store: Store, images: Sequence[str]) -> Mappi
     table = PerImage.read(folder)
     if table.images != tuple(images):
         raise UserError(
-            f"{folder / PerImage.FILE}: its test images are not those of the study's other cells; run it again"
+            f"{folder / PerImage.FILE}: its test images are not those of the study's other cells; delete {folder} and "
+            "run the study again"
         )
     return table.scores

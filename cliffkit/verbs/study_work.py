@@ -48,7 +48,15 @@ def check_variants(board: Board, roots: Roots) -> None:
         raise UserError("\n".join(faults))
 
 
-def do_cells(board: Board, executor: Executor, roots: Roots, view: BoardView, tell: Emit, plugins: Plugins) -> None:
+def do_cells(
+    board: Board,
+    executor: Executor,
+    roots: Roots,
+    view: BoardView,
+    tell: Emit,
+    plugins: Plugins,
+    checkpoint_every: int | None,
+) -> None:
     """Do what is left, and tell of it."""
     if any(job.stage == "depth" for job in board.to_do()):
         measured = choose_workers(board, executor, roots, lambda text: tell(Notice(text)))
@@ -66,4 +74,4 @@ def do_cells(board: Board, executor: Executor, roots: Roots, view: BoardView, te
                 ended.add(id(cell))
                 emit(CellFinished(cell.variant.name, cell.seed, state, board.cell_reason(cell)))
 
-    run_cells(board, executor, roots, show)
+    run_cells(board, executor, roots, show, emit, checkpoint_every)

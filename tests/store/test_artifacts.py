@@ -33,6 +33,7 @@ from cliffkit.store.artifacts import (
     StoreStamp,
     read_json,
 )
+from cliffkit.store.checksums import FileSum
 from cliffkit.store.files import write_json
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
@@ -63,7 +64,7 @@ PART = PartRecord(
 )
 FACTS: tuple[Fact, ...] = (
     StoreStamp(1),
-    JobRecord("depth", "abc", {"seed": 3, "train": {"lr": 1e-3}}, 1.5, 1.7e9),
+    JobRecord("depth", "abc", {"seed": 3, "train": {"lr": 1e-3}}, 1.5, 1.7e9, {"weights": FileSum(3, "f00")}),
     Failure("depth: no", "Traceback", 1.7e9),
     JobProgress("depth", 2, 4, "step", {"loss": 0.5}, ("halved",)),
     PackFacts(24, (32, 48), 2.5, 0.75, 1, ("hall", "den")),
@@ -135,7 +136,7 @@ def test_a_file_that_cannot_be_used_is_named_with_cause_and_remedy(
     path = folder / "fit.json"
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(UserError, match=f"^{path}: {cause}; delete {folder} and run again$"):
+    with pytest.raises(UserError, match=f"^{path}: {cause}; run again: the job is set aside and done anew$"):
         FitFacts.read(folder)
 
 
