@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cliffkit.data.pack import read_sample
+from cliffkit.data.read import read_sample
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Sample
