@@ -11,6 +11,19 @@ class UserError(ValueError):
     """Something that the user can mend. The CLI prints the message without a traceback and exits with 2."""
 
 
+class PartError(UserError):
+    """A part failed by a fault of its own code. It takes the work that uses the part, and no other."""
+
+
+def cause(error: BaseException) -> str:
+    """Say what was raised, as `TypeError: no number`; a message that cannot be had is left out."""
+    try:
+        text = str(error)
+    except Exception:  # a stranger's __str__
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 class Stopped(BaseException):
     """A signal has asked this process to end. No Exception, so that only code that means a stop catches it.
 

@@ -38,6 +38,8 @@ class Commands(click.Group):
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command. Raises UserError for a name that is taken: no plugin replaces what is there."""
         name = name or cmd.name or ""
+        if not isinstance(name, str):
+            raise UserError(f"{name!r} is no name for a command; write a text")
         if name in self.commands:
             raise UserError(f"there is a command '{name}' already; give yours another name")
         super().add_command(cmd, name)

@@ -74,13 +74,12 @@ def list_components(plugins: Plugins, kind: str | None, show_options: bool, as_j
     chosen = [component for component in plugins.registry if kind in (None, component.kind)]
     rows = [dataclasses.asdict(component) for component in chosen]
     if show_options:
-        from cliffkit.errors import UserError
         from cliffkit.recipe.options import describe_options, explain_options
 
         for row, component in zip(rows, chosen, strict=True):
             try:
                 row["options"], row["help"] = describe_options(component), explain_options(component)
-            except (UserError, TypeError) as error:  # one part's fault hides no other part
+            except Exception as error:  # one part's fault hides no other part
                 row["options"], row["help"], row["fault"] = {}, {}, str(error)
     if as_json:
         click.echo(json.dumps({"components": rows}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from cliffkit.components.isolate import isolated
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.method.assemble import assemble, build_embedding
@@ -20,22 +21,30 @@ def check_buildable(recipe: Recipe, roots: Roots) -> None:
     """Build every part once and show the network an image of each size that it will be asked for.
 
     Some backbones refuse some sizes, so those of training, of each protocol and of `predict` are tried. Raises
-    UserError.
+    UserError for what the user can mend, which a part says by a ValueError, and PartError for whatever else a part
+    raises.
     """
+    with isolated(recipe.name, [part.component for part in recipe.parts()]):
+        try:
+            _build(recipe, roots)
+        except UserError:
+            raise
+        except ValueError as error:
+            raise UserError(f"{recipe.name}: {error}") from error
+
+
+def _build(recipe: Recipe, roots: Roots) -> None:
     scene_types = len(open_split(recipe, "train", roots).scene_types)
     embedding, train = recipe.embedding, recipe.train
-    try:
-        network = assemble(recipe, scene_types).network.eval()
-        with torch.inference_mode():
-            for height, width in _sizes(recipe):
-                network(torch.zeros(1, 3, height, width))
-        _check_training(network, train.depth, "depth")
-        if embedding is not None and train.embedding is not None and is_trained(embedding):
-            _check_training(build_embedding(embedding, scene_types), train.embedding, "embedding")
-    except UserError:
-        raise
-    except ValueError as error:
-        raise UserError(f"{recipe.name}: {error}") from error
+
+    network = assemble(recipe, scene_types).network.eval()
+    with torch.inference_mode():
+        for height, width in _sizes(recipe):
+            network(torch.zeros(1, 3, height, width))
+
+    _check_training(network, train.depth, "depth")
+    if embedding is not None and train.embedding is not None and is_trained(embedding):
+        _check_training(build_embedding(embedding, scene_types), train.embedding, "embedding")
 
 
 def _check_training(module: nn.Module, training: Fit, stage: str) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from cliffkit.components.near import meant
 from cliffkit.components.registry import Component, Registry
-from cliffkit.errors import UserError
+from cliffkit.errors import UserError, cause
 from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.options import engine_options
 from cliffkit.recipe.part import Part
@@ -87,6 +87,8 @@ class Checker:
             self.faults.add(at, str(error))
         except TypeError as error:
             self.faults.add(at, f"{component}: {error}")
+        except Exception as error:  # a signature that Python or pydantic cannot read
+            self.faults.add(at, f"{component}: its signature cannot be read: {cause(error)}; mend the plugin")
         return None
 
     def section(

@@ -88,12 +88,17 @@ class Board:
         return sum(self.cell_state(cell) == state for cell in self.cells)
 
     def ready(self) -> list[JobState]:
-        """List the jobs that can begin now, in the order in which they should begin."""
+        """List the jobs that can begin now, in the order in which they should begin.
+
+        A job that only failed cells need does not begin.
+        """
         now = time.monotonic()
+        needed = {job.key for cell in self.cells if not self._has_failed(cell) for job in cell.jobs}
         entries = [
             entry
-            for entry in self.jobs.values()
-            if (entry.state == "waiting" or (entry.state == "elsewhere" and now - entry.since > ELSEWHERE_SECONDS))
+            for key, entry in self.jobs.items()
+            if key in needed
+            and (entry.state == "waiting" or (entry.state == "elsewhere" and now - entry.since > ELSEWHERE_SECONDS))
             and all(self._is_done(need) for need in entry.job.needs.values())
         ]
         return sorted(entries, key=lambda entry: ORDER.index(entry.job.stage))
@@ -108,6 +113,9 @@ class Board:
     def put(self, entry: JobState, state: str, reason: str = "") -> None:
         """Bring a job into a state."""
         entry.state, entry.reason, entry.since = state, reason, time.monotonic()
+
+    def _has_failed(self, cell: Cell) -> bool:
+        return any(self.jobs[job.key].state == "failed" for job in cell.jobs)
 
     def _is_done(self, need: Job) -> bool:
         return self.jobs[need.key].state == "done"

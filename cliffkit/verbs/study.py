@@ -41,7 +41,7 @@ from cliffkit.verbs.inputs import (
     open_study,
     texts,
 )
-from cliffkit.verbs.study_work import check_variants, do_cells, open_executor
+from cliffkit.verbs.study_work import check_variants, do_cells, ended_cells, open_executor
 
 BUILT_IN = "cliffnet"
 """The shipped study that is run where none is named."""
@@ -89,9 +89,10 @@ def ablate(
         for note in work.study.notes:
             tell(Notice(note))
         if work.board.to_do():
-            check_variants(work.board, work.roots)
+            ended = ended_cells(work.board)
+            check_variants(work.board, work.roots, tell)
             with closing(open_executor(work.plugins.registry, executor, workers, device)) as built:
-                do_cells(work.board, built, work.roots, view, tell, work.plugins)
+                do_cells(work.board, built, work.roots, view, tell, work.plugins, ended)
         else:
             tell(Notice("Nothing to do: every cell of this study is in the store."))
 
