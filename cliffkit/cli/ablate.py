@@ -10,6 +10,7 @@ import click
 
 import cliffkit
 from cliffkit.cli import options
+from cliffkit.cli.output import working
 from cliffkit.components.load import Plugins
 
 if TYPE_CHECKING:
@@ -81,9 +82,12 @@ def ablate(
         "plugins": plugins,
     }
     if dry_run:
-        _print_outlook(cliffkit.forecast(study, **chosen), as_json)
+        with working(plugins.registry):
+            outlook = cliffkit.forecast(study, **chosen)
+        _print_outlook(outlook, as_json)
         return
-    findings = cliffkit.ablate(study, **chosen)
+    with working(plugins.registry):
+        findings = cliffkit.ablate(study, **chosen)
     _print_findings(findings, as_json)
     if findings.failed:
         raise SystemExit(1)
@@ -113,7 +117,8 @@ def report(
     from cliffkit.verbs.study import report as write_report
 
     data = dict(roots)
-    findings = write_report(study, set=overrides, data=data, runs=runs, device=device, plugins=plugins)
+    with working(plugins.registry):
+        findings = write_report(study, set=overrides, data=data, runs=runs, device=device, plugins=plugins)
     _print_findings(findings, as_json)
 
 

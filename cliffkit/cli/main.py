@@ -11,6 +11,7 @@ import click
 
 from cliffkit.cli.ablate import ablate, report
 from cliffkit.cli.data import data
+from cliffkit.cli.output import close_stdout, open_streams, stdout_kept, tell_crash
 from cliffkit.cli.plugins import plugins
 from cliffkit.cli.predict import evaluate, predict
 from cliffkit.cli.recipes import recipes
@@ -82,14 +83,29 @@ for command in (run, ablate, report, plan, validate, list_components, plugins, r
 
 def main() -> None:
     """Entry point: load the plugins, let them add commands, run."""
+    open_streams()
     with stoppable():
         try:
-            loaded_plugins = _load()
+            with stdout_kept():
+                loaded_plugins = _load()
         except KeyboardInterrupt:
             raise _stop(Stopped(signal.SIGINT)) from None
         except Stopped as stopped:
             raise _stop(stopped) from None
-        cli(obj=loaded_plugins)
+
+        code: str | int | None = 1
+        crash = None
+        try:
+            cli(obj=loaded_plugins)
+        except SystemExit as end:
+            code = end.code
+        except Exception as error:
+            crash = error
+
+        if crash is not None:
+            tell_crash(crash, loaded_plugins.registry)
+        lost = close_stdout()
+    raise SystemExit(code or lost)
 
 
 def _load() -> Plugins:

@@ -10,6 +10,7 @@ import click
 
 import cliffkit
 from cliffkit.cli import options
+from cliffkit.cli.output import working
 from cliffkit.components.load import Plugins
 from cliffkit.components.registry import KINDS
 
@@ -30,7 +31,8 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show the jobs of RECIPE and which of them are done. Reads the data's fingerprint, computes nothing."""
-    job_plan = cliffkit.plan(recipe, set=overrides, data=dict(roots), runs=runs, plugins=plugins)
+    with working(plugins.registry):
+        job_plan = cliffkit.plan(recipe, set=overrides, data=dict(roots), runs=runs, plugins=plugins)
     if as_json:
         click.echo(json.dumps({"name": job_plan.name, "jobs": list(map(dict, job_plan.jobs))}))
         return
@@ -49,7 +51,8 @@ def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, 
     What only building a part shows, as a model's name that timm does not know, `run` and `ablate` tell before they
     train.
     """
-    faults = {str(path): cliffkit.validate(path, set=overrides, plugins=plugins) for path in recipes}
+    with working(plugins.registry):
+        faults = {str(path): cliffkit.validate(path, set=overrides, plugins=plugins) for path in recipes}
     if as_json:
         click.echo(json.dumps({"recipes": [{"recipe": path, "faults": messages} for path, messages in faults.items()]}))
     else:
@@ -78,7 +81,8 @@ def list_components(plugins: Plugins, kind: str | None, show_options: bool, as_j
 
         for row, component in zip(rows, chosen, strict=True):
             try:
-                row["options"], row["help"] = describe_options(component), explain_options(component)
+                with working(chosen):
+                    row["options"], row["help"] = describe_options(component), explain_options(component)
             except Exception as error:  # one part's fault hides no other part
                 row["options"], row["help"], row["fault"] = {}, {}, str(error)
     if as_json:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from cliffkit.components.registry import Component
 from cliffkit.errors import PartError, Stopped, UserError, cause
@@ -27,15 +29,22 @@ def isolated(work: str, components: Iterable[Component]) -> Iterator[None]:
 
 def explain(error: BaseException, components: Iterable[Component]) -> str:
     """Say what was raised, and by which part's code, with its line; where no part's code is found, what was raised."""
-    frames = [
-        (str(frame.f_globals.get("__name__", "")), f"{Path(frame.f_code.co_filename).name}:{line}")
-        for frame, line in traceback.walk_tb(error.__traceback__)
-    ]
-    candidates = [(component.reference.partition(":")[0], component) for component in components]
-    for name, place in reversed(frames):
-        package = name.partition(".")[0]
-        suspects = [(module, part) for module, part in candidates if module.partition(".")[0] == package]
-        if suspects:
-            part = next((part for module, part in suspects if module == name), suspects[0][1])
+    components = list(components)
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        part = _part(frame, components)
+        if part:
+            place = f"{Path(frame.f_code.co_filename).name}:{line}"
             return f"{cause(error)}, in {part} ({place}); mend or uninstall the plugin"
     return cause(error)
+
+
+def _part(frame: FrameType, components: Iterable[Component]) -> str:
+    """Name the component whose code a frame runs, or the plugin where its package has several; empty: none."""
+    name = str(frame.f_globals.get("__name__", ""))
+    package = [part for part in components if re.split("[.:]", part.reference)[0] == name.partition(".")[0]]
+    module = [part for part in package if part.reference.partition(":")[0] == name]
+    outer = frame.f_code.co_qualname.partition(".")[0]
+    for suspects in ([part for part in module if part.reference.partition(":")[2] == outer], module, package):
+        if len(suspects) == 1:
+            return str(suspects[0])
+    return f"plugin '{package[0].plugin}'" if package else ""

@@ -24,7 +24,7 @@ def check_buildable(recipe: Recipe, roots: Roots) -> None:
     UserError for what the user can mend, which a part says by a ValueError, and PartError for whatever else a part
     raises.
     """
-    with isolated(recipe.name, [part.component for part in recipe.parts()]):
+    with isolated("cannot be built", [part.component for part in recipe.parts()]):
         try:
             _build(recipe, roots)
         except UserError:
