@@ -6,6 +6,11 @@ import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cliffkit.text import cut
+
+SHOWN_FAULTS = 100
+"""Faults that a message lists; the error itself has all of them."""
+
 
 class UserError(ValueError):
     """Something that the user can mend. The CLI prints the message without a traceback and exits with 2."""
@@ -56,7 +61,7 @@ class Fault:
     """Cause and remedy."""
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.place, self.path, self.message) if part)
+        return ": ".join(part for part in (cut(self.place, 300), cut(self.path, 200), self.message) if part)
 
 
 class RecipeError(UserError):
@@ -64,4 +69,6 @@ class RecipeError(UserError):
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
-        super().__init__("\n".join(str(fault) for fault in self.faults))
+        lines = [str(fault) for fault in self.faults[:SHOWN_FAULTS]]
+        more = len(self.faults) - len(lines)
+        super().__init__("\n".join([*lines, *([f"and {more} more"] if more else [])]))

@@ -31,6 +31,25 @@ def resize(features: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
+def fill_holes(values: Tensor, valid: Tensor) -> Tensor:
+    """Fill the invalid pixels of maps (B, 1, H, W) from the valid pixels around them; 0 in a map without any.
+
+    Cells of 2x2, 4x4 and so on pixels have the mean of their valid pixels. A hole takes the value of the smallest cells
+    around it that have a valid pixel, bilinearly between their centres, so that it shows the generator no edge that
+    the scene has not. Valid pixels keep their bits, and what stands in invalid ones is never read: it may be NaN.
+    """
+    sums, shares = [torch.where(valid, values, torch.zeros_like(values))], [valid.to(values.dtype)]
+    while max(sums[-1].shape[-2:]) > 1:
+        for pyramid in (sums, shares):
+            pyramid.append(F.avg_pool2d(pyramid[-1], 2, ceil_mode=True))
+
+    tiny = torch.finfo(values.dtype).tiny
+    filled = torch.zeros_like(sums[-1])
+    for total, share in zip(reversed(sums), reversed(shares), strict=True):
+        filled = torch.where(share > 0, total / share.clamp_min(tiny), resize(filled, total))
+    return filled
+
+
 def in_float32(compute: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     """Compute in float32, whatever mixed precision is on: for the last layers of a head.
 

@@ -30,19 +30,23 @@ ALIGNMENTS: Mapping[str, str] = MappingProxyType(
 class View:
     """How an image is framed before its depth is predicted; protocols of one view share one prediction.
 
-    Hu et al. and CLIFFNet shrink 480x640 to 240x320 and cut its centre 228x304, that is the centre 456x608 at half
-    scale. Stated as a share of the sides, that reaches other sizes too: our generalisation, where theirs says nothing.
+    Hu et al. shrink 480x640 to 240x320 and cut its centre 228x304, that is the centre 456x608 at half scale. Stated as
+    a share of the sides, that reaches other sizes too: our generalisation, where theirs says nothing.
     """
 
     region: float = 1.0
     """Share of each side, about the centre, that is shown."""
     size: tuple[int, int] | None = None
     """(height, width) at which truth and prediction are compared; None: as many pixels as the region has."""
+    squeezed: bool = False
+    """Whether the network sees the region at the size at which it was trained, whatever part of an image that size
+    showed in training; else it sees the region at the scale at which it was trained."""
 
     def describe(self) -> str:
         """Put the view into words."""
         size = "native size" if self.size is None else f"{self.size[0]}x{self.size[1]}"
-        return f"whole image at {size}" if self.region == 1 else f"centre {100 * self.region:g}% of each side at {size}"
+        region = "whole image" if self.region == 1 else f"centre {100 * self.region:g}% of each side"
+        return f"{region} at {size}" + (", shown to the network at its training size" if self.squeezed else "")
 
 
 @dataclass(frozen=True)
@@ -133,21 +137,25 @@ class Protocol:
         return min((bound for bound in (self.max_depth_m, self.clamp_high_m) if bound is not None), default=math.inf)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give every field in plain JSON types."""
-        return asdict(self)
+        """Give every field in plain JSON types; `squeezed` only where it is so, as scores of before it have it."""
+        stored = asdict(self)
+        if not self.view.squeezed:
+            del stored["view"]["squeezed"]
+        return stored
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Protocol:
         """Read what `to_dict` wrote, through JSON or not. Raises UserError where fields differ from ours."""
         _check_fields(cls, stored)
-        _check_fields(View, stored["view"])
-        size = stored["view"]["size"]
+        framing = {"squeezed": False, **stored["view"]}
+        _check_fields(View, framing)
+        size = framing["size"]
         crop = stored["crop"]
         if crop is not None:
             _check_fields(Crop, crop)
             height, width = crop["frame"]
             crop = Crop(**{**crop, "frame": (height, width)})
-        view = View(stored["view"]["region"], None if size is None else (size[0], size[1]))
+        view = View(framing["region"], None if size is None else (size[0], size[1]), framing["squeezed"])
         return cls(**{**stored, "view": view, "crop": crop})
 
     def describe(self) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BUILT_IN = "cliffnet"
 """The shipped study."""
 
-study_argument = click.argument("study", type=click.Path(path_type=Path), default=BUILT_IN)
+study_argument = click.argument("study", type=options.PathText(), default=BUILT_IN)
 
 
 @click.command()

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from cliffkit.text import cut
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class PathText(click.Path):
+    """A path; empty text would mean the working folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Take any text but none."""
+        if value == "":
+            self.fail("the path is empty; write one, as . for the working folder", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class NamedPath(click.ParamType[tuple[str, Path]]):
@@ -21,9 +37,9 @@ class NamedPath(click.ParamType[tuple[str, Path]]):
         name, equals, path = str(value).partition("=")
         if not (name and equals and path):
             self.fail(f"'{value}' is not NAME=PATH, as in --data nyu=/data/nyu", param, ctx)
-        if not Path(path).expanduser().is_dir():
-            self.fail(f"{path} is no folder", param, ctx)
-        return name, Path(path).expanduser()
+        if not os.path.isdir(os.path.expanduser(path)):  # false also for text that can be no path
+            self.fail(f"{cut(path)} is no folder", param, ctx)
+        return name, Path(os.path.expanduser(path))
 
 
 class PartText(click.ParamType[Any]):
@@ -54,7 +70,7 @@ data: Decorator = click.option(
     help="Where a data set lies: --data nyu=FOLDER. Also: environment variable CLIFFKIT_DATA_NYU. Repeatable.",
 )  # fmt: skip
 runs: Decorator = click.option(
-    "--runs", "runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, metavar="DIR",
+    "--runs", "runs", type=PathText(), default=Path("runs"), show_default=True, metavar="DIR",
     help="The folder of runs and of the finished jobs that they share.",
 )  # fmt: skip
 device: Decorator = click.option(
@@ -62,4 +78,4 @@ device: Decorator = click.option(
     help="auto takes a GPU where there is one; else cpu, cuda, cuda:1, mps.",
 )  # fmt: skip
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
-recipe: Decorator = click.argument("recipe", type=click.Path(path_type=Path))
+recipe: Decorator = click.argument("recipe", type=PathText())

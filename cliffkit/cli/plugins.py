@@ -35,7 +35,7 @@ def plugins(context: click.Context, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--kind", type=click.Choice(list(MADE)), required=True, help="Of which kind the part is.")
 @click.option(
-    "-o", "--out", "out", type=click.Path(path_type=Path), default=Path(), metavar="DIR",
+    "-o", "--out", "out", type=options.PathText(), default=Path(), metavar="DIR",
     help="Where the package's folder is made; by default in the working folder.",
 )  # fmt: skip
 @options.as_json

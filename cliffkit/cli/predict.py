@@ -15,7 +15,7 @@ from cliffkit.components.load import Plugins
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=options.PathText())
 @click.option("--protocol", "protocols", type=options.PartText(), multiple=True, required=True, metavar="P",
               help="A name, as eigen or eigen+flip+median (see `cliffkit list protocol`), or a mapping, as "
               "'{use: eigen, cap_m: 8, name: eigen8}'. Repeatable.")  # fmt: skip
@@ -44,19 +44,28 @@ def evaluate(
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option(
-    "-o", "--out", "out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where to write."
-)
+@click.argument("run", type=options.PathText())
+@click.argument("images", type=options.PathText(), nargs=-1, required=True)
+@click.option("-o", "--out", "out", type=options.PathText(), required=True, metavar="DIR", help="Where to write.")
+@click.option("--force", is_flag=True, help="Write over files that `cliffkit predict` did not write, too.")
 @click.option("--flip", is_flag=True, help="Average with the prediction for the mirrored image.")
 @options.device
 @options.as_json
 @click.pass_obj
 def predict(
-    plugins: Plugins, run: Path, images: tuple[Path, ...], out: Path, flip: bool, device: str, as_json: bool
+    plugins: Plugins,
+    run: Path,
+    images: tuple[Path, ...],
+    out: Path,
+    force: bool,
+    flip: bool,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Predict the depth of IMAGES with the weights of RUN, at each image's own size.
+
+    A folder among IMAGES stands for all images in it and in its folders. Images are turned upright by their EXIF
+    orientation.
 
     \b
     For photo.jpg, DIR gets
@@ -64,10 +73,13 @@ def predict(
         photo.depth.png   16-bit millimetres, as depth cameras write them; 65.535 m at most
         photo.colour.png  colours with their scale in metres
 
+    Where images of several folders have one name, all keep their folders below DIR. A file that `cliffkit predict` did
+    not write is never written over without --force.
+
     Where the code of a part has changed since RUN was trained, nothing is predicted, and the difference is shown.
     """
     with working(plugins.registry):
-        rows = cliffkit.predict(run, images, out, flip=flip, device=device, plugins=plugins)
+        rows = cliffkit.predict(run, images, out, flip=flip, force=force, device=device, plugins=plugins)
     if as_json:
         click.echo(json.dumps({"run": str(run), "predictions": list(map(dict, rows))}))
         return

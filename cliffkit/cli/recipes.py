@@ -40,7 +40,7 @@ def recipes(context: click.Context, as_json: bool) -> None:
 
 @recipes.command()
 @click.argument("name")
-@click.argument("to", type=click.Path(path_type=Path), required=False)
+@click.argument("to", type=options.PathText(), required=False)
 @options.as_json
 def copy(name: str, to: Path | None, as_json: bool) -> None:
     """Write the shipped recipe or study NAME out, comments and all, to change it.

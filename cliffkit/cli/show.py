@@ -41,7 +41,7 @@ def plan(
 
 
 @click.command()
-@click.argument("recipes", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("recipes", type=options.PathText(), nargs=-1, required=True)
 @options.sets
 @options.as_json
 @click.pass_obj

@@ -21,8 +21,8 @@ from cliffkit.components.statements import called_paths, computes, counted, name
 
 ENGINE = "cliffkit"
 
-SHARED = "cliffkit.layers"
-"""The module of the engine that holds arithmetic of its parts: it counts as a module of whoever imports it."""
+SHARED = ("cliffkit.layers", "cliffkit.images")
+"""Modules of the engine that compute what its parts give: they count as modules of whoever imports them."""
 
 _FILE_NAME = re.compile(r"[^\n\0]{1,200}\.\w{1,10}")
 
@@ -73,7 +73,7 @@ def read_syntax(text: str, module: str, package: bool, top_packages: frozenset[s
 
 def is_own(module: str, top_packages: frozenset[str]) -> bool:
     """Whether a module counts by its code where it is imported."""
-    return module.partition(".")[0] in top_packages or module == SHARED or module.startswith(f"{SHARED}.")
+    return module.partition(".")[0] in top_packages or any(f"{module}.".startswith(f"{shared}.") for shared in SHARED)
 
 
 class _Writer:

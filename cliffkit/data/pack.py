@@ -29,6 +29,12 @@ CHUNK = 36
 EXTRA = "extra-"
 """Before the name of an extra in the name of its file."""
 
+PACKED_PIXEL_BYTES = 5
+"""Three colours, and two bytes of depth."""
+
+MEDIAN_BINS = 10_000_000
+"""Bins of the histogram of depth, at most: 80 MB."""
+
 IMAGES_PER_PROCESS = 64
 """Fewer than this and starting another process takes longer than it saves."""
 
@@ -198,13 +204,18 @@ def _extra(folder: Path, name: str) -> Path:
 
 
 def _median(depth: NDArray[np.uint16], metres: NDArray[np.float32]) -> float:
-    """Median over all valid pixels, in metres, from a histogram of tenths of a millimetre: no copy of the data."""
+    """Median over all valid pixels, in metres, from a histogram: no copy of the data.
+
+    Its bins are tenths of a millimetre, wider where depth reaches beyond a kilometre.
+    """
     top = float(metres.max()) * STEPS
-    counts = np.zeros(1 + int(top * 1e4), np.int64)
+    bin_m = 1e-4 if top <= MEDIAN_BINS * 1e-4 else top / MEDIAN_BINS
+    bins_per_m = 1e4 if top <= MEDIAN_BINS * 1e-4 else 1 / bin_m  # 1 / 1e-4 is not 1e4 to the last bit
+    counts = np.zeros(1 + int(top * bins_per_m), np.int64)
     for i in range(len(depth)):
         values = depth[i][depth[i] > 0] * metres[i]
-        counts += np.bincount((values * 1e4).astype(np.int64), minlength=len(counts))[: len(counts)]
-    return float((np.searchsorted(np.cumsum(counts), counts.sum() / 2) + 0.5) * 1e-4)
+        counts += np.bincount((values * bins_per_m).astype(np.int64), minlength=len(counts))[: len(counts)]
+    return float((np.searchsorted(np.cumsum(counts), counts.sum() / 2) + 0.5) * bin_m)
 
 
 def _chunks(dataset: Dataset, size: tuple[int, int], crop: float) -> Iterator[tuple[int, list[Sample]]]:

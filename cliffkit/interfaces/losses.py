@@ -26,7 +26,7 @@ class Embedding(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, depth: Tensor) -> list[Tensor]:
-        """(B, 1, H, W) metres, 0 where missing, to (B, C_k, H_k, W_k) each, shallow to deep."""
+        """(B, 1, H, W) metres, holes filled by `layers.fill_holes`, to (B, C_k, H_k, W_k) each, shallow to deep."""
 
     def objective(self, batch: Batch) -> Tensor:
         """Compute the scalar that stage `embedding` minimises on a batch; no invalid pixel may change it.

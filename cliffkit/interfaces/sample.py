@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cliffkit.layers import fill_holes
+
 NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
 
@@ -35,8 +37,12 @@ class Sample(NamedTuple):
     the nearest pixel and mirrored with the depth; any other is carried as it is."""
 
     def filled_depth(self) -> Tensor:
-        """Depth in metres with 0 in every invalid pixel: what embedding generators are shown of a map with holes."""
+        """Depth in metres with 0 in every invalid pixel, for arithmetic that leaves these pixels out."""
         return torch.where(self.valid, self.depth, torch.zeros_like(self.depth))
+
+    def dense_depth(self) -> Tensor:
+        """Depth in metres with holes filled from around them (`layers.fill_holes`): what embedding generators see."""
+        return fill_holes(self.depth, self.valid)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Sample:
         """Apply a function to every tensor."""
@@ -81,8 +87,12 @@ class Batch(NamedTuple):
         return cls(image.float().div_(255), *sample[1:4], intrinsics, sample.extras)
 
     def filled_depth(self) -> Tensor:
-        """Depth in metres with 0 in every invalid pixel: what embedding generators are shown of a map with holes."""
+        """Depth in metres with 0 in every invalid pixel, for arithmetic that leaves these pixels out."""
         return torch.where(self.valid, self.depth, torch.zeros_like(self.depth))
+
+    def dense_depth(self) -> Tensor:
+        """Depth in metres with holes filled from around them (`layers.fill_holes`): what embedding generators see."""
+        return fill_holes(self.depth, self.valid)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """Apply a function to every tensor."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os.path
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,8 +21,9 @@ from cliffkit.recipe.fit import Fit, Train, weights_file
 from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import MODEL, Recipe
 from cliffkit.store.job import Job, PartCode
+from cliffkit.text import cut
 
-STAGE_VERSIONS = {"pack": 1, "embedding": 1, "depth": 2, "evaluate": 1}
+STAGE_VERSIONS = {"pack": 1, "embedding": 2, "depth": 3, "evaluate": 1}
 """Version of each stage. It is raised when the stage's code gives another result for the same inputs."""
 
 
@@ -144,10 +146,13 @@ class Planner:
         """Give the hash of a file that an option names: a result depends on its content, not on its path."""
         if path not in self._files:
             try:
-                with path.expanduser().open("rb") as file:
+                with open(os.path.expanduser(path), "rb") as file:
                     self._files[path] = hashlib.file_digest(file, "sha256").hexdigest()
-            except OSError as error:
-                raise UserError(f"{place}: {path} cannot be read: {error.strerror}; give the path of a file") from error
+            except (OSError, ValueError) as error:  # ValueError: text that can be no path
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                raise UserError(
+                    f"{place}: {cut(str(path))} cannot be read: {reason}; give the path of a file"
+                ) from error
         return self._files[path]
 
 

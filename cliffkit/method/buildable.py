@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cliffkit.components.isolate import isolated
 from cliffkit.data.splits import Roots, open_split
-from cliffkit.errors import UserError
+from cliffkit.errors import PartError, Stopped, UserError, cause
 from cliffkit.method.assemble import assemble, build_embedding
+from cliffkit.method.memory import Guard, check_images, check_network, memory_of
+from cliffkit.method.network import DepthNetwork
 from cliffkit.recipe.fit import Fit
 from cliffkit.recipe.part import is_trained
 from cliffkit.recipe.recipe import Recipe
@@ -17,34 +19,66 @@ from cliffkit.training.parameters import check_patterns
 from cliffkit.training.start import load_start
 
 
-def check_buildable(recipe: Recipe, roots: Roots) -> None:
+def check_buildable(recipe: Recipe, roots: Roots, device: torch.device | None = None, world: int = 1) -> None:
     """Build every part once and show the network an image of each size that it will be asked for.
 
-    Some backbones refuse some sizes, so those of training, of each protocol and of `predict` are tried. Raises
-    UserError for what the user can mend, which a part says by a ValueError, and PartError for whatever else a part
-    raises.
+    Some backbones refuse some sizes, so those of training, of each protocol and of `predict` are tried. What cannot fit
+    into the memory of this machine, or of the `device` beside it that is to train, is refused before it is allocated.
+    `world` processes share a batch. Raises UserError for what the user can mend, which a part says by a ValueError, and
+    PartError for whatever else a part raises.
     """
     with isolated("cannot be built", [part.component for part in recipe.parts()]):
         try:
-            _build(recipe, roots)
+            _build(recipe, roots, device, world)
         except UserError:
             raise
         except ValueError as error:
             raise UserError(f"{recipe.name}: {error}") from error
 
 
-def _build(recipe: Recipe, roots: Roots) -> None:
+def _build(recipe: Recipe, roots: Roots, device: torch.device | None, world: int) -> None:
     scene_types = len(open_split(recipe, "train", roots).scene_types)
-    embedding, train = recipe.embedding, recipe.train
+    embedding, train, sizes = recipe.embedding, recipe.train, _sizes(recipe)
+    devices = [torch.device("cpu"), *([device] if device is not None and device.type == "cuda" else [])]
 
-    network = assemble(recipe, scene_types).network.eval()
-    with torch.inference_mode():
-        for height, width in _sizes(recipe):
-            network(torch.zeros(1, 3, height, width))
+    check_images(recipe, sizes, devices, world)
+    with Guard(memory_of(devices[0])):
+        network = assemble(recipe, scene_types).network.eval()
+    check_network(recipe, network, sizes, devices)
+    for height, width in sizes:
+        _show(recipe, network, torch.zeros(1, 3, height, width))
 
     _check_training(network, train.depth, "depth")
     if embedding is not None and train.embedding is not None and is_trained(embedding):
         _check_training(build_embedding(embedding, scene_types), train.embedding, "embedding")
+
+
+def _show(recipe: Recipe, network: DepthNetwork, image: Tensor) -> None:
+    """Show the network an image. Raises UserError, or PartError, that names the part in which anything was raised."""
+    names: list[str] = []
+    parts = {kind: getattr(network, kind) for kind in ("backbone", "pyramid", "head")}
+    parts |= {f"fusion {k}": fusion for k, fusion in enumerate(network.fusions)}
+    hooks = [
+        part.register_forward_pre_hook(lambda module, inputs, kind=kind: names.append(kind))
+        for kind, part in parts.items()
+    ]
+    try:
+        with torch.inference_mode():
+            network(image)
+    except (UserError, KeyboardInterrupt, Stopped):
+        raise
+    except BaseException as error:  # whatever a stranger's part raises
+        kind = names[-1].partition(" ")[0] if names else "backbone"
+        part, (height, width) = getattr(recipe, kind), image.shape[-2:]
+        mendable = isinstance(error, ValueError)
+        why = str(error) if mendable else cause(error)
+        raise (UserError if mendable else PartError)(
+            f"{part.place}: {part.component} does not take an image of {height}x{width} pixels: {why}; change "
+            "data.size or the part's options, or mend the plugin"
+        ) from error
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _check_training(module: nn.Module, training: Fit, stage: str) -> None:

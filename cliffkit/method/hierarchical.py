@@ -11,15 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cliffkit.interfaces import Batch, Embedding
+from cliffkit.layers import fill_holes
 from cliffkit.method.kernels import fold_batch_norm, weighted_sum
 
 
 class HierarchicalEmbeddingLoss(nn.Module):
     """r * sum_k w_k * mean |G_k(prediction) - G_k(truth)|, right on depth with holes.
 
-    Both maps enter the generator with 0 in every invalid pixel, and each feature counts by the share of valid pixels
-    in its cell. So values in invalid pixels change neither the loss nor its gradient. On dense depth the mean is the
-    plain mean of Wang et al., ECCV 2020.
+    Both maps enter the generator with their holes filled by one rule, `fill_holes`, and each feature counts by the
+    share of valid pixels in its cell. So values in invalid pixels change neither the loss nor its gradient. What fills
+    a hole of the prediction is taken as given: no gradient flows through it, which is nearer to the gradient on dense
+    depth than with it. On dense depth the mean is the plain mean of Wang et al., ECCV 2020.
 
     r rises linearly with the step, counted from 0: r = min(1, step / warmup_steps), so 0 at step 0 and 1 from step
     `warmup_steps` on; always 1 where that is 0. A level of weight 0 is left out; a term of weight 0 costs nothing.
@@ -72,8 +74,9 @@ class HierarchicalEmbeddingLoss(nn.Module):
         if ramp == 0 or not any(self.weights):
             return total
         with torch.no_grad():
-            truth = self.embedding(batch.filled_depth())
-        guess = self.embedding(torch.where(batch.valid, prediction, torch.zeros_like(prediction)))
+            truth = self.embedding(batch.dense_depth())
+            filled = fill_holes(prediction, batch.valid)
+        guess = self.embedding(torch.where(batch.valid, prediction, filled))
         valid = batch.valid.float()
         for weight, a, b in zip(self.weights, guess, truth, strict=True):
             if weight:

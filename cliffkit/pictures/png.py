@@ -58,10 +58,16 @@ def save_depth_png16(path: Path, depth_m: Floats) -> None:
 
     NaN, infinities and depths below 0.5 mm become 0; depths above 65.535 m become 65535.
     """
+    _save_png(path, millimetres(depth_m))
+
+
+def millimetres(depth_m: Floats) -> NDArray[np.uint16]:
+    """Bring depth (H, W) to the millimetres that `save_depth_png16` writes."""
     check_map(depth_m)
     with np.errstate(over="ignore"):
         mm = np.where(np.isfinite(depth_m), depth_m, 0).astype(np.float64) * 1000
-    _save_png(path, np.rint(mm.clip(0, _MAX_MM)).astype(np.uint16))
+    rounded: NDArray[np.uint16] = np.rint(mm.clip(0, _MAX_MM)).astype(np.uint16)
+    return rounded
 
 
 def _save_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
@@ -80,10 +86,28 @@ def _save_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Non
     np.subtract(rows[:, step:], rows[:, :-step], out=filtered[:, 1 + step :])
     header = struct.pack(">IIBBBBB", width, height, 16 if wide else 8, 0 if wide else 2, 0, 0, 0)
     with open(path, "wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n")
-        for kind, content in ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.data, 1)), (b"IEND", b"")):
-            check = zlib.crc32(content, zlib.crc32(kind))
-            file.write(b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", check))))
+        file.write(_SIGNATURE + _chunk(b"IHDR", header) + _MARK)
+        file.write(_chunk(b"IDAT", zlib.compress(filtered.data, 1)) + _chunk(b"IEND", b""))
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    check = zlib.crc32(content, zlib.crc32(kind))
+    return b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", check)))
+
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+_MARK = _chunk(b"tEXt", b"Software\0cliffkit")
+"""Stands right behind the header of every PNG that is written here."""
+
+_MARK_AT = len(_SIGNATURE) + len(_chunk(b"IHDR", bytes(13)))
+
+
+def is_marked(path: Path) -> bool:
+    """Say whether a regular file is a PNG that was written here. Raises OSError where the file cannot be read."""
+    with open(path, "rb") as file:
+        head = file.read(_MARK_AT + len(_MARK))
+    return head.startswith(_SIGNATURE) and head[_MARK_AT:] == _MARK
 
 
 def _draw_scale(

@@ -14,7 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from cliffkit.errors import UserError
+from cliffkit.images import check_mode, open_image, read_rgb, to_rgb
 from cliffkit.pictures.png import depth_colour_png, save_depth_png16
+from cliffkit.prediction.outputs import Output, make_folders, plan_outputs
 from cliffkit.prediction.predictor import Floats, Predictor
 from cliffkit.store.files import write_atomic
 from cliffkit.workers import in_order
@@ -24,63 +26,56 @@ STREAMS = 4
 
 
 def predict_files(
-    predict: Predictor, images: Sequence[Path], out: Path, *, flip: bool = False
+    predict: Predictor, images: Sequence[Path], out: Path, *, flip: bool = False, force: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """Write each image's depth into `out` in three forms; yields where they lie and their range in metres.
+    """Write each image's depth below `out` in three forms; yields where they lie and their range in metres.
 
-    Every image is opened before the first is predicted. Raises UserError for one that cannot be read, and for two that
-    would be written under one name. Several images are in work at a time, the processor's threads shared among them.
+    Every image is opened before the first is predicted. Raises UserError for one that cannot be read, and as
+    `plan_outputs` and `make_folders` do. Several images are in work at a time, the processor's threads shared among
+    them.
     """
-    stems: dict[str, Path] = {}
-    for path in images:
-        if stems.setdefault(path.stem, path) is not path:
-            raise UserError(
-                f"{stems[path.stem]} and {path} would both be written as {path.stem}.npy; predict them apart"
-            )
     for path in images:
         _check_image(path)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be made: {error.strerror}; name another folder with -o") from error
+    outputs = plan_outputs(images, out, force=force)
+    make_folders(outputs)
     threads = torch.get_num_threads()
     streams = min(STREAMS, threads)
-    work = partial(_predict_file, predict, out, flip)
+    work = partial(_predict_file, predict, flip)
     try:
-        yield from in_order(work, images, streams, partial(torch.set_num_threads, threads // streams))
+        yield from in_order(work, outputs, streams, partial(torch.set_num_threads, threads // streams))
     finally:
         torch.set_num_threads(threads)  # for threads to come
 
 
-def _predict_file(predict: Predictor, out: Path, flip: bool, path: Path) -> dict[str, Any]:
-    depth_m = predict(read_image(path), flip=flip)
-    files = {name: out / f"{path.stem}.{name}" for name in ("npy", "depth.png", "colour.png")}
-    write_atomic(files["npy"], partial(_save_array, depth_m=depth_m))
-    write_atomic(files["depth.png"], partial(save_depth_png16, depth_m=depth_m))
-    write_atomic(files["colour.png"], partial(depth_colour_png, depth_m=depth_m))
+def _predict_file(predict: Predictor, flip: bool, output: Output) -> dict[str, Any]:
+    depth_m = predict(read_image(output.image), flip=flip)
+    # the array last: it is known to be ours by the depth beside it
+    write_atomic(output.depth_png, partial(save_depth_png16, depth_m=depth_m))
+    write_atomic(output.colour_png, partial(depth_colour_png, depth_m=depth_m))
+    write_atomic(output.npy, partial(_save_array, depth_m=depth_m))
     facts = {"min_m": depth_m.min(), "median_m": np.median(depth_m), "max_m": depth_m.max()}
     return {
-        "image": str(path),
-        "depth_npy": str(files["npy"]),
-        "depth_png": str(files["depth.png"]),
-        "colour_png": str(files["colour.png"]),
+        "image": str(output.image),
+        "depth_npy": str(output.npy),
+        "depth_png": str(output.depth_png),
+        "colour_png": str(output.colour_png),
         **{name: float(value) for name, value in facts.items()},
     }
 
 
 def _check_image(path: Path) -> None:
-    """Check that a file begins as an image does, else raise UserError; later faults show when it is read."""
-    try:
-        with Image.open(path):
-            pass
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as an image: {error}") from error
+    """Check the header of an image file, else raise UserError; later faults show when it is read."""
+    with open_image(path) as image:
+        check_mode(image, f"{path}:")
 
 
 def image_tensor(image: Image.Image | NDArray[Any]) -> Tensor:
-    """Turn a PIL image, or (H, W, 3) uint8 RGB, into (3, H, W) uint8 RGB. Raises UserError for another array."""
+    """Turn a PIL image, or (H, W, 3) uint8 RGB, into (3, H, W) uint8 RGB. Raises UserError for others.
+
+    A PIL image is turned upright by its EXIF orientation.
+    """
     if isinstance(image, Image.Image):
-        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+        return torch.from_numpy(to_rgb(image)).permute(2, 0, 1)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise UserError(
             f"an array of shape {image.shape} and type {image.dtype} is no image; give (height, width, 3) uint8, RGB"
@@ -89,12 +84,8 @@ def image_tensor(image: Image.Image | NDArray[Any]) -> Tensor:
 
 
 def read_image(path: Path) -> Tensor:
-    """Read an image file as (3, H, W) uint8 RGB. Raises UserError where it is none."""
-    try:
-        with Image.open(path) as image:
-            return image_tensor(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as an image: {error}") from error
+    """Read an image file as (3, H, W) uint8 RGB, upright. Raises UserError where it is none."""
+    return torch.from_numpy(read_rgb(path)).permute(2, 0, 1)
 
 
 def _save_array(path: Path, depth_m: Floats) -> None:

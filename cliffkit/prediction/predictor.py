@@ -1,7 +1,8 @@
 """Depth of whole images or of a view of them, at their own size: one way for `evaluate` and `predict`.
 
-The network sees every image at the scale it was trained at, computes in float32 one image at a time, and its depth is
-brought to the wanted size bilinearly: the same image gives the same depth whoever asks.
+The network sees every image at the scale it was trained at, a squeezed view at the size. It computes in float32 one
+image at a time, and its depth is brought to the wanted size bilinearly: the same image gives the same depth whoever
+asks.
 """
 
 from __future__ import annotations
@@ -47,10 +48,11 @@ class Predictor:
         """(3, H, W) uint8 RGB to the view's depth in metres; `flip` averages with the mirrored image's."""
         height, width = image.shape[-2:]
         top, left, h, w = image_region(height, width, view)
-        feed = (
+        at_scale = (
             max(1, round(self.size[0] / self.crop * h / height)),
             max(1, round(self.size[1] / self.crop * w / width)),
         )
+        feed = self.size if view.squeezed else at_scale
         region = resize_image(image[None, :, top : top + h, left : left + w].to(self.device), feed)
         depth = self._depth(region, view.size or (h, w))
         if flip:

@@ -21,6 +21,7 @@ from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import MODEL, Recipe
 from cliffkit.recipe.schema import Published, Section
 from cliffkit.recipe.yamlstrict import Document
+from cliffkit.text import excerpt
 
 TOP = ("name", "seed", "data", "model", "embedding", "loss", "train", "evaluate", "published")
 
@@ -106,7 +107,7 @@ def _keys(faults: Faults, data: Mapping[str, Any]) -> None:
 def _model(checker: Checker, data: Any) -> dict[str, Part]:
     """Give the parts of the network that are right, by kind."""
     if not isinstance(data, dict):
-        checker.faults.add(("model",), f"{data!r} is no mapping; it has {', '.join(MODEL)}")
+        checker.faults.add(("model",), f"{excerpt(data)} is no mapping; it has {', '.join(MODEL)}")
         return {}
     for key in data:
         if key not in MODEL:

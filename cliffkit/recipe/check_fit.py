@@ -13,6 +13,7 @@ from cliffkit.recipe.part import Part
 from cliffkit.recipe.schema import DepthSettings, EmbeddingSettings, FitSettings, TrainSettings
 from cliffkit.recipe.spelling import Spelled
 from cliffkit.recipe.yamlstrict import Path_
+from cliffkit.text import excerpt
 
 PARTS = ("optimizer", "schedule", "augment")
 
@@ -88,7 +89,7 @@ def _augment(checker: Checker, stage: str, data: Any) -> tuple[Part, ...] | None
     elif isinstance(data, list):
         steps = [Spelled(step) for step in data]
     else:
-        message = f"{data!r} is no list; write steps, as [{{use: flip, probability: 0.5}}], or [] for none"
+        message = f"{excerpt(data)} is no list; write steps, as [{{use: flip, probability: 0.5}}], or [] for none"
         checker.faults.add(path, message)
         return None
     parts = [checker.part("augment", (*path, i), step.data, places=step.places) for i, step in enumerate(steps)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -11,12 +12,13 @@ from pydantic import BaseModel, ValidationError
 
 from cliffkit.components.near import meant
 from cliffkit.components.registry import Component, Registry
-from cliffkit.errors import UserError, cause
+from cliffkit.errors import UserError
 from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.options import engine_options
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.schema import Section, options_schema
 from cliffkit.recipe.yamlstrict import Document, Path_, dotted
+from cliffkit.text import excerpt
 
 Known = dict[tuple[Any, ...], Any]
 """A cache of the parts and sections that were checked and are right, by their content and place."""
@@ -85,10 +87,8 @@ class Checker:
             return component, engine, options_schema(factory, engine)
         except UserError as error:
             self.faults.add(at, str(error))
-        except TypeError as error:
+        except Exception as error:  # a stranger's signature may hold anything
             self.faults.add(at, f"{component}: {error}")
-        except Exception as error:  # a signature that Python or pydantic cannot read
-            self.faults.add(at, f"{component}: its signature cannot be read: {cause(error)}; mend the plugin")
         return None
 
     def section(
@@ -112,15 +112,24 @@ class Checker:
             cached: Section = self.cache[key]
             return cached
         try:
-            section = self.cache[key] = schema.model_validate_json(key[1])
-            return section
+            section = schema.model_validate_json(key[1])
+            if self._paths_written(section, path, data, places):
+                self.cache[key] = section
+                return section
         except ValidationError as error:
             for fault in error.errors():
                 where = _written(data, fault["loc"], fault["type"] == "missing")
                 first, *rest = where or ("",)
                 full = (*places[str(first)], *rest) if str(first) in places else (*path, *where)
                 self.faults.add(full, _message(schema, fault, has, before, after))
-            return None
+        return None
+
+    def _paths_written(self, section: Section, path: Path_, data: Any, places: Mapping[str, Path_]) -> bool:
+        """Say whether no path is empty text, which would mean the working folder."""
+        empty = [name for name, value in section if isinstance(value, Path) and data.get(name) == ""]
+        for name in empty:
+            self.faults.add(places.get(name, (*path, name)), "the path is empty; write one, or leave the option out")
+        return not empty
 
 
 def _written(data: Any, location: tuple[Any, ...], missing: bool) -> Path_:
@@ -151,9 +160,9 @@ def _message(
     if error["type"] == "missing":
         return f"is missing; {has}: {', '.join(fields)}"
     if error["type"] == "model_type":
-        return f"{error['input']!r} is no mapping; {has}: {', '.join(fields)}"
+        return f"{excerpt(error['input'])} is no mapping; {has}: {', '.join(fields)}"
     text = str(error["msg"])
-    return f"{error['input']!r}: {text[0].lower()}{text[1:]}"
+    return f"{excerpt(error['input'])}: {text[0].lower()}{text[1:]}"
 
 
 def _section(schema: type[BaseModel], steps: Iterable[str | int]) -> type[BaseModel]:

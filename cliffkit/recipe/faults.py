@@ -9,6 +9,10 @@ from typing import Any
 from cliffkit.errors import Fault, RecipeError
 from cliffkit.recipe.schema import MAX_SEED
 from cliffkit.recipe.yamlstrict import Document, Path_, dotted
+from cliffkit.text import excerpt
+
+MAX_NAME = 128
+"""Characters of a name. Folders have it with a variant's and a key behind it, and file systems take 255 bytes."""
 
 
 class Faults:
@@ -18,13 +22,17 @@ class Faults:
         self._document = document
         self._faults = list(document.faults)
         self._places = {(fault.place, fault.path) for fault in document.faults}
+        self._unread = frozenset(self._places)
+        """Values that were not read as they are written; whatever else is wrong with them means nothing."""
 
     def __bool__(self) -> bool:
         return bool(self._faults)
 
     def add(self, path: Path_, message: str) -> None:
         """Add a fault of the value at a path."""
-        self._add(Fault(self._document.place(path), dotted(path), message))
+        fault = Fault(self._document.place(path), dotted(path), message)
+        if (fault.place, fault.path) not in self._unread:
+            self._add(fault)
 
     def include(self, others: Iterable[Fault], suffix: str) -> None:
         """Add faults of another check, the suffix at the end of each message, but for places with a fault already."""
@@ -48,7 +56,11 @@ class Faults:
         """Say whether a value can name a recipe, study or protocol; a folder may have its name. If not, a fault."""
         good = isinstance(value, str) and bool(value) and set(value) <= _NAME and value[0].isalnum()
         if not good:
-            message = f"{value!r} is no name; use letters, digits, '.', '_' and '-', a letter or digit first"
+            message = f"{excerpt(value)} is no name; use letters, digits, '.', '_' and '-', a letter or digit first"
+            self.add(path, message)
+        elif len(value) > MAX_NAME:
+            good = False
+            message = f"{excerpt(value, 40)} has {len(value)} characters; a name becomes a folder's, {MAX_NAME} at most"
             self.add(path, message)
         return good
 
@@ -56,7 +68,7 @@ class Faults:
         """Say whether a value is a seed; where it is none, that is a fault."""
         good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SEED
         if not good:
-            self.add(path, f"{value!r} is no seed; write a whole number from 0 to {MAX_SEED}")
+            self.add(path, f"{excerpt(value)} is no seed; write a whole number from 0 to {MAX_SEED}")
         return good
 
     def _add(self, fault: Fault) -> None:

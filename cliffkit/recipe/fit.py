@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,5 +83,5 @@ class Train:
 
 def weights_file(init: Path) -> Path:
     """Find the file of weights that `init` names: itself, or that of a run's folder."""
-    path = init.expanduser()
-    return path / "weights.safetensors" if path.is_dir() else path
+    path = Path(os.path.expanduser(init))
+    return path / "weights.safetensors" if os.path.isdir(path) else path

@@ -7,34 +7,55 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
-from cliffkit.errors import Fault
-from cliffkit.recipe.yamlstrict import Document, Path_, dotted
+from cliffkit.errors import Fault, RecipeError
+from cliffkit.recipe.yamlstrict import MAX_DEPTH, MAX_INTEGER, MAX_VALUES, Document, Path_, dotted
+from cliffkit.text import excerpt
 
 
 def from_memory(data: Any, name: str) -> Document:
     """Take a document from a mapping, or a part of one; `name` stands in errors where a file has its path and line.
 
     Values are those that YAML has. Tuples count as lists, paths as text, NumPy's numbers as numbers; anything else is
-    a fault of the document. What is given is copied.
+    a fault of the document. What is given is copied. Raises RecipeError where it is too deep or too much.
     """
-    faults: list[Fault] = []
-    plain = _plain(data, (), name, faults)
-    return Document(name, plain, {}, tuple(faults))
+    copying = _Copying(name)
+    plain = copying.plain(data, ())
+    return Document(name, plain, {}, tuple(copying.faults))
 
 
-def _plain(value: Any, path: Path_, name: str, faults: list[Fault]) -> Any:
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Real):
-        return float(value)
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner, (*path, str(key)), name, faults) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner, (*path, i), name, faults) for i, inner in enumerate(value)]
-    message = f"{value!r} cannot stand in a recipe; write text, a number, true or false, None, a list or a mapping"
-    faults.append(Fault(name, dotted(path), message))
-    return None
+class _Copying:
+    """The values of one mapping, as YAML has them, with their faults."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.faults: list[Fault] = []
+        self.count = 0
+
+    def plain(self, value: Any, path: Path_) -> Any:
+        """Copy a value and all below it."""
+        self.count += 1
+        if len(path) > MAX_DEPTH or self.count > MAX_VALUES:
+            message = f"more than {MAX_DEPTH} lists and mappings inside of each other, or {MAX_VALUES} values in all"
+            raise RecipeError([*self.faults, Fault(self.name, dotted(path), f"{message}; write fewer")])
+        if value is None or isinstance(value, bool | str):
+            return value
+        if isinstance(value, Integral):
+            return self._integer(int(value), path)
+        if isinstance(value, Real):
+            return float(value)
+        if isinstance(value, os.PathLike):
+            return os.fspath(value)
+        if isinstance(value, Mapping):
+            return {str(key): self.plain(inner, (*path, str(key))) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.plain(inner, (*path, i)) for i, inner in enumerate(value)]
+        message = "cannot stand in a recipe; write text, a number, true or false, None, a list or a mapping"
+        self.faults.append(Fault(self.name, dotted(path), f"{excerpt(value)} {message}"))
+        return None
+
+    def _integer(self, value: int, path: Path_) -> int | None:
+        if -MAX_INTEGER < value < MAX_INTEGER:
+            return value
+        message = "a whole number of more than 64 bits; none can stand in a recipe"
+        self.faults.append(Fault(self.name, dotted(path), message))
+        return None

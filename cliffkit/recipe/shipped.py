@@ -32,7 +32,7 @@ def locate(given: str | os.PathLike[str]) -> Path:
     Raises RecipeError for a path without a file that is nearly such a name; any other path comes back as it is.
     """
     path = Path(given)
-    if path.is_file():
+    if os.path.isfile(path):  # false also for text that can be no path
         return path
     paths = shipped()
     name = path.as_posix()
@@ -41,7 +41,7 @@ def locate(given: str | os.PathLike[str]) -> Path:
     plain = name.removesuffix(".yaml").removeprefix("recipes/").removeprefix(f"{STUDIES}/")
     lowered = {name.lower(): name for name in paths}
     near = difflib.get_close_matches(plain.lower(), lowered, n=1, cutoff=0.8)
-    if near and not path.exists():
+    if near and not os.path.exists(path):
         message = f"no such file; did you mean '{lowered[near[0]]}', which comes with cliffkit?"
         raise RecipeError([Fault(str(path), "", message)])
     return path

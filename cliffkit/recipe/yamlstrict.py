@@ -12,10 +12,26 @@ from typing import Any
 import yaml
 
 from cliffkit.errors import Fault, RecipeError
+from cliffkit.text import cut
 
 Path_ = tuple[str | int, ...]
 
+MAX_BYTES = 1_000_000
+"""Size of a file. PyYAML takes some ten seconds for as much."""
+
+MAX_DEPTH = 50
+"""Lists and mappings inside of each other."""
+
+MAX_VALUES = 100_000
+"""Values, each as often as an alias repeats it."""
+
+MAX_INTEGER = 2**64
+"""No whole number reaches it: neither options nor random generators take more than 64 bits."""
+
 _INT = re.compile(r"[-+]?[0-9]+")
+
+_DIGITS = 4_000
+"""Digits of which Python still makes a number; more stay text, of which `parse` makes a fault."""
 
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
@@ -60,28 +76,33 @@ class Document:
 def load(path: Path) -> Document:
     """Read a YAML file. Raises RecipeError where it cannot be read or is not YAML; repeated keys become faults."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        text = content.decode("utf-8")
     except FileNotFoundError:
         raise RecipeError([Fault(str(path), "", "no such file")]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError([Fault(str(path), "", f"cannot be read: {error}")]) from error
-    return parse(text, str(path))
+    except OSError as error:
+        raise RecipeError([Fault(str(path), "", f"cannot be read: {error.strerror or error}")]) from error
+    except ValueError as error:  # no UTF-8, or a path that no file can have
+        raise RecipeError([Fault(str(path), "", f"cannot be read: {cut(str(error))}")]) from error
+    if len(content) > MAX_BYTES:
+        raise RecipeError([Fault(str(path), "", f"is larger than {MAX_BYTES} bytes; name a recipe or study")])
+    return parse(text.replace("\r\n", "\n").replace("\r", "\n"), str(path))
 
 
 def parse(text: str, file: str) -> Document:
     """Read YAML from a string; `file` names it in errors."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{file}:{mark.line + 1}" if mark else file
         raise RecipeError([Fault(place, "", f"not YAML: {error.problem or error.context}")]) from error
-    except yaml.YAMLError as error:
-        raise RecipeError([Fault(file, "", f"not YAML: {error}")]) from error
-    lines: dict[Path_, int] = {}
-    faults: list[Fault] = []
-    data = None if node is None else _value(node, (), file, lines, faults, frozenset())
-    return Document(file, data, lines, tuple(faults), text=text)
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # an escape may name no character
+        raise RecipeError([Fault(file, "", f"not YAML: {cut(str(error))}")]) from error
+    reading = _Reading(file)
+    data = None if node is None else reading.value(node, (), frozenset())
+    return Document(file, data, reading.lines, tuple(reading.faults), text=text)
 
 
 def dump(data: Any) -> str:
@@ -108,7 +129,7 @@ def scalar(text: str) -> Any:
     if lowered in _WORDS:
         return _WORDS[lowered]
     if _INT.fullmatch(text):
-        return int(text)
+        return int(text) if len(text) <= _DIGITS else text
     if _FLOAT.fullmatch(text):
         number = float(text)
         return number if math.isfinite(number) else text  # 1e400 is no number that a recipe can mean
@@ -117,34 +138,87 @@ def scalar(text: str) -> Any:
     return text
 
 
-def _value(
-    node: yaml.Node, path: Path_, file: str, lines: dict[Path_, int], faults: list[Fault], above: frozenset[int]
-) -> Any:
-    line = node.start_mark.line + 1
-    lines.setdefault(path, line)
-    if id(node) in above:
-        faults.append(Fault(f"{file}:{line}", dotted(path), "an alias refers to what it stands in; write it out"))
-        return None
-    above = above | {id(node)}
-    if node.tag.startswith("!"):
-        faults.append(Fault(f"{file}:{line}", dotted(path), f"tag {node.tag} means nothing here; remove it"))
-    if isinstance(node, yaml.MappingNode):
+class _Loader(yaml.SafeLoader):
+    """Stops at nesting that no recipe has, before Python does."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose a node; the depth counts what stands around it. Raises ComposerError where that is too deep."""
+        if self._depth > MAX_DEPTH:
+            problem = f"more than {MAX_DEPTH} lists and mappings inside of each other; write a flatter one"
+            raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        self._depth += 1
+        try:
+            node: yaml.Node | None = super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+        return node
+
+
+class _Reading:
+    """The values of one file, with their lines and faults."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.lines: dict[Path_, int] = {}
+        self.faults: list[Fault] = []
+        self.count = 0
+        """Values so far, each as often as an alias repeats it."""
+
+    def value(self, node: yaml.Node, path: Path_, above: frozenset[int]) -> Any:
+        """Read a node and all below it. Raises RecipeError where aliases make too much of it."""
+        self.lines.setdefault(path, node.start_mark.line + 1)
+        self.count += 1
+        if self.count > MAX_VALUES:
+            message = f"more than {MAX_VALUES} values, with those that aliases repeat; write fewer"
+            raise RecipeError([*self.faults, Fault(self._place(node), "", message)])
+        if id(node) in above:
+            self._fault(node, path, "an alias refers to what it stands in; write it out")
+            return None
+        if node.tag.startswith("!"):
+            self._fault(node, path, f"tag {cut(node.tag)} means nothing here; remove it")
+        above = above | {id(node)}
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path, above)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*path, i), above) for i, item in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
+        return self._scalar(node, path)
+
+    def _mapping(self, node: yaml.MappingNode, path: Path_, above: frozenset[int]) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else repr(key_node.value)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._fault(key_node, path, "a key is a list or a mapping; write text before the colon")
+                continue
+            key = str(key_node.value)
             here = (*path, key)
             if key in mapping:
-                place = f"{file}:{key_node.start_mark.line + 1}"
-                message = f"repeated key; it stands first in line {lines[here]}; keep one of the two"
-                faults.append(Fault(place, dotted(here), message))
+                message = f"repeated key; it stands first in line {self.lines[here]}; keep one of the two"
+                self._fault(key_node, here, message)
                 continue
-            lines[here] = key_node.start_mark.line + 1
-            mapping[key] = _value(value_node, here, file, lines, faults, above)
+            self.lines[here] = key_node.start_mark.line + 1
+            mapping[key] = self.value(value_node, here, above)
         return mapping
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(item, (*path, i), file, lines, faults, above) for i, item in enumerate(node.value)]
-    assert isinstance(node, yaml.ScalarNode)
-    return scalar(node.value) if node.style is None else node.value
+
+    def _scalar(self, node: yaml.ScalarNode, path: Path_) -> Any:
+        if node.style is not None:
+            return node.value
+        value = scalar(node.value)
+        if _INT.fullmatch(node.value) and not (isinstance(value, int) and -MAX_INTEGER < value < MAX_INTEGER):
+            digits = len(node.value.lstrip("+-"))
+            self._fault(node, path, f"{cut(node.value, 30)} has {digits} digits; no whole number has more than 64 bits")
+            return None
+        return value
+
+    def _fault(self, node: yaml.Node, path: Path_, message: str) -> None:
+        self.faults.append(Fault(self._place(node), dotted(path), message))
+
+    def _place(self, node: yaml.Node) -> str:
+        return f"{self.file}:{node.start_mark.line + 1}"
 
 
 def dotted(path: Path_) -> str:

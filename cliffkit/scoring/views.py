@@ -23,7 +23,7 @@ def truth_in_view(
     """Depth and validity, (H, W) each, as a view frames them; never interpolated.
 
     A resized view takes, for each of its pixels, the one true pixel under its centre: for 480x640 and the view of
-    `hu` and `cliffnet` every second pixel. May return views of the arrays that it was given.
+    `hu` every second pixel. May return views of the arrays that it was given.
     """
     if depth.ndim != 2 or depth.shape != valid.shape:
         raise ValueError(f"depth {depth.shape} and valid {valid.shape} must be of one shape (H, W)")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
-from cliffkit.data.pack import write_pack
+from cliffkit.data.pack import PACKED_PIXEL_BYTES, write_pack
 from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
 from cliffkit.events import Notice, Progress
+from cliffkit.recipe.part import Part
 from cliffkit.stages.context import Context
 from cliffkit.store.job import Job
 
@@ -20,6 +22,7 @@ def pack(job: Job, context: Context) -> None:
     data = job.recipe.data
     datasets = {split: open_split(job.recipe, split, context.roots) for split in SPLITS}
     total = sum(len(dataset) for dataset in datasets.values())
+    _check_space(data, total, context.folder)
     before = 0
     for split, dataset in datasets.items():
         shutil.rmtree(context.folder / split, ignore_errors=True)  # what a killed attempt left
@@ -34,3 +37,14 @@ def pack(job: Job, context: Context) -> None:
         if facts.without_depth:
             context.emit(Notice(f"{facts.without_depth} of {len(dataset)} {split} images have no valid depth"))
         before += len(dataset)
+
+
+def _check_space(data: Part, images: int, folder: Path) -> None:
+    """Raise UserError where the packs of so many images take more than is free, before anything is written."""
+    height, width = data.engine["size"]
+    needed, free = images * height * width * PACKED_PIXEL_BYTES, shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{data.place}: {images} images of {height}x{width} pixels take {needed / 1e9:,.1f} GB of disk, and "
+            f"{free / 1e9:,.1f} GB are free in {folder.parent}; make room, lower data.size, or use fewer images"
+        )

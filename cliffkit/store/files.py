@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, wait: bool = Tr
 
     Without `wait` the file need not be on the disk when this returns, and may be lost with the power.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(_temporary_name(path))
     try:
         write(temporary)
         if wait:
@@ -23,6 +24,12 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, wait: bool = Tr
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _temporary_name(path: Path) -> str:
+    """Name a temporary file of this process. The name is short, however long the final one is: both have one limit."""
+    digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
+    return f".{digest}.{os.getpid()}.tmp"
 
 
 def write_text(path: Path, text: str, *, wait: bool = True) -> None:

@@ -13,6 +13,9 @@ from cliffkit.recipe.recipe import Recipe
 from cliffkit.store.job import Job
 from cliffkit.study.study import Study, Variant
 
+LONGEST_SLUG = 90
+"""Characters of a variant in its folder's name: the key behind it tells variants apart."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -37,7 +40,7 @@ def plan_cells(study: Study, roots: Roots) -> list[Cell]:
     cells = []
     for seed in study.seeds:
         for variant in study.variants:
-            slug = re.sub(r"[^A-Za-z0-9_-]+", "-", variant.name)
+            slug = re.sub(r"[^A-Za-z0-9_-]+", "-", variant.name)[:LONGEST_SLUG]
             name = f"{study.name}.{slug}.s{seed}"
             recipe = replace(variant.recipe, name=name, seed=variant.recipe.seed + seed)
             cells.append(Cell(variant, seed, recipe, tuple(planner.plan(recipe))))

@@ -6,7 +6,7 @@ every fault of every variant is reported at once.
 
 from __future__ import annotations
 
-import os
+import os.path
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,13 @@ from cliffkit.recipe.evaluate import check_protocol
 from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.override import override
 from cliffkit.recipe.recipe import Recipe
+from cliffkit.recipe.schema import MAX_SEED
 from cliffkit.recipe.shipped import shipped
 from cliffkit.recipe.yamlstrict import Document
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.study.expand import Axes, Expansion
 from cliffkit.study.study import Levels, Study, Variant
+from cliffkit.text import cut, excerpt
 
 DESIGNS = ("grid", "one_at_a_time", "leave_one_out")
 
@@ -52,7 +54,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
     faults.name(("name",), name)
     design = data.get("design", "grid")
     if design not in DESIGNS:
-        faults.add(("design",), f"no design is called {design!r}; {near(design, DESIGNS, 'there are')}")
+        faults.add(("design",), f"no design is called {excerpt(design)}; {near(design, DESIGNS, 'there are')}")
     seeds = _seeds(faults, data.get("seeds", [0, 1, 2]))
 
     written_base = _base(document, faults, folder)
@@ -65,12 +67,15 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
     expansion = Expansion(document, faults, (base_document, base), registry, cache)
     axes = expansion.axes(data.get("axes", {} if design == "leave_one_out" else None), design)
     metric, protocol, centre = _compare(faults, data.get("compare", {}), axes, base, registry)
+    if not expansion.fits(axes, design, len(seeds)):
+        raise faults.error()
     points = expansion.points(axes, data.get("exclude", []), centre if design == "one_at_a_time" else None)
     if points and centre not in points and not faults:
         message = f"'{' + '.join(centre)}' is no variant of the study: it is excluded; name another one"
         faults.add(("compare", "reference"), message)
     faults.check()
     variants = list(expansion.variants(points, axes))
+    _seed_sums(faults, variants, seeds)
     faults.check()
     _comparable(document, variants)
 
@@ -96,10 +101,22 @@ def _seeds(faults: Faults, data: Any) -> tuple[int, ...]:
     if not isinstance(data, list) or not data:
         faults.add(("seeds",), "write a list of seeds, as [0, 1, 2]")
         return ()
+    seen: set[int] = set()
     for i, seed in enumerate(data):
-        if faults.seed(("seeds", i), seed) and seed in data[:i]:
-            faults.add(("seeds", i), f"seed {seed} stands twice; a seed run again is no replicate; keep one")
+        if faults.seed(("seeds", i), seed):
+            if seed in seen:
+                faults.add(("seeds", i), f"seed {seed} stands twice; a seed run again is no replicate; keep one")
+            seen.add(seed)
     return tuple(data)
+
+
+def _seed_sums(faults: Faults, variants: Sequence[Variant], seeds: Sequence[int]) -> None:
+    """Add a fault for each seed that becomes too large where a cell adds it to its recipe's."""
+    largest = max((variant.recipe.seed for variant in variants), default=0)
+    for i, seed in enumerate(seeds):
+        if seed + largest > MAX_SEED:
+            message = f"{seed} and the recipe's own seed, {largest}, are more than {MAX_SEED} together; lower one"
+            faults.add(("seeds", i), message)
 
 
 def _base(document: Document, faults: Faults, folder: Path) -> Document | None:
@@ -112,10 +129,10 @@ def _base(document: Document, faults: Faults, folder: Path) -> Document | None:
         faults.add(("base",), message)
         return None
     path = Path(os.path.normpath(folder / data))
-    if not path.exists():
+    if not os.path.isfile(path):  # false also for text that can be no path
         path = shipped().get(data, path)
-    if not path.exists():
-        faults.add(("base",), f"there is no recipe {path}; give its path from the study's folder")
+    if not data or not os.path.isfile(path):
+        faults.add(("base",), f"there is no recipe {cut(str(path))}; give its path from the study's folder")
         return None
     return yamlstrict.load(path)
 
@@ -130,7 +147,9 @@ def _compare(faults: Faults, data: Any, axes: Axes, base: Recipe, registry: Regi
             faults.add(("compare", key), f"unknown key; {near(key, COMPARE, 'it has')}")
     metric = data.get("metric", "abs_rel")
     if metric not in METRICS:
-        faults.add(("compare", "metric"), f"no metric is called {metric!r}; {near(metric, METRICS, 'there are')}")
+        faults.add(
+            ("compare", "metric"), f"no metric is called {excerpt(metric)}; {near(metric, METRICS, 'there are')}"
+        )
 
     scored = [protocol.name for protocol in base.protocols]
     protocol = data.get("protocol", scored[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -15,15 +16,19 @@ from cliffkit.errors import RecipeError
 from cliffkit.jobs.once import Once
 from cliffkit.recipe.check import check_recipe
 from cliffkit.recipe.checker import Known
-from cliffkit.recipe.faults import Faults
+from cliffkit.recipe.faults import MAX_NAME, Faults
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.yamlstrict import Document, Path_
 from cliffkit.study.patches import Patch, leaves, patched, removals
 from cliffkit.study.study import COMPONENT, FULL, Levels, Variant
+from cliffkit.text import cut, excerpt
 
 Axes = Mapping[str, Mapping[str, Patch]]
 """The patch of each level of each axis, in the study's order."""
+
+MAX_CELLS = 100_000
+"""Variants times seeds."""
 
 
 class Expansion:
@@ -48,6 +53,10 @@ class Expansion:
                 message = "the axis is empty; give it levels, as {cliff: {}, add: {model.fusion: {use: add}}}"
                 self.faults.add(("axes", axis), message)
                 continue
+            for name, path in ((axis, ("axes", axis)), *((level, ("axes", axis, level)) for level in levels)):
+                if not 0 < len(name) <= MAX_NAME:
+                    message = f"'{cut(name, 40)}' has {len(name)} characters; a name has 1 to {MAX_NAME}"
+                    self.faults.add(path, message)
             axes[axis] = {level: self._level(("axes", axis, level), patch) for level, patch in levels.items()}
 
         if design == "leave_one_out":
@@ -55,6 +64,20 @@ class Expansion:
             axes = {COMPONENT: {FULL: {}, **self._removable(dict(removals(self.base))), **changes}}
         self._overlaps(axes)
         return axes
+
+    def fits(self, axes: Axes, design: str, seeds: int) -> bool:
+        """Say whether a study has cells that can be counted and compared: they are counted before they are made."""
+        sizes = [len(levels) for levels in axes.values()]
+        variants = 1 + sum(size - 1 for size in sizes) if design == "one_at_a_time" else math.prod(sizes)
+        if variants * seeds <= MAX_CELLS:
+            return True
+        counts = " x ".join(map(str, sizes)) if design != "one_at_a_time" else str(variants)
+        self.faults.add(
+            ("axes",),
+            f"{counts} variants x {seeds} seeds = {variants * seeds} cells before `exclude`, and a study has "
+            f"{MAX_CELLS} at most; leave levels out, make studies of their own, or write design: one_at_a_time",
+        )
+        return False
 
     def points(self, axes: Axes, rules: Any, centre: Levels | None) -> list[Levels]:
         """Apply `exclude` to the grid, or to the points that differ from a `centre` along one axis at most."""
@@ -118,7 +141,7 @@ class Expansion:
     def _level(self, place: Path_, patch: Any) -> Patch:
         """Check one patch alone: it must apply, and do something."""
         if not isinstance(patch, dict):
-            message = f"{patch!r} is no patch; write {{PATH: VALUE}}, or {{}} for the base's own value"
+            message = f"{excerpt(patch)} is no patch; write {{PATH: VALUE}}, or {{}} for the base's own value"
             self.faults.add(place, message)
             return {}
         if patch:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from cliffkit.data.pack import PACKED_PIXEL_BYTES
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import Stopped, UserError, cause
 from cliffkit.interfaces import Executor
@@ -180,4 +181,4 @@ _FILES_BYTES = 1_000_000
 def _pack_bytes(job: Job, roots: Roots) -> int:
     height, width = job.recipe.data.engine["size"]
     images = sum(len(open_split(job.recipe, split, roots)) for split in ("train", "val"))
-    return int(images * height * width * 5)  # three colours, two bytes of depth
+    return int(images * height * width * PACKED_PIXEL_BYTES)

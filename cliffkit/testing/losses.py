@@ -39,7 +39,7 @@ def check_embedding(factory: Callable[..., Embedding], *, scene_types: int = 4, 
         embedding = build(make, Embedding)
         subject = type(embedding).__name__
         for height, width in ((24, 32), (23, 29)):
-            depth = _batch(height, width, scene_types).filled_depth()
+            depth = _batch(height, width, scene_types).dense_depth()
             levels = embedding(depth)
             expect(
                 len(levels) == embedding.levels,

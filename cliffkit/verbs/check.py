@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from cliffkit.components.load import Plugins
 from cliffkit.errors import RecipeError
@@ -21,6 +20,7 @@ from cliffkit.verbs.inputs import (
     installed_plugins,
     open_recipe,
     open_study,
+    path_of,
 )
 from cliffkit.verbs.rows import Rows
 
@@ -52,7 +52,8 @@ def plan(
     registry = (plugins or installed_plugins()).registry
     checked = open_recipe(recipe, registry, set)
     jobs = plan_jobs(checked, folders(data, registry))
-    rows = ({"stage": job.stage, "key": job.key, "done": job_folder(Path(runs), job).is_dir()} for job in jobs)
+    store = path_of(runs, "runs")
+    rows = ({"stage": job.stage, "key": job.key, "done": job_folder(store, job).is_dir()} for job in jobs)
     return Plan(checked.name, Rows(rows, ("stage", "key", "done")))
 
 
@@ -65,7 +66,7 @@ def validate(recipe: RecipeLike, *, set: Settings = (), plugins: Plugins | None 
     """
     registry = (plugins or installed_plugins()).registry
     try:
-        data = recipe if isinstance(recipe, Mapping) else yamlstrict.load(locate(recipe)).data
+        data = recipe if isinstance(recipe, Mapping) else yamlstrict.load(locate(path_of(recipe, "recipe"))).data
         if isinstance(data, Mapping) and "base" in data:
             open_study(recipe, registry, set)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import os
+import os.path
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.shipped import locate
 from cliffkit.study.check import check_study, load_study
 from cliffkit.study.study import Study
+from cliffkit.text import cut
 
 AnyPath = str | os.PathLike[str]
 
@@ -53,20 +54,30 @@ def texts(settings: Settings) -> tuple[str, ...]:
     return tuple(f"{path}={_yaml(value, path)}" for path, value in settings.items())
 
 
+def path_of(given: AnyPath, name: str) -> Path:
+    """Take an argument as a path. Raises UserError for empty text, which would mean the working folder."""
+    if given == "":
+        raise UserError(f"{name}: the path is empty; write one, as '.' for the working folder")
+    return Path(given)
+
+
 def folders(data: Data | None, registry: Registry) -> dict[str, Path]:
     """Check that every data set is registered and its folder is one. Raises UserError."""
-    paths = {name: Path(folder).expanduser() for name, folder in (data or {}).items()}
+    paths = {name: Path(os.path.expanduser(path_of(folder, f"data: {name}"))) for name, folder in (data or {}).items()}
     for name, folder in paths.items():
         if name not in registry.names("dataset"):
             raise UserError(f"data: {registry.missing('dataset', name)}")
-        if not folder.is_dir():
-            raise UserError(f"data: {name}: {folder} is no folder")
+        if not os.path.isdir(folder):  # false also for text that can be no path
+            raise UserError(f"data: {name}: {cut(str(folder))} is no folder")
     return paths
 
 
 def open_recipe(recipe: RecipeLike, registry: Registry, settings: Settings = ()) -> Recipe:
     """Read and check a recipe with its settings. Raises RecipeError with every fault."""
-    document = from_memory(recipe, "recipe") if isinstance(recipe, Mapping) else yamlstrict.load(locate(recipe))
+    if isinstance(recipe, Mapping):
+        document = from_memory(recipe, "recipe")
+    else:
+        document = yamlstrict.load(locate(path_of(recipe, "recipe")))
     return check_recipe(override(document, texts(settings), registry), registry)
 
 
@@ -74,7 +85,7 @@ def open_study(study: StudyLike, registry: Registry, settings: Settings = ()) ->
     """Read and check a study with settings for its base recipe. Raises RecipeError with every fault."""
     if isinstance(study, Mapping):
         return check_study(from_memory(study, "study"), Path(), registry, texts(settings))
-    return load_study(locate(study), registry, texts(settings))
+    return load_study(locate(path_of(study, "study")), registry, texts(settings))
 
 
 def _yaml(value: Any, path: str) -> str:

@@ -25,7 +25,17 @@ from cliffkit.store.artifacts import RunMetrics
 from cliffkit.store.store import Store
 from cliffkit.training.device import Device, open_device
 from cliffkit.verbs.finished import Run
-from cliffkit.verbs.inputs import AnyPath, Data, Progress, RecipeLike, Settings, folders, installed_plugins, open_recipe
+from cliffkit.verbs.inputs import (
+    AnyPath,
+    Data,
+    Progress,
+    RecipeLike,
+    Settings,
+    folders,
+    installed_plugins,
+    open_recipe,
+    path_of,
+)
 
 
 def run(
@@ -58,7 +68,7 @@ def run(
     """
     plugins = plugins or installed_plugins()
     checked = open_recipe(recipe, plugins.registry, set)
-    return _perform(checked, plugins, folders(data, plugins.registry), Path(runs), device, progress)
+    return _perform(checked, plugins, folders(data, plugins.registry), path_of(runs, "runs"), device, progress)
 
 
 def load_run(folder: AnyPath, *, device: str = "auto", plugins: Plugins | None = None) -> Run:
@@ -71,7 +81,7 @@ def load_run(folder: AnyPath, *, device: str = "auto", plugins: Plugins | None =
         depth_m = cliffkit.load_run("runs/cliff_hegR-641b8a54").predictor()("photo.jpg")
     """
     plugins = plugins or installed_plugins()
-    recipe = load_recipe_of_run(Path(folder), plugins.registry)
+    recipe = load_recipe_of_run(path_of(folder, "folder"), plugins.registry)
     return Run(Path(folder), recipe, device)
 
 
@@ -95,7 +105,7 @@ def evaluate(
         cliffkit.evaluate(run, [{"use": "eigen", "cap_m": 8, "name": "eigen8"}])
     """
     plugins = plugins or installed_plugins()
-    folder = run.folder if isinstance(run, Run) else Path(run)
+    folder = run.folder if isinstance(run, Run) else path_of(run, "run")
     roots = folders(data, plugins.registry)
     recipe = load_recipe_of_run(folder, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
     check_parts(folder, recipe, TO_SCORE)
@@ -118,7 +128,7 @@ def _perform(recipe: Recipe, plugins: Plugins, roots: Roots, runs: Path, device:
 
     todo = [job for job in jobs if not store.done(job)]
     if any(job.stage == "depth" for job in todo):
-        check_buildable(recipe, roots)
+        check_buildable(recipe, roots, opened.torch, opened.accelerator.num_processes)
 
     with _telling(plugins, progress, opened) as emit:
         if todo:

@@ -39,6 +39,7 @@ from cliffkit.verbs.inputs import (
     folders,
     installed_plugins,
     open_study,
+    path_of,
     texts,
 )
 from cliffkit.verbs.study_work import check_variants, do_cells, ended_cells, open_executor
@@ -90,7 +91,8 @@ def ablate(
             tell(Notice(note))
         if work.board.to_do():
             ended = ended_cells(work.board)
-            check_variants(work.board, work.roots, tell)
+            for job, reason, details in check_variants(work.board, work.roots, tell):
+                work.board.store.fail(job, reason, details)
             with closing(open_executor(work.plugins.registry, executor, workers, device)) as built:
                 do_cells(work.board, built, work.roots, view, tell, work.plugins, ended)
         else:
@@ -132,6 +134,8 @@ def forecast(
         def say(text: str) -> None:
             tell(Notice(text))
 
+        if board.to_do():
+            check_variants(board, roots, tell)
         choose_workers(board, built, roots, say)
         return Outlook(work.study, board, expect(board.to_do(), built, board.store, roots, say))
 
@@ -198,7 +202,7 @@ def _open(
     local = Path("recipes/studies/cliffnet.yaml")
     is_built_in = not isinstance(study, Mapping) and str(study) == BUILT_IN
     checked = open_study(local if is_built_in and local.is_file() else study, registry, texts(settings))
-    board = Board(plan_cells(checked, roots), Store(Path(runs)))
+    board = Board(plan_cells(checked, roots), Store(path_of(runs, "runs")))
     if retry_failed:
         board.retry()
     return _Opened(study, texts(settings), plugins, roots, checked, board)

@@ -17,6 +17,7 @@ from cliffkit.interfaces import Executor
 from cliffkit.jobs.announce import announcer
 from cliffkit.method.buildable import check_buildable
 from cliffkit.recipe.check import check_part
+from cliffkit.store.job import Job
 from cliffkit.study.board import Board
 from cliffkit.study.forecast import choose_workers
 from cliffkit.study.run import run_cells
@@ -29,12 +30,14 @@ def open_executor(registry: Registry, executor: str | Mapping[str, Any], workers
     return built
 
 
-def check_variants(board: Board, roots: Roots, tell: Emit) -> None:
+def check_variants(board: Board, roots: Roots, tell: Emit) -> list[tuple[Job, str, str]]:
     """Build what each variant that is to be trained is made of, once.
 
     Raises UserError with every fault that the user can mend. A part that fails by its own fault fails the cells that
-    use it, and `tell` hears of it once; the others go on.
+    use it, and `tell` hears of it once; the others go on. Returns the jobs that failed so, with reason and details,
+    for the store.
     """
+    failed: list[tuple[Job, str, str]] = []
     failures: dict[str, tuple[str, str] | None] = {}
     faults: dict[str, None] = {}
     for cell in board.cells:
@@ -42,7 +45,9 @@ def check_variants(board: Board, roots: Roots, tell: Emit) -> None:
         if entry.state in ("done", "failed"):
             continue
 
-        parts = json.dumps([(part.component.kind, part.to_dict()) for part in cell.recipe.parts()])
+        train = cell.recipe.train
+        batches = [fit.settings.batch for fit in (train.embedding, train.depth) if fit is not None]
+        parts = json.dumps([batches, *((part.component.kind, part.to_dict()) for part in cell.recipe.parts())])
         if parts not in failures:
             failures[parts] = None
             try:
@@ -55,10 +60,11 @@ def check_variants(board: Board, roots: Roots, tell: Emit) -> None:
 
         failure = failures[parts]
         if failure is not None:
-            board.store.fail(entry.job, *failure)
+            failed.append((entry.job, *failure))
             board.put(entry, "failed", failure[0])
     if faults:
         raise UserError("\n".join(faults))
+    return failed
 
 
 def ended_cells(board: Board) -> set[int]:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cliffkit.errors import UserError
+from cliffkit.images import (
+    SIDEWAYS,
+    check_file,
+    check_mode,
+    open_image,
+    orientation,
+    read_rgb,
+    size_of,
+    upright,
+)
 from cliffkit.interfaces import Dataset, Sample
 from cliffkit_datasets import pairs_index
 from cliffkit_datasets.pairs_index import Faults, Pair
@@ -35,9 +43,10 @@ class Pairs(Dataset):
     and `cy` in pixels of the image, as `Sample.intrinsics` counts them (all empty where unknown); others are passed
     over.
 
-    Images are whatever Pillow reads with 8 bits a channel, as they are stored: an EXIF rotation is not applied, for
-    the depth map would not turn with it. Depth is a 16-bit grey PNG in units of 1 / `depth_scale` metres, or a `.npy`
-    of float32 metres; 0 is missing in both.
+    Images are whatever Pillow reads with 8 bits a channel, or colours of 16. Images and PNGs of depth are turned
+    upright by their EXIF orientation, so a depth map without the tag must be upright as it is. An image whose tag keeps
+    its size is refused where the depth map has another: nothing shows whether that is upright. Depth is a 16-bit grey
+    PNG in units of 1 / `depth_scale` metres, or a `.npy` of float32 metres; 0 is missing in both.
 
     Where the index has no column `split`, scenes are dealt out whole, by a fixed hash of their `scene_id` (see
     `cut_by_scene`).
@@ -81,17 +90,18 @@ class Pairs(Dataset):
 
     def __getitem__(self, index: int) -> Sample:
         pair = self._pairs[index]
-        image = self._load(pair, "rgb", pair.rgb, _load_image)
-        depth_m = self._load(pair, "depth", pair.depth, self._load_depth)
-        if image.shape[1:] != depth_m.shape:  # replaced since construction
-            fault = _size_fault(pair, image.shape[:0:-1], depth_m.shape[::-1])
-            raise UserError(f"{self._index}:{pair.line}: {fault}")
+        place = f"{self._index}:{pair.line}:"
+        root = self._index.parent
+        image = read_rgb(root / pair.rgb, f"{place} rgb: {pair.rgb}")
+        depth_m = self._load_depth(root / pair.depth, f"{place} depth: {pair.depth}")
+        if image.shape[:2] != depth_m.shape:  # replaced since construction
+            raise UserError(f"{place} {_size_fault(pair, image.shape[1::-1], depth_m.shape[::-1])}")
         return to_sample(
-            image,
+            image.transpose(2, 0, 1),
             depth_m,
             self._number.get(pair.scene_type, -1),
             pair.camera,
-            place=f"{self._index}:{pair.line}: depth: {pair.depth}",
+            place=f"{place} depth: {pair.depth}",
             limit_m=LIMIT_M,
             remedy="set depth_scale to the file's units per metre"
             if not _is_npy(pair.depth)
@@ -109,7 +119,7 @@ class Pairs(Dataset):
         64 KiB. Of paths only those in the index count, where they name the pairs.
         """
         files = [self._index.parent / path for pair in self._pairs for path in (pair.rgb, pair.depth)]
-        whole = sum(file.stat().st_size for file in files) < HASHED_WHOLE_BYTES
+        whole = sum(_size_bytes(file) for file in files) < HASHED_WHOLE_BYTES
         seen = blake2b(repr(("pairs 1", self._scale, self.scene_types)).encode(), digest_size=16)
         for pair in self._pairs:
             seen.update(repr((pair.name, pair.scene_id, pair.scene_type, *(pair.camera or ()))).encode())
@@ -117,103 +127,111 @@ class Pairs(Dataset):
                 seen.update(_digest(self._index.parent / path, whole))
         return seen.hexdigest()
 
-    def _load(self, pair: Pair, column: str, path: str, load: Callable[[Path], NDArray[Any]]) -> NDArray[Any]:
-        try:
-            return load(self._index.parent / path)
-        except UserError as error:
-            raise UserError(f"{self._index}:{pair.line}: {column}: {path} {error}") from error
-
-    def _load_depth(self, path: Path) -> NDArray[np.float32]:
+    def _load_depth(self, path: Path, place: str) -> NDArray[np.float32]:
         if _is_npy(path.name):
-            return np.array(_opened_npy(path))
-        with _opened(path) as image:
-            return np.asarray(image).astype(np.float32) / np.float32(self._scale)
-
-
-def _load_image(path: Path) -> NDArray[np.uint8]:
-    with _opened(path) as image:
-        return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+            return np.array(_open_npy(path, place))
+        with open_image(path, place) as image:
+            return np.asarray(upright(image)).astype(np.float32) / np.float32(self._scale)
 
 
 def _file_faults(root: Path, pair: Pair) -> Iterator[str]:
     """Find faults of a pair's two files by their headers."""
-    sizes = []
-    for column, path, measure in (("rgb", pair.rgb, _image_size), ("depth", pair.depth, _depth_size)):
+    files = []
+    for column, path, look in (("rgb", pair.rgb, _look_at_image), ("depth", pair.depth, _look_at_depth)):
         try:
-            sizes.append(measure(root / path))
+            files.append(look(root / path, f"{column}: {path}"))
         except UserError as error:
-            yield f"{column}: {path} {error}"
-    if len(sizes) == 2 and sizes[0] != sizes[1]:
-        yield _size_fault(pair, sizes[0], sizes[1])
+            yield str(error)
+    if len(files) == 2 and (fault := _pair_fault(pair, *files)):
+        yield fault
 
 
-def _size_fault(pair: Pair, image: tuple[int, int], depth: tuple[int, int]) -> str:
-    """Describe two sizes that differ, each (width, height) in pixels."""
-    return (
-        f"depth: {pair.depth} is {depth[0]} x {depth[1]} pixels, its image {pair.rgb} {image[0]} x {image[1]}; give "
-        f"the depth map that was registered to this image"
-    )
+class _Header(NamedTuple):
+    """What the header of a file says."""
+
+    size: tuple[int, int]
+    """Width and height of the upright image, pixels."""
+    orientation: int
+    """By EXIF; 1 is upright."""
 
 
-def _image_size(path: Path) -> tuple[int, int]:
-    with _opened(path) as image:
-        if image.mode.startswith(("I", "F")):
-            raise UserError(f"is of mode {image.mode}, not 8 bits a channel; store an 8-bit RGB image")
-        return image.size
+def _pair_fault(pair: Pair, image: _Header, depth: _Header) -> str:
+    """Say why a depth map cannot be that of an image, or nothing."""
+    if image.size != depth.size:
+        return _size_fault(pair, image.size, depth.size, image.orientation if depth.orientation == 1 else 1)
+    width, height = image.size
+    ambiguous = image.orientation not in SIDEWAYS or width == height
+    if image.orientation not in (1, depth.orientation) and ambiguous:
+        return (
+            f"rgb: {pair.rgb} is turned by its EXIF orientation, {image.orientation}, and its size does not show "
+            f"whether the depth map {pair.depth} is turned too; store the image upright, without that tag"
+        )
+    return ""
 
 
-def _depth_size(path: Path) -> tuple[int, int]:
+def _size_fault(pair: Pair, image: tuple[int, int], depth: tuple[int, int], turn: int = 1) -> str:
+    """Describe two sizes that differ, each (width, height) in pixels; `turn` is the EXIF orientation of the image."""
+    fault = f"depth: {pair.depth} is {depth[0]} x {depth[1]} pixels, its image {pair.rgb} {image[0]} x {image[1]}"
+    if depth == image[::-1] and turn in SIDEWAYS:
+        return (
+            f"{fault}, turned upright by its EXIF orientation, {turn}; turn the depth map as well, or store the image "
+            f"as it was when depth was registered, without that tag"
+        )
+    return f"{fault}; give the depth map that was registered to this image"
+
+
+def _look_at_image(path: Path, place: str) -> _Header:
+    with open_image(path, place) as image:
+        check_mode(image, place)
+        return _Header(size_of(image), orientation(image))
+
+
+def _look_at_depth(path: Path, place: str) -> _Header:
     if _is_npy(path.name):
-        data = _opened_npy(path)
+        data = _open_npy(path, place)
         if data.ndim != 2 or data.dtype != np.float32:
-            raise UserError(f"is {data.dtype} of shape {data.shape}; store (H, W) float32 metres")
-        return data.shape[1], data.shape[0]
-    with _opened(path) as image:
+            raise UserError(f"{place} is {data.dtype} of shape {data.shape}; store (H, W) float32 metres")
+        return _Header((data.shape[1], data.shape[0]), 1)
+    with open_image(path, place) as image:
         # Pillow calls the mode of a 16-bit grey PNG I;16, before version 11.3 or so I
         if image.format != "PNG" or not image.mode.startswith("I"):
             bits = "8-bit " if image.mode in ("L", "P", "RGB", "RGBA", "LA") else ""
             raise UserError(
-                f"is a {bits}{image.format} of mode {image.mode}; depth must be a 16-bit grey PNG, or a .npy of "
-                f"float32 metres: a picture of depth in colours or 256 greys is not depth"
+                f"{place} is a {bits}{image.format} of mode {image.mode}; depth must be a 16-bit grey PNG, or a .npy "
+                f"of float32 metres: a picture of depth in colours or 256 greys is not depth"
             )
-        return image.size
+        return _Header(size_of(image), orientation(image))
 
 
 def _is_npy(path: str) -> bool:
     return path.lower().endswith(".npy")
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image file, its pixels not yet decoded. A failure to open or to decode becomes a UserError."""
-    try:
-        with Image.open(path) as image:
-            yield image
-    except UserError:
-        raise
-    except FileNotFoundError as error:
-        raise UserError("does not exist; put it there or remove the line") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        # Pillow raises SyntaxError for a broken PNG
-        cause = (isinstance(error, OSError) and error.strerror) or type(error).__name__
-        raise UserError(f"cannot be read as an image ({cause}); replace the file or remove the line") from error
-
-
-def _opened_npy(path: Path) -> NDArray[Any]:
+def _open_npy(path: Path, place: str) -> NDArray[Any]:
     """Open a `.npy`, memory-mapped."""
+    check_file(path, place)
     try:
         return np.lib.format.open_memmap(path, mode="r")
-    except FileNotFoundError as error:
-        raise UserError("does not exist; put it there or remove the line") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot be read as a .npy ({error}); replace the file or remove the line") from error
+    except Exception as error:  # a damaged header provokes many
+        objects = "objects" in str(error)
+        cause = "it holds Python objects, not numbers" if objects else error
+        remedy = "store (H, W) float32 metres" if objects else "replace the file or leave it out"
+        raise UserError(f"{place} cannot be read as a .npy ({cause}); {remedy}") from error
+
+
+def _size_bytes(path: Path) -> int:
+    check_file(path)
+    return path.stat().st_size
 
 
 def _digest(path: Path, whole: bool) -> bytes:
-    with path.open("rb") as file:
-        if whole:
-            return blake2b(file.read()).digest()
-        size = path.stat().st_size
-        ends = file.read(HASHED_END_BYTES)
-        file.seek(max(0, size - HASHED_END_BYTES))
-        return blake2b(repr(size).encode() + ends + file.read()).digest()
+    try:
+        with path.open("rb") as file:
+            if whole:
+                return blake2b(file.read()).digest()
+            size = path.stat().st_size
+            ends = file.read(HASHED_END_BYTES)
+            file.seek(max(0, size - HASHED_END_BYTES))
+            return blake2b(repr(size).encode() + ends + file.read()).digest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); mend that or leave it out") from error

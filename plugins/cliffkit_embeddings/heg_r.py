@@ -43,7 +43,7 @@ class HegR(Embedding):
 
     def objective(self, batch: Batch) -> Tensor:
         """Mean squared error of the reconstruction over valid pixels, m^2; 0 where none is valid."""
-        depth = batch.filled_depth()
+        depth = batch.dense_depth()
         height, width = depth.shape[-2:]
         rebuilt = self.rest(self(depth)[-1])[..., :height, :width].float()  # at least that large: pooling rounds up
         error = torch.where(batch.valid, rebuilt - depth, torch.zeros_like(depth))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -36,8 +37,9 @@ class HegS(Embedding):
         return [full, self.half_size(full)]
 
     def objective(self, batch: Batch) -> Tensor:
-        """Cross entropy of the scene type, over the images that have one; 0 where none has."""
-        features = self(batch.filled_depth())[-1]
+        """Cross entropy of the scene type, over the images with a type and a valid pixel; 0 where there is none."""
+        features = self(batch.dense_depth())[-1]
         logits = self.classifier(features.mean(dim=(2, 3))).float()
-        total = F.cross_entropy(logits, batch.scene, ignore_index=-1, reduction="sum")
-        return total / (batch.scene >= 0).sum().clamp(min=1)
+        scene = torch.where(batch.valid.any(dim=3).any(dim=2)[:, 0], batch.scene, -1)
+        total = F.cross_entropy(logits, scene, ignore_index=-1, reduction="sum")
+        return total / (scene >= 0).sum().clamp(min=1)

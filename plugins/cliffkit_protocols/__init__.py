@@ -7,7 +7,9 @@ from cliffkit.hookspecs import Registry, hookimpl
 def cliffkit_register(registry: Registry) -> None:
     """Name the protocols; each module is imported when a recipe uses it."""
     registry.add("protocol", "eigen", "cliffkit_protocols.eigen:eigen", "NYU's usual: Eigen's crop, depth below 10 m")
-    registry.add("protocol", "cliffnet", "cliffkit_protocols.cliffnet:cliffnet", "CLIFFNet's own: centre at half scale")
+    registry.add(
+        "protocol", "cliffnet", "cliffkit_protocols.cliffnet:cliffnet", "CLIFFNet's own: whole image at 228x304"
+    )
     registry.add("protocol", "hu", "cliffkit_protocols.hu:hu", "Hu et al.'s: centre at half scale, rmse over the set")
     registry.add("protocol", "garg", "cliffkit_protocols.garg:garg", "KITTI's usual: Garg's crop, depth below 80 m")
     registry.add("protocol", "full", "cliffkit_protocols.full:full", "every valid pixel of the whole image")

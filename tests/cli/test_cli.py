@@ -473,6 +473,19 @@ RULES = {
 }
 
 
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_a_name_that_cannot_be_shown_is_shown_otherwise(tmp_path, tiny_recipe, encoding):
+    recipe = tmp_path / os.fsdecode(b"caf\xe9.yaml")
+    try:
+        recipe.write_bytes(Path(tiny_recipe).read_bytes())
+    except OSError:
+        pytest.skip("this file system has no such names")
+    done = cliffkit_process("validate", recipe, PYTHONIOENCODING=encoding)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{tmp_path}/caf")
+    assert done.stdout.endswith(".yaml: good\n")
+
+
 class TestPredict:
     def test_writes_three_files_of_the_images_size(self, invoke, finished, images, tmp_path):
         out = tmp_path / "deep" / "out"
@@ -544,20 +557,37 @@ class TestPredict:
         assert np.abs(flip - (plain + other[:, ::-1]) / 2).max() < 0.01 * difference
         assert np.abs(np.load(tmp_path / "flip" / "mirrored.npy")[:, ::-1] - flip).max() < 0.01 * difference
 
-    @pytest.mark.parametrize("named", ["missing.png", "text.png", "."])
-    def test_opens_every_image_before_it_writes_one(self, invoke, finished, images, tmp_path, named):
+    @pytest.mark.parametrize(
+        ("named", "cause"),
+        [
+            ("missing.png", "does not exist"),
+            ("text.png", "cannot be read as an image"),
+            (".", "text.png: cannot be read as an image"),
+        ],
+    )
+    def test_opens_every_image_before_it_writes_one(self, invoke, finished, images, tmp_path, named, cause):
         (tmp_path / "text.png").write_text("no image")
         refused = invoke("predict", finished.folder, images[0], tmp_path / named, "-o", tmp_path / "out")
         assert refused.exit_code == 2
-        assert "cannot be read as an image" in refused.stderr
+        assert cause in refused.stderr
         assert not (tmp_path / "out").exists()
 
-    def test_two_images_of_one_name_are_refused(self, invoke, finished, images, tmp_path):
+    def test_two_images_of_one_name_keep_their_folders(self, invoke, finished, images, tmp_path):
         (tmp_path / "sub").mkdir()
         other = shutil.copy(images[0], tmp_path / "sub" / images[0].name)
-        refused = invoke("predict", finished.folder, images[0], other, "-o", tmp_path / "out")
+        assert invoke("predict", finished.folder, images[0], other, "-o", tmp_path / "out").exit_code == 0
+        arrays = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.npy"))
+        assert arrays == ["image0.npy", "sub/image0.npy"]
+
+    def test_a_file_of_someone_else_is_written_over_only_by_force(self, invoke, finished, images, tmp_path):
+        (tmp_path / "image0.depth.png").write_text("mine")
+        command = ("predict", finished.folder, images[0], "-o", tmp_path)
+        refused = invoke(*command)
         assert refused.exit_code == 2
-        assert "would both be written as image0.npy" in refused.stderr
+        assert "image0.depth.png: was not written by `cliffkit predict`" in refused.stderr
+        assert (tmp_path / "image0.depth.png").read_text() == "mine"
+        assert invoke(*command, "--force").exit_code == 0
+        assert invoke(*command).exit_code == 0, "now it was"
 
     def test_what_is_no_run_is_refused(self, invoke, images, tmp_path):
         refused = invoke("predict", tmp_path, images[0], "-o", tmp_path / "out")

@@ -237,15 +237,17 @@ def test_a_name_that_a_package_takes_from_one_of_its_modules_counts() -> None:
     assert code({**both, "pkg.weigh": "x = 2"}) != code(both)
 
 
-def test_of_the_engine_only_the_shared_layers_count_by_their_code() -> None:
-    texts = {"pkg.part": "from cliffkit.layers import resize\nfrom cliffkit.interfaces import Fusion"}
-    engine = {"cliffkit": "x = 1", "cliffkit.layers": "def resize(): ...", "cliffkit.interfaces": "class Fusion: ..."}
+@pytest.mark.parametrize("shared", ["layers", "images"])
+def test_of_the_engine_only_shared_layers_and_the_reading_of_images_count_by_their_code(shared: str) -> None:
+    module = f"cliffkit.{shared}"
+    texts = {"pkg.part": f"from {module} import give\nfrom cliffkit.interfaces import Fusion"}
+    engine = {"cliffkit": "x = 1", module: "def give(): ...", "cliffkit.interfaces": "class Fusion: ..."}
     before = code(texts | engine)
     assert code(texts | engine | {"cliffkit": "x = 2", "cliffkit.interfaces": "Fusion = 1"}) == before
-    assert code(texts | engine | {"cliffkit.layers": "def resize(x): ..."}) != before
-    for form in ("from cliffkit import layers", "import cliffkit.layers", "import cliffkit.layers as l"):
+    assert code(texts | engine | {module: "def give(x): ..."}) != before
+    for form in (f"from cliffkit import {shared}", f"import {module}", f"import {module} as m"):
         before = code({"pkg.part": form} | engine)
-        assert code({"pkg.part": form} | engine | {"cliffkit.layers": "x = 1"}) != before
+        assert code({"pkg.part": form} | engine | {module: "x = 1"}) != before
 
 
 def test_packages_of_other_distributions_are_named() -> None:

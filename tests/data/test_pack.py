@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from cliffkit.data.pack import Pack, read_sample, write_pack
+from cliffkit.data.pack import Pack, _median, read_sample, write_pack
 from cliffkit.data.resize import at_training_size, resize_image
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Sample
@@ -247,3 +247,12 @@ def test_a_pack_that_was_cut_short_is_named(tmp_path: Path) -> None:
     os.truncate(image, image.stat().st_size - 1)
     with pytest.raises(UserError, match=r"image\.npy: is damaged, .*; delete .* and run again"):
         Pack(tmp_path / "pack")
+
+
+def test_the_median_of_depth_far_beyond_a_room_takes_bounded_memory():
+    random = np.random.default_rng(0)
+    depth = random.integers(1, 65536, (3, 1, 20, 30), dtype=np.uint16)
+    for top in (10.0, 999.0, 1e9):
+        metres = np.full(3, top / 65535, np.float32)
+        exact = np.median(depth * metres[:, None, None, None])
+        assert _median(depth, metres) == pytest.approx(exact, rel=1e-3)

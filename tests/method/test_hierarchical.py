@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from cliffkit.interfaces import Embedding, Sample
+from cliffkit.layers import fill_holes
 from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
 from cliffkit.method.kernels import fold_batch_norm
 from cliffkit_embeddings.heg_r import HegR
@@ -48,6 +49,11 @@ def scene(share_valid, size=(20, 28), seed=0):
     return sample, depth + torch.randn_like(depth)
 
 
+def as_seen(prediction, sample):
+    """A prediction as the generator sees it: what fills its holes is taken as given."""
+    return torch.where(sample.valid, prediction, fill_holes(prediction.detach(), sample.valid))
+
+
 def slope(loss, prediction, sample, step=1000):
     prediction = prediction.clone().requires_grad_()
     loss(prediction, sample, step).backward()
@@ -70,8 +76,7 @@ def test_on_dense_depth_it_is_the_authors(kind, size):
 
 def test_on_depth_with_holes_it_is_the_mean_weighted_by_valid_shares():
     sample, prediction = scene(0.6)
-    truth = torch.where(sample.valid, sample.depth, 0)
-    guess = torch.where(sample.valid, prediction, 0)
+    truth, guess = fill_holes(sample.depth, sample.valid), fill_holes(prediction, sample.valid)
     first = (guess - truth)[sample.valid].abs().mean()
     total = weight = 0.0
     for b in range(2):
@@ -106,6 +111,31 @@ def test_without_a_valid_pixel_it_is_zero(kind):
     loss = HierarchicalEmbeddingLoss(generator(kind), (10, 15))
     assert loss(prediction, sample, 100) == 0
     assert not slope(loss, prediction, sample).any()
+
+
+def test_on_dense_depth_the_generator_sees_the_very_bits_of_both_maps():
+    sample, prediction = scene(1.1)
+    seen = []
+
+    class Watched(Plain):
+        def forward(self, depth):
+            seen.append(depth)
+            return super().forward(depth)
+
+    HierarchicalEmbeddingLoss(Watched(), (2, 3))(prediction, sample, 100)
+    assert torch.equal(seen[0], sample.depth)
+    assert torch.equal(seen[1], prediction)
+
+
+def test_holes_add_no_edge_to_what_the_generator_sees():
+    """A prediction that is deeper everywhere by one step costs the same with holes as without."""
+    sample, _ = scene(0.3)
+    sample = sample._replace(depth=torch.full_like(sample.depth, 2.5))
+    for heg in (generator("heg_s"), generator("heg_r")):
+        loss = HierarchicalEmbeddingLoss(heg, (10, 15))
+        dense = sample._replace(valid=torch.ones_like(sample.valid))
+        values = [loss(sample.depth + 0.5, images, 100) for images in (sample, dense)]
+        torch.testing.assert_close(values[0], values[1], rtol=0.05, atol=0)
 
 
 def test_perfect_prediction_costs_nothing():
@@ -167,8 +197,8 @@ def test_its_gradient_is_autograds_of_the_written_out_loss(kind, norm, monkeypat
     heg = generator(kind).eval().requires_grad_(False)
     sample, prediction = scene(0.6, (21, 27))
     prediction.requires_grad_()
-    truth = heg(sample.filled_depth())
-    guess = heg(torch.where(sample.valid, prediction, 0))
+    truth = heg(sample.dense_depth())
+    guess = heg(as_seen(prediction, sample))
     value = 0
     for weight, a, b in zip((10, 15), guess, truth, strict=True):
         share = F.adaptive_avg_pool2d(sample.valid.float(), a.shape[-2:])
@@ -191,8 +221,8 @@ def test_in_bf16_its_gradient_is_as_near_to_float32s_as_the_written_out_loss():
 
     def written_out(guess, sample, _):
         total = 0
-        truth = heg(sample.filled_depth())
-        for weight, a, b in zip((10, 15), heg(torch.where(sample.valid, guess, 0)), truth, strict=True):
+        truth = heg(sample.dense_depth())
+        for weight, a, b in zip((10, 15), heg(as_seen(guess, sample)), truth, strict=True):
             share = F.adaptive_avg_pool2d(sample.valid.float(), a.shape[-2:])
             total = total + weight * (share * (a.float() - b.float()).square()).sum() / (share.sum() * a.shape[1])
         return total

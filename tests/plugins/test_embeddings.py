@@ -48,7 +48,7 @@ def test_heg_s_has_the_published_parameters():
 
 def test_heg_s_is_four_convolutions_and_gives_the_second_and_the_fourth(sample):
     heg = unsettled(HegS(3))
-    x = sample.filled_depth()
+    x = sample.dense_depth()
     first = block(block(x, heg.full_size[0]), heg.full_size[1])
     second = block(block(first, heg.half_size[0], stride=2), heg.half_size[1])
     levels = heg(x)
@@ -59,7 +59,7 @@ def test_heg_s_is_four_convolutions_and_gives_the_second_and_the_fourth(sample):
 
 def test_heg_s_classifies_the_scenes_that_are_known(sample):
     heg = unsettled(HegS(3))
-    logits = heg.classifier(heg(sample.filled_depth())[-1].mean(dim=(2, 3)))
+    logits = heg.classifier(heg(sample.dense_depth())[-1].mean(dim=(2, 3)))
     known = [0, 1, 3]
     expected = F.cross_entropy(logits[known], sample.scene[known])
     torch.testing.assert_close(heg.objective(sample), expected)
@@ -68,6 +68,19 @@ def test_heg_s_classifies_the_scenes_that_are_known(sample):
 def test_heg_s_without_a_known_scene_is_zero_and_can_go_backward(sample):
     heg = HegS(3)
     value = heg.objective(sample._replace(scene=torch.full((4,), -1)))
+    value.backward()
+    assert value == 0
+    assert all(not p.grad.any() for p in heg.parameters())
+
+
+def test_heg_s_learns_nothing_from_an_image_without_a_valid_pixel(sample):
+    heg = unsettled(HegS(3))
+    logits = heg.classifier(heg(sample.dense_depth())[-1].mean(dim=(2, 3)))
+    sample.valid[1] = False
+    expected = F.cross_entropy(logits[[0, 3]], sample.scene[[0, 3]])
+    torch.testing.assert_close(heg.objective(sample), expected)
+
+    value = heg.objective(sample._replace(valid=torch.zeros_like(sample.valid)))
     value.backward()
     assert value == 0
     assert all(not p.grad.any() for p in heg.parameters())
@@ -91,7 +104,7 @@ def test_heg_r_has_the_weights_of_its_description():
 
 def test_heg_r_gives_the_third_and_the_fifth_convolution(sample):
     heg = unsettled(HegR(0))
-    x = sample.filled_depth()
+    x = sample.dense_depth()
     third = block(block(block(x, heg.full_size[0]), heg.full_size[1]), heg.full_size[2])
     pooled = F.max_pool2d(third, 2, ceil_mode=True)
     fifth = block(block(pooled, heg.half_size[1]), heg.half_size[2])
@@ -108,7 +121,7 @@ def test_heg_r_objective_is_the_masked_squared_error_at_any_size(size):
     valid[0, 0, 0, 0] = False
     sample = Sample(torch.zeros(2, 3, *size, dtype=torch.uint8), depth, valid, torch.full((2,), -1))
     heg = unsettled(HegR(0))
-    rebuilt = heg.rest(heg(sample.filled_depth())[-1])[..., : size[0], : size[1]]
+    rebuilt = heg.rest(heg(sample.dense_depth())[-1])[..., : size[0], : size[1]]
     expected = ((rebuilt - depth)[valid] ** 2).mean()
     torch.testing.assert_close(heg.objective(sample), expected)
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import csv
+import os
 import pickle
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,11 +158,46 @@ def test_image_may_be_of_any_8_bit_mode(listed: Path, mode: str) -> None:
     assert Pairs("val", listed)[0].image.shape == (3, 7, 7)
 
 
-def test_exif_rotation_is_not_applied(listed: Path) -> None:
-    image = Image.fromarray(picture(2))
+def with_exif(path: Path, array: np.ndarray, orientation: int) -> None:
+    image = Image.fromarray(array)
     exif = image.getexif()
-    exif[0x0112] = 6
-    image.save(listed / "rgb/2.png", exif=exif)
+    exif[0x0112] = orientation
+    image.save(path, exif=exif)
+
+
+def test_images_and_depth_are_turned_upright_by_their_exif_orientation(listed: Path) -> None:
+    image, depth = picture(2), millimetres(2)[:5]  # 5 x 7 beside an image of 7 x 7
+    with_exif(listed / "rgb/2.png", np.rot90(image[:5]), 6)  # 6: turn it by 90 degrees clockwise
+    Image.fromarray(depth).save(listed / "depth/2.png")
+    sample = Pairs("val", listed)[0]
+    assert np.array_equal(sample.image.permute(1, 2, 0), image[:5])
+    assert np.array_equal(sample.depth[0], depth.astype(np.float32) / np.float32(1000))
+    with_exif(listed / "depth/2.png", np.rot90(depth), 6)
+    assert np.array_equal(Pairs("val", listed)[0].depth, sample.depth)
+
+
+def test_a_turned_image_beside_depth_that_is_not_turned_is_refused(listed: Path) -> None:
+    with_exif(listed / "rgb/2.png", np.rot90(picture(2)[:5]), 6)
+    Image.fromarray(np.ascontiguousarray(np.rot90(millimetres(2)[:5]))).save(listed / "depth/2.png")
+    with pytest.raises(
+        UserError, match=r"depth/2\.png is 5 x 7 pixels, its image .* 7 x 5, turned upright by .*, 6; turn"
+    ):
+        Pairs("val", listed)
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4, 6])  # at 7 x 7 pixels none of these changes the size
+def test_a_turned_image_is_refused_where_its_size_does_not_show_whether_depth_is_turned(
+    listed: Path, orientation: int
+) -> None:
+    with_exif(listed / "rgb/2.png", picture(2), orientation)
+    with pytest.raises(UserError, match=rf"csv:4: rgb: rgb/2\.png is turned .* orientation, {orientation}, .*without"):
+        Pairs("val", listed)
+    with_exif(listed / "depth/2.png", millimetres(2), orientation)
+    assert len(Pairs("val", listed)) == 1, "both are turned"
+
+
+def test_colours_of_16_bits_are_read_by_their_upper_8(listed: Path) -> None:
+    write_png16(listed / "rgb/2.png", picture(2).astype(np.uint16) * 256 + 99)
     assert np.array_equal(Pairs("val", listed)[0].image.permute(1, 2, 0), picture(2))
 
 
@@ -294,6 +332,21 @@ def npy(content: Any) -> Callable[[Path], None]:
     return damage
 
 
+def write_png16(path: Path, colours: np.ndarray) -> None:
+    """Write (H, W, 3) uint16 as PNG, which Pillow cannot."""
+    height, width, _ = colours.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in colours)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks)
+    )
+
+
 def text(edit: Callable[[str], str]) -> Callable[[Path], None]:
     return lambda root: (root / "index.csv").write_bytes(edit((root / "index.csv").read_text()).encode()) and None
 
@@ -314,6 +367,27 @@ def cut_file(name: str, size: int) -> Callable[[Path], None]:
     return lambda root: (root / name).write_bytes((root / name).read_bytes()[:size]) and None
 
 
+def pipe(name: str) -> Callable[[Path], None]:
+    """Put a pipe in a file's place: whoever opens it waits for ever."""
+    return lambda root: (root / name).unlink() or os.mkfifo(root / name)
+
+
+def bomb(name: str) -> Callable[[Path], None]:
+    """Make a PNG say that it has 10^10 pixels."""
+
+    def damage(root: Path) -> None:
+        content = (root / name).read_bytes()
+        header = b"IHDR" + struct.pack(">II", 100_000, 100_000) + content[24:29]
+        (root / name).write_bytes(content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:])
+
+    return damage
+
+
+def npy_header(shape: str) -> bytes:
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
+
+
 SHAPE = (8, 7)
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     # what is done to the listed pairs, of which pair 3 stands on line 5: the place, and words of cause and remedy
@@ -326,15 +400,36 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     "open quote": (text(lambda t: t.replace("rgb/3.png", '"rgb/3.png')), "index.csv:5: ", ["no CSV", "close quotes"]),
     "not UTF-8": (lambda r: (r / "index.csv").write_bytes(b"rgb\xff"), "index.csv: ", ["UTF-8", "byte 3", "save it"]),
     "too many fields": (text(lambda t: t.replace("depth/3", "x,y")), "index.csv:5: ", ["7 fields under 6", "quote"]),
-    "no image": (lambda r: (r / "rgb/3.png").unlink(), "index.csv:5: rgb: rgb/3.png ", ["does not exist", "remove"]),
+    "no image": (
+        lambda r: (r / "rgb/3.png").unlink(),
+        "index.csv:5: rgb: rgb/3.png ",
+        ["does not exist", "leave it out"],
+    ),
     "no depth": (lambda r: (r / "depth/3.png").unlink(), "index.csv:5: depth: depth/3.png ", ["does not exist"]),
     "no image named": (line(3, rgb=""), "index.csv:5: rgb: ", ["is empty", "name a file"]),
     "no scene named": (line(3, scene_id=""), "index.csv:5: scene_id: ", ["is empty", "splits are cut by it"]),
     "no id": (line(3, id=""), "index.csv:5: id: ", ["is empty", "leave the column out"]),
-    "image a folder": (line(3, rgb="rgb"), "index.csv:5: rgb: rgb ", ["cannot be read", "directory", "replace"]),
+    "image a folder": (line(3, rgb="rgb"), "index.csv:5: rgb: rgb ", ["is a folder", "name a file"]),
     "image a text": (line(3, rgb="index.csv"), "index.csv:5: rgb: index.csv ", ["cannot be read as an image"]),
     "image emptied": (cut_file("rgb/3.png", 0), "index.csv:5: rgb: rgb/3.png ", ["cannot be read as an image"]),
     "image of 16 bits": (saved("rgb/3.png", millimetres(3)), "index.csv:5: rgb: rgb/3.png ", ["I;16", "8-bit RGB"]),
+    "image a pipe": (pipe("rgb/3.png"), "index.csv:5: rgb: rgb/3.png ", ["is a pipe", "name a file"]),
+    "depth a pipe": (pipe("depth/3.png"), "index.csv:5: depth: depth/3.png ", ["is a pipe", "name a file"]),
+    "npy a pipe": (
+        lambda r: (os.mkfifo(r / "3.npy"), replace(r, 3, depth="3.npy")),
+        "index.csv:5: depth: 3.npy ",
+        ["is a pipe", "name a file"],
+    ),
+    "image named too long": (line(3, rgb="a" * 300), "index.csv:5: rgb: aaa", ["cannot be read", "too long"]),
+    "image named with a null": (line(3, rgb="a\0.png"), "index.csv:5: rgb: a", ["cannot be read", "null"]),
+    "image a bomb": (bomb("rgb/3.png"), "index.csv:5: rgb: rgb/3.png ", ["more than", "pixels", "scale it down"]),
+    "depth a bomb": (bomb("depth/3.png"), "index.csv:5: depth: depth/3.png ", ["more than", "pixels"]),
+    "npy of a shape that it does not hold": (
+        npy(npy_header("(1000000, 1000000)")),
+        "index.csv:5: depth: depth/3.npy ",
+        ["cannot be read as a .npy", "replace"],
+    ),
+    "npy of an impossible shape": (npy(npy_header("(-1, 10**80)")), "index.csv:5: depth: ", ["cannot be read"]),
     "depth of 8 bits": (saved("depth/3.png", picture(3)[..., 0]), "index.csv:5: depth: depth/3.png ", ["8-bit PNG"]),
     "depth in colours": (saved("depth/3.png", picture(3)), "index.csv:5: depth: depth/3.png ", ["RGB", "16-bit grey"]),
     "depth in JPEG": (line(3, depth="rgb/3.jpg"), "index.csv:5: depth: rgb/3.jpg ", ["does not exist"]),
@@ -348,9 +443,13 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     "npy of doubles": (npy(np.ones(SHAPE)), "index.csv:5: depth: depth/3.npy ", ["float64", "float32 metres"]),
     "npy of millimetres": (npy(np.ones(SHAPE, "u2")), "index.csv:5: depth: depth/3.npy ", ["uint16", "float32"]),
     "npy of two axes more": (npy(np.ones((1, *SHAPE), "f4")), "index.csv:5: depth: ", ["(1, 8, 7)", "(H, W)"]),
-    "npy of objects": (npy(np.array([[None]])), "index.csv:5: depth: depth/3.npy ", ["cannot be read", "replace"]),
+    "npy of objects": (
+        npy(np.array([[None]])),
+        "index.csv:5: depth: depth/3.npy ",
+        ["Python objects", "store (H, W)"],
+    ),
     "npy a text": (npy(b"depth"), "index.csv:5: depth: depth/3.npy ", ["cannot be read as a .npy", "replace"]),
-    "npy missing": (line(3, depth="3.npy"), "index.csv:5: depth: 3.npy ", ["does not exist", "remove the line"]),
+    "npy missing": (line(3, depth="3.npy"), "index.csv:5: depth: 3.npy ", ["does not exist", "leave it out"]),
     "absolute": (line(3, rgb="/etc/3.png"), "index.csv:5: rgb: /etc/3.png ", ["absolute", "relative"]),
     "absolute on Windows": (line(3, rgb="C:/3.png"), "index.csv:5: rgb: C:/3.png ", ["absolute", "relative"]),
     "backslash": (line(3, rgb="rgb\\3.png"), "index.csv:5: rgb: rgb\\3.png ", ["backslash", "write /"]),

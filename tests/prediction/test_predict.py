@@ -73,6 +73,8 @@ def picture(height: int, width: int) -> Tensor:
         ((120, 160), (96, 128), 1.0, View(), (96, 128)),
         ((480, 640), (96, 128), 1.0, View(), (96, 128)),  # other images as large in the network as those of training
         ((37, 51), (32, 48), 0.9, View(), (36, 53)),
+        ((480, 640), (228, 304), 0.95, View(1, (228, 304), squeezed=True), (228, 304)),
+        ((48, 64), (12, 20), 0.5, View(1, (30, 40), squeezed=True), (12, 20)),
     ],
 )
 def test_the_network_is_fed_at_the_scale_of_training(
@@ -156,9 +158,9 @@ def test_images_of_every_mode_are_read_as_rgb(tmp_path: Path) -> None:
 
 
 def test_every_image_is_opened_before_the_first_is_predicted(tmp_path: Path) -> None:
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(tmp_path / folder / "one.png")
+    (tmp_path / "a").mkdir()
+    for name in ("one.png", "one.jpg"):
+        Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(tmp_path / "a" / name)
     whole = (tmp_path / "a" / "one.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.png").write_text("no image")
@@ -167,8 +169,8 @@ def test_every_image_is_opened_before_the_first_is_predicted(tmp_path: Path) -> 
     for bad, message in (
         (tmp_path / "cut.png", r"cut\.png: cannot be read as an image"),
         (tmp_path / "text.png", r"text\.png: cannot be read as an image"),
-        (tmp_path / "none.png", r"none\.png: cannot be read as an image"),
-        (tmp_path / "b" / "one.png", r"a/one\.png and .*b/one\.png would both be written as one\.npy"),
+        (tmp_path / "none.png", r"none\.png: does not exist"),
+        (tmp_path / "a" / "one.jpg", r"a/one\.png and .*a/one\.jpg would both be written as .*out/one\.npy"),
     ):
         with pytest.raises(UserError, match=message):
             list(predict_files(predict, [good, bad], tmp_path / "out"))

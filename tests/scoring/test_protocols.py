@@ -47,9 +47,23 @@ def test_the_others_have_no_crop(name: str) -> None:
     assert crop_mask(7, 5, None).all()
 
 
-def test_hu_and_cliffnet_share_a_view_of_the_centre_at_exactly_half_scale() -> None:
+def test_cliffnet_crops_no_test_image() -> None:
+    view = PROTOCOLS["cliffnet"].view
+    assert image_region(480, 640, view) == (0, 0, 480, 640)
+    assert (view.size, view.squeezed) == ((228, 304), True)
+    assert (
+        "whole image at 228x304, shown to the network at its training size, no crop" in PROTOCOLS["cliffnet"].describe()
+    )
+
+
+def test_a_view_that_is_not_squeezed_is_stored_as_before_there_were_squeezed_ones() -> None:
+    assert PROTOCOLS["hu"].to_dict()["view"] == {"region": 0.95, "size": (228, 304)}
+    for name in ("hu", "cliffnet"):
+        assert Protocol.from_dict(json.loads(json.dumps(PROTOCOLS[name].to_dict()))) == PROTOCOLS[name]
+
+
+def test_hu_has_a_view_of_the_centre_at_exactly_half_scale() -> None:
     view = PROTOCOLS["hu"].view
-    assert view == PROTOCOLS["cliffnet"].view
     assert image_region(480, 640, view) == (12, 16, 456, 608)
     rows, columns = np.mgrid[:480, :640]
     depth, valid = truth_in_view((rows * 1000 + columns).astype(np.float64), (rows + columns) % 3 == 0, view)

@@ -127,7 +127,7 @@ class Recoder(Embedding):
         return [torch.tanh(self.encode(even))]
 
     def objective(self, batch: Batch) -> Tensor:
-        depth = batch.filled_depth()
+        depth = batch.dense_depth()
         (features,) = self(depth)
         again = self.decode(features)[..., : depth.shape[-2], : depth.shape[-1]]
         return ((again - depth) * batch.valid).square().sum() / batch.valid.sum()

@@ -414,3 +414,10 @@ def test_the_environment_of_the_run_stands_beside_it(run: Run) -> None:
     assert facts.precision_reason == "the recipe says so"
     assert facts.processes == 1
     assert facts.nondeterministic == ()
+
+
+def test_packs_that_the_disk_cannot_hold_are_refused_before_anything_is_written(tiny_recipe, tmp_path, invoke):
+    refused = invoke("run", tiny_recipe, "--runs", tmp_path / "runs", "--set", "data.train=1000000000000")
+    assert refused.exit_code == 2
+    assert "data (rooms): 1000000000008 images of 32x48 pixels take 7,680,000.0 GB of disk, and " in refused.stderr
+    assert not list((tmp_path / "runs").rglob("*.npy"))

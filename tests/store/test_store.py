@@ -6,6 +6,7 @@ import select
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -293,3 +294,9 @@ class TestLink:
         link(tmp_path / "a", tmp_path / "b")
         assert (tmp_path / "b").read_text() == "a"
         assert not (tmp_path / "b").samefile(tmp_path / "a")
+
+
+def test_a_name_is_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
+    name = "a" * os.pathconf(tmp_path, "PC_NAME_MAX")
+    write_text(tmp_path / name, "whole")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "whole")]
