@@ -10,6 +10,7 @@ import click
 
 import cliffkit
 from cliffkit.cli import options
+from cliffkit.cli.echo import echo
 from cliffkit.cli.output import working
 from cliffkit.components.load import Plugins
 
@@ -90,6 +91,7 @@ def ablate(
         findings = cliffkit.ablate(study, **chosen)
     _print_findings(findings, as_json)
     if findings.failed:
+        echo("mend what made cells fail; the same command with --retry-failed tries them again", err=True)
         raise SystemExit(1)
 
 
@@ -127,11 +129,11 @@ def _print_findings(findings: Findings, as_json: bool) -> None:
     from cliffkit.cli.verdicts import print_study, study_json
 
     if as_json:
-        click.echo(json.dumps(study_json(findings.results, findings.analysis, dict(findings.files))))
+        echo(json.dumps(study_json(findings.results, findings.analysis, dict(findings.files))))
         return
     print_study(findings.results, findings.analysis)
-    click.echo(f"report: {findings.files['report.html']}")
-    click.echo(f"cells:  {findings.folder / 'cells'}")
+    echo(f"report: {findings.files['report.html']}")
+    echo(f"cells:  {findings.folder / 'cells'}")
 
 
 def _print_outlook(outlook: Outlook, as_json: bool) -> None:
@@ -149,7 +151,7 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
         "cells_failed": board.count("failed"),
         "jobs": len(board.jobs),
         "jobs_shared": shared,
-        "jobs_done": len(board.jobs) - len(board.to_do()),
+        "jobs_done": sum(entry.state == "done" for entry in board.jobs.values()),
         "workers": expected.workers,
         "seconds": expected.seconds,
         "disk_bytes": expected.disk_bytes,
@@ -157,14 +159,14 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
         "stages": {stage: {"jobs": n, "seconds": seconds} for stage, (n, seconds) in expected.by_stage.items()},
     }
     if as_json:
-        click.echo(json.dumps(facts))
+        echo(json.dumps(facts))
         return
-    click.echo(f"{study.name}: {len(study.variants)} variants x {len(study.seeds)} seeds = {len(board.cells)} cells, "
+    echo(f"{study.name}: {len(study.variants)} variants x {len(study.seeds)} seeds = {len(board.cells)} cells, "
                f"{facts['cells_done']} done, {facts['cells_failed']} failed before")  # fmt: skip
     for cell in board.cells:
-        click.echo(f"  {cell.name:<40} {board.cell_state(cell)}")
-    click.echo(f"jobs: {len(board.jobs)}, of which {shared} shared by several cells; {facts['jobs_done']} done")
+        echo(f"  {cell.name:<40} {board.cell_state(cell)}")
+    echo(f"jobs: {len(board.jobs)}, of which {shared} shared by several cells; {facts['jobs_done']} done")
     for stage, (count, seconds) in expected.by_stage.items():
-        click.echo(f"  {stage:<10} {count:>5} to do, {duration(seconds)} one after another")
+        echo(f"  {stage:<10} {count:>5} to do, {duration(seconds)} one after another")
     disk, memory = f"{expected.disk_bytes / 1e6:.0f} MB of disk", f"{expected.memory_bytes / 1e9:.1f} GB of memory"
-    click.echo(f"expected: {duration(expected.seconds)} with {expected.workers} at once, {disk}, {memory}")
+    echo(f"expected: {duration(expected.seconds)} with {expected.workers} at once, {disk}, {memory}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cliffkit.cli import options
+from cliffkit.cli.echo import echo
 from cliffkit.cli.output import working
 from cliffkit.components.load import Plugins
 
@@ -67,14 +68,14 @@ def check(
 
             report = check_data(part, dict(roots), sample, progress)
     if as_json:
-        click.echo(json.dumps(report))
+        echo(json.dumps(report))
     else:
         for split, facts in report["splits"].items():
-            click.echo(split)
+            echo(split)
             for label, text in describe(facts):
-                click.echo(f"  {label:<15} {text}")
+                echo(f"  {label:<15} {text}")
         for problem in report["problems"]:
-            click.echo(f"wrong: {problem}", err=True)
-        click.echo("" if report["problems"] else "nothing wrong found", nl=not report["problems"])
+            echo(f"wrong: {problem}", err=True)
+        echo("" if report["problems"] else "nothing wrong found", nl=not report["problems"])
     if report["problems"]:
         raise SystemExit(2)

@@ -11,6 +11,7 @@ import click
 
 from cliffkit.cli.ablate import ablate, report
 from cliffkit.cli.data import data
+from cliffkit.cli.echo import echo
 from cliffkit.cli.output import close_stdout, open_streams, stdout_kept, tell_crash
 from cliffkit.cli.plugins import plugins
 from cliffkit.cli.predict import evaluate, predict
@@ -19,6 +20,7 @@ from cliffkit.cli.run import run
 from cliffkit.cli.show import list_components, plan, validate
 from cliffkit.components.load import Plugins, load_plugins
 from cliffkit.errors import Stopped, UserError
+from cliffkit.text import printable
 from cliffkit.workers import stoppable
 
 STRICT = "--strict-plugins"
@@ -117,17 +119,17 @@ def _load() -> Plugins:
         failure.show()
         raise SystemExit(failure.exit_code) from error
     for name, reason in loaded_plugins.call("cliffkit_commands", cli=cli).items():
-        click.echo(f"warning: plugin '{name}' could not add its commands: {reason}", err=True)
+        echo(f"warning: plugin '{name}' could not add its commands: {reason}", err=True)
     return loaded_plugins
 
 
 def _fail(error: UserError) -> click.ClickException:
-    return Mendable(str(error))
+    return Mendable(printable(str(error)))
 
 
 def _stop(stopped: Stopped, command: str | None = None) -> SystemExit:
     """Say in one line how to go on; of several processes that share a run, the first does."""
     if os.environ.get("RANK", "0") == "0":
         how = "; the same command goes on where this one was" if command in GOING_ON else ""
-        click.echo(f"{stopped}{how}", err=True)
+        echo(f"{stopped}{how}", err=True)
     return SystemExit(stopped.exit_code)

@@ -18,8 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import TextIO
 
-import click
-
+from cliffkit.cli.echo import echo
 from cliffkit.components.isolate import explain
 from cliffkit.components.registry import Component
 from cliffkit.errors import PartError, Stopped
@@ -122,7 +121,7 @@ def close_stdout() -> int:
         return 0
     if isinstance(problem, BrokenPipeError):
         return NOBODY_READS
-    click.echo(f"Error: stdout: {problem.strerror}; what was done is kept, make room and repeat the command", err=True)
+    echo(f"Error: stdout: {problem.strerror}; what was done is kept, make room and repeat the command", err=True)
     return LOST
 
 
@@ -132,7 +131,7 @@ def tell_crash(error: Exception, components: Iterable[Component]) -> None:
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="backslashreplace", prefix="cliffkit-",
                                      suffix=".txt", delete=False) as file:  # fmt: skip
         file.write(text)
-    click.echo(f"Error: {explain(error, components)}; the traceback is in {file.name}", err=True)
+    echo(f"Error: {explain(error, components)}; the traceback is in {file.name}", err=True)
 
 
 def _leave_stdout() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from cliffkit.cli import options
+from cliffkit.cli.echo import echo
 from cliffkit.components.load import Plugins
 from cliffkit.components.new_plugin import MADE
 
@@ -22,13 +23,11 @@ def plugins(context: click.Context, as_json: bool) -> None:
         return
     rows = [dataclasses.asdict(status) for status in context.obj.statuses]
     if as_json:
-        click.echo(json.dumps({"plugins": rows}))
+        echo(json.dumps({"plugins": rows}))
         return
     for row in rows:
         reason = f"  {row['reason']}" if row["reason"] else ""
-        click.echo(
-            f"{row['name']:<12} {row['status']:<9} {row['distribution']} {row['version']}  {row['reference']}{reason}"
-        )
+        echo(f"{row['name']:<12} {row['status']:<9} {row['distribution']} {row['version']}  {row['reference']}{reason}")
 
 
 @plugins.command()
@@ -52,7 +51,7 @@ def new(plugins: Plugins, name: str, kind: str, out: Path, as_json: bool) -> Non
 
     folder = new_plugin(name, kind, out, plugins.registry)
     if as_json:
-        click.echo(json.dumps({"folder": str(folder)}))
+        echo(json.dumps({"folder": str(folder)}))
         return
-    click.echo(f"written: {folder}")
-    click.echo(f"next: pytest {folder} && pip install -e {folder}; its README.md says more")
+    echo(f"written: {folder}")
+    echo(f"next: pytest {folder} && pip install -e {folder}; its README.md says more")

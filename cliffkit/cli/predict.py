@@ -10,6 +10,7 @@ import click
 
 import cliffkit
 from cliffkit.cli import options
+from cliffkit.cli.echo import echo
 from cliffkit.cli.output import working
 from cliffkit.components.load import Plugins
 
@@ -81,8 +82,8 @@ def predict(
     with working(plugins.registry):
         rows = cliffkit.predict(run, images, out, flip=flip, force=force, device=device, plugins=plugins)
     if as_json:
-        click.echo(json.dumps({"run": str(run), "predictions": list(map(dict, rows))}))
+        echo(json.dumps({"run": str(run), "predictions": list(map(dict, rows))}))
         return
     for row in rows:
-        click.echo(f"{row['image']}: {row['min_m']:.2f} to {row['max_m']:.2f} m, median {row['median_m']:.2f} m")
-    click.echo(f"written to {out}")
+        echo(f"{row['image']}: {row['min_m']:.2f} to {row['max_m']:.2f} m, median {row['median_m']:.2f} m")
+    echo(f"written to {out}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cliffkit.cli import options
+from cliffkit.cli.echo import echo
 
 
 @click.group(invoke_without_command=True)
@@ -32,10 +33,10 @@ def recipes(context: click.Context, as_json: bool) -> None:
         for name, path in sorted(paths.items(), key=lambda item: kinds[item[0]])
     ]
     if as_json:
-        click.echo(json.dumps({"recipes": rows}))
+        echo(json.dumps({"recipes": rows}))
         return
     for row in rows:
-        click.echo(f"{row['kind']:<7} {row['name']:<24} {row['about']}")
+        echo(f"{row['kind']:<7} {row['name']:<24} {row['about']}")
 
 
 @recipes.command()
@@ -52,7 +53,7 @@ def copy(name: str, to: Path | None, as_json: bool) -> None:
 
     written = copy_shipped(name, to)
     if as_json:
-        click.echo(json.dumps({"written": [str(path) for path in written]}))
+        echo(json.dumps({"written": [str(path) for path in written]}))
         return
     for path in written:
-        click.echo(f"written: {path}")
+        echo(f"written: {path}")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import click
 from accelerate import PartialState
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from cliffkit.cli.echo import echo
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS, UNITS
 from cliffkit.store.artifacts import RunMetrics
+from cliffkit.text import printable
 from cliffkit.verbs.finished import Run
 
 HIDDEN = ("use", "test_fingerprint")
@@ -28,15 +30,15 @@ def print_run(finished: Run, as_json: bool) -> None:
     if not PartialState().is_main_process:
         return
     if as_json:
-        click.echo(json.dumps(run_json(finished)))
+        echo(json.dumps(run_json(finished)))
         return
     if "evaluate" in finished.reused:
-        click.echo("Nothing to do: every stage of this recipe is in the store.", err=True)
+        echo("Nothing to do: every stage of this recipe is in the store.", err=True)
     print_scores(finished.record)
     chosen = finished.record.selection
-    click.echo(f"weights: best {chosen.score} on {chosen.split} ({chosen.best_score:.4f}) at step {chosen.step}")
-    click.echo(f"panel:   {finished.panel}")
-    click.echo(f"run:     {finished.folder}")
+    echo(f"weights: best {chosen.score} on {chosen.split} ({chosen.best_score:.4f}) at step {chosen.step}")
+    echo(f"panel:   {finished.panel}")
+    echo(f"run:     {finished.folder}")
 
 
 def run_json(finished: Run) -> dict[str, Any]:
@@ -57,7 +59,7 @@ def print_scores(record: RunMetrics) -> None:
     """Each protocol in words, then the network's scores over the constant median's."""
     out = console()
     for scored in record.protocols.values():
-        out.print(f"\n{scored.described}", highlight=False)
+        out.print(printable(f"\n{scored.described}"), highlight=False, markup=False)
         table = Table(box=None, pad_edge=False)
         table.add_column("")
         for metric in METRICS:
@@ -67,8 +69,9 @@ def print_scores(record: RunMetrics) -> None:
         table.add_column("images", justify="right")
         for label, row in ((record.name, scored.metrics), ("constant median", scored.baseline)):
             absent = f" (+{row['absent']:.0f} absent)" if row["absent"] else ""
-            table.add_row(label, *(f"{row[metric]:.4f}" for metric in METRICS), f"{row['n']:.0f}{absent}")
+            figures = (f"{row[metric]:.4f}" for metric in METRICS)
+            table.add_row(escape(printable(label)), *figures, f"{row['n']:.0f}{absent}")
         out.print(table)
     options = ", ".join(f"{name} {value}" for name, value in record.data.items() if name not in HIDDEN)
-    out.print(f"data: {record.data['use']} ({options})", highlight=False, markup=False)
+    out.print(printable(f"data: {record.data['use']} ({options})"), highlight=False, markup=False)
     out.print(f"constant median: {record.baseline_depth_m:.3f} m, of the training depths", highlight=False)

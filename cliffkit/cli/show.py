@@ -10,6 +10,7 @@ import click
 
 import cliffkit
 from cliffkit.cli import options
+from cliffkit.cli.echo import echo
 from cliffkit.cli.output import working
 from cliffkit.components.load import Plugins
 from cliffkit.components.registry import KINDS
@@ -34,10 +35,10 @@ def plan(
     with working(plugins.registry):
         job_plan = cliffkit.plan(recipe, set=overrides, data=dict(roots), runs=runs, plugins=plugins)
     if as_json:
-        click.echo(json.dumps({"name": job_plan.name, "jobs": list(map(dict, job_plan.jobs))}))
+        echo(json.dumps({"name": job_plan.name, "jobs": list(map(dict, job_plan.jobs))}))
         return
     for row in job_plan.jobs:
-        click.echo(f"{row['stage']:<9} {row['key']}  {'done' if row['done'] else 'to do'}")
+        echo(f"{row['stage']:<9} {row['key']}  {'done' if row['done'] else 'to do'}")
 
 
 @click.command()
@@ -48,19 +49,28 @@ def plan(
 def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, ...], as_json: bool) -> None:
     """Check RECIPEs, or studies, whole, without data: every fault with its line, exit code 2 where there is one.
 
+    Warns of weights that are not on this machine and would have to be fetched; asks no network.
+
     What only building a part shows, as a model's name that timm does not know, `run` and `ablate` tell before they
     train.
     """
+    warnings: dict[str, list[str]] = {str(path): [] for path in recipes}
     with working(plugins.registry):
-        faults = {str(path): cliffkit.validate(path, set=overrides, plugins=plugins) for path in recipes}
+        faults = {
+            str(path): cliffkit.validate(path, set=overrides, plugins=plugins, warn=warnings[str(path)].append)
+            for path in recipes
+        }
     if as_json:
-        click.echo(json.dumps({"recipes": [{"recipe": path, "faults": messages} for path, messages in faults.items()]}))
+        rows = [{"recipe": path, "faults": messages, "warnings": warnings[path]} for path, messages in faults.items()]
+        echo(json.dumps({"recipes": rows}))
     else:
         for name, messages in faults.items():
             for fault in messages:
-                click.echo(fault if len(faults) == 1 or fault.startswith(name) else f"{name}: {fault}", err=True)
+                echo(fault if len(faults) == 1 or fault.startswith(name) else f"{name}: {fault}", err=True)
+            for warning in warnings[name]:
+                echo(f"warning: {warning}", err=True)
             if not messages:
-                click.echo(f"{name}: good")
+                echo(f"{name}: good")
     if any(faults.values()):
         raise SystemExit(2)
 
@@ -86,15 +96,15 @@ def list_components(plugins: Plugins, kind: str | None, show_options: bool, as_j
             except Exception as error:  # one part's fault hides no other part
                 row["options"], row["help"], row["fault"] = {}, {}, str(error)
     if as_json:
-        click.echo(json.dumps({"components": rows}))
+        echo(json.dumps({"components": rows}))
         return
     for row in rows:
-        click.echo(f"{row['kind']:<10} {row['name']:<12} {row['summary']}  [{row['plugin']}]")
+        echo(f"{row['kind']:<10} {row['name']:<12} {row['summary']}  [{row['plugin']}]")
         for name, text in row.get("options", {}).items():
-            click.echo(f"{'':<23} {name}: {text}")
+            echo(f"{'':<23} {name}: {text}")
             if name in row["help"]:
-                click.echo(f"{'':<27} {row['help'][name]}")
+                echo(f"{'':<27} {row['help'][name]}")
         if "fault" in row:
-            click.echo(f"{'':<23} cannot be used: {row['fault']}", err=True)
+            echo(f"{'':<23} cannot be used: {row['fault']}", err=True)
     for name, reason in plugins.registry.failures.items():
-        click.echo(f"plugin '{name}' failed to load: {reason}", err=True)
+        echo(f"plugin '{name}' failed to load: {reason}", err=True)

@@ -18,6 +18,7 @@ from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import BETTER, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Effect
 from cliffkit.study.results import Results
+from cliffkit.text import printable
 
 STYLES = {BETTER: "green", WORSE: "red"}
 
@@ -28,7 +29,7 @@ def print_study(results: Results, analysis: Analysis) -> None:
     study, first = results.study, analysis.first(results)
     protocol = next(protocol for protocol in results.protocols if protocol.name == first.protocol)
     arrow = "↑" if first.metric in HIGHER_IS_BETTER else "↓"
-    out.print(f"\n{protocol.describe()}", highlight=False, markup=False)
+    out.print(printable(f"\n{protocol.describe()}"), highlight=False, markup=False)
     table = _table("variant", f"{first.metric} {arrow}", f"against {study.reference.name}")
     for row in first.rows:
         mark = "*" if row.best else "=" if row.tied else " "
@@ -50,7 +51,7 @@ def print_study(results: Results, analysis: Analysis) -> None:
         ("interaction", analysis.interactions),
     ]
     if analysis.weakest is not None:
-        groups.append((f"share of the way from {analysis.weakest.name} to the full recipe", analysis.shares))
+        groups.append((f"share of the way from {analysis.weakest.name} to {' + '.join(study.full)}", analysis.shares))
     for title, effects in groups:
         if effects:
             table = _table(title, "", "difference")
@@ -62,13 +63,13 @@ def print_study(results: Results, analysis: Analysis) -> None:
     for result in results.cells:
         if result.state != "done":
             reason = f": {result.reason}" if result.reason else ""
-            out.print(f"{result.cell.name}: {result.state}{reason}", highlight=False, markup=False)
+            out.print(printable(f"{result.cell.name}: {result.state}{reason}"), highlight=False, markup=False)
 
 
 def _table(first: str, second: str, third: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in (first, second, third, "95 % interval", "p (Holm)", "verdict"):
-        table.add_column(escape(name), justify="left" if name in (first, "verdict") else "right")
+        table.add_column(escape(printable(name)), justify="left" if name in (first, "verdict") else "right")
     return table
 
 
@@ -80,7 +81,7 @@ def _add(table: Table, head: tuple[str, str], difference: Estimate | None, p: fl
             f"{difference.low:+.4f} to {difference.high:+.4f}",
             "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
         ]
-    table.add_row(*map(escape, head), *cells, word, style=STYLES.get(word))
+    table.add_row(*(escape(printable(text)) for text in head), *cells, word, style=STYLES.get(word))
 
 
 def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -> dict[str, Any]:

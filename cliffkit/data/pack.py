@@ -6,6 +6,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from copy import copy
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -48,21 +49,33 @@ class Pack:
         self._depth = _Rows(folder / "depth.npy")
         self._metres = np.load(folder / "metres.npy")
         self._scene = np.load(folder / "scene.npy")
+        self._images = np.arange(len(self._scene))
         camera = folder / "intrinsics.npy"
         self._intrinsics = np.load(camera) if camera.exists() else None
         extras = sorted(folder.glob(f"{EXTRA}*.npy"))
         self._extras = {path.stem.removeprefix(EXTRA): _Rows(path) for path in extras}
 
     def __len__(self) -> int:
-        return len(self._scene)
+        return len(self._images)
 
     @property
     def labelled(self) -> bool:
         """Whether any image has a scene type."""
-        return bool((self._scene >= 0).any())
+        return bool((self.scenes() >= 0).any())
+
+    def scenes(self) -> NDArray[np.int64]:
+        """Give the index of each image's scene type, -1 where unknown."""
+        return np.asarray(self._scene[self._images])
+
+    def only(self, images: NDArray[np.int64]) -> Pack:
+        """Give the same pack with some of its images alone, in their order."""
+        part = copy(self)
+        part._images = self._images[images]
+        return part
 
     def batch(self, indices: NDArray[np.int64]) -> Sample:
         """Gather images by index into one collated sample in memory."""
+        indices = self._images[indices]
         depth = self._depth.gather(indices)
         metres = depth.astype(np.float32) * self._metres[indices][:, None, None, None]
         return Sample(

@@ -15,6 +15,7 @@ from cliffkit.display.screen import can_redraw, screen
 from cliffkit.events import Event, Notice
 from cliffkit.study.board import Board, JobState, duration, seconds_left
 from cliffkit.study.cells import Cell
+from cliffkit.text import printable
 
 LINE_SECONDS = 30.0
 STYLES = {"done": "green", "failed": "bold red", "running": "bold", "elsewhere": "cyan", "waiting": "dim"}
@@ -30,7 +31,7 @@ class BoardView:
         live = active and can_redraw(self._console)
         self._live = Live(console=self._console, auto_refresh=False) if live else None
         self._noticed: set[tuple[str, str]] = set()
-        self._printed: dict[tuple[str, int], str] = {}
+        self._printed: dict[tuple[str, int], str] | None = None
         self._last_summary = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -48,6 +49,7 @@ class BoardView:
         """Show a line above the table."""
         if not self._active:
             return
+        text = printable(text)
         if self._live:
             self._live.console.print(text, markup=False)
         else:
@@ -71,6 +73,8 @@ class BoardView:
         if self._live:
             self._live.update(self._table(board, active), refresh=True)
             return
+        if self._printed is None:  # what ended before this study went on is no news
+            self._printed = {(cell.variant.name, cell.seed): board.cell_state(cell) for cell in board.cells}
         for cell in board.cells:
             state = board.cell_state(cell)
             if state in ("done", "failed") and self._printed.get((cell.variant.name, cell.seed)) != state:
@@ -99,7 +103,8 @@ class BoardView:
             current = next((busy[job.key] for job in cell.jobs if job.key in busy and job.key in board.only_cell), None)
             state = board.cell_state(cell)
             detail = _progress(current) if current else (board.cell_reason(cell).splitlines() or [""])[0][:60]
-            table.add_row(cell.variant.name, str(cell.seed), _styled(state), *(detail if current else (detail, "", "")))
+            texts = detail if isinstance(detail, tuple) else (Text(printable(detail)), "", "")
+            table.add_row(Text(printable(cell.variant.name)), str(cell.seed), _styled(state), *texts)
         if len(cells) < len(board.cells):
             table.add_row(f"… {len(board.cells) - len(cells)} more", style="dim")
         return table

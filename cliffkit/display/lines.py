@@ -12,6 +12,7 @@ from rich.progress import Progress as Bars
 
 from cliffkit.display.screen import can_redraw, screen
 from cliffkit.events import Event, JobFinished, JobSkipped, JobStarted, Notice, Progress, Validated
+from cliffkit.text import printable
 
 LINE_SECONDS = 10.0
 
@@ -77,6 +78,7 @@ class Terminal:
             self._line(f"{event.stage:<9} {event.done}/{event.total} {event.unit}s  {figures}")
 
     def _line(self, text: str) -> None:
+        text = printable(text)
         if self._bars.disable:
             print(text, file=sys.stderr, flush=True)
         else:

@@ -35,6 +35,14 @@ class Embedding(nn.Module, ABC):
         """
         raise NotImplementedError  # not abstract, since generators without training have none
 
+    def classify(self, depth: Tensor) -> Tensor:
+        """(B, 1, H, W) metres, as `forward` gets them, to a score for each scene type, (B, scene_types).
+
+        Only for generators that learn scene types: stage `embedding` then keeps a tenth of the training images out of
+        their training, chooses the weights on them, and says how often the largest score is that of the right type.
+        """
+        raise NotImplementedError
+
 
 class Loss(nn.Module, ABC):
     """A term of the training loss in depth space. Factory: `(*, options)`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -21,6 +21,14 @@ class Backbone(nn.Module, ABC):
     """Channels of each level, fine to coarse."""
     strides: Sequence[int]
     """Input pixels per feature pixel of each level, fine to coarse."""
+
+    @classmethod
+    def absent_weights(cls, options: Mapping[str, Any]) -> str | None:
+        """Say in words which weights that a backbone of these options would start from are not on this machine.
+
+        None where nothing is amiss. `validate` shows the words as a warning. Asks no network and builds nothing.
+        """
+        return None
 
     @abstractmethod
     def forward(self, image: Tensor) -> list[Tensor]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from cliffkit.report.wording import NOTHING, listed
 from cliffkit.store import artifacts
 from cliffkit.study.board import duration
-from cliffkit.study.results import Results
+from cliffkit.study.results import CellResult, Results
 
 
 def costs(results: Results) -> dict[str, Any]:
@@ -36,10 +36,22 @@ def costs(results: Results) -> dict[str, Any]:
                 "sort": [round(seconds.get(stage, 0), 3) for stage in stages],
                 "total": duration(sum(seconds.values())),
                 "total_s": round(sum(seconds.values()), 3),
-                "note": f"micro-batch {', '.join(map(str, smaller))}: memory held no more" if smaller else "",
+                "note": "; ".join(
+                    [
+                        *([f"micro-batch {', '.join(map(str, smaller))}: memory held no more"] if smaller else []),
+                        *_generators(cells),
+                    ]
+                ),
             }
         )
     return {"stages": stages, "rows": rows, "noted": any(row["note"] for row in rows)}
+
+
+def _generators(cells: Sequence[CellResult]) -> list[str]:
+    """Say how well the embedding generators of a variant's cells know scene types; nothing where they learn none."""
+    facts = [cell.generator for cell in cells if cell.generator is not None]
+    texts = {text: fact.near_chance() for fact in facts if (text := fact.describe())}
+    return [f"{text}{': hardly better than chance' if near else ''}" for text, near in texts.items()]
 
 
 def environments(results: Results) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from cliffkit.report.wording import NOTHING, number
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.study.analysis import Analysis, Effect, Table
 from cliffkit.study.results import CellResult, Results
+from cliffkit.text import printable
 
 CAPTIONS = {
     "forest": "Difference of each variant from the reference, with its 95 % interval",
@@ -49,7 +50,9 @@ def page(results: Results, analysis: Analysis, figures: Mapping[str, str], galle
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
+    environment.filters["shown"] = _shown
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False}
     study, first = results.study, analysis.first(results)
     style, script = (_text(name) for name in ("page.css", "page.js"))
@@ -76,6 +79,7 @@ def page(results: Results, analysis: Analysis, figures: Mapping[str, str], galle
         "captions": CAPTIONS,
         "effects": _effects(results, analysis),
         "weakest": analysis.weakest,
+        "full": " + ".join(study.full),
         "means": _means(results, first),
         "gallery": tiles(gallery, study.metric),
         "costs": costs(results),
@@ -167,3 +171,14 @@ def _means(results: Results, table: Table) -> dict[str, Any] | None:
 def _cell(result: CellResult) -> dict[str, Any]:
     keys = {job.stage: job.key for job in result.cell.jobs}
     return {"variant": result.cell.variant.name, "seed": result.cell.seed, "state": result.state, "keys": keys}
+
+
+def _shown(value: object) -> object:
+    """Escape what would act on a screen in a text that the page shows; other values stay what they are."""
+    if isinstance(value, Markup):
+        return Markup(printable(value))
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {name: _shown(inner) for name, inner in value.items()}
+    return [_shown(inner) for inner in value] if isinstance(value, list | tuple) else value

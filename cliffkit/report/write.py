@@ -13,6 +13,7 @@ from cliffkit.report.page import page
 from cliffkit.store.files import write_atomic, write_text
 from cliffkit.study.analysis import Analysis
 from cliffkit.study.results import Results
+from cliffkit.text import printable
 
 __all__ = ["write_report"]
 
@@ -53,5 +54,5 @@ def write_report(
 
 
 def _write(path: Path, text: str) -> None:
-    """Names and reasons may hold what UTF-8 cannot: paths of other encodings."""
-    write_text(path, text.encode(errors="replace").decode())
+    """Names and reasons may hold what UTF-8 cannot, as paths of other encodings, and what acts on a screen."""
+    write_text(path, printable(text))

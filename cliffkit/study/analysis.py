@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +118,7 @@ def _table(results: Results, protocol: str, metric: str) -> Table:
     values = results.table(protocol, metric)
     higher = metric in HIGHER_IS_BETTER
     reference = values[study.variants.index(study.reference)]
-    means = [estimate(rows) for rows in values]
+    means = [_mean(rows, metric) for rows in values]
     measured = [i for i, mean in enumerate(means) if mean is not None]
     best = (max if higher else min)(measured, key=lambda i: _value(means[i]), default=None)
     differences = [
@@ -133,6 +134,15 @@ def _table(results: Results, protocol: str, metric: str) -> Table:
         tied = i == best or (best is not None and _indistinguishable(compare(values[i], values[best])))
         rows.append(Row(variant, metric, means[i], differences[i], word, adjusted.get(i), i == best, tied))
     return Table(protocol, metric, tuple(rows))
+
+
+def _mean(rows: NDArray[np.float64], metric: str) -> Estimate | None:
+    """Estimate a variant's mean, its interval within what the metric can be: 0 or more, shares 1 at most."""
+    mean = estimate(rows)
+    if mean is None:
+        return None
+    top = 1.0 if metric in HIGHER_IS_BETTER else math.inf
+    return replace(mean, low=max(mean.low, 0.0), high=min(mean.high, top))
 
 
 def _value(mean: Estimate | None) -> float:

@@ -53,8 +53,13 @@ class Board:
         """The only cell that uses a job, by the job's key; jobs that several cells share are absent."""
 
     def to_do(self) -> list[Job]:
-        """List the jobs that are neither done nor failed."""
-        return [entry.job for entry in self.jobs.values() if entry.state not in ("done", "failed")]
+        """List the jobs that are left to do."""
+        return [entry.job for entry in self.left()]
+
+    def left(self) -> list[JobState]:
+        """List what is neither done nor failed; a job that only failed cells need is left out."""
+        needed = {job.key for cell in self.cells if not self._has_failed(cell) for job in cell.jobs}
+        return [entry for key, entry in self.jobs.items() if key in needed and entry.state not in ("done", "failed")]
 
     def retry(self) -> None:
         """Forget failures, so that the failed jobs are tried again."""
@@ -88,17 +93,12 @@ class Board:
         return sum(self.cell_state(cell) == state for cell in self.cells)
 
     def ready(self) -> list[JobState]:
-        """List the jobs that can begin now, in the order in which they should begin.
-
-        A job that only failed cells need does not begin.
-        """
+        """List the jobs that can begin now, in the order in which they should begin."""
         now = time.monotonic()
-        needed = {job.key for cell in self.cells if not self._has_failed(cell) for job in cell.jobs}
         entries = [
             entry
-            for key, entry in self.jobs.items()
-            if key in needed
-            and (entry.state == "waiting" or (entry.state == "elsewhere" and now - entry.since > ELSEWHERE_SECONDS))
+            for entry in self.left()
+            if (entry.state == "waiting" or (entry.state == "elsewhere" and now - entry.since > ELSEWHERE_SECONDS))
             and all(self._is_done(need) for need in entry.job.needs.values())
         ]
         return sorted(entries, key=lambda entry: ORDER.index(entry.job.stage))
@@ -128,9 +128,8 @@ def seconds_left(board: Board) -> float | None:
     """Estimate the seconds that the study still takes, by the pace of its jobs; None while a pace is unknown."""
     if board.pace is None:
         return None
-    entries = [entry for entry in board.jobs.values() if entry.state in ("waiting", "running", "elsewhere")]
     seconds = []
-    for entry in entries:
+    for entry in board.left():
         pace = board.pace(entry.job)
         if pace is None:
             return None

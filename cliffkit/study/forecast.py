@@ -6,7 +6,7 @@ on random data in a real worker. The store keeps the figures, so that a resumed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -14,7 +14,7 @@ import psutil
 from cliffkit.data.pack import PACKED_PIXEL_BYTES
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import Stopped, UserError, cause
-from cliffkit.interfaces import Executor
+from cliffkit.interfaces import Executor, Place
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.study.board import Board
@@ -46,14 +46,16 @@ class Forecast:
 def choose_workers(board: Board, executor: Executor, roots: Roots, say: Callable[[str], None]) -> str:
     """Set an executor to the number of slots that is fastest for a study; returns the measured speeds in words.
 
-    The first depth job that has not failed is measured, done or not. So a resumed study finds the paces by which it
-    chose before. Where its parts fail in that, the first job of another kind is measured. `say` receives a line before
-    each new measurement. The text is empty where nothing is measured.
+    A depth job that has not failed is measured, done or not: the first whose pace is known already, else the first of
+    all. So a resumed study finds the paces by which it chose before, also where the job of before has failed since.
+    Where its parts fail in that, the first job of another kind of work is measured. `say` receives a line before each
+    new measurement. The text is empty where nothing is measured.
     """
     jobs_left = sum(job.stage == "depth" for job in board.to_do())
     if not jobs_left:
         return ""
-    for job in _kinds(board, Paces(board.store), executor):
+    executor.resize(min(executor.choices))
+    for job in _one_of_each_kind(board, Paces(board.store), executor.place):
         try:
             return choose_slots(job, executor, board.store, roots, jobs_left, say)
         except UserError as error:
@@ -62,15 +64,13 @@ def choose_workers(board: Board, executor: Executor, roots: Roots, say: Callable
     return ""
 
 
-def _kinds(board: Board, paces: Paces, executor: Executor) -> Iterator[Job]:
-    """Give a depth job of each kind of work, in the study's order; jobs that failed are left out."""
-    seen: set[str] = set()
-    for entry in board.jobs.values():
-        if entry.job.stage == "depth" and entry.state != "failed":
-            kind = paces.kind(entry.job, executor.place)
-            if kind not in seen:
-                seen.add(kind)
-                yield entry.job
+def _one_of_each_kind(board: Board, paces: Paces, place: Place) -> list[Job]:
+    """List a depth job of each kind of work that has not failed, those whose pace is known first."""
+    entries = [entry for entry in board.jobs.values() if entry.job.stage == "depth" and entry.state != "failed"]
+    kinds: dict[str, Job] = {}
+    for entry in entries:
+        kinds.setdefault(paces.kind(entry.job, place), entry.job)
+    return sorted(kinds.values(), key=lambda job: paces.get(job, place) is None)
 
 
 def choose_slots(

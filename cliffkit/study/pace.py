@@ -81,7 +81,9 @@ class Paces:
         return None if values is None else Pace(*values)
 
     def learn(self, measured: Mapping[str, Pace]) -> None:
-        """Keep measured paces, by kind of work."""
+        """Keep measured paces, by kind of work, beside those that other processes have kept since."""
+        if self._path.exists():
+            self._paces = {**self._paces, **read_json(self._path)}
         self._paces.update({kind: list(pace) for kind, pace in measured.items()})
         write_json(self._path, self._paces)
 

@@ -14,7 +14,7 @@ from cliffkit.errors import UserError
 from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import pooled
-from cliffkit.store.artifacts import LOG, DepthFitFacts, Environment, PerImage, Scores
+from cliffkit.store.artifacts import LOG, DepthFitFacts, EmbeddingFitFacts, Environment, PerImage, Scores
 from cliffkit.store.store import Store
 from cliffkit.study.cells import Cell
 from cliffkit.study.study import Levels, Study, Variant
@@ -42,6 +42,8 @@ class CellResult:
     """Validation score by step, in the metric by which the weights were selected."""
     micro_batch: int | None = None
     """Micro-batch to which lack of memory forced the fit; None where the recipe's micro-batch fitted."""
+    generator: EmbeddingFitFacts | None = None
+    """How the fit of its embedding generator ended; None where none was trained."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Versions of all distributions that its jobs computed with, by name; several where jobs differ."""
 
@@ -121,7 +123,14 @@ def _load(cell: Cell, store: Store) -> CellResult:
         versions=_versions([Environment.read(depth).versions, *(record.versions for record in records.values())]),
         curve=validation_curve(depth / LOG, scores.selection.score),
         micro_batch=DepthFitFacts.read(depth).micro_batch,
+        generator=_generator(cell, store),
     )
+
+
+def _generator(cell: Cell, store: Store) -> EmbeddingFitFacts | None:
+    """Read how the fit of a cell's embedding generator ended; None where no generator was trained."""
+    job = next((job for job in cell.jobs if job.stage == "embedding"), None)
+    return None if job is None else EmbeddingFitFacts.read(store.folder(job))
 
 
 def _versions(records: Sequence[Mapping[str, str]]) -> dict[str, str]:

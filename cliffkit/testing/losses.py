@@ -52,6 +52,13 @@ def check_embedding(factory: Callable[..., Embedding], *, scene_types: int = 4, 
                 )
             # The objective reaches the parameters that these features do not, such as a classifier's.
             check_module(make, lambda module, inputs: list(module(inputs[0])), [depth], parameters=False)
+            if type(embedding).classify is not Embedding.classify:
+                guess = embedding.classify(depth)
+                expect(
+                    tuple(guess.shape) == (len(depth), scene_types) and bool(guess.isfinite().all()),
+                    f"{subject}.classify: gives {tuple(guess.shape)}, expected a finite score of each of "
+                    f"{scene_types} scene types for {len(depth)} images",
+                )
             if embedding.trained:
                 expect(
                     type(embedding).objective is not Embedding.objective,

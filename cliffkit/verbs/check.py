@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cliffkit.components.load import Plugins
 from cliffkit.errors import RecipeError
+from cliffkit.interfaces import Backbone
 from cliffkit.jobs.plan import plan as plan_jobs
 from cliffkit.recipe import yamlstrict
+from cliffkit.recipe.part import Part
 from cliffkit.recipe.shipped import locate
 from cliffkit.store.store import job_folder
 from cliffkit.verbs.inputs import (
@@ -57,10 +59,17 @@ def plan(
     return Plan(checked.name, Rows(rows, ("stage", "key", "done")))
 
 
-def validate(recipe: RecipeLike, *, set: Settings = (), plugins: Plugins | None = None) -> list[str]:
+def validate(
+    recipe: RecipeLike,
+    *,
+    set: Settings = (),
+    plugins: Plugins | None = None,
+    warn: Callable[[str], object] | None = None,
+) -> list[str]:
     """Check a recipe or study whole, without data; returns every fault with its place, none where it is right.
 
-    `recipe` is a path, the name of a shipped recipe or study, or what either says as a mapping.
+    `recipe` is a path, the name of a shipped recipe or study, or what either says as a mapping. `warn` is called with
+    whatever may go wrong on this machine, such as weights that would have to be fetched.
 
     Example: `assert not cliffkit.validate("mine.yaml")`.
     """
@@ -68,9 +77,25 @@ def validate(recipe: RecipeLike, *, set: Settings = (), plugins: Plugins | None 
     try:
         data = recipe if isinstance(recipe, Mapping) else yamlstrict.load(locate(path_of(recipe, "recipe"))).data
         if isinstance(data, Mapping) and "base" in data:
-            open_study(recipe, registry, set)
+            recipes = [variant.recipe for variant in open_study(recipe, registry, set).variants]
         else:
-            open_recipe(recipe, registry, set)
+            recipes = [open_recipe(recipe, registry, set)]
     except RecipeError as error:
         return [str(fault) for fault in error.faults]
+    if warn is not None:
+        backbones = {id(checked.backbone): checked.backbone for checked in recipes}.values()  # variants share parts
+        for text in dict.fromkeys(filter(None, map(_absent_weights, backbones))):
+            warn(text)
     return []
+
+
+def _absent_weights(backbone: Part) -> str | None:
+    """Say with its place which weights a backbone would have to fetch; None where it starts without, or has them."""
+    factory = backbone.component.load()
+    if not (isinstance(factory, type) and issubclass(factory, Backbone)):
+        return None
+    try:
+        text = factory.absent_weights(backbone.options)
+    except Exception as error:  # whatever a stranger's method raises
+        text = f"{backbone.component}: absent_weights: {type(error).__name__}: {error}; mend the plugin"
+    return text and f"{backbone.place}: {text}"

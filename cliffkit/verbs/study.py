@@ -89,13 +89,16 @@ def ablate(
         tell = _teller(view, progress)
         for note in work.study.notes:
             tell(Notice(note))
+        failed = work.board.count("failed")
+        if failed:
+            tell(Notice(f"{failed} cells failed before and are left alone; mend the cause, then add --retry-failed"))
         if work.board.to_do():
             ended = ended_cells(work.board)
             for job, reason, details in check_variants(work.board, work.roots, tell):
                 work.board.store.fail(job, reason, details)
             with closing(open_executor(work.plugins.registry, executor, workers, device)) as built:
                 do_cells(work.board, built, work.roots, view, tell, work.plugins, ended)
-        else:
+        elif not failed:
             tell(Notice("Nothing to do: every cell of this study is in the store."))
 
     _publish(work.board, work.study)

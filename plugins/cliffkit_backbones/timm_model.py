@@ -6,6 +6,7 @@ import difflib
 import pickle
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,17 @@ class TimmModel(Backbone):
         self.made_for = tuple(config["input_size"][1:]) if config["fixed_input_size"] else None
         """The only size (height, width) that the model may take; None where it takes any."""
         self.channels_last = str(getattr(net, "output_fmt", "NCHW")).endswith("NHWC")
+
+    @classmethod
+    def absent_weights(cls, options: Mapping[str, Any]) -> str | None:
+        """Name the published weights that are not in the Hugging Face cache; asks no network."""
+        config = timm.get_pretrained_cfg(options["name"]) if options["pretrained"] else None
+        if config is None or not config.has_weights or _cached(config):
+            return None
+        return (
+            f"{_wanted(config)}, the weights of '{options['name']}', is not in the Hugging Face cache; without a "
+            "network write 'pretrained: false' with 'weights: PATH'"
+        )
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """(B, 3, H, W) in [0, 1] to one (B, C_k, H/s_k, W/s_k) per level.
@@ -172,10 +184,16 @@ def _from_hub(name: str) -> Any:
         except OSError as error:
             cause = error
     raise ValueError(
-        f"timm: the weights of '{name}' are not in the Hugging Face cache and cannot be fetched"
+        f"timm: {_wanted(config)}, the weights of '{name}', is not in the Hugging Face cache and cannot be fetched"
         f"{f' ({cause})' if cause else ''}; run this once where there is a network and bring the cache (HF_HOME), "
-        "or use 'weights: PATH', or 'pretrained: false'"
+        "or write 'pretrained: false' with 'weights: PATH', a file with a state dict of the model (of torchvision too, "
+        "where the names are the same, as for resnet50), or 'pretrained: false' alone to start at random"
     ) from cause
+
+
+def _wanted(config: Any) -> str:
+    """Name published weights as one finds them: the hub's repository, or the address of a file."""
+    return str(config.hf_hub_id or config.url)
 
 
 def _cached(config: Any) -> str | None:

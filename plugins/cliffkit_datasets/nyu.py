@@ -141,7 +141,7 @@ class NYU(Dataset):
                 span = max(1, min(data.chunks[0] if data.chunks else 1, BLOCK_BYTES // of_one))
                 start = frame - frame % span
                 block = data[start : start + span]
-            except (OSError, RuntimeError, KeyError) as error:
+            except Exception as error:  # of h5py, which names no set of them
                 raise UserError(
                     f"{self._path}: {variable}: nyu/{frame + 1:04d} cannot be read ({error}); the file is damaged, "
                     f"{layout.AGAIN}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,13 +11,16 @@ from typing import Any
 
 import h5py  # type: ignore[import-untyped]
 import numpy as np
-import scipy.io
+from numpy.typing import NDArray
 
 from cliffkit.errors import UserError
+from cliffkit_datasets.mat5 import read_arrays
 
 LABELED = "nyu_depth_v2_labeled.mat"
 SPLITS_FILE = "splits.mat"
 PUBLISHED = "the NYU-Depth V2 authors' page"
+LONGEST_STRING = 1000
+"""Characters; published names have some 30."""
 AGAIN = f"download it again from {PUBLISHED}"
 
 
@@ -38,13 +42,21 @@ def find(root: Path | None) -> tuple[Path, Path]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """Open the HDF5 file at `path`, or raise a UserError that says what lies there instead."""
+    """Open the HDF5 file at `path`, or raise a UserError that says what lies there instead.
+
+    Whatever a damaged file provokes in the body of the `with` becomes a UserError too.
+    """
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         raise UserError(_why_unopened(path, error)) from error
-    with file:
-        yield file
+    try:
+        with file:
+            yield file
+    except UserError:
+        raise
+    except Exception as error:  # of h5py, which names no set of them
+        raise UserError(f"{path}: is damaged ({error or type(error).__name__}); {AGAIN}") from error
 
 
 def _why_unopened(path: Path, error: OSError) -> str:
@@ -61,12 +73,30 @@ def _why_unopened(path: Path, error: OSError) -> str:
 
 
 def _variable(path: Path, file: Any, name: str) -> Any:
-    if name not in file:
-        there = ", ".join(sorted(key for key in file if not key.startswith("#"))) or "nothing"
+    """Find an array of the file that is stored in the file itself, whole: no link is followed."""
+    names = list(file)  # `in file` would follow links
+    if name not in names:
+        there = ", ".join(sorted(key for key in names if not key.startswith("#"))) or "nothing"
         raise UserError(f"{path}: {name}: there is no such variable, only {there}; take {LABELED} as published")
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise UserError(f"{path}: {name}: is a link, which is never followed; take {LABELED} as published")
     if not isinstance(file[name], h5py.Dataset):
         raise UserError(f"{path}: {name}: is a struct or sparse array, not an array; take {LABELED} as published")
+    _check_stored(path, name, file[name])
     return file[name]
+
+
+def _check_stored(path: Path, name: str, data: Any) -> None:
+    """Raise UserError for an array whose values lie in other files, or not in this file."""
+    if data.is_virtual or data.external:
+        raise UserError(f"{path}: {name}: its values lie in other files, which are never opened; {AGAIN}")
+    if data.chunks is None:
+        whole = data.id.get_storage_size() == data.nbytes
+    else:
+        counts = (-(-side // chunk) for side, chunk in zip(data.shape, data.chunks, strict=True))
+        whole = data.id.get_num_chunks() == math.prod(counts)
+    if not whole:
+        raise UserError(f"{path}: {name}: some of its values are not in the file; it is damaged: {AGAIN}")
 
 
 def check_arrays(path: Path, file: Any, depths_name: str) -> int:
@@ -99,42 +129,56 @@ def read_strings(path: Path, file: Any, name: str, count: int) -> list[str]:
         raise UserError(f"{path}: {name}: is {cells.dtype}, where a cell array of strings is published; {AGAIN}")
     if cells.size != count:
         raise UserError(f"{path}: {name}: holds {cells.size} strings for {count} images; {AGAIN}")
-    strings = []
-    for place, reference in enumerate(cells[()].ravel(), start=1):
-        try:
-            cell = file[reference]
-            # MATLAB stores an empty cell as its size, marked
-            codes = [] if cell.attrs.get("MATLAB_empty", 0) else cell[()].tolist()
-            strings.append("".join(chr(c[0]) for c in codes))
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
-            raise UserError(
-                f"{path}: {name}: the string of image {place} cannot be read ({error}); each is a reference to (n, 1) "
-                f"character codes; {AGAIN}"
-            ) from error
-    return strings
+    return [_string(path, file, name, place, cell) for place, cell in enumerate(cells[()].ravel(), start=1)]
+
+
+def _string(path: Path, file: Any, name: str, place: int, reference: Any) -> str:
+    """Read a string of a cell array: UTF-16 codes, as MATLAB has them. Raises UserError where there is none."""
+    try:
+        cell = file[reference]
+        if cell.attrs.get("MATLAB_empty", 0):  # stored as its size
+            return ""
+        if cell.dtype.kind != "u" or cell.shape != (cell.size, 1) or cell.size > LONGEST_STRING:
+            raise ValueError(f"{cell.dtype} of shape {cell.shape}")
+        _check_stored(path, name, cell)
+        text: str = cell[()].astype("<u2", casting="safe").tobytes().decode("utf-16-le")
+    except UserError:
+        raise
+    except Exception as error:  # of h5py, which names no set of them
+        raise UserError(
+            f"{path}: {name}: the string of image {place} cannot be read ({error}); each is a reference to (n, 1) "
+            f"character codes; {AGAIN}"
+        ) from error
+    if not text.isprintable():
+        raise UserError(
+            f"{path}: {name}: the string of image {place}, {text!a}, has characters that no name has; {AGAIN}"
+        )
+    return text
 
 
 def read_lists(path: Path, count: int) -> tuple[list[int], list[int]]:
     """Read training and test images, each a list of one-based indices, ascending; the two share none."""
     try:
-        content = scipy.io.loadmat(str(path), appendmat=False)
-    except NotImplementedError as error:
-        raise UserError(f"{path}: is a MATLAB v7.3 file, where MATLAB v5 is published; {AGAIN}") from error
-    except Exception as error:  # scipy lets pass whatever a damaged file provokes
+        with path.open("rb") as file:
+            hdf5 = b"MATLAB 7.3" in file.read(16)
+        content = {} if hdf5 else read_arrays(path)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a MATLAB v5 file ({error}); {AGAIN}") from error
+    if hdf5:
+        raise UserError(f"{path}: is a MATLAB v7.3 file, where MATLAB v5 is published; {AGAIN}")
     train, test = (_indices(path, content, name, count) for name in ("trainNdxs", "testNdxs"))
     if shared := sorted(set(train) & set(test)):
         raise UserError(f"{path}: trainNdxs and testNdxs share {len(shared)} images, {first(shared)}; {AGAIN}")
     return train, test
 
 
-def _indices(path: Path, content: dict[str, Any], name: str, count: int) -> list[int]:
+def _indices(path: Path, content: dict[str, NDArray[Any] | None], name: str, count: int) -> list[int]:
     """Read a list of one-based indices, ascending."""
     if name not in content:
-        there = ", ".join(key for key in content if not key.startswith("__")) or "nothing"
+        there = ", ".join(content) or "nothing"
         raise UserError(f"{path}: {name}: there is no such variable, only {there}; {AGAIN}")
     values = content[name]
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "uif":
+    if values is None:
         raise UserError(f"{path}: {name}: is no list of numbers; {AGAIN}")
     if not values.size:
         raise UserError(f"{path}: {name}: is empty; {AGAIN}")

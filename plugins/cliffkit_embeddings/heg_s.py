@@ -38,8 +38,12 @@ class HegS(Embedding):
 
     def objective(self, batch: Batch) -> Tensor:
         """Cross entropy of the scene type, over the images with a type and a valid pixel; 0 where there is none."""
-        features = self(batch.dense_depth())[-1]
-        logits = self.classifier(features.mean(dim=(2, 3))).float()
+        logits = self.classify(batch.dense_depth())
         scene = torch.where(batch.valid.any(dim=3).any(dim=2)[:, 0], batch.scene, -1)
         total = F.cross_entropy(logits, scene, ignore_index=-1, reduction="sum")
         return total / (scene >= 0).sum().clamp(min=1)
+
+    def classify(self, depth: Tensor) -> Tensor:
+        """(B, 1, H, W) metres to the logits of the scene types, (B, scene_types) float32."""
+        logits: Tensor = self.classifier(self(depth)[-1].mean(dim=(2, 3)))
+        return logits.float()

@@ -28,7 +28,7 @@ from cliffkit.interfaces import Batch, Embedding
 from cliffkit.layers import fill_holes
 from cliffkit.method.assemble import build_embedding
 
-STEPS = {"heg_s": 1500, "heg_r": 300}
+STEPS = {"heg_s": 600, "heg_r": 150}
 WEIGHTS = (10, 15)
 BATCH, IMAGES = 16, 64
 Mask = Callable[[torch.Size, torch.Generator], Tensor]

@@ -184,11 +184,14 @@ def test_without_a_terminal_every_cell_that_ends_is_a_line(
     board = Board(cells, Store(finished_study.copy(tmp_path / "runs", f"evaluate-{cells[2].jobs[-1].key}")))
     with BoardView("small") as view:
         view.show(board)
+        assert capsys.readouterr().err == "", "what ended before is no news"
+        board.put(board.jobs[cells[2].jobs[-1].key], "failed", "a \x1b[31mreason\u202e")
+        view.show(board)
         view.show(board)
     lines = capsys.readouterr().err.splitlines()
-    assert lines.count("none + cliff, seed 0: done") == 1
-    assert not any(line.startswith(cells[2].name) for line in lines)
-    assert summary(board, "small") == "small: 7 of 8 cells done"
+    assert lines.count(f"{cells[2].name}: failed evaluate: a \\x1b[31mreason\\u202e") == 1
+    assert not any(line.startswith(cells[0].name) for line in lines)
+    assert summary(board, "small") == "small: 7 of 8 cells done, 1 failed"
 
 
 def test_what_a_worker_has_to_say_is_said_once(

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import click
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -23,6 +24,7 @@ from cliffkit.cli.main import cli
 from cliffkit.components.load import load_plugins
 from cliffkit.hookspecs import hookimpl
 from cliffkit.scoring.metrics import METRICS
+from cliffkit_backbones import timm_model
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -425,6 +427,23 @@ class TestValidate:
     def test_with_set(self, invoke, tiny_recipe):
         assert invoke("validate", tiny_recipe, "--set", "loss.0.use=l2").exit_code == 0
         assert invoke("validate", tiny_recipe, "--set", "loss.0.use=l3").exit_code == 2
+
+    def test_warns_of_weights_that_are_not_on_this_machine_and_asks_no_network(self, invoke, monkeypatch):
+        monkeypatch.setattr(timm_model, "_online", lambda: pytest.fail("asked for a network"))
+        monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
+        recipe = ROOT / "recipes" / "nyu" / "cliff_resnet50_hegR.yaml"
+        said = invoke("validate", recipe)
+        assert (said.exit_code, said.stdout) == (0, f"{recipe}: good\n")
+        assert re.fullmatch(
+            rf"warning: {recipe}:\d+: model.backbone \(timm\): timm/resnet50\S+, the weights of 'resnet50', is not .*"
+            r"'pretrained: false' with 'weights: PATH'\n",
+            said.stderr,
+        )
+        (row,) = one_object(invoke("validate", recipe, "--json"))["recipes"]
+        assert (row["faults"], len(row["warnings"])) == ([], 1)
+
+        said = invoke("validate", recipe, "--set", "model.backbone.pretrained=false")
+        assert (said.exit_code, said.stderr) == (0, "")
 
     def test_needs_no_data(self, invoke):
         assert invoke("validate", *sorted((ROOT / "recipes" / "nyu").glob("*.yaml"))).exit_code == 0

@@ -249,6 +249,15 @@ def test_a_pack_that_was_cut_short_is_named(tmp_path: Path) -> None:
         Pack(tmp_path / "pack")
 
 
+def test_a_part_of_a_pack_has_its_images_in_their_order(tmp_path: Path) -> None:
+    whole = packed(Tiny(count=7), tmp_path / "pack")
+    part = whole.only(np.array([5, 2, 3])).only(np.array([2, 0]))
+    assert (len(part), len(whole)) == (2, 7)
+    assert part.scenes().tolist() == whole.scenes()[[3, 5]].tolist()
+    ours, theirs = part.batch(np.array([1, 0])), whole.batch(np.array([5, 3]))
+    assert all(torch.equal(tensor, theirs.tensors()[name]) for name, tensor in ours.tensors().items())
+
+
 def test_the_median_of_depth_far_beyond_a_room_takes_bounded_memory():
     random = np.random.default_rng(0)
     depth = random.integers(1, 65536, (3, 1, 20, 30), dtype=np.uint16)

@@ -35,7 +35,11 @@ def strings(file: h5py.File, name: str, texts: Sequence[str]) -> None:
     references = file.create_dataset(name, (1, len(texts)), dtype=h5py.ref_dtype)
     references.attrs["MATLAB_class"] = np.bytes_("cell")
     for i, text in enumerate(texts):
-        codes = np.array([[ord(letter)] for letter in text], np.uint16) if text else np.zeros(2, np.uint64)
+        codes = (
+            np.array([[code] for code in np.frombuffer(text.encode("utf-16-le", "surrogatepass"), "<u2")], np.uint16)
+            if text
+            else np.zeros(2, np.uint64)
+        )
         cell = file.create_dataset(f"#refs#/{name}{i}", data=codes)
         cell.attrs["MATLAB_class"] = np.bytes_("char")
         if not text:

@@ -8,6 +8,7 @@ import safetensors.torch
 import timm
 import torch
 import torch.nn.functional as F
+import torchvision
 
 from cliffkit_backbones import timm_model
 from cliffkit_backbones.handbuilt import Handbuilt
@@ -173,9 +174,31 @@ def test_pretrained_without_a_network_says_what_to_do(monkeypatch):
     monkeypatch.setattr(timm_model, "_online", lambda: False)
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
     with pytest.raises(
-        ValueError, match=r"cannot be fetched; run this once where there is a network .* 'weights: PATH'"
+        ValueError,
+        match=r"timm/test_resnet.r160_in1k, .* cannot be fetched; run this once where there is a network .* "
+        "'pretrained: false' with 'weights: PATH'",
     ):
         TimmModel(name="test_resnet", pretrained=True)
+
+
+def test_a_state_dict_of_torchvision_loads(tmp_path):
+    theirs = torchvision.models.resnet18().state_dict()
+    torch.save(theirs, tmp_path / "resnet18.pth")
+    ours = TimmModel(name="resnet18", weights=tmp_path / "resnet18.pth").net.state_dict()
+    assert ours
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def test_weights_that_are_on_this_machine_or_not_wanted_are_not_absent(monkeypatch, tmp_path):
+    monkeypatch.setattr(timm_model, "_online", lambda: pytest.fail("asked for a network"))
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
+    text = TimmModel.absent_weights({"name": "test_resnet", "pretrained": True})
+    assert text is not None
+    assert text.startswith("timm/test_resnet.r160_in1k, the weights of 'test_resnet', is not in the Hugging Face cache")
+    assert TimmModel.absent_weights({"name": "test_resnet", "pretrained": False}) is None
+    assert TimmModel.absent_weights({"name": "no_such_model", "pretrained": True}) is None  # a fault of its own
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: str(tmp_path))
+    assert TimmModel.absent_weights({"name": "test_resnet", "pretrained": True}) is None
 
 
 def test_pretrained_whose_download_breaks_off_names_the_cause(monkeypatch):

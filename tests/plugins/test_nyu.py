@@ -254,6 +254,54 @@ def without_reference(file: h5py.File) -> None:
     file["scenes"][0, 3] = h5py.Reference()
 
 
+def linked(name: str, link: Any) -> Callable[[Path], None]:
+    """Put a link in a variable's place, to a good file beside."""
+
+    def damage(root: Path) -> None:
+        shutil.copy(root / LABELED, root / "other.mat")
+        with h5py.File(root / LABELED, "r+") as file:
+            file[f"#refs#/{name}"] = file[name]
+            del file[name]
+            file[name] = link
+
+    return damage
+
+
+def virtual(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout(file["images"].shape, "u1")
+    layout[...] = h5py.VirtualSource("other.mat", "images", file["images"].shape)
+    del file["images"]
+    file.create_virtual_dataset("images", layout)
+
+
+def in_other_files(file: h5py.File) -> None:
+    shape = file["images"].shape
+    del file["images"]
+    file.create_dataset("images", shape, "u1", external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)])
+
+
+def without_chunks(file: h5py.File) -> None:
+    stored = file["depths"]
+    del file["depths"]
+    file.create_dataset("depths", stored.shape, "f4", chunks=stored.chunks, compression=1)[:4] = stored[:4]
+
+
+def spelt(codes: np.ndarray) -> Callable[[Path], None]:
+    """Spell the fourth scene type by these codes."""
+
+    def edit(file: h5py.File) -> None:
+        file["#refs#/odd"] = codes
+        file["sceneTypes"][0, 3] = file["#refs#/odd"].ref
+
+    return labeled(edit)
+
+
+def claimed(file: h5py.File) -> None:
+    """A string of 10^12 characters, none of them stored."""
+    file.create_dataset("#refs#/long", (10**12, 1), "u2", chunks=(10**6, 1))
+    file["scenes"][0, 3] = file["#refs#/long"].ref
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     # what is done: the place, and words of cause and remedy
     "no labelled file": (lambda r: (r / LABELED).unlink(), LABELED, ["no such file", "--data nyu=DIR", "splits.mat"]),
@@ -280,6 +328,20 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     "fewer scenes": (change("scenes", lambda a: a[:, 1:]), ": scenes", ["9 strings for 10 images", "download"]),
     "numbered scenes": (change("scenes", lambda a: np.arange(10)), ": scenes", ["int64", "cell array", "download"]),
     "null reference": (labeled(without_reference), ": scenes", ["image 4", "character codes", "download"]),
+    "soft link": (linked("images", h5py.SoftLink("/#refs#/images")), ": images", ["is a link", "as published"]),
+    "broken link": (linked("depths", h5py.SoftLink("/nowhere")), ": depths", ["is a link", "as published"]),
+    "external link": (
+        linked("scenes", h5py.ExternalLink("other.mat", "scenes")),
+        ": scenes",
+        ["is a link", "published"],
+    ),
+    "virtual": (labeled(virtual), ": images", ["other files, which are never opened", "download"]),
+    "in other files": (labeled(in_other_files), ": images", ["other files, which are never opened", "download"]),
+    "without chunks": (labeled(without_chunks), ": depths", ["not in the file", "download"]),
+    "half a character": (spelt(np.array([[0xD83D]], "u2")), ": sceneTypes", ["image 4", "utf-16", "download"]),
+    "control character": (spelt(np.array([[7], [10]], "u2")), ": sceneTypes", ["image 4", "'\\x07\\n'", "download"]),
+    "wide character": (spelt(np.array([[0x110000]], "u4")), ": sceneTypes", ["image 4", "cannot be read", "download"]),
+    "endless string": (labeled(claimed), ": scenes", ["image 4", "(1000000000000, 1)", "download"]),
     "unnamed scene": (lambda r: write_nyu(r, scenes=("a", "", *SCENES[2:])), ": scenes", ["image 2", "download"]),
     "splits v7.3": (lambda r: shutil.copy(r / LABELED, r / "splits.mat"), "splits.mat", ["v7.3", "v5", "download"]),
     "splits truncated": (with_bytes("splits.mat", lambda b: b[:140]), "splits.mat", ["cannot be read", "download"]),
@@ -354,6 +416,32 @@ def test_damaged_chunk_is_named_upon_reading(root: Path) -> None:
         out.write(b"\xff" * chunk.size)
     with pytest.raises(UserError, match=r"images: nyu/0009 cannot be read .*damaged, download it again"):
         NYU("test", root)[1]
+
+
+def test_a_name_beyond_the_first_plane_is_read(tmp_path: Path) -> None:
+    root = write_nyu(tmp_path, types=("caf\u00e9", "\N{HOUSE BUILDING}", *TYPES[2:]))
+    assert {"caf\u00e9", "\N{HOUSE BUILDING}"} < set(NYU("train", root).scene_types)
+
+
+def test_a_damaged_byte_is_an_error_with_the_path_or_harmless(root: Path) -> None:
+    whole = (root / LABELED).read_bytes()
+    rng = np.random.default_rng(0)
+    messages = []
+    for _ in range(60):
+        content = bytearray(whole)
+        for place in rng.integers(512, len(whole), 5):
+            content[place] = rng.integers(256)
+        dataset = None  # HDF5 shares what it knows of a file that is open
+        (root / LABELED).write_bytes(content)
+        try:
+            dataset = NYU("train", root)
+            dataset.fingerprint()
+            for index in range(len(dataset)):
+                dataset[index]
+        except UserError as error:
+            messages.append(str(error))
+    assert len(messages) > 20
+    assert [message for message in messages if not message.startswith(str(root))] == []
 
 
 def test_no_folder_named() -> None:

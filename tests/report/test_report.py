@@ -31,6 +31,7 @@ from cliffkit.report.wording import chance, digits, heading, listed, number, pub
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.statistics import compare, estimate, holm
+from cliffkit.store.artifacts import EmbeddingFitFacts
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, analyse
 from cliffkit.study.results import Results, load_results
@@ -470,6 +471,22 @@ def test_a_smaller_micro_batch_is_said(plain: Report, tmp_path: Path) -> None:
     assert "micro-batch 2: memory held no more" in report.page.words
 
 
+def test_what_a_generator_knows_of_scene_types_is_said(plain: Report, tmp_path: Path) -> None:
+    facts = EmbeddingFitFacts(4, 0.125, 1.5, 0.25, None, held_out=100, right=0.5, majority=0.25)
+    cells = [replace(plain.results.cells[0], generator=facts), *plain.results.cells[1:]]
+    words = write(replace(plain.results, cells=tuple(cells)), tmp_path).page.words
+    assert (
+        "50 % of 100 held-out training images have their scene type named, 25 % are of the most frequent one" in words
+    )
+    assert "hardly better than chance" not in words
+
+    cells[0] = replace(cells[0], generator=replace(facts, right=0.26))
+    assert (
+        "most frequent one: hardly better than chance"
+        in write(replace(plain.results, cells=tuple(cells)), tmp_path).page.words
+    )
+
+
 def test_gallery_shows_the_same_images_of_every_variant(hostile: Report) -> None:
     pictures = [given for tag, given in hostile.page.tags if tag == "img"]
     variants = len(hostile.results.study.variants)
@@ -620,3 +637,21 @@ def test_names_may_be_of_any_script(registry: Registry, tiny: str, tmp_path: Pat
     report = write(make_results(study, tmp_path / "runs"), tmp_path / "report")
     assert "有 $x$" in report.page.words
     assert "有 $x$" in report.text("figures/forest.svg")
+
+
+def test_what_acts_on_a_screen_is_shown_escaped(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    axes = {"a": {"plain": {}, "\u202egnp\x1b[31m": {"train.depth.lr": 0.005}}}
+    study = make_study(tmp_path, registry, tiny, axes=axes)
+    failed = {(study.variants[1].name, 0): "cause\x1b]0;title\x07\u2066"}
+    report = write(make_results(study, tmp_path / "runs", failed=failed), tmp_path / "report")
+    for name in ("report.html", "report.md", "table.tex"):
+        text = report.text(name)
+        assert not set(text) & set("\x1b\x07\u202e\u2066"), name
+    assert "\\u202egnp\\x1b[31m" in report.page.words
+    assert "cause\\x1b]0;title\\x07\\u2066" in report.page.words
+    assert report.page.data["names"] == ["plain", "\\u202egnp\\x1b[31m"]
+
+
+def test_shares_name_the_recipe_to_which_they_lead(plain: Report) -> None:
+    full = " + ".join(plain.results.study.full)
+    assert f"the weakest variant, and {full}, the base recipe" in plain.page.words

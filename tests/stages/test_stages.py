@@ -34,11 +34,14 @@ from cliffkit.scoring.scores import score_image, summarise
 from cliffkit.stages import STAGES, worth_keeping
 from cliffkit.stages.context import Context
 from cliffkit.stages.depth import validate
-from cliffkit.store.artifacts import DepthFitFacts, Environment, PackFacts, Selection
+from cliffkit.stages.embedding import _shares
+from cliffkit.store.artifacts import LOG, DepthFitFacts, EmbeddingFitFacts, Environment, PackFacts, Selection
 from cliffkit.store.job import Job
 from cliffkit.training.checkpoint import keep_batch, save_checkpoint
 from cliffkit.training.device import Device
 from cliffkit.verbs.finished import Run
+from cliffkit_embeddings.heg_r import HegR
+from cliffkit_embeddings.heg_s import HegS
 
 from ..engine_fixtures import Tiny, bits, cpu, do, engine_recipe, packed
 from ..protocol_fixtures import protocol
@@ -121,6 +124,35 @@ def test_the_embedding_sees_the_training_splits_depth_alone(tmp_path: Path, reci
     )
     for name in ("weights.safetensors", "log.jsonl"):
         assert (tmp_path / "embedding" / name).read_bytes() == (job_folder(run, "embedding") / name).read_bytes()
+
+
+def test_a_generator_that_learns_scene_types_is_judged_on_training_images_that_it_did_not_learn_from(
+    tmp_path: Path, registry: Registry, run: Run
+) -> None:
+    recipe, events = engine_recipe(tmp_path, registry, "embedding.use=heg_s"), list[Event]()
+    folder = tmp_path / "embedding"
+    folder.mkdir()
+    STAGES["embedding"](job_of(recipe, "embedding"), context(folder, run, events.append))
+
+    facts = EmbeddingFitFacts.read(folder)
+    assert facts.held_out == 2  # a tenth of 24
+    assert facts.right in (0, 0.5, 1)
+    texts = [event.text for event in events if isinstance(event, Notice)]
+    assert texts[0] == f"heg_s: {facts.describe()}"
+    assert texts[1].startswith("heg_s names scene types hardly better than the most frequent one alone would")
+    lines = [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
+    assert [set(line["val"]) for line in lines if "val" in line] == [{"objective", "right"}]
+
+
+def test_the_images_that_judge_a_classifier_are_none_that_it_learns_from(run: Run) -> None:
+    train = Pack(job_folder(run, "pack") / "train")
+    learnt, judged = _shares(HegS(10), train)
+    assert (len(learnt), len(judged)) == (22, 2)
+    depths = [
+        {image.numpy().tobytes() for image in pack.batch(np.arange(len(pack))).depth} for pack in (learnt, judged)
+    ]
+    assert not depths[0] & depths[1]
+    assert [len(pack) for pack in _shares(HegR(0), train)] == [24, 24]
 
 
 def test_the_embedding_does_see_the_training_splits_depth(tmp_path: Path, recipe: Recipe, run: Run) -> None:

@@ -14,6 +14,7 @@ from cliffkit.errors import UserError
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.store.artifacts import (
     DepthFitFacts,
+    EmbeddingFitFacts,
     Environment,
     Fact,
     Failure,
@@ -67,6 +68,7 @@ FACTS: tuple[Fact, ...] = (
     PackFacts(24, (32, 48), 2.5, 0.75, 1, ("hall", "den")),
     FitFacts(4, 0.125, 1.5, 0.25, None),
     DepthFitFacts(4, 0.125, 1.5, 0.25, 2, "abs_rel", 1234),
+    EmbeddingFitFacts(4, 0.125, 1.5, 0.25, None, held_out=100, right=0.5, majority=0.25),
     Environment("a processor", "cpu", 1, 2, "float32", "a test", ("scatter",), "3.11", "Linux", {"torch": "2.9"}),
     RunParts("0.1.0", {"depth": 2}, (PART,)),
     SCORES,
@@ -217,3 +219,16 @@ def test_two_protocols_that_differ_in_words_alone_are_equal_when_read(tmp_path: 
     scores = replace(SCORES, protocols={"garg": replace(SCORES.protocols["garg"], protocol=mended)})
     scores.write(tmp_path)
     assert Scores.read(tmp_path).protocols["garg"].protocol == protocol("garg")
+
+
+def test_a_classifier_is_near_chance_within_three_standard_errors_of_the_most_frequent_type() -> None:
+    facts = EmbeddingFitFacts(4, 0.125, 1.5, 0.25, None, held_out=100, right=0.3, majority=0.1)
+    assert facts.describe() == (
+        "30 % of 100 held-out training images have their scene type named, 10 % are of the most frequent one"
+    )
+    assert not facts.near_chance()
+    assert replace(facts, right=0.2).near_chance()
+    assert replace(facts, held_out=2, right=0.5, majority=0.0).near_chance()
+    assert replace(facts, held_out=2, right=0.0, majority=0.0).near_chance()
+    none = EmbeddingFitFacts(4, 0.125, 1.5, 0.25, None)
+    assert (none.describe(), none.near_chance()) == ("", False)

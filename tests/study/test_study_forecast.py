@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -184,6 +185,9 @@ def test_a_study_that_goes_on_chooses_by_the_job_that_was_measured_first(
     assert len(told) == 2, "the first one's pace is known, whatever is left"
     first.state = "failed"
     choose_workers(board, Scripted({1: 1.0, 2: 1.0}), {}, told.append)
+    assert len(told) == 2, "another job's pace is known: nothing is measured that need not be"
+    Path(board.store.root / "paces.json").unlink()
+    choose_workers(board, Scripted({1: 1.0, 2: 1.0}), {}, told.append)
     assert len(told) == 4, "a job that failed is not tried again to measure it"
     for each in board.jobs.values():
         each.state = "done"
@@ -211,3 +215,11 @@ def test_a_pack_that_is_probed_is_cleaned_up_and_its_threads_are_those_of_the_pl
     probe(ProbeTask(replace(one_of_each(finished_study.cells)["embedding"]), {}), HERE)
     assert torch.get_num_threads() == 1 == before
     assert not list(tmp_path.iterdir())
+
+
+def test_paces_of_two_processes_are_kept_beside_each_other(tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    one, two = Paces(store), Paces(store)
+    one.learn({"depth-a": Pace(1.0, 1)})
+    two.learn({"depth-b": Pace(2.0, 2)})
+    assert sorted(json.loads((store.root / "paces.json").read_text())) == ["depth-a", "depth-b"]

@@ -245,3 +245,16 @@ def test_a_cell_knows_the_versions_of_what_its_jobs_computed_with(
     replace(record, versions={**record.versions, "numpy": "1.0"}).write(pack)
     results = load_results(finished_study.study, finished_study.cells, Store(runs))
     assert {each.versions["numpy"] for each in results.cells} == {f"{version('numpy')}, 1.0"}
+
+
+def test_the_interval_of_a_mean_holds_what_the_metric_can_be(results: Results) -> None:
+    random = np.random.default_rng(0)
+    values = np.minimum(random.exponential(0.5, (4, 2, 6)), 1)
+    analysis = analyse(with_scores(results, values))
+    for metric, table in ((metric, analysis.tables["full", metric]) for metric in ("abs_rel", "delta1")):
+        means = [row.mean for row in table.rows if row.mean is not None]
+        assert all(0 <= mean.low <= mean.value <= mean.high for mean in means)
+        assert min(mean.low for mean in means) == 0, "else this test shows nothing"
+        assert (max(mean.high for mean in means) > 1) == (metric == "abs_rel")
+    differences = [row.difference for row in analysis.first(results).rows if row.difference is not None]
+    assert min(difference.low for difference in differences) < 0, "a difference has no such bound"

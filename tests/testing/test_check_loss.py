@@ -6,6 +6,7 @@ from torch import nn
 
 from cliffkit.interfaces import Embedding, Loss
 from cliffkit.testing import check_embedding, check_loss
+from cliffkit_embeddings.heg_s import HegS
 
 
 class RandomPairs(Loss):
@@ -106,3 +107,16 @@ def test_an_embedding_that_is_not_trained_needs_no_objective():
 def test_an_embedding_that_is_trained_does():
     with pytest.raises(AssertionError, match=r"Forgotten: is trained and has no method `objective\(batch\)`; add one"):
         check_embedding(Forgotten)
+
+
+class WrongClasses(HegS):
+    """Scores one scene type too many."""
+
+    def classify(self, depth):
+        return torch.cat([super().classify(depth), torch.zeros(len(depth), 1)], dim=1)
+
+
+def test_a_generator_that_names_scene_types_scores_each_of_them():
+    check_embedding(HegS)
+    with pytest.raises(AssertionError, match=r"WrongClasses.classify: gives \(3, 5\), expected .* of 4 scene types"):
+        check_embedding(WrongClasses)

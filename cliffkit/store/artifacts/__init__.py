@@ -8,7 +8,7 @@ from cliffkit.store.artifacts.facts import Fact, damaged, read_bytes, read_json
 from cliffkit.store.artifacts.jobs import Failure, JobProgress, JobRecord, StoreStamp
 from cliffkit.store.artifacts.runs import PartRecord, RunParts
 from cliffkit.store.artifacts.scores import PerImage, ProtocolScores, RunMetrics, Scores, Selection, Summary
-from cliffkit.store.artifacts.training import DepthFitFacts, Environment, FitFacts, PackFacts
+from cliffkit.store.artifacts.training import DepthFitFacts, EmbeddingFitFacts, Environment, FitFacts, PackFacts
 
 WEIGHTS = "weights.safetensors"
 """Best weights of a trained stage; in a run's folder those of the depth network."""
@@ -32,6 +32,7 @@ __all__ = [
     "RECIPE",
     "WEIGHTS",
     "DepthFitFacts",
+    "EmbeddingFitFacts",
     "Environment",
     "Fact",
     "Failure",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -46,6 +47,34 @@ class FitFacts(Fact):
     """Micro-batch to which lack of memory forced the fit; None where the recipe's micro-batch fitted."""
     init: str | None = field(default=None, kw_only=True)
     """Hash of the file of weights that training started from; None: it started at random."""
+
+
+@dataclass(frozen=True)
+class EmbeddingFitFacts(FitFacts):
+    """How the fit of an embedding generator ended; the shares are None where it learns no scene types."""
+
+    held_out: int = field(default=0, kw_only=True)
+    """Training images with a scene type that it did not learn from, on which it was judged."""
+    right: float | None = field(default=None, kw_only=True)
+    """Share of them whose type it names."""
+    majority: float | None = field(default=None, kw_only=True)
+    """Share of them that are of the type most frequent in training."""
+
+    def near_chance(self) -> bool:
+        """Tell whether naming the most frequent type always is as good, to three standard errors."""
+        if self.right is None or self.majority is None:
+            return False
+        variance = sum(share * (1 - share) for share in (self.right, self.majority)) / self.held_out
+        return self.right <= self.majority + 3 * math.sqrt(variance)
+
+    def describe(self) -> str:
+        """Put what the generator knows of scene types into words; empty where it learns none."""
+        if self.right is None or self.majority is None:
+            return ""
+        return (
+            f"{100 * self.right:.3g} % of {self.held_out} held-out training images have their scene type named, "
+            f"{100 * self.majority:.3g} % are of the most frequent one"
+        )
 
 
 @dataclass(frozen=True)
