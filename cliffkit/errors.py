@@ -21,9 +21,9 @@ class PartError(UserError):
 
 
 def cause(error: BaseException) -> str:
-    """Say what was raised, as `TypeError: no number`; a message that cannot be had is left out."""
+    """Say what was raised, as `TypeError: no number`, by the first line of its text: torch adds its own stack."""
     try:
-        text = str(error)
+        text = cut(str(error).partition("\n")[0], 300)
     except Exception:  # a stranger's __str__
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

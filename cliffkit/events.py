@@ -25,6 +25,21 @@ class JobSkipped:
 
 
 @dataclass(frozen=True)
+class JobSetAside:
+    """A job in the store was damaged. Its folder has another name now, and the job is done again."""
+
+    stage: str
+    key: str
+    damage: str
+    """How its files differ from what was written."""
+    folder: str
+    """Where it lies now."""
+
+    def __str__(self) -> str:
+        return f"{self.stage} {self.key[:8]} is damaged: {self.damage}; it is kept as {self.folder}, and is done again"
+
+
+@dataclass(frozen=True)
 class JobFinished:
     """A job is done and stored."""
 
@@ -74,5 +89,5 @@ class CellFinished:
     """Why it failed."""
 
 
-Event = JobStarted | JobSkipped | JobFinished | Progress | Validated | Notice | CellFinished
+Event = JobStarted | JobSkipped | JobSetAside | JobFinished | Progress | Validated | Notice | CellFinished
 Emit = Callable[[Event], None]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType, ModuleType
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 from cliffkit.errors import Stopped
 
@@ -70,6 +70,47 @@ def stoppable() -> Iterator[None]:
     finally:
         for number in signals:
             signal.signal(number, signal.SIG_DFL)
+
+
+class StopRequest:
+    """Whether a signal has asked this process to end, for work that can be saved between its steps.
+
+    A context: SIGINT and SIGTERM are noted within, where they would raise KeyboardInterrupt or Stopped. A second signal
+    raises at once. Outside the main thread nothing changes.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        """The signal; None while there was none."""
+        self._former: dict[int, Callable[[int, FrameType | None], Any]] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                former = signal.getsignal(number)
+                if callable(former):  # neither ignored nor deadly
+                    self._former[number] = former
+                    signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._restore()
+
+    def leave(self) -> None:
+        """Raise what the signal would have raised. Does nothing where there was none."""
+        if self.number is not None:
+            former = self._former[self.number]
+            self._restore()
+            former(self.number, None)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.number is not None:
+            self.leave()
+        self.number = number
+
+    def _restore(self) -> None:
+        while self._former:
+            signal.signal(*self._former.popitem())
 
 
 def begin_worker() -> None:

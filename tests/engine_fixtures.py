@@ -169,9 +169,15 @@ def engine_recipe(folder: Path, registry: Registry, *changes: str) -> Recipe:
     return load_recipe(path, registry, changes)
 
 
-def do(recipe: Recipe, runs: Path, emit: Emit = lambda event: None, precision: str = "fp32") -> Run:
+def do(
+    recipe: Recipe,
+    runs: Path,
+    emit: Emit = lambda event: None,
+    precision: str = "fp32",
+    checkpoint_every: int | None = None,
+) -> Run:
     """What `cliffkit run` does."""
-    from cliffkit.jobs.execute import run_jobs
+    from cliffkit.jobs.execute import Means, run_jobs
     from cliffkit.jobs.plan import plan
     from cliffkit.jobs.run_folder import publish
     from cliffkit.store.store import Store
@@ -179,7 +185,7 @@ def do(recipe: Recipe, runs: Path, emit: Emit = lambda event: None, precision: s
     from cliffkit.verbs.finished import Run
 
     jobs, store = plan(recipe, {}), Store(runs)
-    reused = run_jobs(jobs, store, open_device("cpu", precision), {}, emit)
+    reused = run_jobs(jobs, Means(store, open_device("cpu", precision), {}, emit, checkpoint_every))
     return Run(publish(recipe, jobs, store), recipe, "cpu", tuple(reused))
 
 
@@ -188,5 +194,6 @@ def bits(run: Path) -> dict[str, Any]:
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     del metrics["seconds"]
     embedding = run.parent / "jobs" / f"embedding-{metrics['jobs']['embedding']}"
-    files = {path.name: path.read_bytes() for path in run.iterdir() if path.name != "metrics.json"}
+    timed = ("metrics.json", "SHA256SUMS")
+    files = {path.name: path.read_bytes() for path in run.iterdir() if path.name not in timed}
     return {**files, "metrics": metrics, "embedding": (embedding / "weights.safetensors").read_bytes()}

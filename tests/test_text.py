@@ -47,5 +47,12 @@ def test_messages_of_the_command_line_are_escaped_and_keep_their_lines(invoke, t
         assert len(refused.stderr.splitlines()) > 3
 
 
+def test_a_path_without_end_is_cut_in_a_message(invoke, tiny_recipe):
+    refused = invoke("run", tiny_recipe, "--runs", "x" * 5_000)
+    assert refused.exit_code == 2
+    assert len(refused.stderr) < 600
+    assert "xxx…xxx" in refused.stderr
+
+
 def test_a_message_for_python_stays_as_it_is():
     assert str(UserError("\x1b")) == "\x1b"

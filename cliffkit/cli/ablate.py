@@ -38,6 +38,7 @@ study_argument = click.argument("study", type=options.PathText(), default=BUILT_
 @click.option("--executor", default="local", show_default=True, metavar="EXECUTOR",
               help="Where jobs run: a name, or '{use: ray, cpus: 4}'; `cliffkit list executor --options`.")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Try jobs again that failed before; else they are left alone.")
+@options.checkpoint_every
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -55,6 +56,7 @@ def ablate(
     workers: int | None,
     executor: str,
     retry_failed: bool,
+    checkpoint_every: int | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -88,7 +90,7 @@ def ablate(
         _print_outlook(outlook, as_json)
         return
     with working(plugins.registry):
-        findings = cliffkit.ablate(study, **chosen)
+        findings = cliffkit.ablate(study, **chosen, checkpoint_every=checkpoint_every)
     _print_findings(findings, as_json)
     if findings.failed:
         echo("mend what made cells fail; the same command with --retry-failed tries them again", err=True)

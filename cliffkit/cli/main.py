@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from typing import Any
@@ -20,7 +21,7 @@ from cliffkit.cli.run import run
 from cliffkit.cli.show import list_components, plan, validate
 from cliffkit.components.load import Plugins, load_plugins
 from cliffkit.errors import Stopped, UserError
-from cliffkit.text import printable
+from cliffkit.text import cut, printable
 from cliffkit.workers import stoppable
 
 STRICT = "--strict-plugins"
@@ -124,7 +125,8 @@ def _load() -> Plugins:
 
 
 def _fail(error: UserError) -> click.ClickException:
-    return Mendable(printable(str(error)))
+    """Give the message to show: what acts on a screen escaped, what has no end, as a path of 5,000 letters, cut."""
+    return Mendable(re.sub(r"\S{400,}", lambda word: cut(word.group(), 200), printable(str(error))))
 
 
 def _stop(stopped: Stopped, command: str | None = None) -> SystemExit:

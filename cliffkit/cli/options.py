@@ -77,5 +77,10 @@ device: Decorator = click.option(
     "--device", default="auto", show_default=True,
     help="auto takes a GPU where there is one; else cpu, cuda, cuda:1, mps.",
 )  # fmt: skip
+checkpoint_every: Decorator = click.option(
+    "--checkpoint-every", type=click.IntRange(min=1), metavar="N",
+    help="Save a checkpoint after every N steps too. One is saved every 20 seconds anyway, and when the command is "
+    "stopped by Ctrl-C or SIGTERM.",
+)  # fmt: skip
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 recipe: Decorator = click.argument("recipe", type=PathText())

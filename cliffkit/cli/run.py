@@ -18,6 +18,7 @@ from cliffkit.components.load import Plugins
 @options.data
 @options.runs
 @options.device
+@options.checkpoint_every
 @options.as_json
 @click.pass_obj
 def run(
@@ -27,6 +28,7 @@ def run(
     roots: tuple[tuple[str, Path], ...],
     runs: Path,
     device: str,
+    checkpoint_every: int | None,
     as_json: bool,
 ) -> None:
     """Train and score the network of RECIPE: a file, or a name that `cliffkit recipes` lists.
@@ -44,5 +46,13 @@ def run(
     from cliffkit.cli.scores import print_run
 
     with working(plugins.registry):
-        finished = cliffkit.run(recipe, set=overrides, data=dict(roots), runs=runs, device=device, plugins=plugins)
+        finished = cliffkit.run(
+            recipe,
+            set=overrides,
+            data=dict(roots),
+            runs=runs,
+            device=device,
+            checkpoint_every=checkpoint_every,
+            plugins=plugins,
+        )
     print_run(finished, as_json)

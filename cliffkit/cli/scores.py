@@ -50,6 +50,7 @@ def run_json(finished: Run) -> dict[str, Any]:
         "key": record.key,
         "metrics": record.metrics,
         "baseline": record.baseline,
+        "failures": record.failures,
         "seconds": record.seconds,
         "reused": list(finished.reused),
     }
@@ -72,6 +73,8 @@ def print_scores(record: RunMetrics) -> None:
             figures = (f"{row[metric]:.4f}" for metric in METRICS)
             table.add_row(escape(printable(label)), *figures, f"{row['n']:.0f}{absent}")
         out.print(table)
+    for name, reason in record.failures.items():
+        out.print(f"\n{name} is not scored: {reason}", highlight=False, markup=False)
     options = ", ".join(f"{name} {value}" for name, value in record.data.items() if name not in HIDDEN)
     out.print(printable(f"data: {record.data['use']} ({options})"), highlight=False, markup=False)
     out.print(f"constant median: {record.baseline_depth_m:.3f} m, of the training depths", highlight=False)

@@ -61,7 +61,7 @@ def print_study(results: Results, analysis: Analysis) -> None:
             out.print("")
             out.print(table)
     for result in results.cells:
-        if result.state != "done":
+        if result.state != "done" or result.reason:
             reason = f": {result.reason}" if result.reason else ""
             out.print(printable(f"{result.cell.name}: {result.state}{reason}"), highlight=False, markup=False)
 

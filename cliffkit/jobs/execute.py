@@ -5,58 +5,111 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from accelerate.utils import broadcast_object_list
 
 from cliffkit.data.splits import Roots
 from cliffkit.errors import UserError
-from cliffkit.events import Emit, JobFinished, JobSkipped, JobStarted, Notice
+from cliffkit.events import Emit, JobFinished, JobSetAside, JobSkipped, JobStarted, Notice
 from cliffkit.jobs.announce import telling_store
 from cliffkit.jobs.code import check_code
-from cliffkit.stages import STAGES, TRAINED, worth_keeping
+from cliffkit.stages import LEAVES, STAGES, TRAINED, worth_keeping
 from cliffkit.stages.context import Context
 from cliffkit.store.job import Job
-from cliffkit.store.store import Store
+from cliffkit.store.store import ARRAYS, DamagedJobError, Store
 from cliffkit.training.checkpoint import checkpoint_step
 from cliffkit.training.device import Device
 
 
-def run_jobs(jobs: Sequence[Job], store: Store, device: Device, roots: Roots, emit: Emit) -> list[str]:
+@dataclass(frozen=True)
+class Means:
+    """What jobs are done with."""
+
+    store: Store
+    device: Device
+    roots: Roots
+    emit: Emit
+    checkpoint_every: int | None = None
+    """Steps after which a fit saves a checkpoint, beside those by the clock."""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the first of the processes that share a run."""
+        return bool(self.device.accelerator.is_main_process)
+
+
+def run_jobs(jobs: Sequence[Job], means: Means) -> list[str]:
     """Do the jobs that are not done, in order; returns the stages that were done before."""
-    return [job.stage for job in jobs if run_job(job, store, device, roots, emit)]
+    return [job.stage for job in jobs if run_job(job, means)]
 
 
-def run_job(
-    job: Job, store: Store, device: Device, roots: Roots, emit: Emit, waiting: Callable[[], None] | None = None
-) -> bool:
+def run_job(job: Job, means: Means, waiting: Callable[[], None] | None = None) -> bool:
     """Do a job unless it is done; returns whether it was done before.
 
-    Where another process works on it, `waiting` is called. Unless `waiting` raises, this process waits for the other.
+    A job that is damaged is set aside and done again, and so is a damaged one among those that it needs. Where another
+    process works on the job, `waiting` is called. Unless `waiting` raises, this process waits for the other.
     """
-    main = device.accelerator.is_main_process
-    emit = telling_store(job, store, emit) if main else emit
+    while True:
+        try:
+            return _run_job(job, means, waiting)
+        except DamagedJobError as error:
+            damaged = error.job
+        _run_job(damaged, means, skip=())
+
+
+def _run_job(job: Job, means: Means, waiting: Callable[[], None] | None = None, skip: Collection[str] = ARRAYS) -> bool:
+    """Do a job unless it is done and sound, without regard to the content of files whose names end with one of `skip`.
+
+    Raises DamagedJobError where a job that it needs is damaged.
+    """
+    if means.is_main:
+        means = replace(means, emit=telling_store(job, means.store, means.emit))
+    store, device, emit = means.store, means.device, means.emit
 
     def wait() -> None:
         emit(Notice(f"another process works on {job.stage} {job.key[:8]}; waiting for it"))
 
     # Of several processes that share a run, the first holds the claim for all.
-    with store.claim(job, waiting or wait) if main else contextlib.nullcontext():
+    with store.claim(job, waiting or wait) if means.is_main else contextlib.nullcontext():
         if _agree(device, store.done(job)):
-            emit(JobSkipped(job.stage, job.key))
-            return True
-        if main or job.stage in TRAINED:
-            _do(job, store, device, roots, emit)
+            damage = _agree(device, store.damage(job, skip) if means.is_main else None)
+            if damage is None:
+                emit(JobSkipped(job.stage, job.key))
+                return True
+            if means.is_main:
+                emit(set_aside(job, damage, store))
+        _check_needs(job, means)
+        if means.is_main or job.stage in TRAINED:
+            _do(job, means)
         device.accelerator.wait_for_everyone()
     return False
 
 
-def _do(job: Job, store: Store, device: Device, roots: Roots, emit: Emit) -> None:
+def set_aside(job: Job, damage: str, store: Store) -> JobSetAside:
+    """Set a damaged job aside; returns the event to tell. The caller holds the claim on the job."""
+    return JobSetAside(job.stage, job.key, damage, str(store.set_aside(job)))
+
+
+def _check_needs(job: Job, means: Means) -> None:
+    """Raise DamagedJobError, in every process, where a job that this one reads is damaged.
+
+    Arrays of packs are compared by the stages that read them.
+    """
+    for need in job.needs.values():
+        skip = () if job.stage in TRAINED else ARRAYS
+        damage = _agree(means.device, means.store.damage(need, skip) if means.is_main else None)
+        if damage is not None:
+            raise DamagedJobError(need, damage)
+
+
+def _do(job: Job, means: Means) -> None:
     """Do a job in its working folder; the main process turns the folder into the result."""
     check_code(job)
-    main = device.accelerator.is_main_process
-    if main:
+    store, device, emit = means.store, means.device, means.emit
+    if means.is_main:
         store.forget_failure(job)
     folder = store.working(job)
     needs = {stage: store.folder(need) for stage, need in job.needs.items()}
@@ -65,15 +118,15 @@ def _do(job: Job, store: Store, device: Device, roots: Roots, emit: Emit) -> Non
     started = time.monotonic()
     try:
         with device.determinism(job.recipe.train.deterministic):
-            STAGES[job.stage](job, Context(folder, needs, device, roots, emit))
+            STAGES[job.stage](job, Context(folder, needs, device, means.roots, emit, means.checkpoint_every))
     except UserError:
         if not worth_keeping(job.stage, folder):
             shutil.rmtree(folder, ignore_errors=True)
         raise
     seconds = time.monotonic() - started
 
-    if main:
-        store.finish(job, seconds)
+    if means.is_main:
+        store.finish(job, seconds, LEAVES[job.stage])
     emit(JobFinished(job.stage, job.key, seconds))
 
 

@@ -13,6 +13,7 @@ from cliffkit.errors import UserError
 from cliffkit.events import Emit, JobFinished, JobSkipped, JobStarted
 from cliffkit.jobs.parts import CODE
 from cliffkit.jobs.plan import Planner
+from cliffkit.jobs.run_folder import write_sums
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.stages.context import Context
 from cliffkit.stages.evaluate import Trained, score_trained
@@ -53,6 +54,7 @@ def _score(run: Path, folder: Path, job: Job, metrics: RunMetrics, context: Cont
     working = run / f".{folder.name}.{os.getpid()}.tmp"
     started = time.monotonic()
     try:
+        shutil.rmtree(working, ignore_errors=True)  # of a killed process with the same number
         working.mkdir()
     except OSError as error:
         raise UserError(f"{run}: cannot be written: {error.strerror}; copy it to a folder of yours first") from error
@@ -79,3 +81,4 @@ def _complete(working: Path, run: Path, job: Job, metrics: RunMetrics, seconds: 
     times = {**metrics.seconds, "evaluate": seconds}
     keys = {**metrics.jobs, "evaluate": job.key}
     RunMetrics(**vars(scores), name=job.recipe.name, key=job.key, seconds=times, jobs=keys).write(working)
+    write_sums(working)

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cliffkit.jobs.parts import write_parts
+from cliffkit.errors import UserError
+from cliffkit.jobs.parts import CODE, write_parts
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.stages import TRAINED
-from cliffkit.store.artifacts import LOG, LOSSES, PANEL, RECIPE, WEIGHTS, Environment, PerImage, RunMetrics, Scores
-from cliffkit.store.files import link, write_text
+from cliffkit.store.artifacts import (
+    LOG,
+    LOSSES,
+    PANEL,
+    RECIPE,
+    WEIGHTS,
+    Environment,
+    PerImage,
+    RunMetrics,
+    RunParts,
+    Scores,
+)
+from cliffkit.store.checksums import SUMS, checksum, find_changed, format_sums
+from cliffkit.store.files import link, write_text, writing
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
+
+FILES = (RECIPE, WEIGHTS, LOSSES, LOG, RunMetrics.FILE, PerImage.FILE, PANEL, Environment.FILE, RunParts.FILE)
+"""Files of a run's folder, beside the texts of its parts."""
+
+CHECKED = (RECIPE, WEIGHTS, RunMetrics.FILE, PerImage.FILE)
+"""Files of a run's folder whose content others compute with."""
 
 
 def run_folder(recipe: Recipe, jobs: Sequence[Job], parent: Path) -> Path:
@@ -20,18 +39,49 @@ def run_folder(recipe: Recipe, jobs: Sequence[Job], parent: Path) -> Path:
 
 
 def is_published(folder: Path) -> bool:
-    """Tell whether a run's folder is laid out whole."""
-    return (folder / RunMetrics.FILE).exists()
+    """Tell whether a run's folder is laid out whole, and its files are those that were written."""
+    if not (folder / RunMetrics.FILE).exists():
+        return False
+    try:
+        return find_changed(folder, CHECKED) is None
+    except OSError:
+        return False
+
+
+def check_files(folder: Path, names: Iterable[str] = CHECKED) -> None:
+    """Compare files of a run's folder with its checksums. Raises UserError where one is not as it was written."""
+    try:
+        changed = find_changed(folder, names)
+    except OSError as error:
+        changed = f"{error.filename} cannot be read: {error.strerror}"
+    if changed is not None:
+        raise UserError(
+            f"{folder}: {changed}; put it back as it was, or run its recipe again: cliffkit run {folder / RECIPE}"
+        )
+
+
+def write_sums(folder: Path) -> None:
+    """Write the checksums of a run's files into its folder; what a person put there too is left out."""
+    paths = [folder / name for name in FILES if (folder / name).exists()]
+    paths += sorted(path for path in (folder / CODE).rglob("*") if path.is_file())
+    sums = {path.relative_to(folder).as_posix(): checksum(path) for path in paths}
+    write_text(folder / SUMS, format_sums(sums))
 
 
 def publish(recipe: Recipe, jobs: Sequence[Job], store: Store, parent: Path | None = None) -> Path:
     """Lay a run's folder out of its finished jobs: what a person looks at, small files copied, large ones linked.
 
-    It lies in `parent`, by default the store's own folder.
+    It lies in `parent`, by default the store's own folder. Raises DamagedJobError, and changes nothing, where a job is
+    not as it was finished.
     """
+    for job in jobs:
+        store.check(job)
     last = jobs[-1]
     folder = run_folder(recipe, jobs, parent or store.root)
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".*.tmp"):  # of a kill while it was laid out
+            leftover.unlink()
 
     scores = Scores.read(store.folder(last))
     seconds = {job.stage: store.record(job).seconds for job in jobs}
@@ -46,5 +96,6 @@ def publish(recipe: Recipe, jobs: Sequence[Job], store: Store, parent: Path | No
     write_text(folder / RECIPE, recipe.to_yaml())
     write_parts(recipe, folder)
     record = RunMetrics(**vars(scores), name=recipe.name, key=last.key, seconds=seconds, jobs=keys)
-    record.write(folder)  # the last: where it is, the folder is whole
+    record.write(folder)
+    write_sums(folder)  # the last: it counts what is there
     return folder

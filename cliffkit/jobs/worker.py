@@ -19,10 +19,10 @@ from cliffkit.components.isolate import explain
 from cliffkit.components.load import Plugins, load_plugins
 from cliffkit.data.splits import Roots
 from cliffkit.errors import PartError, Stopped, UserError
-from cliffkit.events import Event, Notice
+from cliffkit.events import Event, JobSetAside, Notice
 from cliffkit.interfaces import Place
 from cliffkit.jobs.announce import announcer
-from cliffkit.jobs.execute import run_job
+from cliffkit.jobs.execute import Means, run_job
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.training.device import open_device
@@ -37,6 +37,8 @@ class JobTask:
     runs: Path
     """The store's folder."""
     roots: Roots
+    checkpoint_every: int | None = None
+    """Steps after which a fit saves a checkpoint, beside those by the clock."""
 
 
 class Outcome(NamedTuple):
@@ -48,6 +50,8 @@ class Outcome(NamedTuple):
     """Why it failed; the store has the details."""
     memory_bytes: int = 0
     """Largest memory of its process; 0 unless done."""
+    set_aside: tuple[JobSetAside, ...] = ()
+    """Jobs that it needed and that were damaged; they are done anew."""
 
 
 def do_job(task: JobTask, place: Place) -> Outcome:
@@ -62,12 +66,21 @@ def do_job(task: JobTask, place: Place) -> Outcome:
     def waiting() -> None:
         raise _BusyError
 
+    set_aside: list[JobSetAside] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, JobSetAside):
+            set_aside.append(event)
+        if isinstance(event, Notice | JobSetAside):  # the study shows the job's progress by itself
+            print(event.text if isinstance(event, Notice) else event, file=sys.stderr)
+
     with _output_to(store.log(job)), stoppable():
         try:
-            emit = announcer(_plugins(), _print_notice)
-            run_job(job, store, open_device(place.device, job.recipe.train.precision), task.roots, emit, waiting)
+            emit = announcer(_plugins(), hear)
+            device = open_device(place.device, job.recipe.train.precision)
+            run_job(job, Means(store, device, task.roots, emit, task.checkpoint_every), waiting)
         except _BusyError:
-            return Outcome("busy")
+            return Outcome("busy", set_aside=tuple(set_aside))
         except (KeyboardInterrupt, Stopped):
             raise
         except UserError as error:
@@ -76,9 +89,9 @@ def do_job(task: JobTask, place: Place) -> Outcome:
             reason = explain(error, [part.component for part in job.recipe.parts()])
             details = traceback.format_exc()
         else:
-            return Outcome("done", memory_bytes=peak_memory(place))
+            return Outcome("done", memory_bytes=peak_memory(place), set_aside=tuple(set_aside))
     store.fail(job, reason, details)
-    return Outcome("failed", reason)
+    return Outcome("failed", reason, set_aside=tuple(set_aside))
 
 
 def peak_memory(place: Place) -> int:
@@ -87,12 +100,6 @@ def peak_memory(place: Place) -> int:
         return int(torch.cuda.max_memory_allocated(place.device))
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def _print_notice(event: Event) -> None:
-    """Write a notice into the job's log; the study shows the job's progress by itself."""
-    if isinstance(event, Notice):
-        print(event.text, file=sys.stderr)
 
 
 class _BusyError(Exception):

@@ -14,6 +14,7 @@ from cliffkit.method.network import DepthNetwork
 from cliffkit.recipe.fit import Fit
 from cliffkit.recipe.part import is_trained
 from cliffkit.recipe.recipe import Recipe
+from cliffkit.text import cut
 from cliffkit.training.optimise import build_optimizer
 from cliffkit.training.parameters import check_patterns
 from cliffkit.training.start import load_start
@@ -71,7 +72,7 @@ def _show(recipe: Recipe, network: DepthNetwork, image: Tensor) -> None:
         kind = names[-1].partition(" ")[0] if names else "backbone"
         part, (height, width) = getattr(recipe, kind), image.shape[-2:]
         mendable = isinstance(error, ValueError)
-        why = str(error) if mendable else cause(error)
+        why = cut(str(error).partition("\n")[0], 300) if mendable else cause(error)
         raise (UserError if mendable else PartError)(
             f"{part.place}: {part.component} does not take an image of {height}x{width} pixels: {why}; change "
             "data.size or the part's options, or mend the plugin"

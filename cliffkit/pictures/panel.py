@@ -43,7 +43,9 @@ class PanelRow(NamedTuple):
     prediction: Floats
     """(H, W) metres."""
     abs_rel: float | None
-    """Written above the prediction; None: no scored pixel."""
+    """Written above the prediction; None: `unscored` is."""
+    unscored: str = "no scored pixel"
+    """Why there is no abs_rel."""
 
 
 # Inches, from the top left corner.
@@ -133,7 +135,7 @@ def _draw_row(
     sheet: _Sheet, y: float, height: float, row: PanelRow, error: Floats, scales: tuple[Scale, Scale]
 ) -> None:
     """Draw image, truth, prediction and error side by side, with their heads above row `y`."""
-    score = "no scored pixel" if row.abs_rel is None else f"abs_rel {row.abs_rel:.3f}"
+    score = row.unscored if row.abs_rel is None else f"abs_rel {row.abs_rel:.3f}"
     heads = (_shorten(row.name, 36), "truth", f"prediction, {score}", "error")
     for x, words in zip(COLUMNS, heads, strict=True):
         sheet.text(x, y - 0.05, words, fontsize=9, va="bottom")

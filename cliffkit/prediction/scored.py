@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from cliffkit.data.pack import read_sample
-from cliffkit.errors import UserError
 from cliffkit.events import Emit, Progress
 from cliffkit.interfaces import Dataset, Sample
 from cliffkit.pictures.panel import PanelRow
 from cliffkit.prediction.framing import framed, seen, truth_of
 from cliffkit.prediction.predictor import Floats, Predictor
 from cliffkit.protocols import Protocol, View
-from cliffkit.scoring.scores import score_protocols
+from cliffkit.scoring.scores import Unscored, score_protocols
 from cliffkit.workers import available_cores, in_order
 
-Row = dict[str, float] | None
-"""Metrics of one image under one protocol; None where no pixel is scored."""
+Row = dict[str, float] | Unscored | None
+"""Metrics of one image under one protocol; None where no pixel is scored; or why the protocol cannot score it."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +45,13 @@ def score_images(
     """Score these images of a split in order, and the constant `median_m` beside each; keep what is `pictured`.
 
     Images are read and scored by other threads while the network predicts. Raises UserError that names an image which
-    cannot be read or scored.
+    cannot be read.
     """
 
     def score(item: tuple[int, tuple[Sample, list[Floats]]]) -> ScoredImage:
         index, (sample, predictions) = item
         name = dataset.name(index)
-        try:
-            scores, baseline = score_sample(sample, protocols, predictions, median_m)
-        except ValueError as error:
-            raise UserError(f"test image {name}: {error}") from error
+        scores, baseline = score_sample(sample, protocols, predictions, median_m)
         drawn = _picture(name, sample, protocols[0], predictions[0], scores[0]) if index in pictured else None
         return ScoredImage(scores, baseline, drawn)
 
@@ -84,10 +80,7 @@ def predict_sample(sample: Sample, protocols: Sequence[Protocol], predict: Predi
 def score_sample(
     sample: Sample, protocols: Sequence[Protocol], predictions: Sequence[Floats], median_m: float
 ) -> tuple[list[Row], list[Row]]:
-    """Score what `predict_sample` gave, and the constant `median_m`, under every protocol, in the protocols' order.
-
-    Raises ValueError for a prediction that a protocol cannot score.
-    """
+    """Score what `predict_sample` gave, and the constant `median_m`, under every protocol, in the protocols' order."""
     scores: dict[int, Row] = {}
     baseline: dict[int, Row] = {}
     for ((view, _), members), prediction in zip(alike(protocols).items(), predictions, strict=True):
@@ -109,5 +102,8 @@ def alike(protocols: Sequence[Protocol]) -> Mapping[tuple[View, bool], list[int]
 
 
 def _picture(name: str, sample: Sample, protocol: Protocol, prediction: Floats, row: Row) -> PanelRow:
+    if isinstance(row, Unscored):  # without a scale the prediction is shown as it is
+        depth = seen(prediction, sample, replace(protocol, align="none"))
+        return PanelRow(name, *framed(sample, protocol), depth, None, "not scored")
     depth = seen(prediction, sample, protocol)
     return PanelRow(name, *framed(sample, protocol), depth, row["abs_rel"] if row else None)

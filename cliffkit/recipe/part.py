@@ -39,7 +39,8 @@ class Part:
             raise
         except BaseException as error:  # whatever a stranger's factory raises
             raise PartError(
-                f"{self.place}: {component} cannot be built: {cause(error)}; mend or uninstall the plugin"
+                f"{self.place}: {component} cannot be built: {cause(error)}; change the part's options, or mend or "
+                "uninstall the plugin"
             ) from error
 
     def without_weights(self) -> Part:

@@ -12,10 +12,9 @@ from cliffkit.report import wording
 from cliffkit.report.wording import NOTHING, number, table_digits
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import BETTER, WORSE
+from cliffkit.store.spreadsheet import guarded
 from cliffkit.study.analysis import Analysis, Row, Table
 from cliffkit.study.results import CellResult, Results
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -50,17 +49,19 @@ def results_csv(results: Results, path: Path) -> None:
         for result in results.cells:
             start = _cell(result)
             for protocol in results.protocols:
-                scored = result.scores.protocols[protocol.name].metrics if result.scores is not None else {}
+                known = result.scores.protocols.get(protocol.name) if result.scores is not None else None
+                scored = known.metrics if known is not None else {}
+                state = "failed" if result.scores is not None and known is None else result.state
                 for metric in METRICS:
                     value = repr(scored[metric]) if scored else ""
-                    writer.writerow([*start, protocol.name, metric, value, scored.get("n", ""), result.state])
+                    writer.writerow([*start, guarded(protocol.name), metric, value, scored.get("n", ""), state])
 
 
 def per_image_csv(results: Results, path: Path) -> None:
     """One line per cell that is done, protocol and image."""
     order = {variant.levels: i for i, variant in enumerate(results.study.variants)}
     seeds = {seed: i for i, seed in enumerate(results.study.seeds)}
-    images = [_csv_line([safe(name)]) for name in results.images]
+    images = [_csv_line([guarded(name)]) for name in results.images]
     with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
         file.write(_csv_line([*_cell_head(results), "protocol", "image", *METRICS]) + "\n")
         for result in results.cells:
@@ -68,24 +69,19 @@ def per_image_csv(results: Results, path: Path) -> None:
                 continue
             place = order[result.cell.variant.levels], seeds[result.cell.seed]
             for name, scores in results.scores.items():
-                start = _csv_line([*_cell(result), name])
+                start = _csv_line([*_cell(result), guarded(name)])
                 # By hand: a million lines through csv.writer would take half a minute.
                 rows = (",".join(map(repr, row)).replace("nan", "") for row in scores[place].tolist())
                 file.writelines(f"{start},{image},{row}\n" for image, row in zip(images, rows, strict=True))
 
 
-def safe(text: str) -> str:
-    """Text from outside, never read as a formula by a spreadsheet."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
 def _cell_head(results: Results) -> list[str]:
-    return ["variant", *map(safe, results.study.axes), "seed"]
+    return ["variant", *map(guarded, results.study.axes), "seed"]
 
 
 def _cell(result: CellResult) -> list[str]:
     variant = result.cell.variant
-    return [safe(variant.name), *map(safe, variant.levels), str(result.cell.seed)]
+    return [guarded(variant.name), *map(guarded, variant.levels), str(result.cell.seed)]
 
 
 def _csv_line(fields: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from cliffkit.prediction.predictor import predictor
 from cliffkit.protocols import Protocol
 from cliffkit.report.picks import pick, pick_images
 from cliffkit.store.artifacts import WEIGHTS
-from cliffkit.store.store import job_folder
+from cliffkit.store.store import damage_of, job_folder
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.study import Variant
 
@@ -75,7 +75,11 @@ def make_gallery(
     chosen = pick_images(results)
     if not chosen:
         return f"the reference, {study.reference.name}, by which images are chosen, is not done"
-    cells = {result.cell.variant.levels: result for result in reversed(results.cells) if result.state == "done"}
+    cells = {
+        result.cell.variant.levels: result
+        for result in reversed(results.cells)
+        if result.scores is not None and study.protocol in result.scores.protocols
+    }
     variants = pick(results, MOST_VARIANTS, spread_out=True)
     try:
         evaluate = cells[study.reference.levels].cell.jobs[-1]
@@ -105,8 +109,11 @@ def _predict(
     results: Results, result: CellResult, samples: dict[int, Sample], protocol: Protocol, device: torch.device
 ) -> VariantPredictions:
     study, cell = results.study, result.cell
-    weights = job_folder(results.store, cell.jobs[-1].needs["depth"]) / WEIGHTS
-    predict = predictor(cell.recipe, weights, device)
+    folder = job_folder(results.store, cell.jobs[-1].needs["depth"])
+    damage = damage_of(folder)
+    if damage is not None:
+        raise UserError(f"depth: damaged: {damage}; `cliffkit ablate` does it again")
+    predict = predictor(cell.recipe, folder / WEIGHTS, device)
     place = study.variants.index(cell.variant), study.seeds.index(cell.seed)
     scores = results.table(study.protocol, study.metric)[place]
     depths = []

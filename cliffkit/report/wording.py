@@ -123,8 +123,12 @@ def caveats(results: Results, analysis: Analysis) -> list[str]:
 
 
 def troubles(results: Results) -> list[str]:
-    """Cells that failed or are not done, one message for each variant or for all that failed alike."""
+    """Cells that failed or are not done, one message for each variant or for all that failed alike.
+
+    So too cells that are done but for some protocols.
+    """
     failures: dict[tuple[str, str], list[str]] = {}
+    unscored: dict[str, list[str]] = {}
     waiting = []
     for variant in results.study.variants:
         cells = results.of(variant)
@@ -132,10 +136,13 @@ def troubles(results: Results) -> list[str]:
         for reason, seeds in _reasons(failed).items():
             where = "at every seed" if len(seeds) == len(cells) else f"at seed{'s' * (len(seeds) > 1)} {listed(seeds)}"
             failures.setdefault((where, reason), []).append(variant.name)
+        for reason, seeds in _reasons(result for result in cells if result.state == "done" and result.reason).items():
+            unscored.setdefault(reason, []).append(f"{variant.name} (seed {listed(seeds)})")
         seeds = [str(result.cell.seed) for result in cells if result.state == "waiting"]
         waiting += [f"{variant.name} (seed {listed(seeds)})"] * bool(seeds)
     messages = [f"{listed(names)} failed {where}: {reason}" for (where, reason), names in failures.items()]
     messages += ["The same command with --retry-failed tries what failed again."] * bool(messages)
+    messages += [f"{listed(names)}: {reason}" for reason, names in unscored.items()]
     return messages + [f"Not done yet: {listed(waiting)}. The same command goes on with them."] * bool(waiting)
 
 
@@ -198,7 +205,8 @@ def dropped(results: Results, table: Table) -> list[str]:
 
 def baseline(results: Results, protocol: str, metric: str) -> str | None:
     """Say what a constant depth scores: a network must beat it."""
-    scores = next((cell.scores for cell in results.cells if cell.scores is not None), None)
+    every = (cell.scores for cell in results.cells if cell.scores is not None)
+    scores = next((scores for scores in every if protocol in scores.protocols), None)
     if scores is None:
         return None
     value = scores.protocols[protocol].baseline[metric]

@@ -50,6 +50,12 @@ class _Group(NamedTuple):
     """Indices of these protocols among all."""
 
 
+class Unscored(NamedTuple):
+    """Why a protocol cannot score an image."""
+
+    reason: str
+
+
 def score_image(
     prediction: Floats, depth: Floats, valid: NDArray[np.bool_], protocol: Protocol
 ) -> dict[str, float] | None:
@@ -59,14 +65,18 @@ def score_image(
     infinities replaced, clamp. Raises ValueError for a non-finite prediction that the protocol does not replace, a
     median that gives no scale, and a metric that is not finite: no NaN ever leaves this module.
     """
-    return score_protocols(prediction, depth, valid, (protocol,))[0]
+    row = score_protocols(prediction, depth, valid, (protocol,))[0]
+    if isinstance(row, Unscored):
+        raise ValueError(row.reason)
+    return row
 
 
 def score_protocols(
     prediction: Floats, depth: Floats, valid: NDArray[np.bool_], protocols: Sequence[Protocol]
-) -> list[dict[str, float] | None]:
+) -> list[dict[str, float] | Unscored | None]:
     """Compute what `score_image` gives, to the rounding of float64, for each of several protocols of one view and flip.
 
+    Where it would raise ValueError for a protocol, that protocol gets the reason, and the others their scores.
     Pixels are grouped by the protocols that score them. Protocols that treat a group's predictions alike share its
     sums, and most do where no clamp changes a prediction. This is less work than one protocol after the other.
     """
@@ -79,22 +89,35 @@ def score_protocols(
     modes = sorted({protocol.delta_inclusive for protocol in protocols})
 
     cache: dict[tuple[int, _Change], NDArray[np.float64]] = {}  # sums by group and change: the shared work
-    scores: list[dict[str, float] | None] = []
+    scores: list[dict[str, float] | Unscored | None] = []
     for index, protocol in enumerate(protocols):
         mine = {number: group for number, group in enumerate(groups) if index in group.members}
         if not mine:
             scores.append(None)
             continue
-        scale = _scale(list(mine.values()), protocol)
-        total = np.zeros(_N_SUMS)
-        for number, group in mine.items():
-            change = _change(group.prediction, scale, protocol)
-            if (number, change) not in cache:
-                with np.errstate(over="ignore", invalid="ignore"):  # `_metrics` refuses what comes of it
-                    cache[number, change] = _sums(group, change, modes)
-            total += cache[number, change]
-        scores.append(_metrics(total, protocol))
+        try:
+            scores.append(_score(mine, protocol, modes, cache))
+        except ValueError as error:
+            scores.append(Unscored(str(error)))
     return scores
+
+
+def _score(
+    groups: Mapping[int, _Group],
+    protocol: Protocol,
+    modes: Sequence[bool],
+    cache: dict[tuple[int, _Change], NDArray[np.float64]],
+) -> dict[str, float]:
+    """Score one protocol's groups of pixels, by their numbers; sums are taken from the cache, and put there."""
+    scale = _scale(list(groups.values()), protocol)
+    total = np.zeros(_N_SUMS)
+    for number, group in groups.items():
+        change = _change(group.prediction, scale, protocol)
+        if (number, change) not in cache:
+            with np.errstate(over="ignore", invalid="ignore"):  # `_metrics` refuses what comes of it
+                cache[number, change] = _sums(group, change, modes)
+        total += cache[number, change]
+    return _metrics(total, protocol)
 
 
 def summarise(rows: Sequence[Mapping[str, float] | None], protocol: Protocol) -> dict[str, float]:

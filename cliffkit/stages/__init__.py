@@ -9,7 +9,8 @@ from cliffkit.stages.context import Context
 from cliffkit.stages.depth import fit_depth
 from cliffkit.stages.embedding import fit_embedding
 from cliffkit.stages.evaluate import evaluate
-from cliffkit.stages.pack import pack
+from cliffkit.stages.pack import SPLITS, pack
+from cliffkit.store.artifacts import LOG, PANEL, WEIGHTS, Environment, FitFacts, PackFacts, PerImage, Scores
 from cliffkit.store.job import Job
 from cliffkit.training.checkpoint import has_checkpoint, kept_batches
 
@@ -19,6 +20,16 @@ STAGES: Mapping[str, Callable[[Job, Context], None]] = {
     "depth": fit_depth,
     "evaluate": evaluate,
 }
+PACKED = (PackFacts.FILE, "image.npy", "depth.npy", "metres.npy", "scene.npy")
+
+LEAVES: Mapping[str, tuple[str, ...]] = {
+    "pack": tuple(f"{split}/{name}" for split in SPLITS for name in PACKED),
+    "embedding": (WEIGHTS, FitFacts.FILE, LOG),
+    "depth": (WEIGHTS, FitFacts.FILE, LOG, Environment.FILE),
+    "evaluate": (Scores.FILE, PerImage.FILE, PANEL),
+}
+"""Files that each stage leaves, whatever its recipe."""
+
 TRAINED = ("embedding", "depth")
 """Stages that all processes of a distributed run work on together; the main process does the other stages alone."""
 

@@ -23,3 +23,5 @@ class Context:
     roots: Roots
     """Where the data lie."""
     emit: Emit
+    checkpoint_every: int | None = None
+    """Steps after which a fit saves a checkpoint, beside those by the clock."""

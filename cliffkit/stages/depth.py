@@ -48,6 +48,7 @@ def fit_depth(job: Job, context: Context) -> None:
         FitJob(
             network, objective, train, recipe.train.depth, goal,
             stage="depth", seed=recipe.seed, folder=context.folder, device=device, emit=context.emit, losses=losses,
+            checkpoint_every=context.checkpoint_every,
         )
     )  # fmt: skip
 

@@ -67,6 +67,7 @@ def fit_embedding(job: Job, context: Context) -> None:
         FitJob(
             embedding, objective, learnt, training, Goal("objective", False, validate),
             stage="embedding", seed=settings.seed, folder=context.folder, device=context.device, emit=context.emit,
+            checkpoint_every=context.checkpoint_every,
         )
     )  # fmt: skip
     facts = EmbeddingFitFacts(**vars(replace(fitted, init=init)))

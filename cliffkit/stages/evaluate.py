@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from cliffkit.components.registry import NONE
 from cliffkit.data.splits import open_split
+from cliffkit.errors import UserError
 from cliffkit.events import Emit, Notice
 from cliffkit.pictures.panel import panel
 from cliffkit.prediction.predictor import predictor
-from cliffkit.prediction.scored import ScoredImage, score_images
+from cliffkit.prediction.scored import Row, ScoredImage, score_images
 from cliffkit.protocols import Protocol
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.scoring.scores import summarise
+from cliffkit.scoring.scores import Unscored, summarise
 from cliffkit.stages.context import Context
 from cliffkit.store.artifacts import (
     PANEL,
@@ -66,18 +67,22 @@ def score_trained(job: Job, context: Context, trained: Trained) -> None:
 
     pictured = np.linspace(0, len(dataset) - 1, min(PANEL_ROWS, len(dataset))).round().astype(int).tolist()
     images = score_images(dataset, range(len(dataset)), protocols, predict, trained.median_m, context.emit, pictured)
-    summaries = [_summary(k, protocol, images, context.emit) for k, protocol in enumerate(protocols)]
+    names = tuple(dataset.name(index) for index in range(len(dataset)))
+    summaries, failures = _summaries(protocols, names, images, context.emit)
 
     Scores(
         data={**recipe.data.to_dict(), "test_fingerprint": job.inputs["test"]},
-        protocols={protocol.name: summary for protocol, summary in zip(protocols, summaries, strict=True)},
+        protocols=summaries,
         baseline_depth_m=trained.median_m,
         selection=trained.selection,
         parameters=trained.parameters,
+        failures=failures,
     ).write(context.folder)
-
-    names = tuple(dataset.name(index) for index in range(len(dataset)))
-    tables = {protocol.name: _table(k, images) for k, protocol in enumerate(protocols)}
+    tables = {
+        protocol.name: _table(_rows(names, [image.scores[k] for image in images]))
+        for k, protocol in enumerate(protocols)
+        if protocol.name in summaries
+    }
     PerImage(names, tables).write(context.folder)
 
     pictures = [image.picture for image in images if image.picture is not None]
@@ -96,16 +101,46 @@ def describe_parts(recipe: Recipe) -> list[str]:
     ]
 
 
-def _summary(k: int, protocol: Protocol, images: Sequence[ScoredImage], emit: Emit) -> ProtocolScores:
+def _summaries(
+    protocols: Sequence[Protocol], names: Sequence[str], images: Sequence[ScoredImage], emit: Emit
+) -> tuple[dict[str, ProtocolScores], dict[str, str]]:
+    """Summarise the images under each protocol, by its name; and why others cannot score them.
+
+    Raises UserError where no protocol can.
+    """
+    summaries, failures = {}, {}
+    for k, protocol in enumerate(protocols):
+        try:
+            summaries[protocol.name] = _summary(k, protocol, names, images, emit)
+        except UserError as error:
+            failures[protocol.name] = str(error)
+    if not summaries:
+        raise UserError("; ".join(failures.values()))
+    for name, reason in failures.items():
+        emit(Notice(f"{name} is not scored: {reason}"))
+    return summaries, failures
+
+
+def _summary(
+    k: int, protocol: Protocol, names: Sequence[str], images: Sequence[ScoredImage], emit: Emit
+) -> ProtocolScores:
     """Summarise the images under the k-th protocol; say how many have no scored pixel."""
-    metrics = summarise([image.scores[k] for image in images], protocol)
-    baseline = summarise([image.baseline[k] for image in images], protocol)
+    metrics = summarise(_rows(names, [image.scores[k] for image in images]), protocol)
+    baseline = summarise(_rows(names, [image.baseline[k] for image in images]), protocol)
     if metrics["absent"]:
         emit(Notice(f"{protocol.name}: {metrics['absent']:.0f} of {len(images)} images have no scored pixel"))
     return ProtocolScores(protocol, protocol.describe(), metrics, baseline)
 
 
-def _table(k: int, images: Sequence[ScoredImage]) -> NDArray[np.float64]:
-    """Gather the metrics under the k-th protocol, (images, METRICS), NaN where no pixel is scored."""
-    rows = [image.scores[k] for image in images]
+def _rows(names: Sequence[str], rows: Sequence[Row]) -> list[dict[str, float] | None]:
+    """Give the rows of images under one protocol. Raises UserError that names an image which it cannot score."""
+    reasons = [f"{name}: {row.reason}" for name, row in zip(names, rows, strict=True) if isinstance(row, Unscored)]
+    if reasons:
+        more = f" ({len(reasons)} of {len(rows)} images)" if len(reasons) > 1 else ""
+        raise UserError(f"test image {reasons[0]}{more}")
+    return [row for row in rows if not isinstance(row, Unscored)]
+
+
+def _table(rows: Sequence[dict[str, float] | None]) -> NDArray[np.float64]:
+    """Gather the metrics of images, (images, METRICS), NaN where no pixel is scored."""
     return np.array([[math.nan if row is None else row[metric] for metric in METRICS] for row in rows])

@@ -1,29 +1,78 @@
-"""Files and folders written whole or not at all."""
+"""Files and folders written whole or not at all. What keeps them from being written is said in one way."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from cliffkit.errors import UserError
 
-def write_atomic(path: Path, write: Callable[[Path], object], *, wait: bool = True) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in its place.
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a file system, or of a share of it, that has no room."""
 
-    Without `wait` the file need not be on the disk when this returns, and may be lost with the power.
+
+@contextlib.contextmanager
+def writing(path: Path, needed: int | None = None) -> Iterator[None]:
+    """Turn an error of the file system within into a UserError with the path, the cause and the remedy.
+
+    `needed` is the number of bytes about to be written, where it is known.
+    """
+    try:
+        yield
+    except OSError as error:
+        cause, remedy = error.strerror or str(error), "see that its folder is there and may be written"
+        if error.errno in FULL:
+            cause, remedy = f"{cause}: {_room(path, needed)}", "make room"
+        elif error.errno == errno.EFBIG:
+            remedy = f"raise the limit of file sizes (ulimit -f){f' to {needed:,} bytes or more' if needed else ''}"
+        raise UserError(f"{path}: cannot be written: {cause}; {remedy}, and run again") from error
+
+
+def _room(path: Path, needed: int | None) -> str:
+    """Say what is needed and what is free on the file system of a path."""
+    existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+    free = f"{shutil.disk_usage(existing).free:,} bytes free"
+    with contextlib.suppress(AttributeError, OSError):  # Windows has no statvfs
+        if os.statvfs(existing).f_favail == 0:
+            free += ", and no room for another file (inodes)"
+    return free if needed is None else f"{needed:,} bytes needed, {free}"
+
+
+def reserve(path: Path, size: int) -> None:
+    """Give a file its size and its room on the disk. Raises OSError where there is no room.
+
+    A memory map of a file without room would end the process at the first page that cannot be written.
+    """
+    with path.open("r+b" if path.exists() else "wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:  # macOS and Windows
+            file.truncate(size)
+
+
+def write_atomic(path: Path, write: Callable[[Path], object], *, wait: bool = True, needed: int | None = None) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in its place. Raises UserError where that fails.
+
+    Without `wait` the file need not be on the disk when this returns, and may be lost with the power. `needed` is the
+    file's size in bytes, where it is known.
     """
     temporary = path.with_name(_temporary_name(path))
     try:
-        write(temporary)
-        if wait:
-            sync(temporary)
-        os.replace(temporary, path)
+        with writing(path, needed):
+            write(temporary)
+            if wait:
+                sync(temporary)
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _temporary_name(path: Path) -> str:
@@ -43,7 +92,12 @@ def write_json(path: Path, value: Any, *, wait: bool = True) -> None:
 
 
 def replace_folder(source: Path, target: Path) -> None:
-    """Put a whole folder in the place of another, or of nothing."""
+    """Put a whole folder in the place of another, or of nothing. Raises UserError where that fails."""
+    with writing(target):
+        _replace_folder(source, target)
+
+
+def _replace_folder(source: Path, target: Path) -> None:
     for path in source.rglob("*"):
         sync(path)
     if target.exists():
@@ -58,12 +112,19 @@ def replace_folder(source: Path, target: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Give a file a second name, or copy it where the file system has no hard links."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    """Give a file a second name, or copy it where the file system has no hard links.
+
+    What had the name before stays until the new file is there whole.
+    """
+
+    def make(temporary: Path) -> None:
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+    write_atomic(target, make, wait=False)
 
 
 def sync(path: Path) -> None:

@@ -5,18 +5,33 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from cliffkit.components.versions import versions_of
 from cliffkit.errors import UserError
-from cliffkit.store.artifacts import Failure, JobProgress, JobRecord, StoreStamp
-from cliffkit.store.files import sync
+from cliffkit.store.artifacts import WEIGHTS, Failure, JobProgress, JobRecord, StoreStamp
+from cliffkit.store.checksums import checksums, find_damage
+from cliffkit.store.files import sync, writing
 from cliffkit.store.job import Job
 
 STORE_VERSION = 1
+
+ARRAYS = (".npy",)
+"""Endings of the files of packs: as large as the data. A job that reads them checks them before it begins."""
+
+LARGE = (*ARRAYS, Path(WEIGHTS).suffix)
+"""Endings of all files that are not small."""
+
+
+class DamagedJobError(UserError):
+    """A job is not as it was finished. Whoever runs it sets it aside and does it anew."""
+
+    def __init__(self, job: Job, damage: str) -> None:
+        self.job, self.damage = job, damage
+        super().__init__(f"{job.stage} {job.key[:8]} is damaged: {damage}; run again: it is set aside and done anew")
 
 
 class Store:
@@ -55,9 +70,13 @@ class Store:
 
     def working(self, job: Job) -> Path:
         """Open the folder in which a job works; files of an interrupted attempt are still in it."""
-        folder = self.jobs / f"{job.stage}-{job.key}.partial"
-        folder.mkdir(exist_ok=True)
+        folder = self._working(job)
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
         return folder
+
+    def _working(self, job: Job) -> Path:
+        return self.jobs / f"{job.stage}-{job.key}.partial"
 
     @contextlib.contextmanager
     def claim(self, job: Job, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -66,27 +85,65 @@ class Store:
         Where another process holds it, `waiting` is called once. Unless `waiting` raises, this call waits for the job.
         """
         lock = FileLock(self.jobs / f".{job.stage}-{job.key}.lock")
-        try:
+        with writing(self.jobs), contextlib.suppress(Timeout):  # an OSError, but none of the file system
             lock.acquire(timeout=0)
-        except Timeout:
+        if not lock.is_locked:
             waiting()
-            lock.acquire()
+            with writing(self.jobs):
+                lock.acquire()
         try:
             yield
         finally:
             lock.release()
 
-    def finish(self, job: Job, seconds: float) -> None:
-        """Make a job's working folder its result, in one step."""
-        working = self.working(job)
-        for leftover in [*working.rglob(".*.tmp"), working / JobProgress.FILE]:  # of a kill while a file was written
-            leftover.unlink(missing_ok=True)
+    def finish(self, job: Job, seconds: float, leaves: Collection[str] = ()) -> None:
+        """Make a job's working folder its result, in one step.
+
+        `leaves` are files that the result must have. Raises UserError where one is missing: something else than the job
+        removed it.
+        """
+        working = self._working(job)
+        missing = [name for name in leaves if not (working / name).is_file()]
+        if missing or not working.is_dir():
+            raise UserError(
+                f"{working}: {', '.join(missing) or 'the folder'} is gone; something removed it while {job.stage} was "
+                "at work; run again"
+            )
         versions = versions_of(name for part in job.parts for name in part.others)
-        JobRecord(job.stage, job.key, job.inputs, seconds, time.time(), versions).write(working)
-        for path in working.rglob("*"):
-            sync(path)
-        os.rename(working, self.folder(job))
-        sync(self.jobs)
+        with writing(working):
+            for leftover in [*working.rglob(".*.tmp"), working / JobProgress.FILE]:  # of a kill during a write
+                leftover.unlink(missing_ok=True)
+            sums = checksums(working)
+            JobRecord(job.stage, job.key, job.inputs, seconds, time.time(), sums, versions).write(working)
+            for path in working.rglob("*"):
+                sync(path)
+            os.rename(working, self.folder(job))
+            sync(self.jobs)
+
+    def damage(self, job: Job, skip: Collection[str] = ARRAYS) -> str | None:
+        """Say how a done job differs from what `finish` wrote; None where it does not.
+
+        Files whose names end with one of `skip` are compared by size alone.
+        """
+        return damage_of(self.folder(job), skip)
+
+    def check(self, job: Job, skip: Collection[str] = ARRAYS) -> None:
+        """Raise DamagedJobError where a done job is not as it was finished."""
+        damage = self.damage(job, skip)
+        if damage is not None:
+            raise DamagedJobError(job, damage)
+
+    def set_aside(self, job: Job) -> Path:
+        """Give a damaged job's folder another name, so that the job is done anew; nothing is deleted.
+
+        The caller holds the claim on the job.
+        """
+        folder = self.folder(job)
+        number = 1
+        while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+            number += 1
+        os.rename(folder, aside)
+        return aside
 
     def fail(self, job: Job, reason: str, details: str) -> None:
         """Write down why a job could not be done; `details` for those who want to know exactly."""
@@ -127,3 +184,13 @@ class Store:
 def job_folder(root: Path, job: Job) -> Path:
     """Give the folder of a job's result in a store, whether or not the store exists."""
     return root / "jobs" / f"{job.stage}-{job.key}"
+
+
+def damage_of(folder: Path, skip: Collection[str] = ARRAYS) -> str | None:
+    """Say how the folder of a done job differs from its record, as `Store.damage` does."""
+    try:
+        record = JobRecord.read(folder)
+    except UserError:
+        return f"{JobRecord.FILE} is missing or not as it was written"
+    hashed = [name for name in record.files if not name.endswith(tuple(skip))]
+    return find_damage(folder, record.files, hashed)

@@ -15,7 +15,7 @@ from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import pooled
 from cliffkit.store.artifacts import LOG, DepthFitFacts, EmbeddingFitFacts, Environment, PerImage, Scores
-from cliffkit.store.store import Store
+from cliffkit.store.store import LARGE, Store
 from cliffkit.study.cells import Cell
 from cliffkit.study.study import Levels, Study, Variant
 from cliffkit.training.steplog import validation_curve
@@ -31,7 +31,7 @@ class CellResult:
     state: str
     """`done`, `failed` or `waiting`."""
     reason: str = ""
-    """Why it failed."""
+    """Why it failed; of a cell that is done, which protocols could not score it, and why."""
     scores: Scores | None = None
     """Scores on the test split; None unless done."""
     seconds: Mapping[str, float] | None = None
@@ -98,9 +98,16 @@ def load_results(study: Study, cells: Sequence[Cell], store: Store) -> Results:
     images = PerImage.read(store.folder(finished[0].cell.jobs[-1])).images if finished else ()
     shape = (len(study.variants), len(study.seeds), len(images), len(METRICS))
     scores = {protocol.name: np.full(shape, np.nan) for protocol in protocols}
-    for result in finished:
+    for i, result in enumerate(results):
+        if result.state != "done":
+            continue
         index = order[result.cell.variant.levels], seeds[result.cell.seed]
-        for protocol, rows in _per_image(result, store, images).items():
+        try:
+            tables = _per_image(result, store, images)
+        except UserError as error:
+            results[i] = CellResult(result.cell, "failed", f"evaluate: {error}")
+            continue
+        for protocol, rows in tables.items():
             scores[protocol][index] = rows
     return Results(study, tuple(results), protocols, images, scores, store.root)
 
@@ -111,12 +118,16 @@ def _load(cell: Cell, store: Store) -> CellResult:
         failures = [(job, store.failure(job)) for job in cell.jobs if not store.done(job)]
         reasons = [f"{job.stage}: {failure.reason}" for job, failure in failures if failure is not None]
         return CellResult(cell, "failed" if reasons else "waiting", "; ".join(reasons))
+    damages = [f"{job.stage}: damaged: {damage}" for job in cell.jobs if (damage := store.damage(job, LARGE))]
+    if damages:
+        return CellResult(cell, "failed", "; ".join([*damages, "`cliffkit ablate` does it again"]))
     depth = store.folder(evaluate.needs["depth"])
     records = {job.stage: store.record(job) for job in cell.jobs}
     scores = Scores.read(store.folder(evaluate))
     return CellResult(
         cell,
         "done",
+        "; ".join(f"{name} is not scored: {reason}" for name, reason in scores.failures.items()),
         scores=scores,
         seconds={stage: record.seconds for stage, record in records.items()},
         environment=Environment.read(depth),
@@ -141,10 +152,10 @@ def _versions(records: Sequence[Mapping[str, str]]) -> dict[str, str]:
 
 def _check_alike(results: Sequence[CellResult]) -> None:
     """Raise UserError where one table must not hold all of the cells."""
-    comparable: tuple[tuple[str, Callable[[Scores], object]], ...] = (
-        ("protocols", lambda scores: {name: scored.protocol for name, scored in scores.protocols.items()}),
-        ("test images (fingerprints)", lambda scores: scores.data["test_fingerprint"]),
-        ("rules of selection", lambda scores: (scores.selection.split, scores.selection.score)),
+    comparable: tuple[tuple[str, Callable[[Scores, Scores], object]], ...] = (
+        ("protocols", _protocols),
+        ("test images (fingerprints)", lambda scores, other: scores.data["test_fingerprint"]),
+        ("rules of selection", lambda scores, other: (scores.selection.split, scores.selection.score)),
     )
     first = results[0] if results else None
     for result in results[1:]:
@@ -152,12 +163,17 @@ def _check_alike(results: Sequence[CellResult]) -> None:
         assert first.scores is not None
         assert result.scores is not None
         for label, fact in comparable:
-            a, b = fact(first.scores), fact(result.scores)
+            a, b = fact(first.scores, result.scores), fact(result.scores, first.scores)
             if a != b:
                 raise UserError(
                     f"{first.cell.name} and {result.cell.name} have different {label}, so no table may hold both: "
                     f"{a} and {b}; make studies of their own"
                 )
+
+
+def _protocols(scores: Scores, other: Scores) -> dict[str, Protocol]:
+    """Give the protocols of a cell by name, but for those that could not score the other cell."""
+    return {name: scored.protocol for name, scored in scores.protocols.items() if name not in other.failures}
 
 
 def _per_image(result: CellResult, store: Store, images: Sequence[str]) -> Mapping[str, Floats]:
@@ -166,6 +182,7 @@ def _per_image(result: CellResult, store: Store, images: Sequence[str]) -> Mappi
     table = PerImage.read(folder)
     if table.images != tuple(images):
         raise UserError(
-            f"{folder / PerImage.FILE}: its test images are not those of the study's other cells; run it again"
+            f"{folder / PerImage.FILE}: its test images are not those of the study's other cells; delete {folder} and "
+            "run the study again"
         )
     return table.scores

@@ -4,21 +4,47 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from cliffkit.data.splits import Roots
 from cliffkit.errors import Stopped, UserError, cause
+from cliffkit.events import Emit
 from cliffkit.interfaces import Executor
+from cliffkit.jobs.execute import set_aside
 from cliffkit.jobs.worker import JobTask, Outcome, do_job
 from cliffkit.store.job import Job
 from cliffkit.study.board import Board, JobState
 from cliffkit.study.pace import Paces, learn_from, units
+from cliffkit.workers import available_cores
 
 LOOK_SECONDS = 0.5
 
 
-def run_cells(board: Board, executor: Executor, roots: Roots, show: Callable[[Board], None]) -> None:
+def set_damaged_aside(board: Board, tell: Emit) -> None:
+    """Set aside every damaged job of a study, so that it is done again; arrays of packs are compared by size alone."""
+    done = [entry for entry in board.jobs.values() if entry.state == "done"]
+    with ThreadPoolExecutor(available_cores()) as pool:
+        damages = list(pool.map(lambda entry: board.store.damage(entry.job), done))
+    for entry in (entry for entry, damage in zip(done, damages, strict=True) if damage is not None):
+        with board.store.claim(entry.job):
+            damage = board.store.damage(entry.job) if board.store.done(entry.job) else None
+            if damage is not None:
+                tell(set_aside(entry.job, damage, board.store))
+        if not board.store.done(entry.job):
+            board.put(entry, "waiting")
+
+
+def run_cells(
+    board: Board,
+    executor: Executor,
+    roots: Roots,
+    show: Callable[[Board], None],
+    tell: Emit = lambda event: None,
+    checkpoint_every: int | None = None,
+) -> None:
     """Do every job that is neither done nor failed; `show` is called whenever the board may have changed.
+
+    `tell` hears of damaged jobs that are done again.
 
     A job that another process holds, such as a second `ablate` on the same store, is left to that process and checked
     again later. A job that fails stops only the cells that need it.
@@ -38,7 +64,7 @@ def run_cells(board: Board, executor: Executor, roots: Roots, show: Callable[[Bo
             if entry.state == "elsewhere" and board.store.done(entry.job):
                 board.put(entry, "done")
                 continue
-            future = executor.submit(do_job, JobTask(entry.job, runs, roots))
+            future = executor.submit(do_job, JobTask(entry.job, runs, roots, checkpoint_every))
             board.put(entry, "running")
             running[future] = entry
         show(board)
@@ -50,6 +76,8 @@ def run_cells(board: Board, executor: Executor, roots: Roots, show: Callable[[Bo
         for future in wait(running, LOOK_SECONDS, FIRST_COMPLETED).done:
             entry = running.pop(future)
             outcome = _settle(board, entry, future)
+            for event in outcome.set_aside:
+                tell(event)
             if outcome.memory_bytes:
                 learn_from(entry.job, executor.place, outcome.memory_bytes, board.store, paces)
 

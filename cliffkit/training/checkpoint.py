@@ -5,24 +5,34 @@ Batch order, augmentation, learning rate and random numbers are functions of see
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cliffkit.errors import UserError
-from cliffkit.store.artifacts import read_json
-from cliffkit.store.files import replace_folder, write_atomic, write_json
+from cliffkit.store.artifacts import LOG, read_json
+from cliffkit.store.checksums import FileSum, beginning, checksum, checksums, find_damage, seal
+from cliffkit.store.files import sync, write_atomic, write_json, writing
 
 Tensors = Mapping[str, Tensor]
 
+NAMES = ("checkpoint.new", "checkpoint", "checkpoint.old")
+"""Folders of checkpoints, the latest first: one that is being written, the last, the one before it."""
+
 _STATE = "state.json"
-"""The file that makes a checkpoint whole."""
+"""The file that makes a checkpoint whole. It has the checksums of the others, of the log so far, and of itself."""
+
+_SEAL = "sha256"
 
 PLAIN = (int, float, str, type(None))
 """Types that JSON gives back as they were."""
@@ -61,23 +71,38 @@ def save_fit(folder: Path, state: FitState, objective: nn.Module, optimizer: tor
     save_checkpoint(folder, groups, {**numbers, "optimizer": plain})
 
 
-def resume_fit(folder: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> FitState:
-    """Put the last checkpoint into the objective and its optimiser; a fresh state where there is none."""
-    checkpoint = load_checkpoint(folder)
-    if checkpoint is None:
-        return FitState()
-    groups, numbers = checkpoint
+def resume_fit(
+    folder: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+) -> tuple[FitState, list[str]]:
+    """Put the last sound checkpoint into the objective and its optimiser; a fresh state where there is none.
+
+    Returns the state, and how later checkpoints are damaged.
+    """
+    whole, damages = _last(folder)
+    if whole is None:
+        return FitState(), damages
+    groups, numbers = _load(whole)
     objective.load_state_dict(groups["weights"])
     load_optimizer(optimizer, groups.get("optimizer", {}), numbers.pop("optimizer"))
     average = {name: value.to(device) for name, value in groups["average"].items()} if "average" in groups else None
     best, losses = groups.get("best", {}), groups.get("best_losses", {})
-    return FitState(**numbers, best=best, best_losses=losses, average=average)
+    return FitState(**numbers, best=best, best_losses=losses, average=average), damages
 
 
 def save_tensors(path: Path, tensors: Tensors) -> None:
-    """Write tensors atomically; each is made contiguous, on the CPU and unshared."""
+    """Write tensors atomically; each is made contiguous, on the CPU and unshared. Raises UserError where that fails."""
     plain = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    write_atomic(path, lambda temporary: save_file(plain, temporary))
+    size = sum(tensor.nbytes for tensor in plain.values())
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(plain, temporary)
+        except SafetensorError as error:  # it wraps what the system says in text
+            code = re.search(r"code: (\d+)", str(error))
+            number = int(code[1]) if code else errno.EIO
+            raise OSError(number, os.strerror(number)) from error
+
+    write_atomic(path, write, needed=size)
 
 
 def keep_batch(folder: Path, step: int, batch: Tensors) -> Path:
@@ -93,44 +118,91 @@ def kept_batches(folder: Path) -> list[Path]:
 
 
 def save_checkpoint(folder: Path, groups: Mapping[str, Tensors], state: Mapping[str, Any]) -> None:
-    """Replace the checkpoint in `folder`, whole or not at all."""
-    fresh, target = folder / "checkpoint.new", folder / "checkpoint"
-    if (fresh / _STATE).exists() and not target.exists():
-        fresh.rename(target)  # a replacement was cut off; its checkpoint is the last that is whole
+    """Save a checkpoint in `folder`, whole or not at all, and keep the one before it."""
+    fresh, last, before = (folder / name for name in NAMES)
+    if (fresh / _STATE).exists():
+        _put(fresh, last, before)  # a replacement was cut off; its checkpoint is the last that is whole
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
+    with writing(fresh):
+        fresh.mkdir()
     for name, tensors in groups.items():
         save_tensors(fresh / f"{name}.safetensors", tensors)
-    write_json(fresh / _STATE, state)  # written last and atomically: its presence makes the checkpoint whole
-    replace_folder(fresh, target)
+
+    log = folder / LOG
+    sums = {**checksums(fresh), **({f"../{LOG}": checksum(log)} if log.exists() else {})}
+    facts = {"state": dict(state), "files": {name: asdict(written) for name, written in sums.items()}}
+    # Written last and atomically: its presence makes the checkpoint whole.
+    write_json(fresh / _STATE, {**facts, _SEAL: seal(facts)})
+    _put(fresh, last, before)
+
+
+def _put(fresh: Path, last: Path, before: Path) -> None:
+    """Put a fresh checkpoint in the place of the last, and the last, where it is sound, in the place of the one before.
+
+    A kill at any moment leaves the fresh one whole, under its first name or its last.
+    """
+    with writing(last):
+        for path in fresh.iterdir():
+            sync(path)
+        if last.exists():
+            if _damage(last) is None:
+                shutil.rmtree(before, ignore_errors=True)
+                os.rename(last, before)
+            else:
+                shutil.rmtree(last)
+        os.rename(fresh, last)
+        sync(last.parent)
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
-    """Give the last checkpoint's tensors and state, None where there is none."""
-    checkpoint = _last(folder)
-    if checkpoint is None:
-        return None
-    return {path.stem: load_file(path) for path in checkpoint.glob("*.safetensors")}, read_json(checkpoint / _STATE)
+    """Give the last sound checkpoint's tensors and state, None where there is none."""
+    whole, _ = _last(folder)
+    return None if whole is None else _load(whole)
 
 
 def has_checkpoint(folder: Path) -> bool:
     """Tell whether a fit that was broken off in a folder can go on from a checkpoint."""
-    return _last(folder) is not None
+    return _last(folder)[0] is not None
 
 
 def checkpoint_step(folder: Path) -> int | None:
     """Give the step that a fit in a folder goes on from, None where it begins anew."""
-    checkpoint = _last(folder)
-    return None if checkpoint is None else int(read_json(checkpoint / _STATE)["step"])
+    whole, _ = _last(folder)
+    return None if whole is None else int(read_json(whole / _STATE)["state"]["step"])
 
 
-def _last(folder: Path) -> Path | None:
-    """Find the last whole checkpoint.
+def _load(checkpoint: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    tensors = {path.stem: load_file(path) for path in checkpoint.glob("*.safetensors")}
+    return tensors, read_json(checkpoint / _STATE)["state"]
 
-    A kill between the two renames of a replacement leaves the new checkpoint complete under its first name.
-    """
-    candidates = (folder / "checkpoint", folder / "checkpoint.new")
-    return next((candidate for candidate in candidates if (candidate / _STATE).exists()), None)
+
+def _last(folder: Path) -> tuple[Path | None, list[str]]:
+    """Find the last sound checkpoint; say how later ones are damaged."""
+    damages: list[str] = []
+    for name in NAMES:
+        checkpoint = folder / name
+        if not checkpoint.exists() or (name == NAMES[0] and not (checkpoint / _STATE).exists()):
+            continue  # a fresh one without its state was cut off while it was written
+        damage = _damage(checkpoint)
+        if damage is None:
+            return checkpoint, damages
+        damages.append(f"the checkpoint {checkpoint} is damaged: {damage}")
+    return None, damages
+
+
+def _damage(checkpoint: Path) -> str | None:
+    """Say how a checkpoint, or the log up to it, differs from what was saved; None where it does not."""
+    try:
+        facts = read_json(checkpoint / _STATE)
+    except UserError:
+        return f"{_STATE} is missing or not as it was written"
+    if not isinstance(facts, dict) or facts.pop(_SEAL, None) != seal(facts):
+        return f"{_STATE} is not as it was written"
+    sums = {name: FileSum(**written) for name, written in facts["files"].items()}
+    log = sums.pop(f"../{LOG}", None)
+    if log is not None and beginning(checkpoint.parent / LOG, log.bytes) != log:
+        return f"{LOG} does not begin as it did when the checkpoint was saved"
+    return find_damage(checkpoint, sums, sums)
 
 
 def drop_checkpoint(folder: Path) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from cliffkit.data.augment import augment, draws_of
 from cliffkit.data.batches import Batches
 from cliffkit.errors import UserError
-from cliffkit.events import Progress, Validated
+from cliffkit.events import Notice, Progress, Validated
 from cliffkit.interfaces import Augment, Sample, Schedule
 from cliffkit.store.artifacts import LOG, LOSSES, WEIGHTS, FitFacts
 from cliffkit.training.batchnorm import synchronise_batch_norm
@@ -37,12 +37,13 @@ from cliffkit.training.job import FitJob
 from cliffkit.training.optimise import averaged, build_optimizer, learning_rate, update_average
 from cliffkit.training.parameters import check_patterns, freeze_parameters
 from cliffkit.training.steplog import StepLog
+from cliffkit.workers import StopRequest
 
 LOG_EVERY = 10
 """Steps between looks at the losses: each look waits for the device."""
 
 CHECKPOINT_SECONDS = 20.0
-"""Seconds between checkpoints, at least."""
+"""Seconds after which the next step is saved. A fit that is killed loses no more than these and a step."""
 
 Looked = tuple[int, float, list[str], Tensor]
 """A step with its learning rate, the names of its terms and their values, still on the device."""
@@ -90,14 +91,21 @@ def fit(job: FitJob) -> FitFacts:
     running = _prepare(job)
     state = running.state
 
-    for sample, waited_s in running.batches.run(state.step, settings.steps):
-        _step(job, running, sample, waited_s)
-        last = state.step == settings.steps
-        if state.step % LOG_EVERY == 0 or last:
-            _look(job, running)
-        if state.step % settings.validate_every == 0 or last:
-            _validate(job, running)
-        _keep(job, running, last)
+    with StopRequest() as stop:
+        for sample, waited_s in running.batches.run(state.step, settings.steps):
+            _step(job, running, sample, waited_s)
+            last = state.step == settings.steps
+            save = not last and (stop.number is not None or _is_due(job, running))
+            validate = last or state.step % settings.validate_every == 0
+            # A look comes before a validation, for the order of the log, and before a checkpoint: a fit that resumes
+            # after a term that is not finite would fail again.
+            if validate or save or state.step % LOG_EVERY == 0:
+                _look(job, running)
+            if validate:
+                _validate(job, running)
+            _keep(job, running, save)
+            if save:
+                stop.leave()
 
     return _finish(job, running)
 
@@ -121,7 +129,10 @@ def _prepare(job: FitJob) -> _Running:
     still = freeze_parameters(job.module, settings.freeze)
     optimizer, factors = build_optimizer(objective, job.module, job.training)
 
-    state = resume_fit(job.folder, objective, optimizer, device.torch)
+    state, damages = resume_fit(job.folder, objective, optimizer, device.torch)
+    for damage in damages:
+        begins = f"goes on from step {state.step}" if state.step else "begins anew"
+        job.emit(Notice(f"{job.stage}: {damage}; it {begins}"))
     if settings.ema and state.average is None:
         state.average = {name: value.clone() for name, value in weights_of(job.module).items()}
     log = StepLog(job.folder / LOG, main)
@@ -207,16 +218,21 @@ def _validate(job: FitJob, running: _Running) -> None:
     running.looked = time.monotonic()  # so that the speed at the next look counts training alone
 
 
-def _keep(job: FitJob, running: _Running, last: bool) -> None:
-    """Go back to the best weights at a milestone, and save a checkpoint now and then."""
+def _is_due(job: FitJob, running: _Running) -> bool:
+    """Tell whether the step that was done last is to be saved."""
+    every = job.checkpoint_every
+    by_count = every is not None and running.state.step % every == 0
+    return by_count or time.monotonic() - running.saved > CHECKPOINT_SECONDS
+
+
+def _keep(job: FitJob, running: _Running, save: bool) -> None:
+    """Go back to the best weights at a milestone; save a checkpoint where that is asked for."""
     settings, state = job.training.settings, running.state
     if settings.reload_best and state.step in running.schedule.milestones and state.best:
         job.module.load_state_dict(state.best)
         scatter(job.losses, state.best_losses)
 
-    # Only after a look: a fit that resumes after a term that is not finite would fail again each time.
-    due = state.step % LOG_EVERY == 0 and time.monotonic() - running.saved > CHECKPOINT_SECONDS
-    if job.device.accelerator.is_main_process and due and not last:
+    if save and job.device.accelerator.is_main_process:
         save_fit(job.folder, state, running.objective, running.optimizer)
         running.saved = time.monotonic()
 

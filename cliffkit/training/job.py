@@ -54,3 +54,5 @@ class FitJob:
     emit: Emit
     losses: Mapping[str, nn.Module] = field(default_factory=dict)
     """Losses with parameters, by name: trained with the module, and saved beside it."""
+    checkpoint_every: int | None = None
+    """Steps after which a checkpoint is saved, beside those by the clock."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cliffkit.store.artifacts import damaged, read_bytes
+from cliffkit.store.files import writing
 
 
 class StepLog:
@@ -18,17 +20,19 @@ class StepLog:
         self.path, self.active = path, active
 
     def keep_until(self, step: int) -> None:
-        """Drop every line after a step, and a last line that was cut off."""
+        """Drop every line after a step, and all from the first that cannot be read: it came after the checkpoint."""
         if not self.active:
             return
-        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True) if self.path.exists() else []
-        remaining = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        self.path.write_text("".join(remaining), encoding="utf-8")
+        lines = self.path.read_bytes().splitlines(keepends=True) if step and self.path.exists() else []
+        remaining = itertools.takewhile(_is_line, lines)
+        content = b"".join(line for line in remaining if json.loads(line)["step"] <= step)
+        with writing(self.path):
+            self.path.write_bytes(content)
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add a line; what is not finite is written as null, since JSON has no NaN."""
         if self.active:
-            with self.path.open("a", encoding="utf-8") as file:
+            with writing(self.path), self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(_finite(record)) + "\n")
 
 
@@ -44,6 +48,14 @@ def validation_curve(path: Path, score: str) -> list[tuple[int, float]]:
     except (ValueError, KeyError, TypeError) as error:
         raise damaged(path, f"is no log of a fit: {type(error).__name__}: {error}") from error
     return [(step, math.nan if value is None else float(value)) for step, value in curve]
+
+
+def _is_line(line: bytes) -> bool:
+    """Tell whether a line of a log is whole."""
+    try:
+        return line.endswith(b"\n") and isinstance(json.loads(line)["step"], int)
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _finite(value: Any) -> Any:

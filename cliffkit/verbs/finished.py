@@ -13,12 +13,13 @@ from PIL import Image
 from torch import nn
 
 from cliffkit.jobs.parts import TO_PREDICT, check_parts
+from cliffkit.jobs.run_folder import check_files
 from cliffkit.prediction.files import image_tensor, read_image
 from cliffkit.prediction.predictor import Floats, Predictor
 from cliffkit.prediction.predictor import predictor as load_predictor
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.store.artifacts import PANEL, WEIGHTS, PerImage, RunMetrics, Summary
+from cliffkit.store.artifacts import PANEL, RECIPE, WEIGHTS, PerImage, RunMetrics, Summary
 from cliffkit.training.device import open_device
 from cliffkit.verbs.inputs import AnyPath
 from cliffkit.verbs.rows import Rows
@@ -40,6 +41,7 @@ class Run:
     @cached_property
     def record(self) -> RunMetrics:
         """All that metrics.json says: scores per protocol, how the weights were chosen, seconds and keys by stage."""
+        check_files(self.folder, [RunMetrics.FILE])
         return RunMetrics.read(self.folder)
 
     @property
@@ -65,6 +67,7 @@ class Run:
     @cached_property
     def per_image(self) -> Rows:
         """Scores of each test image under each protocol: columns protocol, image, and one per metric."""
+        check_files(self.folder, [PerImage.FILE])
         table = PerImage.read(self.folder)
         rows = [
             {"protocol": protocol, "image": image, **dict(zip(METRICS, row, strict=True))}
@@ -104,6 +107,7 @@ class Run:
 
     def _load(self, device: str) -> Predictor:
         check_parts(self.folder, self.recipe, TO_PREDICT)
+        check_files(self.folder, (RECIPE, WEIGHTS))
         return load_predictor(self.recipe, self.folder / WEIGHTS, open_device(device, "fp32").torch)
 
 

@@ -9,10 +9,11 @@ from rich.progress import track
 from cliffkit.components.load import Plugins
 from cliffkit.display.screen import can_redraw, screen
 from cliffkit.jobs.parts import TO_PREDICT, check_parts
+from cliffkit.jobs.run_folder import check_files
 from cliffkit.prediction.files import predict_files
 from cliffkit.prediction.inputs import find_images
 from cliffkit.prediction.predictor import load_run, predictor
-from cliffkit.store.artifacts import WEIGHTS
+from cliffkit.store.artifacts import RECIPE, WEIGHTS
 from cliffkit.training.device import open_device
 from cliffkit.verbs.finished import Run
 from cliffkit.verbs.inputs import AnyPath, installed_plugins, path_of
@@ -49,6 +50,7 @@ def predict(
     folder = run.folder if isinstance(run, Run) else path_of(run, "run")
     recipe = load_run(folder, (plugins or installed_plugins()).registry)
     check_parts(folder, recipe, TO_PREDICT)
+    check_files(folder, (RECIPE, WEIGHTS))
     network = predictor(recipe, folder / WEIGHTS, open_device(device, "fp32").torch)
     files = find_images([path_of(image, "images") for image in images])
     written = predict_files(network, files, path_of(out, "out"), flip=flip, force=force)

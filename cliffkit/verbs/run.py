@@ -14,7 +14,7 @@ from cliffkit.display.lines import Terminal
 from cliffkit.events import Emit, Event, Notice
 from cliffkit.jobs import run_folder
 from cliffkit.jobs.announce import announcer
-from cliffkit.jobs.execute import run_jobs
+from cliffkit.jobs.execute import Means, run_jobs
 from cliffkit.jobs.parts import TO_SCORE, check_parts
 from cliffkit.jobs.plan import plan
 from cliffkit.jobs.rescore import rescore
@@ -45,6 +45,7 @@ def run(
     data: Data | None = None,
     runs: AnyPath = "runs",
     device: str = "auto",
+    checkpoint_every: int | None = None,
     progress: Progress = True,
     plugins: Plugins | None = None,
 ) -> Run:
@@ -56,6 +57,7 @@ def run(
         data: folders of data sets by the data sets' names.
         runs: folder of runs and of the finished jobs that they share.
         device: auto takes a GPU where there is one; else cpu, cuda, cuda:1, mps.
+        checkpoint_every: save a checkpoint after every so many steps too; one is saved every 20 seconds anyway.
         progress: whether to show it, or a function that is called with every event of `cliffkit.events`.
         plugins: those to use; by default the installed ones.
 
@@ -68,7 +70,9 @@ def run(
     """
     plugins = plugins or installed_plugins()
     checked = open_recipe(recipe, plugins.registry, set)
-    return _perform(checked, plugins, folders(data, plugins.registry), path_of(runs, "runs"), device, progress)
+    return _perform(
+        checked, plugins, folders(data, plugins.registry), path_of(runs, "runs"), device, progress, checkpoint_every
+    )
 
 
 def load_run(folder: AnyPath, *, device: str = "auto", plugins: Plugins | None = None) -> Run:
@@ -109,6 +113,7 @@ def evaluate(
     roots = folders(data, plugins.registry)
     recipe = load_recipe_of_run(folder, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
     check_parts(folder, recipe, TO_SCORE)
+    run_folder.check_files(folder)
 
     key = RunMetrics.read(folder).jobs["depth"]
     runs = next((parent for parent in folder.resolve().parents if (parent / "jobs" / f"depth-{key}").is_dir()), None)
@@ -119,21 +124,29 @@ def evaluate(
         return Run(rescore(folder, recipe, opened, roots, emit), recipe, device)
 
 
-def _perform(recipe: Recipe, plugins: Plugins, roots: Roots, runs: Path, device: str, progress: Progress) -> Run:
+def _perform(
+    recipe: Recipe,
+    plugins: Plugins,
+    roots: Roots,
+    runs: Path,
+    device: str,
+    progress: Progress,
+    checkpoint_every: int | None = None,
+) -> Run:
     """Plan a recipe, do what is not done, lay out its run folder."""
     opened = open_device(device, recipe.train.precision)
     main = opened.accelerator.is_main_process
     jobs = plan(recipe, roots)
     store = Store(runs)
 
-    todo = [job for job in jobs if not store.done(job)]
+    todo = [job for job in jobs if not store.done(job) or store.damage(job) is not None]
     if any(job.stage == "depth" for job in todo):
         check_buildable(recipe, roots, opened.torch, opened.accelerator.num_processes)
 
     with _telling(plugins, progress, opened) as emit:
         if todo:
             emit(Notice(f"{opened.torch} in {str(opened.dtype).removeprefix('torch.')}: {opened.reason}"))
-        reused = run_jobs(jobs, store, opened, roots, emit)
+        reused = run_jobs(jobs, Means(store, opened, roots, emit, checkpoint_every))
 
     if main:
         run_folder.publish(recipe, jobs, store)

@@ -16,6 +16,7 @@ from cliffkit.data.splits import Roots
 from cliffkit.display.board import BoardView
 from cliffkit.display.screen import can_redraw, screen
 from cliffkit.events import Emit, Event, Notice
+from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.run_folder import is_published, publish, run_folder
 from cliffkit.report.gallery import make_gallery
 from cliffkit.report.write import write_report
@@ -27,6 +28,7 @@ from cliffkit.study.cells import plan_cells
 from cliffkit.study.forecast import choose_workers
 from cliffkit.study.forecast import forecast as expect
 from cliffkit.study.results import load_results
+from cliffkit.study.run import set_damaged_aside
 from cliffkit.study.study import Study
 from cliffkit.training.device import open_device
 from cliffkit.verbs.findings import Findings, Outlook
@@ -58,6 +60,7 @@ def ablate(
     workers: int | None = None,
     executor: str | Mapping[str, Any] = "local",
     retry_failed: bool = False,
+    checkpoint_every: int | None = None,
     progress: Progress = True,
     plugins: Plugins | None = None,
 ) -> Findings:
@@ -73,6 +76,7 @@ def ablate(
         workers: jobs at once; by default one per GPU, on a CPU the number that is fastest, measured once.
         executor: where jobs run, a name or a mapping with `use` and options; see `cliffkit list executor`.
         retry_failed: try jobs again that failed before; else they are left alone.
+        checkpoint_every: save a checkpoint after every so many steps too; one is saved every 20 seconds anyway.
         progress: whether to show it, or a function that is called with a Notice for what the user should know, and
             with CellFinished for every cell that ends.
         plugins: those to use; by default the installed ones.
@@ -89,6 +93,7 @@ def ablate(
         tell = _teller(view, progress)
         for note in work.study.notes:
             tell(Notice(note))
+        set_damaged_aside(work.board, announcer(work.plugins, tell))
         failed = work.board.count("failed")
         if failed:
             tell(Notice(f"{failed} cells failed before and are left alone; mend the cause, then add --retry-failed"))
@@ -97,7 +102,7 @@ def ablate(
             for job, reason, details in check_variants(work.board, work.roots, tell):
                 work.board.store.fail(job, reason, details)
             with closing(open_executor(work.plugins.registry, executor, workers, device)) as built:
-                do_cells(work.board, built, work.roots, view, tell, work.plugins, ended)
+                do_cells(work.board, built, work.roots, view, tell, work.plugins, checkpoint_every, ended)
         elif not failed:
             tell(Notice("Nothing to do: every cell of this study is in the store."))
 

@@ -73,7 +73,14 @@ def ended_cells(board: Board) -> set[int]:
 
 
 def do_cells(
-    board: Board, executor: Executor, roots: Roots, view: BoardView, tell: Emit, plugins: Plugins, ended: set[int]
+    board: Board,
+    executor: Executor,
+    roots: Roots,
+    view: BoardView,
+    tell: Emit,
+    plugins: Plugins,
+    checkpoint_every: int | None,
+    ended: set[int],
 ) -> None:
     """Do what is left, and tell of every cell that has ended but those whose ids are in `ended`."""
     if any(job.stage == "depth" for job in board.to_do()):
@@ -91,4 +98,4 @@ def do_cells(
                 ended.add(id(cell))
                 emit(CellFinished(cell.variant.name, cell.seed, state, board.cell_reason(cell)))
 
-    run_cells(board, executor, roots, show)
+    run_cells(board, executor, roots, show, emit, checkpoint_every)

@@ -30,7 +30,7 @@ from cliffkit.data.batches import batch_indices
 from cliffkit.data.pack import Pack
 from cliffkit.data.splits import open_split
 from cliffkit.interfaces import Sample
-from cliffkit.jobs.execute import run_job
+from cliffkit.jobs.execute import Means, run_job
 from cliffkit.jobs.plan import plan
 from cliffkit.prediction.predictor import Predictor, predictor
 from cliffkit.recipe.check import load_recipe
@@ -170,7 +170,7 @@ def train_ours(contest: Contest, seed: int, store: Store) -> Ours:
     device, took = open_device("cpu", recipe.train.precision), {}
     for stage, job in jobs.items():
         started = clock()
-        run_job(job, store, device, {}, lambda event: None)
+        run_job(job, Means(store, device, {}, lambda event: None))
         took[stage] = clock() - started
     weights = store.folder(jobs["depth"]) / "weights.safetensors"
     return Ours(recipe, store.folder(jobs["pack"]), weights, took["embedding"], took["depth"])

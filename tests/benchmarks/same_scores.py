@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from cliffkit.data.augment import augment, draws_of
 from cliffkit.data.batches import Batches
 from cliffkit.data.pack import Pack
-from cliffkit.jobs.execute import run_jobs
+from cliffkit.jobs.execute import Means, run_jobs
 from cliffkit.jobs.plan import plan
 from cliffkit.method.assemble import build, build_embedding, build_losses
 from cliffkit.recipe.recipe import Recipe
@@ -36,7 +36,7 @@ def rows() -> list[Row]:
             progress(f"equal steps, seed {seed}")
             of = recipe("cliff_hegR", *SETS, f"seed={seed}")
             jobs, store = plan(of, {}), Store(Path(folder))
-            run_jobs(jobs[:-1], store, open_device("cpu"), {}, lambda event: None)
+            run_jobs(jobs[:-1], Means(store, open_device("cpu"), {}, lambda event: None))
             needs = {job.stage: store.folder(job) for job in jobs[:-1]}
             ours.append(FitFacts.read(needs["depth"]).best_score)
             theirs.append(naive(of, needs["pack"], needs["embedding"] / WEIGHTS))

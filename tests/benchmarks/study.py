@@ -12,7 +12,7 @@ from harness import Row, progress, seconds
 from parts import RECIPES
 
 from cliffkit.components.load import load_plugins
-from cliffkit.jobs.execute import run_job
+from cliffkit.jobs.execute import Means, run_job
 from cliffkit.jobs.plan import plan
 from cliffkit.jobs.worker import JobTask, do_job
 from cliffkit.recipe.check import load_recipe
@@ -77,7 +77,7 @@ def workers() -> Row:
     job = plan(loaded, {})[0]
     with TemporaryDirectory() as folder:
         store = Store(Path(folder))
-        run_job(job, store, open_device("cpu"), {}, lambda event: None)
+        run_job(job, Means(store, open_device("cpu"), {}, lambda event: None))
         starts = [in_a_row(JobTask(job, store.root, {})) for _ in range(3)]
     first, later = (median(start[k] for start in starts) for k in (0, 1))
     figures = f"{1e3 * later:.2g} against {1e3 * first:.0f} ms"

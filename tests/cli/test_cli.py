@@ -180,7 +180,7 @@ class TestList:
 class TestRun:
     def test_prints_one_object(self, finished):
         result = finished.result
-        assert set(result) == {"run", "name", "key", "metrics", "baseline", "seconds", "reused"}
+        assert set(result) == {"run", "name", "key", "metrics", "baseline", "failures", "seconds", "reused"}
         assert result["name"] == "tiny"
         assert result["run"] == str(finished.folder)
         assert finished.folder.name == f"tiny-{result['key'][:8]}"

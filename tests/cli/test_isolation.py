@@ -132,7 +132,7 @@ def test_a_study_loses_the_cells_of_a_hostile_part_and_no_other(installed: None)
 
     reasons = {result.cell.variant.name: result.reason for result in findings.results.cells}
     assert "SystemExit: 0, in fusion 'exitsintraining' of plugin 'hostile' (fake_parts.py:" in reasons["late"]
-    assert "fusion 'exits' of plugin 'hostile' cannot be built: SystemExit: 0; mend" in reasons["exits"]
+    assert "fusion 'exits' of plugin 'hostile' cannot be built: SystemExit: 0; change" in reasons["exits"]
     assert "study.yaml:9: model.fusion (raises): fusion 'raises' of plugin 'hostile'" in reasons["raises"]
     assert "TypeError: no number" in reasons["raises"]
 
@@ -180,8 +180,14 @@ def test_a_plugins_own_command_prints_to_stdout(site: Path) -> None:
 @pytest.mark.parametrize(
     ("fusion", "message"),
     [
-        ("exits", "fusion 'exits' of plugin 'hostile' cannot be built: SystemExit: 0; mend or uninstall the plugin"),
-        ("raises", "fusion 'raises' of plugin 'hostile' cannot be built: TypeError: no number; mend or uninstall"),
+        (
+            "exits",
+            "fusion 'exits' of plugin 'hostile' cannot be built: SystemExit: 0; change the part's options, or mend",
+        ),
+        (
+            "raises",
+            "fusion 'raises' of plugin 'hostile' cannot be built: TypeError: no number; change the part's options",
+        ),
         ("exitsintraining", "SystemExit: 0, in fusion 'exitsintraining' of plugin 'hostile' (fake_parts.py:"),
     ],
 )

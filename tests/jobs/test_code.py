@@ -10,7 +10,7 @@ import pytest
 
 from cliffkit.errors import UserError
 from cliffkit.events import Event, JobFinished
-from cliffkit.jobs.execute import run_jobs
+from cliffkit.jobs.execute import Means, run_jobs
 from cliffkit.jobs.plan import plan
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
@@ -126,7 +126,7 @@ def test_a_run_stops_before_the_stage_whose_code_was_edited_meanwhile(own_plugin
             own_plugin.edit(*CONSTANT)
 
     with pytest.raises(UserError, match=r"fusion 'scaled' of plugin 'scaled': .*scale\.py was edited after"):
-        run_jobs(jobs, store, cpu(), {}, edit)
+        run_jobs(jobs, Means(store, cpu(), {}, edit))
     assert done(jobs, store) == ["pack"]
 
 

@@ -16,11 +16,13 @@ import pytest
 
 from cliffkit.components.registry import Registry
 from cliffkit.errors import UserError
-from cliffkit.events import Event, JobStarted, Progress, Validated
+from cliffkit.events import Event, JobStarted, Notice, Progress, Validated
 from cliffkit.jobs.plan import plan
 from cliffkit.store.store import Store
+from cliffkit.training.checkpoint import checkpoint_step
 
 from ..engine_fixtures import RECIPE, bits, do, engine_recipe
+from ..store_fixtures import flip
 
 ALL_AT_ONCE = "steps: 24, schedule: step, milestones: [8, 16], reload_best: true, ema: 0.9, validate_every: 4, batch: 4"
 CHANGES = (f"train.embedding={{{ALL_AT_ONCE}}}", f"train.depth={{{ALL_AT_ONCE}, micro_batch: 2, clip_norm: 1}}")
@@ -47,11 +49,8 @@ def looked(stage: str, step: int) -> Callable[[Event], bool]:
     return lambda event: isinstance(event, Progress) and (event.stage, event.done) == (stage, step)
 
 
-def test_a_run_that_was_killed_ends_with_the_bits_of_an_unbroken_one(
-    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_was_killed_ends_with_the_bits_of_an_unbroken_one(tmp_path: Path, registry: Registry) -> None:
     """In bf16, with averaged weights, milestones that go back to the best, micro-batches: all that has a state."""
-    monkeypatch.setattr("cliffkit.training.fit.CHECKPOINT_SECONDS", 0.0)
     recipe = engine_recipe(tmp_path, registry, *CHANGES, "train.precision=bf16")
     unbroken = do(recipe, tmp_path / "unbroken", precision="bf16")
     broken = tmp_path / "broken"
@@ -67,12 +66,12 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_an_unbroken_one(
     for stage, death, left in deaths:
         heard: list[Event] = []
         with pytest.raises(Killed):
-            do(recipe, broken, die(death, heard), "bf16")
+            do(recipe, broken, die(death, heard), "bf16", checkpoint_every=10)
         started = [event for event in heard if isinstance(event, JobStarted) and event.stage == stage]
         assert [event.resumed_at for event in started] == [at.get(stage)]
         (folder,) = (broken / "jobs").glob(f"{stage}-*.partial")
         state = folder / "checkpoint" / "state.json"
-        at[stage] = json.loads(state.read_text())["step"] if state.exists() else None
+        at[stage] = json.loads(state.read_text())["state"]["step"] if state.exists() else None
         assert at[stage] == left
     finished = do(recipe, broken, precision="bf16")
     assert set(finished.reused) == {"pack", "embedding"}
@@ -93,9 +92,9 @@ def test_a_run_killed_by_the_system_ends_with_the_bits_of_an_unbroken_one(tmp_pa
     jobs, store = plan(recipe, {}), Store(tmp_path / "broken")
     partial = {job.stage: store.folder(job).with_name(f"{job.stage}-{job.key}.partial") for job in jobs}
     (tmp_path / "engine.yaml").write_text(RECIPE, encoding="utf-8")
-    code = "import cliffkit.training.fit as f; f.CHECKPOINT_SECONDS = 0; from cliffkit.cli.main import main; main()"
+    code = "from cliffkit.cli.main import main; main()"
     sets = [argument for change in longer for argument in ("--set", change)]
-    where = ["--runs", str(store.root), "--device", "cpu"]
+    where = ["--runs", str(store.root), "--device", "cpu", "--checkpoint-every", "3"]
     command = [sys.executable, "-c", code, "run", str(tmp_path / "engine.yaml"), *where, *sets]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     moments = random.Random()
@@ -146,14 +145,13 @@ def broken_off(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> 
     store = root / "broken"
     shutil.copytree(unbroken.parent / "jobs", store / "jobs", ignore=shutil.ignore_patterns("depth-*", "evaluate-*"))
     checkpoints = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cliffkit.training.fit.CHECKPOINT_SECONDS", 0.0)
-        for step in (18, 24):
-            with pytest.raises(Killed):
-                do(recipe, store, die(validated("depth", step), []))
-            (checkpoint,) = (store / "jobs").glob("depth-*.partial/checkpoint")
-            checkpoints.append(shutil.copytree(checkpoint, root / f"killed at {step}"))
-    assert [json.loads((each / "state.json").read_text())["step"] for each in checkpoints] == [10, 20]
+    for step in (18, 24):
+        with pytest.raises(Killed):
+            do(recipe, store, die(validated("depth", step), []), checkpoint_every=10)
+        (checkpoint,) = (store / "jobs").glob("depth-*.partial/checkpoint")
+        checkpoints.append(shutil.copytree(checkpoint, root / f"killed at {step}"))
+    states = [json.loads((checkpoint / "state.json").read_text())["state"] for checkpoint in checkpoints]
+    assert [state["step"] for state in states] == [10, 20]
     return BrokenOff(unbroken, store, checkpoints)
 
 
@@ -183,3 +181,58 @@ def test_a_fault_that_the_user_can_mend_costs_no_checkpoint(
     with pytest.raises(UserError, match="cannot be shared"):
         do(engine_recipe(tmp_path, registry, STEPS_24), tmp_path)
     assert (folder / "checkpoint" / "state.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "said"),
+    [
+        (["checkpoint/optimizer.safetensors"], "it goes on from step 10"),
+        (["checkpoint/state.json"], "it goes on from step 10"),
+        (["checkpoint/weights.safetensors", "checkpoint.old/best.safetensors"], "it begins anew"),
+        (["log.jsonl"], "it begins anew"),
+    ],
+    ids=["the last", "its state", "both", "the log"],
+)
+def test_a_damaged_checkpoint_changes_no_bit(
+    tmp_path: Path, registry: Registry, broken_off: BrokenOff, spoilt: list[str], said: str
+) -> None:
+    folder = broken_off.copy(tmp_path)
+    assert {path.name for path in folder.glob("checkpoint*")} == {"checkpoint", "checkpoint.old"}
+    for name in spoilt:
+        flip(folder / name) if name != "log.jsonl" else (folder / name).write_text("")
+    heard: list[Event] = []
+    finished = do(engine_recipe(tmp_path, registry, STEPS_24), tmp_path, heard.append)
+    assert bits(finished.folder) == bits(broken_off.unbroken)
+    texts = [event.text for event in heard if isinstance(event, Notice)]
+    assert texts
+    assert all(f"depth: the checkpoint {folder}" in text and text.endswith(said) for text in texts)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_stopped_saves_its_last_step_and_goes_on_from_it(
+    tmp_path: Path, registry: Registry, number: signal.Signals, code: int
+) -> None:
+    longer = "train.depth={steps: 2000, batch: 4, validate_every: 1000}"
+    recipe = engine_recipe(tmp_path, registry, longer)
+    depth = plan(recipe, {})[-1].needs["depth"]
+    folder = tmp_path / "runs" / "jobs" / f"depth-{depth.key}.partial"
+    (tmp_path / "engine.yaml").write_text(RECIPE, encoding="utf-8")
+    where = ["--runs", str(tmp_path / "runs"), "--device", "cpu", "--set", longer]
+    command = [sys.executable, "-m", "cliffkit", "run", str(tmp_path / "engine.yaml"), *where]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
+    give_up = time.monotonic() + 90
+    while time.monotonic() < give_up and process.poll() is None:
+        if (folder / "log.jsonl").exists() and (folder / "log.jsonl").stat().st_size:
+            break
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert process.returncode == code, errors
+    assert "Traceback" not in errors
+    assert errors.splitlines()[-1] == f"stopped by {number.name}; the same command goes on where this one was"
+    saved = checkpoint_step(folder)
+    assert saved is not None
+    assert saved > 0
+    steps = [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, saved + 1)), "the log ends with the step that was saved"

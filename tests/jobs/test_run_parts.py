@@ -19,6 +19,7 @@ from cliffkit.components.registry import Component
 from cliffkit.errors import UserError
 from cliffkit.jobs.parts import CODE
 from cliffkit.jobs.plan import STAGE_VERSIONS
+from cliffkit.jobs.run_folder import write_sums
 from cliffkit.store.artifacts import WEIGHTS, JobRecord, RunMetrics, RunParts
 
 from ..code_fixtures import FILES, OwnPlugin, own_plugin
@@ -255,6 +256,7 @@ def test_scoring_a_moved_run_writes_into_its_folder_alone_and_once(moved: Path, 
 def test_a_moved_run_is_not_scored_on_other_test_images(moved: Path) -> None:
     facts = RunMetrics.read(moved)
     replace(facts, data={**facts.data, "test_fingerprint": "f00"}).write(moved)
+    write_sums(moved)
     with pytest.raises(UserError, match="other test images here than those that the run was scored on"):
         cliffkit.evaluate(moved, ["eigen"], device="cpu", progress=False)
 

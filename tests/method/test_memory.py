@@ -99,3 +99,11 @@ def test_whatever_a_part_raises_when_it_is_tried_names_part_and_plugin(recipe, m
     assert f"model.{kind}" in message
     assert part.component.plugin in message
     assert "TypeError: unsupported operand" in message
+
+
+def test_a_factory_s_error_is_one_line_that_names_the_plugin(recipe):
+    with pytest.raises(UserError) as caught:
+        check_buildable(recipe("model.pyramid.channels=18446744073709551615"), {})
+    (line,) = str(caught.value).splitlines()
+    assert "pyramid 'symmetric' of plugin 'pyramids' cannot be built: " in line
+    assert len(line) < 600

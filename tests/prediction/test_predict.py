@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+import cliffkit
+from cliffkit.cli.scores import print_run
 from cliffkit.components.registry import Registry
 from cliffkit.data.resize import at_training_size
 from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
+from cliffkit.events import Notice
 from cliffkit.method.network import DepthNetwork
 from cliffkit.prediction.files import predict_files, read_image
 from cliffkit.prediction.predictor import Predictor, load_run, predictor
@@ -175,6 +179,33 @@ def test_every_image_is_opened_before_the_first_is_predicted(tmp_path: Path) -> 
         with pytest.raises(UserError, match=message):
             list(predict_files(predict, [good, bad], tmp_path / "out"))
         assert not (tmp_path / "out").exists()
+
+
+def test_a_protocol_that_cannot_score_a_network_costs_only_itself(
+    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    weights = load_file(folder / "weights.safetensors")
+    (folder / "weights.safetensors").unlink()
+    nothing = {name: value * 0 if name.startswith("head.") else value for name, value in weights.items()}
+    save_file(nothing, folder / "weights.safetensors")  # predicts 0 m everywhere
+
+    heard: list[Any] = []
+    scored = cliffkit.evaluate(folder, ["full+median", "full"], progress=heard.append)
+    assert list(scored.metrics) == ["full"]
+    assert set(scored.per_image.column("protocol")) == {"full"}
+    reason = scored.record.failures["full+median"]
+    assert reason.startswith(
+        "test image rooms/test/00000_bathroom: protocol 'full+median' cannot align: the median of the prediction"
+    )
+    assert reason.endswith("(4 of 4 images)")
+    assert f"full+median is not scored: {reason}" in [event.text for event in heard if isinstance(event, Notice)]
+    assert scored.panel.exists()
+    print_run(scored, False)
+    assert "full+median is not scored: test image rooms/test/0" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(UserError, match=r"test image rooms/test/0.* cannot align"):
+        cliffkit.evaluate(folder, ["full+median"], progress=False)
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path, run: Run, recipe: Recipe) -> None:

@@ -509,7 +509,10 @@ def test_what_a_factory_fails_at_names_the_part_its_plugin_and_the_line(tmp_path
         part.build(8)
     assert str(caught.value).startswith("f.yaml:6: model.fusion (cliff): fusion 'odd' of plugin 'stranger' cannot be ")
     assert f"{raised}: " in str(caught.value)
-    assert str(caught.value).endswith("no such width; mend or uninstall the plugin") or raised == "KeyError"
+    assert (
+        str(caught.value).endswith("no such width; change the part's options, or mend or uninstall the plugin")
+        or raised == "KeyError"
+    )
 
 
 def test_a_part_without_its_weights(check):

@@ -411,6 +411,27 @@ def test_failed_and_waiting_cells_are_said_and_the_rest_stands(hostile: Report) 
     assert lines[names[0]][1] != NOTHING
 
 
+def test_a_protocol_that_cannot_score_a_cell_costs_only_itself(plain: Report, tmp_path: Path) -> None:
+    results = plain.results
+    cell, unscored = results.cells[0], results.protocols[-1].name
+    assert cell.scores is not None
+    assert len(results.protocols) > 1
+    others = {name: scored for name, scored in cell.scores.protocols.items() if name != unscored}
+    scores = replace(cell.scores, protocols=others, failures={unscored: "the median is 0 m"})
+    arrays = {name: values.copy() for name, values in results.scores.items()}
+    arrays[unscored][0, 0] = np.nan
+    cell = replace(cell, scores=scores, reason=f"{unscored} is not scored: the median is 0 m")
+    report = write(replace(results, cells=(cell, *results.cells[1:]), scores=arrays), tmp_path)
+
+    words = " ".join(report.page.words.split())
+    seed = cell.cell.seed
+    assert f"{cell.cell.variant.name} (seed {seed}): {unscored} is not scored: the median is 0 m" in words
+    assert f"All {len(results.cells)} cells are done" in words
+    rows = list(csv.DictReader(report.text("results.csv").splitlines()))
+    states = {row["protocol"]: row["state"] for row in rows[: len(results.protocols) * len(METRICS)]}
+    assert states == {**dict.fromkeys(others, "done"), unscored: "failed"}
+
+
 def test_images_left_out_are_said(hostile: Report) -> None:
     assert "1 of 24 images left out, with no pixel that full scores." in hostile.page.words
 

@@ -23,7 +23,7 @@ from cliffkit.scoring.metrics import (
     delta2,
     delta3,
 )
-from cliffkit.scoring.scores import score_image, score_protocols, summarise
+from cliffkit.scoring.scores import Unscored, score_image, score_protocols, summarise
 from cliffkit.scoring.views import as_scored, scored_pixels, truth_in_view
 
 from ..protocol_fixtures import PROTOCOLS, protocol
@@ -310,6 +310,14 @@ def test_more_protocols_than_bits_in_a_byte(count: int) -> None:
     protocols = [replace(PROTOCOLS["full"], name=f"cap{k}", max_depth_m=k) for k in range(1, count + 1)]
     for row, ours in zip(score_protocols(prediction, depth, valid, protocols), protocols, strict=True):
         assert row == pytest.approx(_formula(prediction, depth, valid, ours), rel=1e-9)
+
+
+def test_a_protocol_that_cannot_score_an_image_costs_only_itself() -> None:
+    prediction, depth, valid = np.zeros((4, 5)), np.ones((4, 5)), np.ones((4, 5), np.bool_)
+    first, failed, last = score_protocols(prediction, depth, valid, [protocol(f"full{m}") for m in ("", "+median", "")])
+    assert isinstance(failed, Unscored)
+    assert failed.reason == "protocol 'full+median' cannot align: the median of the prediction is 0 m"
+    assert first == last == score_image(prediction, depth, valid, PROTOCOLS["full"])
 
 
 def test_shapes_and_views_that_do_not_fit_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from dataclasses import replace
@@ -32,6 +33,7 @@ from cliffkit.store.artifacts import (
     StoreStamp,
     read_json,
 )
+from cliffkit.store.checksums import FileSum
 from cliffkit.store.files import write_json
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
@@ -62,7 +64,7 @@ PART = PartRecord(
 )
 FACTS: tuple[Fact, ...] = (
     StoreStamp(1),
-    JobRecord("depth", "abc", {"seed": 3, "train": {"lr": 1e-3}}, 1.5, 1.7e9),
+    JobRecord("depth", "abc", {"seed": 3, "train": {"lr": 1e-3}}, 1.5, 1.7e9, {"weights": FileSum(3, "f00")}),
     Failure("depth: no", "Traceback", 1.7e9),
     JobProgress("depth", 2, 4, "step", {"loss": 0.5}, ("halved",)),
     PackFacts(24, (32, 48), 2.5, 0.75, 1, ("hall", "den")),
@@ -92,7 +94,8 @@ def test_a_run_s_file_has_its_name_and_key_first_and_is_read_as_scores_too(tmp_p
     run = FACTS[-1]
     run.write(tmp_path)
     assert list(json.loads((tmp_path / "metrics.json").read_text())) == [
-        "name", "key", "data", "protocols", "baseline_depth_m", "selection", "parameters", "seconds", "jobs",
+        "name", "key", "data", "protocols", "baseline_depth_m", "selection", "parameters", "failures",
+        "seconds", "jobs",
     ]  # fmt: skip
     assert Scores.read(tmp_path) == SCORES
     assert SCORES.metrics == SCORES.baseline == {"garg": SUMMARY, "hu+flip": SUMMARY}
@@ -133,7 +136,7 @@ def test_a_file_that_cannot_be_used_is_named_with_cause_and_remedy(
     path = folder / "fit.json"
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(UserError, match=f"^{path}: {cause}; delete {folder} and run again$"):
+    with pytest.raises(UserError, match=f"^{path}: {cause}; run again: the job is set aside and done anew$"):
         FitFacts.read(folder)
 
 
@@ -172,6 +175,18 @@ def table(images: tuple[str, ...]) -> PerImage:
     values = np.random.default_rng(0).random((2, len(images), len(METRICS)))
     values[1, -1] = math.nan
     return PerImage(images, {"full": values[0], "hu+flip": values[1]})
+
+
+def test_no_name_in_the_table_is_a_formula_and_all_read_back(tmp_path: Path) -> None:
+    names = ("=1+1", "+a", "-7.png", "@b", "\tc", "'d", "'=e", "''=f", "''g", "h=1", "")
+    written = PerImage(names, {"=cmd|' /C calc'!A0": table(names).scores["full"]})
+    written.write(tmp_path)
+    with (tmp_path / "per_image.csv").open(newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row[:2]]
+    assert [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t"))] == []
+    read = PerImage.read(tmp_path)
+    assert read.images == names
+    assert list(read.scores) == list(written.scores)
 
 
 def test_scores_per_image_read_back_to_the_bit(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Finished jobs: each whole or not there at all, shared by processes."""
 
+import hashlib
 import json
 import os
 import select
@@ -13,6 +14,7 @@ import pytest
 from cliffkit.errors import UserError
 from cliffkit.store import store as store_module
 from cliffkit.store.artifacts import JobRecord
+from cliffkit.store.checksums import FileSum
 from cliffkit.store.files import link, replace_folder, write_atomic, write_json, write_text
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store, job_folder
@@ -49,9 +51,11 @@ class TestJobs:
         assert files(store.folder(job)) == {"job.json", "sub/weights"}
         record = store.record(job)
         assert record.finished > 1.7e9
-        assert record == JobRecord("depth", "abc", {"seed": 3}, 1.5, record.finished)
+        sums = {"sub/weights": FileSum(1, hashlib.sha256(b"w").hexdigest())}
+        assert record == JobRecord("depth", "abc", {"seed": 3}, 1.5, record.finished, sums)
 
     def test_jobs_are_told_apart_by_stage_and_key(self, store):
+        store.working(a_job())
         store.finish(a_job(), 0)
         assert not store.done(a_job("abd"))
         assert not store.done(Job("evaluate", "abc", {}, {}, None))

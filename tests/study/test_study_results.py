@@ -23,6 +23,7 @@ from cliffkit.study.analysis import analyse
 from cliffkit.study.results import CellResult, Results, load_results
 from cliffkit_protocols.hu import hu as hu_protocol
 
+from ..store_fixtures import reseal
 from ..study_fixtures import FinishedStudy
 
 
@@ -107,6 +108,7 @@ def test_cells_that_differ_in_what_makes_scores_comparable_share_no_table(
     spoil(metrics)
     path.unlink()
     path.write_text(json.dumps(metrics))
+    reseal(path.parent)
     with pytest.raises(UserError, match=f"heg_s \\+ add, seed 0 have {what}"):
         load_results(finished_study.study, finished_study.cells, store)
 

@@ -27,6 +27,8 @@ from cliffkit.training.checkpoint import (
 )
 from cliffkit.training.steplog import StepLog, validation_curve
 
+from ..store_fixtures import DAMAGES
+
 
 def save(folder: Path, step: int) -> None:
     save_checkpoint(folder, {"weights": {"w": torch.full((2, 3), float(step))}, "best": {}}, {"step": step, "x": None})
@@ -66,12 +68,12 @@ def test_what_was_saved_is_loaded_to_the_bit(tmp_path: Path) -> None:
         assert torch.equal(read.isnan(), tensor.isnan())
 
 
-def test_the_last_checkpoint_counts_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+def test_the_last_checkpoint_counts_and_leaves_the_one_before_it_alone(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path) is None
     for step in (10, 20, 30):
         save(tmp_path, step)
         assert step_of(tmp_path) == step
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint", "checkpoint.old"}
     drop_checkpoint(tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -152,11 +154,12 @@ def test_two_kills_in_a_row_cost_no_more_than_the_last(tmp_path: Path, monkeypat
 
 
 def test_each_state_between_the_two_renames_is_survived(tmp_path: Path) -> None:
-    new, whole, old = tmp_path / "checkpoint.new", tmp_path / "checkpoint", tmp_path / ".checkpoint.77.old"
+    new, whole, old = tmp_path / "checkpoint.new", tmp_path / "checkpoint", tmp_path / "checkpoint.old"
     save(tmp_path, 20)
     whole.rename(new)
     assert step_of(tmp_path) == 20  # the new one complete, alone
     save(tmp_path, 10)
+    shutil.rmtree(old)
     whole.rename(old)
     save(tmp_path, 20)
     whole.rename(new)
@@ -176,7 +179,7 @@ def test_tensors_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
     save_tensors(path, {"w": torch.ones(3)})
     with monkeypatch.context() as patch:
         patch.setattr("cliffkit.store.files.sync", lambda path: (_ for _ in ()).throw(OSError("disk full")))
-        with pytest.raises(OSError, match="disk full"):
+        with pytest.raises(UserError, match="cannot be written: disk full"):
             save_tensors(path, {"w": torch.zeros(3)})
     assert torch.equal(load_file(path)["w"], torch.ones(3))
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
@@ -300,12 +303,39 @@ def test_a_log_of_another_process_writes_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_checkpoint_whose_state_cannot_be_read_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
+@pytest.mark.parametrize("name", ["weights.safetensors", "best.safetensors", "state.json"])
+def test_a_damaged_checkpoint_is_refused_for_the_one_before_it(
+    tmp_path: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    for step in (10, 20):
+        save(tmp_path, step)
+    damage(tmp_path / "checkpoint" / name)
+    assert step_of(tmp_path) == 10
+    save(tmp_path, 30)
+    assert step_of(tmp_path) == 30
+    damage(tmp_path / "checkpoint" / name)
+    assert step_of(tmp_path) == 10, "the sound one was kept, not the damaged one after it"
+    damage(tmp_path / "checkpoint.old" / name)
+    assert step_of(tmp_path) is None
+
+
+def test_a_log_that_does_not_begin_as_it_did_refuses_its_checkpoint(tmp_path: Path) -> None:
+    log = StepLog(tmp_path / "log.jsonl", active=True)
+    log.write({"step": 10})
+    save(tmp_path, 10)
+    for step in (11, 20):
+        log.write({"step": step})
     save(tmp_path, 20)
-    (tmp_path / "checkpoint" / "state.json").write_text('{"step": 2')
-    for read in (load_checkpoint, checkpoint_step):
-        with pytest.raises(UserError, match=r"state\.json: is no JSON: .*; delete .* and run again"):
-            read(tmp_path)
+    log.write({"step": 21})
+    assert step_of(tmp_path) == 20, "what comes after it does not matter"
+    lines = log.path.read_bytes()
+    log.path.write_bytes(lines[:20] + b"\xff" + lines[21:])
+    assert step_of(tmp_path) == 10
+    log.keep_until(10)
+    assert log.path.read_bytes() == lines.splitlines(keepends=True)[0]
+    log.path.unlink()
+    assert step_of(tmp_path) is None
 
 
 def test_a_curve_is_the_score_of_each_validation(tmp_path: Path) -> None:

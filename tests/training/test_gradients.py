@@ -114,6 +114,6 @@ def test_a_fit_that_goes_on_keeps_the_smaller_passes(tmp_path: Path, monkeypatch
 
     with pytest.raises(Stopped):
         begin(3)
-    assert json.loads((folder / "checkpoint" / "state.json").read_text())["micro_batch"] == 2
+    assert json.loads((folder / "checkpoint" / "state.json").read_text())["state"]["micro_batch"] == 2
     narrow = begin(None)
     assert narrow.passes == [2, 2, 2, 1] * 2

@@ -58,9 +58,10 @@ class Fact:
 
 
 def damaged(path: Path, cause: str) -> UserError:
-    """Make the error that names a file which cannot be used, the cause, and what to delete so that it is made anew."""
-    whole = _job_folder(path) or path
-    return UserError(f"{path}: {cause}; {f'delete {whole} and ' if whole.exists() else ''}run again")
+    """Make the error that names a file which cannot be used, the cause, and how to have it made anew."""
+    if _job_folder(path) is not None:
+        return UserError(f"{path}: {cause}; run again: the job is set aside and done anew")
+    return UserError(f"{path}: {cause}; {f'delete {path} and ' if path.exists() else ''}run again")
 
 
 def read_bytes(path: Path) -> bytes:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from cliffkit.store.artifacts.facts import STAMP, Fact
+from cliffkit.store.artifacts.facts import STAMP, Fact, damaged, read_json
+from cliffkit.store.checksums import FileSum, seal
 from cliffkit.store.files import write_json
 
 
@@ -35,8 +36,26 @@ class JobRecord(Fact):
     """Time that its last attempt took."""
     finished: float
     """Unix time."""
+    files: Mapping[str, FileSum]
+    """Size and checksum of every other file that the job left, by its path in the job's folder."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the distributions that its parts import, by name."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the record as its file has it, with a checksum of its own."""
+        facts = super().to_dict()
+        return {**facts, _SEAL: seal(facts)}
+
+    @classmethod
+    def read_file(cls, path: Path) -> Self:
+        """Read a record. Raises UserError where its file is missing, or is not as it was written."""
+        facts = read_json(path)
+        if not isinstance(facts, dict) or facts.pop(_SEAL, None) != seal(facts):
+            raise damaged(path, "is not as it was written: its checksum differs")
+        return super().read_file(path)
+
+
+_SEAL = "sha256"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -18,6 +18,7 @@ from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.store.artifacts.facts import Fact, damaged, read_bytes
 from cliffkit.store.files import write_atomic
+from cliffkit.store.spreadsheet import guarded, plain
 
 _COLUMNS = ["protocol", "image", *METRICS]
 
@@ -64,6 +65,8 @@ class Scores(Fact):
     selection: Selection
     parameters: int
     """Parameters of the network."""
+    failures: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    """Why protocols of the recipe could not score the network, by their names. The other protocols are scored."""
 
     @property
     def metrics(self) -> dict[str, Summary]:
@@ -97,7 +100,7 @@ class RunMetrics(Scores):
 
 @dataclass(frozen=True, eq=False)
 class PerImage:
-    """Scores of every test image under every protocol: a CSV file."""
+    """Scores of every test image under every protocol: a CSV file. Names in it are never formulas of a spreadsheet."""
 
     FILE: ClassVar[str] = "per_image.csv"
 
@@ -115,7 +118,8 @@ class PerImage:
             writer.writerow(_COLUMNS)
             for protocol, scores in self.scores.items():
                 for image, row in zip(self.images, scores.tolist(), strict=True):
-                    writer.writerow([protocol, image, *("" if math.isnan(value) else repr(value) for value in row)])
+                    texts = guarded(protocol), guarded(image)
+                    writer.writerow([*texts, *("" if math.isnan(value) else repr(value) for value in row)])
 
     @classmethod
     def read(cls, folder: Path) -> PerImage:
@@ -129,8 +133,8 @@ class PerImage:
             if next(rows, None) != _COLUMNS:
                 raise ValueError(f"its first line is not {','.join(_COLUMNS)}")
             for protocol, image, *scores in rows:
-                images.setdefault(protocol, []).append(image)
-                values.setdefault(protocol, []).extend(scores)
+                images.setdefault(plain(protocol), []).append(plain(image))
+                values.setdefault(plain(protocol), []).extend(scores)
             tables = {name: _table(cells, len(images[name])) for name, cells in values.items()}
         except (ValueError, csv.Error) as error:
             raise damaged(path, f"is no table of scores: {error}") from error
