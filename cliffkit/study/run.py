@@ -69,7 +69,7 @@ def run_cells(
             running[future] = entry
         show(board)
         if not running:
-            if not any(entry.state == "elsewhere" for entry in board.jobs.values()) and not board.ready():
+            if not any(entry.state == "elsewhere" for entry in board.left()) and not board.ready():
                 return
             time.sleep(LOOK_SECONDS)
             continue
