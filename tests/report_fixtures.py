@@ -151,7 +151,13 @@ def make_gallery(results: Results, size: tuple[int, int] = (36, 48)) -> Gallery:
         GalleryImage(name, why, rgb, truth) for name, why in zip(results.images, ("worst", "best"), strict=False)
     )
     shown = tuple(
-        VariantPredictions(variant, results.study.seeds[0], (truth * (1 + 0.05 * i), truth + 0.1 * i), (0.1 * i, 0.05))
+        VariantPredictions(
+            variant,
+            results.study.seeds[0],
+            (truth * (1 + 0.05 * i), truth + 0.1 * i),
+            (np.full_like(truth, 0.05 * i), 0.1 * i / truth),
+            (0.1 * i, 0.05),
+        )
         for i, variant in enumerate(results.study.variants)
     )
     return Gallery(images, shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 Floats = NDArray[np.floating[Any]]
 
@@ -24,6 +26,41 @@ def relative_error(truth: Floats, prediction: Floats) -> Floats:
     """Give |d - p| / d of each pixel, (H, W); NaN where there is no depth."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.abs(truth - prediction) / truth
+
+
+SPOTS_ACROSS = 70
+"""Spots that would fill a row of a map, at least: a pixel of a sparse map is drawn no larger."""
+
+
+def enlarged(values: Floats, truth: Floats) -> Floats:
+    """Draw each pixel of a sparse map larger, (H, W): pixels about it that have no depth take its value.
+
+    `values` are known where the truth is: the truth itself, or an error.
+    """
+    reach = spot_of(truth) // 2
+    if not reach:
+        return values
+    distance, nearest = distance_transform_edt(~np.isfinite(truth), return_indices=True)
+    return np.where(distance <= reach + 0.5, values[tuple(nearest)], np.nan)
+
+
+def spot_of(truth: Floats) -> int:
+    """Choose the side of the spot in which a pixel of a map is drawn, an odd number of pixels; 1 where it is dense.
+
+    All spots together have at most twice the area of the map.
+    """
+    share = _share(truth)
+    side = min(math.isqrt(int(2 / share)), math.ceil(truth.shape[1] / SPOTS_ACROSS)) if share else 1
+    return side - 1 + side % 2
+
+
+def sparse_note(truth: Floats) -> str:
+    """Say of a map whose pixels are drawn larger that they are; empty for others."""
+    return f"{100 * _share(truth):.2g} % of pixels, drawn larger" if spot_of(truth) > 1 else ""
+
+
+def _share(truth: Floats) -> float:
+    return float(np.count_nonzero(np.isfinite(truth)) / truth.size)
 
 
 def scale_of(parts: Sequence[Floats], low: float | None = None) -> tuple[Normalize, str]:

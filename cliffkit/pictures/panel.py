@@ -24,10 +24,12 @@ from cliffkit.pictures.colours import (
     NO_DEPTH_GREY,
     Floats,
     colour_map,
+    enlarged,
     masked,
     relative_error,
     scale_ends,
     scale_of,
+    sparse_note,
     wide_scale,
 )
 
@@ -87,7 +89,8 @@ def panel(path: Path, rows: Sequence[PanelRow], title: str, subtitle: str = "") 
     Put the run's name into `title` and the protocol's into `subtitle`. The scales span the 1st to the 99th percentile
     of what is drawn, and their bars are pointed at the ends where something lies beyond. The scale of depth begins at
     the 1st percentile of the truth, so that predictions of nearly nothing do not take all of its colours. Depths that
-    differ more than eightfold, as indoors beside outdoors, are coloured by their logarithm.
+    differ more than eightfold, as indoors beside outdoors, are coloured by their logarithm. The pixels of a sparse
+    truth, and of its error, are drawn larger, and the heads of their columns say so.
     """
     if not rows:
         raise UserError("a panel needs at least one image; name some")
@@ -136,14 +139,15 @@ def _draw_row(
 ) -> None:
     """Draw image, truth, prediction and error side by side, with their heads above row `y`."""
     score = row.unscored if row.abs_rel is None else f"abs_rel {row.abs_rel:.3f}"
-    heads = (_shorten(row.name, 36), "truth", f"prediction, {score}", "error")
+    larger = f", {note}" if (note := sparse_note(row.truth)) else ""
+    heads = (_shorten(row.name, 36), f"truth{larger}", f"prediction, {score}", f"error{larger}")
     for x, words in zip(COLUMNS, heads, strict=True):
         sheet.text(x, y - 0.05, words, fontsize=9, va="bottom")
     depth_scale, error_scale = scales
     sheet.axes(COLUMNS[0], y, WIDTH, height).imshow(row.image, aspect="auto")
-    _show(sheet.axes(COLUMNS[1], y, WIDTH, height), row.truth, depth_scale)
+    _show(sheet.axes(COLUMNS[1], y, WIDTH, height), enlarged(row.truth, row.truth), depth_scale)
     _show(sheet.axes(COLUMNS[2], y, WIDTH, height), row.prediction, depth_scale)
-    _show(sheet.axes(COLUMNS[3], y, WIDTH, height), error, error_scale)
+    _show(sheet.axes(COLUMNS[3], y, WIDTH, height), enlarged(error, row.truth), error_scale)
 
 
 def _draw_bar(sheet: _Sheet, x: float, y: float, width: float, scale: Scale, words: str) -> None:

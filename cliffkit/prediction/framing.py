@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cliffkit.data.resize import resize_image
 from cliffkit.interfaces import Sample
+from cliffkit.pictures.colours import enlarged, relative_error, sparse_note
 from cliffkit.protocols import Protocol, View
 from cliffkit.scoring.views import as_scored, image_region, truth_in_view
 
@@ -30,13 +31,38 @@ def truth_of(sample: Sample, view: View) -> tuple[Floats, NDArray[np.bool_]]:
 
 
 def framed(sample: Sample, protocol: Protocol, highest_px: int | None = None) -> Framed:
-    """Frame a sample for people, at the size at which truth and prediction are compared, or at most so high."""
-    truth, valid = truth_of(sample, protocol.view)
-    truth = _shrunk(np.where(valid, truth, np.nan), highest_px)
+    """Frame a sample for people, at the size at which truth and prediction are compared, or at most so high.
+
+    What is shrunk has the pixels of a sparse truth enlarged: few would be left of them.
+    """
+    truth = _known(sample, protocol)
+    if highest_px is not None:
+        truth = _shrunk(enlarged(truth, truth), highest_px)
     top, left, height, width = image_region(sample.image.shape[-2], sample.image.shape[-1], protocol.view)
     region = sample.image[None, :, top : top + height, left : left + width]
     image = resize_image(region, (truth.shape[0], truth.shape[1]))[0].permute(1, 2, 0)
     return Framed(image.numpy(), truth)
+
+
+def framed_error(prediction: Floats, sample: Sample, protocol: Protocol, highest_px: int) -> Floats:
+    """Show the relative error of a prediction for a protocol's view beside what `framed` gives, (H, W).
+
+    Raises ValueError as `as_scored` does.
+    """
+    truth = _known(sample, protocol)
+    error = relative_error(truth, seen(prediction, sample, protocol))
+    return _shrunk(enlarged(error, truth), highest_px)
+
+
+def note_of(sample: Sample, protocol: Protocol) -> str:
+    """Say of a sparse truth that its pixels are enlarged; empty for others."""
+    return sparse_note(_known(sample, protocol))
+
+
+def _known(sample: Sample, protocol: Protocol) -> Floats:
+    """Frame the true depth, NaN where there is none."""
+    truth, valid = truth_of(sample, protocol.view)
+    return np.where(valid, truth, np.nan)
 
 
 def seen(prediction: Floats, sample: Sample, protocol: Protocol, highest_px: int | None = None) -> Floats:

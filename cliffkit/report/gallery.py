@@ -18,7 +18,7 @@ from cliffkit.data.pack import read_sample
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Sample
-from cliffkit.prediction.framing import framed, seen
+from cliffkit.prediction.framing import framed, framed_error, note_of, seen
 from cliffkit.prediction.predictor import predictor
 from cliffkit.protocols import Protocol
 from cliffkit.report.picks import pick, pick_images
@@ -41,7 +41,9 @@ class GalleryImage:
     rgb: NDArray[np.uint8]
     """(H, W, 3)."""
     truth: Floats
-    """(H, W) metres, NaN where there is none."""
+    """(H, W) metres, NaN where there is none; pixels of a sparse truth are enlarged."""
+    note: str = ""
+    """What a reader must know of the truth."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class VariantPredictions:
     seed: int
     predictions: tuple[Floats, ...]
     """(H, W) metres each."""
+    errors: tuple[Floats, ...]
+    """Relative errors (H, W), NaN where there is no truth; enlarged as the truth."""
     scores: tuple[float, ...]
     """In the study's metric."""
 
@@ -90,7 +94,9 @@ def make_gallery(
     except UserError as error:
         return f"the test images are not at hand: {error}"
     images = tuple(
-        GalleryImage(dataset.name(index), chosen[index], *framed(sample, protocol, HIGHEST_PX))
+        GalleryImage(
+            dataset.name(index), chosen[index], *framed(sample, protocol, HIGHEST_PX), note_of(sample, protocol)
+        )
         for index, sample in samples.items()
     )
     predictions, left_out = [], [f"{len(variants)} of {len(cells)} variants are shown"] * (len(cells) > len(variants))
@@ -116,8 +122,10 @@ def _predict(
     predict = predictor(cell.recipe, folder / WEIGHTS, device)
     place = study.variants.index(cell.variant), study.seeds.index(cell.seed)
     scores = results.table(study.protocol, study.metric)[place]
-    depths = []
+    depths, errors = [], []
     for sample in samples.values():
         depth = predict(sample.image, protocol.view, flip=protocol.flip)
         depths.append(seen(depth, sample, protocol, HIGHEST_PX))
-    return VariantPredictions(cell.variant, cell.seed, tuple(depths), tuple(float(scores[index]) for index in samples))
+        errors.append(framed_error(depth, sample, protocol, HIGHEST_PX))
+    measured = tuple(float(scores[index]) for index in samples)
+    return VariantPredictions(cell.variant, cell.seed, tuple(depths), tuple(errors), measured)

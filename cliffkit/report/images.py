@@ -18,7 +18,6 @@ from cliffkit.pictures.colours import (
     colour_map,
     linear_scale,
     masked,
-    relative_error,
     scale_ends,
     scale_of,
     wide_scale,
@@ -40,12 +39,13 @@ def tiles(gallery: Gallery | str, metric: str) -> dict[str, Any]:
                 "seed": network.seed,
                 "score": f"{metric} {network.scores[i]:.3g}",
                 "depth": coloured(network.predictions[i], depth_norm, DEPTH_COLOURS),
-                "error": coloured(relative_error(chosen.truth, network.predictions[i]), error_norm, ERROR_COLOURS),
+                "error": coloured(network.errors[i], error_norm, ERROR_COLOURS),
             }
             for network in gallery.variants
         ]
         rgb, truth = photo(chosen.rgb), coloured(chosen.truth, depth_norm, DEPTH_COLOURS)
-        images.append({"name": chosen.name, "why": chosen.why, "rgb": rgb, "truth": truth, "predictions": predictions})
+        texts = {"name": chosen.name, "why": chosen.why, "note": chosen.note}
+        images.append({**texts, "rgb": rgb, "truth": truth, "predictions": predictions})
 
     bars = [
         ("depth, prediction [m]", *colour_bar(depth_norm, DEPTH_COLOURS)),
@@ -60,11 +60,7 @@ def scales(gallery: Gallery) -> tuple[Normalize, Normalize]:
     That of depth spans the truth alone, from its 1st to its 99th percentile, logarithmic where that is far: one network
     that predicts nonsense must not take the others' colours. That of errors ends at their 99th percentile.
     """
-    errors = [
-        relative_error(image.truth, depth)
-        for network in gallery.variants
-        for image, depth in zip(gallery.images, network.predictions, strict=True)
-    ]
+    errors = [error for network in gallery.variants for error in network.errors]
     depth_norm = wide_scale(scale_of([image.truth for image in gallery.images])[0])
     error_high = scale_ends(scale_of(errors)[0])[1]
     return depth_norm, linear_scale(0.0, error_high)

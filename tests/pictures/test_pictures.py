@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cliffkit.errors import UserError
-from cliffkit.pictures.colours import DEPTH_COLOURS
+from cliffkit.pictures.colours import DEPTH_COLOURS, enlarged, sparse_note, spot_of
 from cliffkit.pictures.panel import PanelRow, panel
 from cliffkit.pictures.png import depth_colour_png, save_depth_png16
 from cliffkit_protocols.eigen import eigen
@@ -164,6 +164,40 @@ def test_predictions_of_nearly_nothing_take_no_colours_from_the_truth(tmp_path: 
         picture = _read(tmp_path / "p")[..., :3]
         seen.append(picture[int(picture.shape[0] * 0.2) : int(picture.shape[0] * 0.7), int(picture.shape[1] * 0.375)])
     assert np.array_equal(*seen)
+
+
+@pytest.mark.parametrize(
+    ("share", "width", "side"),
+    [(1, 640, 1), (0.6, 640, 1), (0.2, 640, 3), (0.05, 640, 5), (0.001, 640, 9), (0.001, 60, 1), (0, 640, 1)],
+)
+def test_the_sparser_a_map_the_larger_are_its_pixels_drawn(share: float, width: int, side: int) -> None:
+    truth = np.full((100, width), np.nan)
+    truth.ravel()[np.linspace(0, truth.size - 1, round(share * truth.size)).astype(int)] = 1.0
+    assert spot_of(truth) == side
+    assert bool(sparse_note(truth)) == (side > 1)
+    assert np.isfinite(enlarged(truth, truth)).mean() >= share
+
+
+def test_an_enlarged_pixel_takes_no_place_of_another() -> None:
+    truth = np.full((300, 700), np.nan)
+    truth[100, 100], truth[100, 102], truth[200, 400] = 1, 2, 3
+    drawn = enlarged(truth, truth)
+    assert drawn[100, 96:101].tolist() == [1] * 5
+    assert drawn[100, 102:107].tolist() == [2] * 5
+    assert np.unique(drawn[np.isfinite(drawn)]).tolist() == [1, 2, 3]
+    assert np.array_equal(enlarged(10 * truth, truth)[195:206, 395:406], 10 * drawn[195:206, 395:406], equal_nan=True)
+
+
+def test_the_pixels_of_a_sparse_truth_are_seen_in_a_panel(tmp_path: Path) -> None:
+    truth = np.full((480, 640), np.nan, np.float32)
+    truth[5::24, 5::24] = 2
+    image = np.zeros((480, 640, 3), np.uint8)
+    panel(tmp_path / "p", [PanelRow("sparse", image, truth, np.full((480, 640), 3, np.float32), 0.5)], "run")
+    drawn = _read(tmp_path / "p")[..., :3]
+    columns = slice(drawn.shape[1] // 4 + 40, drawn.shape[1] // 2 - 40)
+    part = drawn[130:400, columns].reshape(-1, 3)
+    coloured = np.ptp(part.astype(int), axis=1) > 40  # neither grey, nor white, nor black
+    assert 0.08 < coloured.mean() < 0.5, "1 of 576 pixels is known"
 
 
 def test_a_panel_without_any_truth_is_drawn(tmp_path: Path) -> None:

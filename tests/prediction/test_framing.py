@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cliffkit.interfaces import Sample
-from cliffkit.prediction.framing import framed, seen, truth_of
+from cliffkit.prediction.framing import framed, framed_error, note_of, seen, truth_of
 
 from ..protocol_fixtures import PROTOCOLS, protocol
 
@@ -39,6 +39,22 @@ def test_a_prediction_is_shown_aligned_and_clamped(sample: Sample) -> None:
     whole = np.where(np.isfinite(depth), depth, np.float32(2))
     assert np.allclose(seen(3 * whole, sample, protocol("full+median")), whole, rtol=1e-6)
     assert seen(whole + 9, sample, PROTOCOLS["eigen"]).max() == 10
+
+
+def test_a_sparse_truth_is_not_lost_where_it_is_shrunk_and_its_error_is_that_of_its_pixel(sample: Sample) -> None:
+    full = PROTOCOLS["full"]
+    valid = torch.zeros(1, 480, 640, dtype=torch.bool)
+    valid[0, 7::40, 9::40] = True  # rows and columns that are not picked
+    sparse = sample._replace(depth=torch.full((1, 480, 640), 2.0), valid=valid)
+    truth = framed(sparse, full, 240).truth
+    assert np.count_nonzero(truth == 2) > 10 * np.count_nonzero(valid)
+    assert np.isnan(truth).mean() > 0.5
+    prediction = np.where(valid[0], np.float32(3), np.float32(9))  # 9 about every pixel that is scored
+    error = framed_error(prediction, sparse, full, 240)
+    assert np.array_equal(np.isfinite(error), np.isfinite(truth))
+    assert np.unique(error[np.isfinite(error)]).tolist() == [0.5]
+    assert note_of(sparse, full) == "0.062 % of pixels, drawn larger"
+    assert note_of(sample, full) == ""
 
 
 def test_what_is_too_high_is_shrunk_by_picking_pixels(sample: Sample) -> None:

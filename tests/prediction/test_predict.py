@@ -20,6 +20,7 @@ from cliffkit.data.resize import at_training_size
 from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
 from cliffkit.events import Notice
+from cliffkit.jobs.run_folder import write_sums
 from cliffkit.method.network import DepthNetwork
 from cliffkit.prediction.files import predict_files, read_image
 from cliffkit.prediction.predictor import Predictor, load_run, predictor
@@ -190,6 +191,7 @@ def test_a_protocol_that_cannot_score_a_network_costs_only_itself(
     (folder / "weights.safetensors").unlink()
     nothing = {name: value * 0 if name.startswith("head.") else value for name, value in weights.items()}
     save_file(nothing, folder / "weights.safetensors")  # predicts 0 m everywhere
+    write_sums(folder)
 
     heard: list[Any] = []
     scored = cliffkit.evaluate(folder, ["full+median", "full"], progress=heard.append)

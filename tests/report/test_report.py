@@ -578,7 +578,10 @@ def test_shown_variants_are_the_ends_and_some_between(plain: Report) -> None:
 def test_depth_has_one_scale_which_is_the_truths(plain: Report) -> None:
     gallery = make_gallery(plain.results)
     depth, error = images.scales(gallery)
-    wild = replace(gallery.variants[0], predictions=tuple(1000 * p for p in gallery.variants[0].predictions))
+    first = gallery.variants[0]
+    wild = replace(
+        first, predictions=tuple(1000 * p for p in first.predictions), errors=tuple(e + 999 for e in first.errors)
+    )
     again, wider = images.scales(replace(gallery, variants=(wild, *gallery.variants[1:])))
     truths = np.concatenate([chosen.truth[np.isfinite(chosen.truth)] for chosen in gallery.images])
     assert (depth.vmin, depth.vmax) == (again.vmin, again.vmax) == tuple(np.percentile(truths, [1, 99]))
@@ -598,8 +601,10 @@ def test_gallery_of_trained_networks(finished_study: FinishedStudy, tmp_path: Pa
     assert told[-1] == (len(done.study.variants), len(done.study.variants))
     assert [chosen.why for chosen in gallery.images] == ["worst", "worst", "median", "best"]  # of five in all
     for shown in gallery.variants:
-        for chosen, prediction, score in zip(gallery.images, shown.predictions, shown.scores, strict=True):
-            assert float(np.nanmean(relative_error(chosen.truth, prediction))) == pytest.approx(score, rel=1e-5)
+        pictures = zip(gallery.images, shown.predictions, shown.errors, shown.scores, strict=True)
+        for chosen, prediction, error, score in pictures:
+            np.testing.assert_array_equal(error, relative_error(chosen.truth, prediction))
+            assert float(np.nanmean(error)) == pytest.approx(score, rel=1e-5)
     report = write(results, tmp_path / "report", gallery)
     assert report.page.words.count("among the reference's worst") == 2
     weights = (tmp_path / "runs" / "jobs").glob("depth-*/weights.safetensors")
