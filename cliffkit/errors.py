@@ -21,9 +21,9 @@ class PartError(UserError):
 
 
 def cause(error: BaseException) -> str:
-    """Say what was raised, as `TypeError: no number`, by the first line of its text: torch adds its own stack."""
+    """Say what was raised on one line of bearable length, as `TypeError: no number`."""
     try:
-        text = cut(str(error).partition("\n")[0], 300)
+        text = cut(" ".join(str(error).partition("\nException raised from")[0].split()), 300)  # torch adds its stack
     except Exception:  # a stranger's __str__
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
