@@ -83,8 +83,9 @@ class FitSettings(Section):
     """Decay of the weights; biases and normalisation do not decay."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     """Steps over which the rate rises linearly from zero."""
-    reload_best: bool = False
-    """Whether to go back to the best weights so far at each milestone of the schedule."""
+    reload_best: bool | Literal["all"] = False
+    """Whether to go back to the best weights so far at each milestone of the schedule; `all`: with the optimiser's
+    state of that step."""
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     """Largest norm of the gradient; None: unlimited."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -57,6 +57,9 @@ class FitState:
     """The best weights so far, on the CPU."""
     best_losses: Tensors = field(default_factory=dict)
     """The losses' parameters at that step, on the CPU, named after their losses."""
+    best_optimizer: Tensors = field(default_factory=dict)
+    best_numbers: Mapping[str, Any] = field(default_factory=dict)
+    """`optimizer_state` at that step, its tensors on the CPU, where `reload_best: all` goes back to it."""
     average: dict[str, Tensor] | None = None
     """The weights' running average, where one is kept."""
 
@@ -64,7 +67,7 @@ class FitState:
 def save_fit(folder: Path, state: FitState, objective: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Replace the checkpoint of a fit."""
     tensors, plain = optimizer_state(optimizer)
-    best = {"best": state.best, "best_losses": state.best_losses}
+    best = {"best": state.best, "best_losses": state.best_losses, "best_optimizer": state.best_optimizer}
     groups = {"weights": weights_of(objective), "optimizer": tensors, **best}
     numbers = {name: value for name, value in vars(state).items() if name not in (*best, "average")}
     groups = groups if state.average is None else {**groups, "average": state.average}
@@ -85,8 +88,8 @@ def resume_fit(
     objective.load_state_dict(groups["weights"])
     load_optimizer(optimizer, groups.get("optimizer", {}), numbers.pop("optimizer"))
     average = {name: value.to(device) for name, value in groups["average"].items()} if "average" in groups else None
-    best, losses = groups.get("best", {}), groups.get("best_losses", {})
-    return FitState(**numbers, best=best, best_losses=losses, average=average), damages
+    best, losses, moments = (groups.get(name, {}) for name in ("best", "best_losses", "best_optimizer"))
+    return FitState(**numbers, best=best, best_losses=losses, best_optimizer=moments, average=average), damages
 
 
 def save_tensors(path: Path, tensors: Tensors) -> None:

@@ -26,6 +26,8 @@ from cliffkit.training.checkpoint import (
     drop_checkpoint,
     gather,
     keep_batch,
+    load_optimizer,
+    optimizer_state,
     resume_fit,
     save_fit,
     save_tensors,
@@ -212,6 +214,9 @@ def _validate(job: FitJob, running: _Running) -> None:
             state.best_score, state.best_step = scores[goal.score], state.step
             state.best = _copied(weights_of(job.module))
             state.best_losses = _copied(gather(job.losses))
+            if job.training.settings.reload_best == "all":
+                tensors, state.best_numbers = optimizer_state(running.optimizer)
+                state.best_optimizer = _copied(tensors)
 
     running.log.write({"stage": job.stage, "step": state.step, "val": scores, "best": is_best})
     job.emit(Validated(job.stage, state.step, scores, is_best))
@@ -231,6 +236,9 @@ def _keep(job: FitJob, running: _Running, save: bool) -> None:
     if settings.reload_best and state.step in running.schedule.milestones and state.best:
         job.module.load_state_dict(state.best)
         scatter(job.losses, state.best_losses)
+        if settings.reload_best == "all":
+            # A copy: the optimiser counts its steps in the very tensors that it is given.
+            load_optimizer(running.optimizer, _copied(state.best_optimizer), state.best_numbers)
 
     if save and job.device.accelerator.is_main_process:
         save_fit(job.folder, state, running.objective, running.optimizer)

@@ -19,6 +19,7 @@ from cliffkit.scoring.scores import summarise
 from cliffkit.store.artifacts import (
     LOG,
     DepthFitFacts,
+    EmbeddingFitFacts,
     Environment,
     JobRecord,
     PerImage,
@@ -142,6 +143,8 @@ def _fill(store: Store, cells: Sequence[Cell], pool: Path) -> None:
         own = store.folder(job)
         own.mkdir()
         JobRecord(job.stage, job.key, job.inputs, 1.5, 0.0).write(own)
+        if job.stage == "embedding":
+            EmbeddingFitFacts(4, 0.1, 1.5, 0.0, None).write(own)
         if job.stage == "depth":
             (own / LOG).write_text(log, encoding="utf-8")
             DepthFitFacts(400, 0.1, 1.5, 0.0, None, "abs_rel", 100_000).write(own)

@@ -25,7 +25,8 @@ from ..engine_fixtures import RECIPE, bits, do, engine_recipe
 from ..store_fixtures import flip
 
 ALL_AT_ONCE = "steps: 24, schedule: step, milestones: [8, 16], reload_best: true, ema: 0.9, validate_every: 4, batch: 4"
-CHANGES = (f"train.embedding={{{ALL_AT_ONCE}}}", f"train.depth={{{ALL_AT_ONCE}, micro_batch: 2, clip_norm: 1}}")
+WITH_OPTIMISER = ALL_AT_ONCE.replace("reload_best: true", "reload_best: all")
+CHANGES = (f"train.embedding={{{ALL_AT_ONCE}}}", f"train.depth={{{WITH_OPTIMISER}, micro_batch: 2, clip_norm: 1}}")
 
 
 class Killed(BaseException):

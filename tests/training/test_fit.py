@@ -22,11 +22,11 @@ from cliffkit.events import Event, Progress, Validated
 from cliffkit.interfaces import Batch, Sample
 from cliffkit.recipe.fit import Fit
 from cliffkit.store.artifacts import FitFacts
-from cliffkit.training.checkpoint import weights_of
+from cliffkit.training.checkpoint import optimizer_state, weights_of
 from cliffkit.training.fit import fit
 from cliffkit.training.gradients import _backward
 from cliffkit.training.job import FitJob, Goal
-from cliffkit.training.optimise import learning_rate
+from cliffkit.training.optimise import build_optimizer, learning_rate
 
 from ..engine_fixtures import Tiny, Toy, ToyObjective, cpu, packed, settings, toy
 
@@ -315,6 +315,32 @@ def test_training_goes_back_to_the_best_weights_at_each_milestone_where_asked(
         assert back == reload_best
     for step in (1, 3, 5, 6):  # elsewhere each step goes on from the one before
         assert all(torch.equal(value, script.seen[step - 1][name]) for name, value in watched.starts[step].items())
+
+
+@pytest.mark.parametrize("reload_best", [True, "all"])
+def test_the_optimiser_goes_back_to_its_state_at_the_best_weights_where_all_is_asked(
+    pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reload_best: bool | str
+) -> None:
+    optimizers: list[torch.optim.Optimizer] = []
+    states: list[dict[str, Tensor]] = []
+
+    def watched(*given: Any) -> Any:
+        built = build_optimizer(*given)
+        optimizers.append(built[0])
+        return built
+
+    class Observed(Watched):
+        def forward(self, sample: Sample, step: int) -> dict[str, Tensor]:
+            states.append({name: value.clone() for name, value in optimizer_state(optimizers[0])[0].items()})
+            return super().forward(sample, step)
+
+    monkeypatch.setattr("cliffkit.training.fit.build_optimizer", watched)
+    net, _ = toy()
+    options = settings(steps=5, schedule="step", milestones=[4], reload_best=reload_best, validate_every=1)
+    run(pack, tmp_path, options, net=net, objective=Observed(net), validate=Scripted(net, 5, 1, 2, 3, 4))
+    assert states[2]
+    same = all(torch.equal(value, states[2][name]) for name, value in states[4].items())
+    assert same == (reload_best == "all")
 
 
 class Fails(ToyObjective):
