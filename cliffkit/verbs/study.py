@@ -44,7 +44,7 @@ from cliffkit.verbs.inputs import (
     path_of,
     texts,
 )
-from cliffkit.verbs.study_work import check_variants, do_cells, open_executor
+from cliffkit.verbs.study_work import check_variants, do_cells, ended_cells, open_executor
 
 BUILT_IN = "cliffnet"
 """The shipped study that is run where none is named."""
@@ -98,9 +98,11 @@ def ablate(
         if failed:
             tell(Notice(f"{failed} cells failed before and are left alone; mend the cause, then add --retry-failed"))
         if work.board.to_do():
-            check_variants(work.board, work.roots)
+            ended = ended_cells(work.board)
+            for job, reason, details in check_variants(work.board, work.roots, tell):
+                work.board.store.fail(job, reason, details)
             with closing(open_executor(work.plugins.registry, executor, workers, device)) as built:
-                do_cells(work.board, built, work.roots, view, tell, work.plugins, checkpoint_every)
+                do_cells(work.board, built, work.roots, view, tell, work.plugins, checkpoint_every, ended)
         elif not failed:
             tell(Notice("Nothing to do: every cell of this study is in the store."))
 
@@ -141,7 +143,7 @@ def forecast(
             tell(Notice(text))
 
         if board.to_do():
-            check_variants(board, roots)
+            check_variants(board, roots, tell)
         choose_workers(board, built, roots, say)
         return Outlook(work.study, board, expect(board.to_do(), built, board.store, roots, say))
 
