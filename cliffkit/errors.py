@@ -16,6 +16,19 @@ class UserError(ValueError):
     """Something that the user can mend. The CLI prints the message without a traceback and exits with 2."""
 
 
+class PartError(UserError):
+    """A part failed by a fault of its own code. It takes the work that uses the part, and no other."""
+
+
+def cause(error: BaseException) -> str:
+    """Say what was raised on one line of bearable length, as `TypeError: no number`."""
+    try:
+        text = cut(" ".join(str(error).partition("\nException raised from")[0].split()), 300)  # torch adds its stack
+    except Exception:  # a stranger's __str__
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 class Stopped(BaseException):
     """A signal has asked this process to end. No Exception, so that only code that means a stop catches it.
 

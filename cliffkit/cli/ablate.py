@@ -11,6 +11,7 @@ import click
 import cliffkit
 from cliffkit.cli import options
 from cliffkit.cli.echo import echo
+from cliffkit.cli.output import working
 from cliffkit.components.load import Plugins
 
 if TYPE_CHECKING:
@@ -84,9 +85,12 @@ def ablate(
         "plugins": plugins,
     }
     if dry_run:
-        _print_outlook(cliffkit.forecast(study, **chosen), as_json)
+        with working(plugins.registry):
+            outlook = cliffkit.forecast(study, **chosen)
+        _print_outlook(outlook, as_json)
         return
-    findings = cliffkit.ablate(study, **chosen, checkpoint_every=checkpoint_every)
+    with working(plugins.registry):
+        findings = cliffkit.ablate(study, **chosen, checkpoint_every=checkpoint_every)
     _print_findings(findings, as_json)
     if findings.failed:
         echo("mend what made cells fail; the same command with --retry-failed tries them again", err=True)
@@ -117,7 +121,8 @@ def report(
     from cliffkit.verbs.study import report as write_report
 
     data = dict(roots)
-    findings = write_report(study, set=overrides, data=data, runs=runs, device=device, plugins=plugins)
+    with working(plugins.registry):
+        findings = write_report(study, set=overrides, data=data, runs=runs, device=device, plugins=plugins)
     _print_findings(findings, as_json)
 
 
@@ -148,7 +153,7 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
         "cells_failed": board.count("failed"),
         "jobs": len(board.jobs),
         "jobs_shared": shared,
-        "jobs_done": len(board.jobs) - len(board.to_do()),
+        "jobs_done": sum(entry.state == "done" for entry in board.jobs.values()),
         "workers": expected.workers,
         "seconds": expected.seconds,
         "disk_bytes": expected.disk_bytes,

@@ -9,6 +9,7 @@ import click
 
 from cliffkit.cli import options
 from cliffkit.cli.echo import echo
+from cliffkit.cli.output import working
 from cliffkit.components.load import Plugins
 
 
@@ -55,16 +56,17 @@ def check(
         if not equals:
             raise click.UsageError(f"--set {setting}: write OPTION=VALUE")
         chosen[option] = yamlstrict.parse(value, f"--set {setting}").data
-    part = check_part("dataset", {**chosen, "use": name}, plugins.registry, "--set")
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        tasks = {}
+    with working(plugins.registry):
+        part = check_part("dataset", {**chosen, "use": name}, plugins.registry, "--set")
+        with Progress(console=Console(stderr=True), transient=True) as bars:
+            tasks = {}
 
-        def progress(split: str, done: int, total: int) -> None:
-            if split not in tasks:
-                tasks[split] = bars.add_task(split, total=total)
-            bars.update(tasks[split], completed=done)
+            def progress(split: str, done: int, total: int) -> None:
+                if split not in tasks:
+                    tasks[split] = bars.add_task(split, total=total)
+                bars.update(tasks[split], completed=done)
 
-        report = check_data(part, dict(roots), sample, progress)
+            report = check_data(part, dict(roots), sample, progress)
     if as_json:
         echo(json.dumps(report))
     else:

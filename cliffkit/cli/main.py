@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import signal
@@ -14,6 +13,7 @@ import click
 from cliffkit.cli.ablate import ablate, report
 from cliffkit.cli.data import data
 from cliffkit.cli.echo import echo
+from cliffkit.cli.output import close_stdout, open_streams, stdout_kept, tell_crash
 from cliffkit.cli.plugins import plugins
 from cliffkit.cli.predict import evaluate, predict
 from cliffkit.cli.recipes import recipes
@@ -43,6 +43,8 @@ class Commands(click.Group):
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command. Raises UserError for a name that is taken: no plugin replaces what is there."""
         name = name or cmd.name or ""
+        if not isinstance(name, str):
+            raise UserError(f"{name!r} is no name for a command; write a text")
         if name in self.commands:
             raise UserError(f"there is a command '{name}' already; give yours another name")
         super().add_command(cmd, name)
@@ -85,17 +87,29 @@ for command in (run, ablate, report, plan, validate, list_components, plugins, r
 
 def main() -> None:
     """Entry point: load the plugins, let them add commands, run."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that is no UTF-8 is shown escaped
+    open_streams()
     with stoppable():
         try:
-            loaded_plugins = _load()
+            with stdout_kept():
+                loaded_plugins = _load()
         except KeyboardInterrupt:
             raise _stop(Stopped(signal.SIGINT)) from None
         except Stopped as stopped:
             raise _stop(stopped) from None
-        cli(obj=loaded_plugins)
+
+        code: str | int | None = 1
+        crash = None
+        try:
+            cli(obj=loaded_plugins)
+        except SystemExit as end:
+            code = end.code
+        except Exception as error:
+            crash = error
+
+        if crash is not None:
+            tell_crash(crash, loaded_plugins.registry)
+        lost = close_stdout()
+    raise SystemExit(code or lost)
 
 
 def _load() -> Plugins:

@@ -11,6 +11,7 @@ import click
 import cliffkit
 from cliffkit.cli import options
 from cliffkit.cli.echo import echo
+from cliffkit.cli.output import working
 from cliffkit.components.load import Plugins
 
 
@@ -38,7 +39,9 @@ def evaluate(
     """
     from cliffkit.cli.scores import print_run
 
-    print_run(cliffkit.evaluate(run, protocols, data=dict(roots), device=device, plugins=plugins), as_json)
+    with working(plugins.registry):
+        finished = cliffkit.evaluate(run, protocols, data=dict(roots), device=device, plugins=plugins)
+    print_run(finished, as_json)
 
 
 @click.command()
@@ -76,7 +79,8 @@ def predict(
 
     Where the code of a part has changed since RUN was trained, nothing is predicted, and the difference is shown.
     """
-    rows = cliffkit.predict(run, images, out, flip=flip, force=force, device=device, plugins=plugins)
+    with working(plugins.registry):
+        rows = cliffkit.predict(run, images, out, flip=flip, force=force, device=device, plugins=plugins)
     if as_json:
         echo(json.dumps({"run": str(run), "predictions": list(map(dict, rows))}))
         return

@@ -8,6 +8,7 @@ import click
 
 import cliffkit
 from cliffkit.cli import options
+from cliffkit.cli.output import working
 from cliffkit.components.load import Plugins
 
 
@@ -44,13 +45,14 @@ def run(
     """
     from cliffkit.cli.scores import print_run
 
-    finished = cliffkit.run(
-        recipe,
-        set=overrides,
-        data=dict(roots),
-        runs=runs,
-        device=device,
-        checkpoint_every=checkpoint_every,
-        plugins=plugins,
-    )
+    with working(plugins.registry):
+        finished = cliffkit.run(
+            recipe,
+            set=overrides,
+            data=dict(roots),
+            runs=runs,
+            device=device,
+            checkpoint_every=checkpoint_every,
+            plugins=plugins,
+        )
     print_run(finished, as_json)

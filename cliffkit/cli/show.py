@@ -11,6 +11,7 @@ import click
 import cliffkit
 from cliffkit.cli import options
 from cliffkit.cli.echo import echo
+from cliffkit.cli.output import working
 from cliffkit.components.load import Plugins
 from cliffkit.components.registry import KINDS
 
@@ -31,7 +32,8 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show the jobs of RECIPE and which of them are done. Reads the data's fingerprint, computes nothing."""
-    job_plan = cliffkit.plan(recipe, set=overrides, data=dict(roots), runs=runs, plugins=plugins)
+    with working(plugins.registry):
+        job_plan = cliffkit.plan(recipe, set=overrides, data=dict(roots), runs=runs, plugins=plugins)
     if as_json:
         echo(json.dumps({"name": job_plan.name, "jobs": list(map(dict, job_plan.jobs))}))
         return
@@ -53,10 +55,11 @@ def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, 
     train.
     """
     warnings: dict[str, list[str]] = {str(path): [] for path in recipes}
-    faults = {
-        str(path): cliffkit.validate(path, set=overrides, plugins=plugins, warn=warnings[str(path)].append)
-        for path in recipes
-    }
+    with working(plugins.registry):
+        faults = {
+            str(path): cliffkit.validate(path, set=overrides, plugins=plugins, warn=warnings[str(path)].append)
+            for path in recipes
+        }
     if as_json:
         rows = [{"recipe": path, "faults": messages, "warnings": warnings[path]} for path, messages in faults.items()]
         echo(json.dumps({"recipes": rows}))
@@ -84,13 +87,13 @@ def list_components(plugins: Plugins, kind: str | None, show_options: bool, as_j
     chosen = [component for component in plugins.registry if kind in (None, component.kind)]
     rows = [dataclasses.asdict(component) for component in chosen]
     if show_options:
-        from cliffkit.errors import UserError
         from cliffkit.recipe.options import describe_options, explain_options
 
         for row, component in zip(rows, chosen, strict=True):
             try:
-                row["options"], row["help"] = describe_options(component), explain_options(component)
-            except (UserError, TypeError) as error:  # one part's fault hides no other part
+                with working(chosen):
+                    row["options"], row["help"] = describe_options(component), explain_options(component)
+            except Exception as error:  # one part's fault hides no other part
                 row["options"], row["help"], row["fault"] = {}, {}, str(error)
     if as_json:
         echo(json.dumps({"components": rows}))

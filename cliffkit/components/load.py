@@ -14,7 +14,7 @@ import pluggy
 from cliffkit import hookspecs
 from cliffkit.components.loaded import first_look
 from cliffkit.components.registry import NameClashError, Registry
-from cliffkit.errors import UserError
+from cliffkit.errors import Stopped, UserError, cause
 
 GROUP = "cliffkit"
 
@@ -49,8 +49,10 @@ class Plugins:
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             try:
                 _call(implementation, arguments)
-            except Exception as error:  # whatever a stranger's hook raises
-                failed[implementation.plugin_name] = f"{hook}: {type(error).__name__}: {error}"
+            except (KeyboardInterrupt, Stopped):
+                raise
+            except BaseException as error:  # whatever a stranger's hook raises, sys.exit too
+                failed[implementation.plugin_name] = f"{hook}: {cause(error)}"
         return failed
 
 
@@ -88,10 +90,10 @@ def load_plugins(*, strict: bool = False, entries: Iterable[EntryPoint] | None =
         registry.from_plugin(point.name, version, distribution)
         try:
             _load(point, manager, registry)
-        except NameClashError:
+        except (NameClashError, KeyboardInterrupt, Stopped):
             raise
-        except (Exception, SystemExit) as error:  # whatever a stranger's module raises; a script's ends with sys.exit
-            reason = f"{type(error).__name__}: {error}"
+        except BaseException as error:  # whatever a stranger's module raises; a script's ends with sys.exit
+            reason = cause(error)
             if strict:
                 raise UserError(f"plugin '{point.name}' ({point.value}) failed to load: {reason}") from error
             registry.remove_plugin(point.name)
@@ -115,7 +117,7 @@ def _load(point: EntryPoint, manager: pluggy.PluginManager, registry: Registry) 
         for implementation in manager.hook.cliffkit_register.get_hookimpls():
             if implementation.plugin_name == point.name:
                 _call(implementation, {"registry": registry})
-    except (Exception, SystemExit):
+    except BaseException:
         if manager.has_plugin(point.name):
             manager.unregister(name=point.name)
         raise

@@ -11,7 +11,7 @@ from typing import Any
 from cliffkit.components.identity import Identity
 from cliffkit.components.loaded import check_current, loaded_code
 from cliffkit.components.near import near
-from cliffkit.errors import UserError
+from cliffkit.errors import PartError, Stopped, UserError, cause
 
 KINDS = (
     "backbone",
@@ -61,10 +61,11 @@ class Component:
             loaded_code(self.reference, self.distribution)
         try:
             factory: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
-        except (Exception, SystemExit) as error:  # whatever a stranger's module raises
-            raise UserError(
-                f"{self} cannot be imported from {self.reference}: "
-                f"{type(error).__name__}: {error}; mend or uninstall the plugin"
+        except (KeyboardInterrupt, Stopped):
+            raise
+        except BaseException as error:  # whatever a stranger's module raises
+            raise PartError(
+                f"{self} cannot be imported from {self.reference}: {cause(error)}; mend or uninstall the plugin"
             ) from error
         return factory
 
@@ -105,6 +106,11 @@ class Registry:
     def add(self, kind: str, name: str, reference: str, summary: str = "") -> None:
         """Register a component. Raises UserError for an unknown kind or a malformed reference, NameClashError."""
         plugin, version, distribution = self._plugin
+        for word, value in {"kind": kind, "name": name, "reference": reference, "summary": summary}.items():
+            if not isinstance(value, str) or not value.isprintable():
+                raise UserError(f"plugin '{plugin}': {word} {value!r} is no text of one line; write it as one")
+        if not name or name != "".join(name.split()):
+            raise UserError(f"plugin '{plugin}': no {kind} can be called '{name}'; a name is a word without spaces")
         if kind not in KINDS:
             raise UserError(f"plugin '{plugin}' registers unknown kind '{kind}'; the kinds are {', '.join(KINDS)}")
         if name == NONE:

@@ -41,9 +41,13 @@ class Executor(ABC):
     def submit(self, work: Callable[[Task, Place], Result], task: Task) -> Future[Result]:
         """Begin `work(task, place)` in another process; both are picklable, and both may run again elsewhere.
 
-        The future raises UserError with the reason where the process died. Its death harms no other piece of work.
+        The future raises UserError with the reason where the process died, Stopped where a signal asked it to end. Its
+        death harms no other piece of work.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Stop every process at once, whatever runs there: jobs go on from their checkpoints another time."""
+        """Stop every process, whatever runs there: jobs go on from their checkpoints another time.
+
+        A job that receives SIGTERM saves a checkpoint before its function raises Stopped.
+        """

@@ -15,16 +15,19 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from cliffkit.components.isolate import explain
 from cliffkit.components.load import Plugins, load_plugins
 from cliffkit.data.splits import Roots
-from cliffkit.errors import UserError
+from cliffkit.errors import PartError, Stopped, UserError
 from cliffkit.events import Event, JobSetAside, Notice
 from cliffkit.interfaces import Place
 from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.execute import Means, run_job
+from cliffkit.store.files import writing
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.training.device import open_device
+from cliffkit.workers import stoppable
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class Outcome(NamedTuple):
 def do_job(task: JobTask, place: Place) -> Outcome:
     """Do one job of a study in a worker process.
 
-    Plugins receive its events in that process; the study reads its progress from the store.
+    Plugins receive its events in that process; the study reads its progress from the store. Raises Stopped where a
+    signal asks the worker to end.
     """
     torch.set_num_threads(place.threads)
     job, store = task.job, Store(task.runs)
@@ -71,17 +75,20 @@ def do_job(task: JobTask, place: Place) -> Outcome:
         if isinstance(event, Notice | JobSetAside):  # the study shows the job's progress by itself
             print(event.text if isinstance(event, Notice) else event, file=sys.stderr)
 
-    with _output_to(store.log(job)):
-        emit = announcer(_plugins(), hear)
+    with _output_to(store.log(job)), stoppable():
         try:
+            emit = announcer(_plugins(), hear)
             device = open_device(place.device, job.recipe.train.precision)
             run_job(job, Means(store, device, task.roots, emit, task.checkpoint_every), waiting)
         except _BusyError:
             return Outcome("busy", set_aside=tuple(set_aside))
+        except (KeyboardInterrupt, Stopped):
+            raise
         except UserError as error:
-            reason, details = str(error), ""
-        except Exception as error:  # a failure of one cell must not stop the others
-            reason, details = f"{type(error).__name__}: {error}", traceback.format_exc()
+            reason, details = str(error), traceback.format_exc() if isinstance(error, PartError) else ""
+        except BaseException as error:  # a failure of one cell must not stop the others, nor must its sys.exit
+            reason = explain(error, [part.component for part in job.recipe.parts()])
+            details = traceback.format_exc()
         else:
             return Outcome("done", memory_bytes=peak_memory(place), set_aside=tuple(set_aside))
     store.fail(job, reason, details)
@@ -111,7 +118,9 @@ def _output_to(path: Path) -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     originals = [os.dup(number) for number in (1, 2)]
-    with path.open("ab") as file:
+    with writing(path):
+        file = path.open("ab")
+    with file:
         for number in (1, 2):
             os.dup2(file.fileno(), number)
         try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cliffkit.components.isolate import isolated
 from cliffkit.data.splits import Roots, open_split
-from cliffkit.errors import UserError
+from cliffkit.errors import PartError, Stopped, UserError, cause
 from cliffkit.method.assemble import assemble, build_embedding
 from cliffkit.method.memory import Guard, check_images, check_network, memory_of
 from cliffkit.method.network import DepthNetwork
@@ -24,29 +25,37 @@ def check_buildable(recipe: Recipe, roots: Roots, device: torch.device | None = 
 
     Some backbones refuse some sizes, so those of training, of each protocol and of `predict` are tried. What cannot fit
     into the memory of this machine, or of the `device` beside it that is to train, is refused before it is allocated.
-    `world` processes share a batch. Raises UserError, also for what strange parts raise.
+    `world` processes share a batch. Raises UserError for what the user can mend, which a part says by a ValueError, and
+    PartError for whatever else a part raises.
     """
+    with isolated("cannot be built", [part.component for part in recipe.parts()]):
+        try:
+            _build(recipe, roots, device, world)
+        except UserError:
+            raise
+        except ValueError as error:
+            raise UserError(f"{recipe.name}: {error}") from error
+
+
+def _build(recipe: Recipe, roots: Roots, device: torch.device | None, world: int) -> None:
     scene_types = len(open_split(recipe, "train", roots).scene_types)
     embedding, train, sizes = recipe.embedding, recipe.train, _sizes(recipe)
     devices = [torch.device("cpu"), *([device] if device is not None and device.type == "cuda" else [])]
-    try:
-        check_images(recipe, sizes, devices, world)
-        with Guard(memory_of(devices[0])):
-            network = assemble(recipe, scene_types).network.eval()
-        check_network(recipe, network, sizes, devices)
-        for height, width in sizes:
-            _show(recipe, network, torch.zeros(1, 3, height, width))
-        _check_training(network, train.depth, "depth")
-        if embedding is not None and train.embedding is not None and is_trained(embedding):
-            _check_training(build_embedding(embedding, scene_types), train.embedding, "embedding")
-    except UserError:
-        raise
-    except ValueError as error:
-        raise UserError(f"{recipe.name}: {error}") from error
+
+    check_images(recipe, sizes, devices, world)
+    with Guard(memory_of(devices[0])):
+        network = assemble(recipe, scene_types).network.eval()
+    check_network(recipe, network, sizes, devices)
+    for height, width in sizes:
+        _show(recipe, network, torch.zeros(1, 3, height, width))
+
+    _check_training(network, train.depth, "depth")
+    if embedding is not None and train.embedding is not None and is_trained(embedding):
+        _check_training(build_embedding(embedding, scene_types), train.embedding, "embedding")
 
 
 def _show(recipe: Recipe, network: DepthNetwork, image: Tensor) -> None:
-    """Show the network an image. Raises UserError that names the part in which anything was raised."""
+    """Show the network an image. Raises UserError, or PartError, that names the part in which anything was raised."""
     names: list[str] = []
     parts = {kind: getattr(network, kind) for kind in ("backbone", "pyramid", "head")}
     parts |= {f"fusion {k}": fusion for k, fusion in enumerate(network.fusions)}
@@ -57,15 +66,15 @@ def _show(recipe: Recipe, network: DepthNetwork, image: Tensor) -> None:
     try:
         with torch.inference_mode():
             network(image)
-    except UserError:
+    except (UserError, KeyboardInterrupt, Stopped):
         raise
-    except Exception as error:  # whatever a stranger's part raises
+    except BaseException as error:  # whatever a stranger's part raises
         kind = names[-1].partition(" ")[0] if names else "backbone"
         part, (height, width) = getattr(recipe, kind), image.shape[-2:]
-        text = cut(str(error).partition("\n")[0], 300)  # torch adds its own stack
-        cause = text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
-        raise UserError(
-            f"{part.place}: {part.component} does not take an image of {height}x{width} pixels: {cause}; change "
+        mendable = isinstance(error, ValueError)
+        why = cut(str(error).partition("\n")[0], 300) if mendable else cause(error)
+        raise (UserError if mendable else PartError)(
+            f"{part.place}: {part.component} does not take an image of {height}x{width} pixels: {why}; change "
             "data.size or the part's options, or mend the plugin"
         ) from error
     finally:

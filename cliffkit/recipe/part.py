@@ -9,8 +9,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from cliffkit.components.registry import Component
-from cliffkit.errors import UserError
-from cliffkit.text import cut
+from cliffkit.errors import PartError, Stopped, UserError, cause
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Part:
     def build(self, *wired: Any) -> Any:
         """Call the factory. Raises UserError with the recipe's line where it raises anything.
 
-        A ValueError says itself what the user can mend; whatever else is raised is a fault of the plugin.
+        A ValueError says itself what the user can mend; whatever else is raised is a fault of the plugin, a PartError.
         """
         component = self.component
         factory = component.load()
@@ -36,11 +35,12 @@ class Part:
             return factory(*wired, **self.options)
         except ValueError as error:
             raise UserError(f"{self.place}: {error}") from error
-        except Exception as error:  # whatever a stranger's factory raises
-            cause = f"{type(error).__name__}: {cut(str(error).partition(chr(10))[0], 300)}"  # torch adds its own stack
-            raise UserError(
-                f"{self.place}: {component} cannot be built: {cause}; change the part's options, "
-                "or mend or uninstall the plugin"
+        except (KeyboardInterrupt, Stopped):
+            raise
+        except BaseException as error:  # whatever a stranger's factory raises
+            raise PartError(
+                f"{self.place}: {component} cannot be built: {cause(error)}; change the part's options, or mend or "
+                "uninstall the plugin"
             ) from error
 
     def without_weights(self) -> Part:

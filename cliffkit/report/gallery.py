@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cliffkit.data.pack import read_sample
+from cliffkit.components.isolate import isolated
+from cliffkit.data.read import read_sample
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Sample
@@ -102,7 +103,8 @@ def make_gallery(
     for number, variant in enumerate(variants):
         progress(number, len(variants))
         try:
-            predictions.append(_predict(results, cells[variant.levels], samples, protocol, device))
+            with isolated("cannot predict", [part.component for part in variant.recipe.parts()]):
+                predictions.append(_predict(results, cells[variant.levels], samples, protocol, device))
         except UserError as error:
             left_out.append(f"{variant.name}: {error}")
     progress(len(variants), len(variants))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from cliffkit.components.isolate import isolated
 from cliffkit.components.near import meant
 from cliffkit.components.registry import Component, Registry
 from cliffkit.errors import UserError
@@ -45,7 +46,11 @@ def build_protocol(component: Component, options: Mapping[str, Any], engine: Map
     for a factory that gives something else.
     """
     factory = component.load()
-    built = factory(**options)
+    with isolated(f"{component} cannot be built", [component]):
+        try:
+            built = factory(**options)
+        except ValueError as error:
+            raise UserError(str(error)) from error
     if not isinstance(built, Protocol):
         raise UserError(
             f"protocol '{component.name}' of plugin '{component.plugin}' gives {type(built).__name__}; it must give a "

@@ -53,8 +53,13 @@ class Board:
         """The only cell that uses a job, by the job's key; jobs that several cells share are absent."""
 
     def to_do(self) -> list[Job]:
-        """List the jobs that are neither done nor failed."""
-        return [entry.job for entry in self.jobs.values() if entry.state not in ("done", "failed")]
+        """List the jobs that are left to do."""
+        return [entry.job for entry in self.left()]
+
+    def left(self) -> list[JobState]:
+        """List what is neither done nor failed; a job that only failed cells need is left out."""
+        needed = {job.key for cell in self.cells if not self._has_failed(cell) for job in cell.jobs}
+        return [entry for key, entry in self.jobs.items() if key in needed and entry.state not in ("done", "failed")]
 
     def retry(self) -> None:
         """Forget failures, so that the failed jobs are tried again."""
@@ -92,7 +97,7 @@ class Board:
         now = time.monotonic()
         entries = [
             entry
-            for entry in self.jobs.values()
+            for entry in self.left()
             if (entry.state == "waiting" or (entry.state == "elsewhere" and now - entry.since > ELSEWHERE_SECONDS))
             and all(self._is_done(need) for need in entry.job.needs.values())
         ]
@@ -109,6 +114,9 @@ class Board:
         """Bring a job into a state."""
         entry.state, entry.reason, entry.since = state, reason, time.monotonic()
 
+    def _has_failed(self, cell: Cell) -> bool:
+        return any(self.jobs[job.key].state == "failed" for job in cell.jobs)
+
     def _is_done(self, need: Job) -> bool:
         return self.jobs[need.key].state == "done"
 
@@ -120,9 +128,8 @@ def seconds_left(board: Board) -> float | None:
     """Estimate the seconds that the study still takes, by the pace of its jobs; None while a pace is unknown."""
     if board.pace is None:
         return None
-    entries = [entry for entry in board.jobs.values() if entry.state in ("waiting", "running", "elsewhere")]
     seconds = []
-    for entry in entries:
+    for entry in board.left():
         pace = board.pace(entry.job)
         if pace is None:
             return None

@@ -13,7 +13,8 @@ import psutil
 
 from cliffkit.data.pack import PACKED_PIXEL_BYTES
 from cliffkit.data.splits import Roots, open_split
-from cliffkit.interfaces import Executor
+from cliffkit.errors import Stopped, UserError, cause
+from cliffkit.interfaces import Executor, Place
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.study.board import Board
@@ -47,16 +48,29 @@ def choose_workers(board: Board, executor: Executor, roots: Roots, say: Callable
 
     A depth job that has not failed is measured, done or not: the first whose pace is known already, else the first of
     all. So a resumed study finds the paces by which it chose before, also where the job of before has failed since.
-    `say` receives a line before each new measurement. The text is empty where nothing is measured.
+    Where its parts fail in that, the first job of another kind of work is measured. `say` receives a line before each
+    new measurement. The text is empty where nothing is measured.
     """
     jobs_left = sum(job.stage == "depth" for job in board.to_do())
     if not jobs_left:
         return ""
-    jobs = [entry.job for entry in board.jobs.values() if entry.job.stage == "depth" and entry.state != "failed"]
-    paces = Paces(board.store)
     executor.resize(min(executor.choices))
-    measured = next((job for job in jobs if paces.get(job, executor.place) is not None), jobs[0])
-    return choose_slots(measured, executor, board.store, roots, jobs_left, say)
+    for job in _one_of_each_kind(board, Paces(board.store), executor.place):
+        try:
+            return choose_slots(job, executor, board.store, roots, jobs_left, say)
+        except UserError as error:
+            say(str(error))
+    executor.resize(min(executor.choices))
+    return ""
+
+
+def _one_of_each_kind(board: Board, paces: Paces, place: Place) -> list[Job]:
+    """List a depth job of each kind of work that has not failed, those whose pace is known first."""
+    entries = [entry for entry in board.jobs.values() if entry.job.stage == "depth" and entry.state != "failed"]
+    kinds: dict[str, Job] = {}
+    for entry in entries:
+        kinds.setdefault(paces.kind(entry.job, place), entry.job)
+    return sorted(kinds.values(), key=lambda job: paces.get(job, place) is None)
 
 
 def choose_slots(
@@ -64,19 +78,27 @@ def choose_slots(
 ) -> str:
     """Set an executor to the number of slots that is fastest for jobs like this; returns the measured speeds.
 
-    `most` is the largest number of jobs that ever run at once.
+    `most` is the largest number of jobs that ever run at once. Raises UserError where the job fails with the fewest
+    slots.
     """
     choices = [slots for slots in executor.choices if slots <= most] or [min(executor.choices)]
     if len(choices) == 1:
         executor.resize(choices[0])
         return ""
-    paces, speeds, lines = Paces(store), {}, []
+    speeds: dict[int, float] = {}
+    paces, lines = Paces(store), []
     free = psutil.virtual_memory().available * MEMORY_SHARE
     for slots in choices:
         executor.resize(slots)
         if paces.get(job, executor.place) is None:
             say(f"measuring how fast {slots} at once are ({slots} of {', '.join(map(str, choices))})")
-        pace = paces_at(slots, [job], executor, paces, roots)[job.key]
+        try:
+            pace = paces_at(slots, [job], executor, paces, roots, _refuse)[job.key]
+        except UserError as error:
+            if not speeds:
+                raise
+            lines.append(f"{slots} at once failed: {error}")
+            break
         speeds[slots] = slots / pace.seconds
         lines.append(f"{slots} at once: {speeds[slots]:.2f} steps/s")
         if (slots + 1) * pace.memory_bytes > free:
@@ -87,8 +109,17 @@ def choose_slots(
     return "; ".join(lines)
 
 
-def paces_at(slots: int, jobs: Sequence[Job], executor: Executor, paces: Paces, roots: Roots) -> dict[str, Pace]:
-    """Give the pace of jobs by key while `slots` workers are busy; unknown paces are measured."""
+def _refuse(reason: str) -> None:
+    raise UserError(reason)
+
+
+def paces_at(
+    slots: int, jobs: Sequence[Job], executor: Executor, paces: Paces, roots: Roots, failed: Callable[[str], None]
+) -> dict[str, Pace]:
+    """Give the pace of jobs by key while `slots` workers are busy; unknown paces are measured.
+
+    `failed` is called with the reason for each job that fails while it is measured; its pace is absent.
+    """
     executor.resize(slots)
     place = executor.place
     unknown = {paces.kind(job, place): job for job in jobs if paces.get(job, place) is None}
@@ -99,9 +130,18 @@ def paces_at(slots: int, jobs: Sequence[Job], executor: Executor, paces: Paces, 
         busy = [*batch, *(batch * slots)[: slots - len(batch)]]  # every worker computes, as it will in the study
         futures = [(kind, executor.submit(probe, ProbeTask(job, roots))) for kind, job in busy]
         samples: dict[str, list[Pace]] = {}
+        reasons: dict[str, str] = {}
         for kind, future in futures:
-            samples.setdefault(kind, []).append(future.result())
-        measured |= {kind: max(results) for kind, results in samples.items()}
+            error = future.exception()
+            if error is None:
+                samples.setdefault(kind, []).append(future.result())
+            elif isinstance(error, Stopped):
+                raise error
+            else:
+                reasons[kind] = str(error) if isinstance(error, UserError) else cause(error)
+        for kind, reason in reasons.items():
+            failed(f"{unknown[kind].stage} of {unknown[kind].recipe.name} cannot be measured: {reason}")
+        measured |= {kind: max(results) for kind, results in samples.items() if kind not in reasons}
     if measured:
         paces.learn(measured)
     return {job.key: pace for job in jobs if (pace := paces.get(job, place)) is not None}
@@ -110,11 +150,15 @@ def paces_at(slots: int, jobs: Sequence[Job], executor: Executor, paces: Paces, 
 def forecast(
     jobs: Sequence[Job], executor: Executor, store: Store, roots: Roots, say: Callable[[str], None]
 ) -> Forecast:
-    """Forecast the cost of jobs that are not done; `say` receives a line before unknown paces are measured."""
+    """Forecast the cost of jobs that are not done; `say` receives a line before unknown paces are measured.
+
+    Jobs that fail while they are measured are said and not counted.
+    """
     store_paces = Paces(store)
     if any(store_paces.get(job, executor.place) is None for job in jobs):
         say("measuring what was not measured before")
-    paces = paces_at(executor.slots, jobs, executor, store_paces, roots)
+    paces = paces_at(executor.slots, jobs, executor, store_paces, roots, say)
+    jobs = [job for job in jobs if job.key in paces]
     by_stage: dict[str, tuple[int, float]] = {}
     disk = 0
     for job in jobs:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from cliffkit.data.splits import Roots
-from cliffkit.errors import UserError
+from cliffkit.errors import Stopped, UserError, cause
 from cliffkit.events import Emit
 from cliffkit.interfaces import Executor
 from cliffkit.jobs.execute import set_aside
@@ -69,7 +69,7 @@ def run_cells(
             running[future] = entry
         show(board)
         if not running:
-            if not any(entry.state == "elsewhere" for entry in board.jobs.values()) and not board.ready():
+            if not any(entry.state == "elsewhere" for entry in board.left()) and not board.ready():
                 return
             time.sleep(LOOK_SECONDS)
             continue
@@ -84,14 +84,18 @@ def run_cells(
 
 def _settle(board: Board, entry: JobState, future: Future[Outcome]) -> Outcome:
     """Put the outcome of a job on the board."""
-    try:
-        outcome = future.result()
-    except UserError as error:  # its process died
+    error = future.exception()
+    if isinstance(error, Stopped):  # somebody stopped its process alone: no fault of the job, so none is kept
+        board.put(entry, "failed", f"its process was {error}; the same command does it again")
+        return Outcome("failed", entry.reason)
+    if error is not None:  # its process died, or could not be given the job
         log = board.store.log(entry.job)
-        reason = f"{error} ({log})" if log.exists() else str(error)
+        reason = str(error) if isinstance(error, UserError) else cause(error)
+        reason = f"{reason} ({log})" if log.exists() else reason
         board.store.fail(entry.job, reason, "")
         board.put(entry, "failed", reason)
         return Outcome("failed", reason)
+    outcome = future.result()
     if outcome.state == "busy":
         board.put(entry, "elsewhere")
     else:

@@ -20,7 +20,7 @@ from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.run_folder import is_published, name_jobs, publish, run_folder
 from cliffkit.report.gallery import make_gallery
 from cliffkit.report.write import write_report
-from cliffkit.store.files import write_text
+from cliffkit.store.files import make_folder, write_text
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
 from cliffkit.study.board import Board
@@ -44,7 +44,7 @@ from cliffkit.verbs.inputs import (
     path_of,
     texts,
 )
-from cliffkit.verbs.study_work import check_variants, do_cells, open_executor
+from cliffkit.verbs.study_work import check_variants, do_cells, ended_cells, open_executor
 
 BUILT_IN = "cliffnet"
 """The shipped study that is run where none is named."""
@@ -99,9 +99,11 @@ def ablate(
         if failed:
             tell(Notice(f"{failed} cells failed before and are left alone; mend the cause, then add --retry-failed"))
         if work.board.to_do():
-            check_variants(work.board, work.roots)
+            ended = ended_cells(work.board)
+            for job, reason, details in check_variants(work.board, work.roots, tell):
+                work.board.store.fail(job, reason, details)
             with closing(open_executor(work.plugins.registry, executor, workers, device)) as built:
-                do_cells(work.board, built, work.roots, view, tell, work.plugins, checkpoint_every)
+                do_cells(work.board, built, work.roots, view, tell, work.plugins, checkpoint_every, ended)
         elif not failed:
             tell(Notice("Nothing to do: every cell of this study is in the store."))
 
@@ -142,7 +144,7 @@ def forecast(
             tell(Notice(text))
 
         if board.to_do():
-            check_variants(board, roots)
+            check_variants(board, roots, tell)
         choose_workers(board, built, roots, say)
         return Outlook(work.study, board, expect(board.to_do(), built, board.store, roots, say))
 
@@ -255,7 +257,7 @@ def _report(work: _Opened, device: str, progress: Progress) -> Findings:
         say("gallery")
         gallery = make_gallery(results, work.roots, open_device(device, "fp32").torch, advance)
         folder = _folder(store, study)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         command = _command(_file(work.given, study, folder), work.settings, work.roots)
         written = write_report(results, analysis, folder, gallery=gallery, command=command, progress=say)
     return Findings(results, analysis, folder, written, device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,12 +11,13 @@ from cliffkit.components.load import Plugins
 from cliffkit.components.registry import Registry
 from cliffkit.data.splits import Roots
 from cliffkit.display.board import BoardView
-from cliffkit.errors import UserError
+from cliffkit.errors import PartError, UserError
 from cliffkit.events import CellFinished, Emit, Notice
 from cliffkit.interfaces import Executor
 from cliffkit.jobs.announce import announcer
 from cliffkit.method.buildable import check_buildable
 from cliffkit.recipe.check import check_part
+from cliffkit.store.job import Job
 from cliffkit.study.board import Board
 from cliffkit.study.forecast import choose_workers
 from cliffkit.study.run import run_cells
@@ -28,24 +30,46 @@ def open_executor(registry: Registry, executor: str | Mapping[str, Any], workers
     return built
 
 
-def check_variants(board: Board, roots: Roots) -> None:
-    """Build what each variant that is to be trained is made of, once. Raises UserError with the fault of every one."""
-    seen: set[str] = set()
+def check_variants(board: Board, roots: Roots, tell: Emit) -> list[tuple[Job, str, str]]:
+    """Build what each variant that is to be trained is made of, once.
+
+    Raises UserError with every fault that the user can mend. A part that fails by its own fault fails the cells that
+    use it, and `tell` hears of it once; the others go on. Returns the jobs that failed so, with reason and details,
+    for the store.
+    """
+    failed: list[tuple[Job, str, str]] = []
+    failures: dict[str, tuple[str, str] | None] = {}
     faults: dict[str, None] = {}
     for cell in board.cells:
-        written = cell.recipe.to_dict()
-        batches = [fit["batch"] for fit in written["train"].values() if isinstance(fit, dict)]
-        parts = json.dumps([batches, *(written[name] for name in ("data", "model", "embedding", "loss", "evaluate"))])
-        depth = next(job for job in cell.jobs if job.stage == "depth")
-        if parts in seen or board.jobs[depth.key].state == "done":
+        entry = next(board.jobs[job.key] for job in cell.jobs if job.stage == "depth")
+        if entry.state in ("done", "failed"):
             continue
-        seen.add(parts)
-        try:
-            check_buildable(cell.recipe, roots)
-        except UserError as error:
-            faults[f"variant '{cell.variant.name}': {error}"] = None
+
+        train = cell.recipe.train
+        batches = [fit.settings.batch for fit in (train.embedding, train.depth) if fit is not None]
+        parts = json.dumps([batches, *((part.component.kind, part.to_dict()) for part in cell.recipe.parts())])
+        if parts not in failures:
+            failures[parts] = None
+            try:
+                check_buildable(cell.recipe, roots)
+            except PartError as error:
+                failures[parts] = str(error), traceback.format_exc()
+                tell(Notice(f"variant '{cell.variant.name}' fails, the others go on: {error}"))
+            except UserError as error:
+                faults[f"variant '{cell.variant.name}': {error}"] = None
+
+        failure = failures[parts]
+        if failure is not None:
+            failed.append((entry.job, *failure))
+            board.put(entry, "failed", failure[0])
     if faults:
         raise UserError("\n".join(faults))
+    return failed
+
+
+def ended_cells(board: Board) -> set[int]:
+    """Give the ids of the cells that are done or failed."""
+    return {id(cell) for cell in board.cells if board.cell_state(cell) in ("done", "failed")}
 
 
 def do_cells(
@@ -56,15 +80,15 @@ def do_cells(
     tell: Emit,
     plugins: Plugins,
     checkpoint_every: int | None,
+    ended: set[int],
 ) -> None:
-    """Do what is left, and tell of it."""
+    """Do what is left, and tell of every cell that has ended but those whose ids are in `ended`."""
     if any(job.stage == "depth" for job in board.to_do()):
         measured = choose_workers(board, executor, roots, lambda text: tell(Notice(text)))
         how = f"{executor.slots} at once, {executor.place.threads} threads each, on {executor.place.device}"
         tell(Notice(how + (f" ({measured})" if measured else "")))
 
     emit = announcer(plugins, tell)
-    ended = {id(cell) for cell in board.cells if board.cell_state(cell) in ("done", "failed")}
 
     def show(board: Board) -> None:
         view.show(board)

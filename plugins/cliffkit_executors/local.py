@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
 import torch
 
-from cliffkit.errors import UserError
+from cliffkit.errors import Stopped, UserError
 from cliffkit.interfaces import Executor, Place, Result, Task
 from cliffkit.workers import available_cores, begin_worker, without_main
+
+GRACE_SECONDS = 10.0
+"""Seconds for processes to end by themselves."""
+
+STOPS = (-signal.SIGTERM, -signal.SIGHUP)
+"""Exit codes of a process that was asked to end."""
 
 
 class Local(Executor):
@@ -48,10 +56,17 @@ class Local(Executor):
         return self._workers[free].submit(work, task, place)
 
     def close(self) -> None:
-        """Kill every process."""
-        for worker in self._workers:
-            worker.kill()
-        self._workers = []
+        """Stop every process; those that work are given GRACE_SECONDS to save a checkpoint."""
+        try:
+            for worker in self._workers:
+                worker.stop()
+            deadline = time.monotonic() + GRACE_SECONDS
+            for worker in self._workers:
+                worker.await_end(deadline - time.monotonic())
+        finally:  # also where the user does not wait
+            for worker in self._workers:
+                worker.kill()
+            self._workers = []
 
 
 class _Worker:
@@ -65,11 +80,17 @@ class _Worker:
     def submit(self, work: Callable[[Task, Place], Result], task: Task, place: Place) -> Future[Result]:
         self.busy = True
         before = set(multiprocessing.active_children())
-        if self._pool is None:
-            # a pool of one: the standard library's pools break whole when one of their processes dies
-            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), begin_worker)
-        with without_main():
-            inner = self._pool.submit(work, task, place)
+        try:
+            if self._pool is None:
+                # a pool of one: the standard library's pools break whole when one of their processes dies
+                self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), begin_worker)
+            with without_main():
+                inner = self._pool.submit(work, task, place)
+        except OSError as error:
+            raise UserError(
+                f"executor 'local': no process for a worker: {error.strerror or error}; make room in /dev/shm if it is "
+                "full, else use fewer --workers"
+            ) from error
         started = set(multiprocessing.active_children()) - before
         self._process = started.pop() if started else self._process
         outer: Future[Result] = Future()
@@ -77,9 +98,20 @@ class _Worker:
         inner.add_done_callback(lambda done: self._pass_on(done, outer))
         return outer
 
+    def stop(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._process is not None:
+            self._process.terminate()
+
+    def await_end(self, seconds: float) -> None:
+        if self._process is not None:
+            wait([self._process.sentinel], max(0.0, seconds))
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
+            wait([self._process.sentinel])
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -91,7 +123,8 @@ class _Worker:
             self._process.join()
             self._pool = None
             self.busy = False
-            outer.set_exception(UserError(_death(self._process.exitcode)))
+            code = self._process.exitcode
+            outer.set_exception(Stopped(-code) if code in STOPS else UserError(_death(code)))
         except BaseException as error:
             self.busy = False
             outer.set_exception(error)
