@@ -48,8 +48,10 @@ def new(plugins: Plugins, name: str, kind: str, out: Path, as_json: bool) -> Non
         pip install -e cliffkit-gated
     """
     from cliffkit.components.new_plugin import new_plugin
+    from cliffkit.store.files import writing
 
-    folder = new_plugin(name, kind, out, plugins.registry)
+    with writing(out / f"cliffkit-{name}"):
+        folder = new_plugin(name, kind, out, plugins.registry)
     if as_json:
         echo(json.dumps({"folder": str(folder)}))
         return

@@ -50,8 +50,10 @@ def copy(name: str, to: Path | None, as_json: bool) -> None:
     that says something else is written over.
     """
     from cliffkit.recipe.shipped import copy as copy_shipped
+    from cliffkit.store.files import writing
 
-    written = copy_shipped(name, to)
+    with writing(to or Path()):
+        written = copy_shipped(name, to)
     if as_json:
         echo(json.dumps({"written": [str(path) for path in written]}))
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import keyword
 import re
+import shutil
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -53,7 +54,8 @@ FUNCTIONS = ("optimizer", "protocol")
 def new_plugin(name: str, kind: str, parent: Path, registry: Registry) -> Path:
     """Write a package for a part of a kind into a folder of its own in `parent`; returns that folder.
 
-    Raises UserError for a name that is no name or taken, and for a folder that is there already.
+    Raises UserError for a name that is no name or taken, and for a folder that is there already; OSError where
+    it cannot be written, and nothing of it stays.
     """
     texts = _render(name, kind)
     if name in registry.names(kind):
@@ -61,9 +63,13 @@ def new_plugin(name: str, kind: str, parent: Path, registry: Registry) -> Path:
     folder = parent / f"cliffkit-{name}"
     if folder.exists():
         raise UserError(f"{folder} is there already; give another name, or remove it")
-    for path, text in texts.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8")
+    try:
+        for path, text in texts.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8")
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)  # half a package would stand in the way of the next attempt
+        raise
     return folder
 
 

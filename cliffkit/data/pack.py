@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import weakref
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from copy import copy
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cliffkit.data.resize import at_training_size
+from cliffkit.data.read import read_in_order
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Batch, Dataset, Sample
 from cliffkit.store.artifacts import PackFacts, damaged
-from cliffkit.workers import available_cores, begin_worker, without_main
+from cliffkit.store.files import make_folder, reserve, writing
 
 STEPS = 65535
 """Depth is stored as 1..65535 sixty-five-thousandths of its image's deepest pixel; 0 is invalid."""
-
-CHUNK = 36
-"""Images read by a process at a time: a multiple of how many a chunk of the usual HDF5 files holds, as 3 or 6."""
 
 EXTRA = "extra-"
 """Before the name of an extra in the name of its file."""
@@ -35,9 +31,6 @@ PACKED_PIXEL_BYTES = 5
 
 MEDIAN_BINS = 10_000_000
 """Bins of the histogram of depth, at most: 80 MB."""
-
-IMAGES_PER_PROCESS = 64
-"""Fewer than this and starting another process takes longer than it saves."""
 
 
 class Pack:
@@ -110,27 +103,17 @@ class _Rows:
         return rows
 
 
-def read_sample(dataset: Dataset, index: int) -> Sample:
-    """Read the index-th image at full size. Raises UserError that names it where it cannot be read."""
-    try:
-        return dataset[index]
-    except UserError:
-        raise
-    except (OSError, ValueError) as error:
-        raise UserError(f"{dataset.name(index)}: {error}") from error
-
-
 def write_pack(
     dataset: Dataset, folder: Path, size: tuple[int, int], crop: float, progress: Callable[[int], None]
 ) -> PackFacts:
     """Pack a split into `folder` and return its facts, which also stand in meta.json.
 
-    Raises UserError where an image cannot be read, is not what a `Sample` promises, or none has a valid pixel. Images
-    without one are packed and counted.
+    Raises UserError where an image cannot be read, is not what a `Sample` promises, or none has a valid pixel, and
+    where the pack cannot be written. Images without a valid pixel are packed and counted.
     """
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     arrays = _Arrays(dataset, folder, size)
-    for start, chunk in _chunks(dataset, size, crop):
+    for start, chunk in read_in_order(dataset, size, crop):
         for i, sample in enumerate(chunk, start):
             arrays.put(i, sample)
         progress(start + len(chunk))
@@ -155,8 +138,8 @@ class _Arrays:
 
     def __init__(self, dataset: Dataset, folder: Path, size: tuple[int, int]) -> None:
         self.dataset, self.folder, n = dataset, folder, len(dataset)
-        self.image = np.lib.format.open_memmap(folder / "image.npy", "w+", np.uint8, (n, 3, *size))
-        self.depth = np.lib.format.open_memmap(folder / "depth.npy", "w+", np.uint16, (n, 1, *size))
+        self.image = _map(folder / "image.npy", np.dtype(np.uint8), (n, 3, *size))
+        self.depth = _map(folder / "depth.npy", np.dtype(np.uint16), (n, 1, *size))
         self.metres, self.scene = np.zeros(n, np.float32), np.full(n, -1, np.int64)
         self.intrinsics = np.full((n, 4), np.nan, np.float32)
         self.extras: dict[str, Any] = {}
@@ -187,8 +170,7 @@ class _Arrays:
         if i == 0:
             n = len(self.dataset)
             for name, extra in extras.items():
-                path = _extra(self.folder, name)
-                self.extras[name] = np.lib.format.open_memmap(path, "w+", extra.dtype, (n, *extra.shape))
+                self.extras[name] = _map(_extra(self.folder, name), extra.dtype, (n, *extra.shape))
         given = {name: (extra.dtype.name, extra.shape) for name, extra in extras.items()}
         first = {name: (array.dtype.name, array.shape[1:]) for name, array in self.extras.items()}
         if given != first:
@@ -201,12 +183,22 @@ class _Arrays:
 
     def save(self, folder: Path) -> None:
         """Write what is not in a file yet."""
-        for array in (self.image, self.depth, *self.extras.values()):
-            array.flush()
-        np.save(folder / "metres.npy", self.metres)
-        np.save(folder / "scene.npy", self.scene)
-        if not np.isnan(self.intrinsics).all():
-            np.save(folder / "intrinsics.npy", self.intrinsics)
+        with writing(folder):
+            for array in (self.image, self.depth, *self.extras.values()):
+                array.flush()
+            np.save(folder / "metres.npy", self.metres)
+            np.save(folder / "scene.npy", self.scene)
+            if not np.isnan(self.intrinsics).all():
+                np.save(folder / "intrinsics.npy", self.intrinsics)
+
+
+def _map(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
+    """Map a new array file. Raises UserError where there is no room for all of it: a map cannot say so later."""
+    needed = math.prod(shape) * dtype.itemsize
+    with writing(path, needed):
+        array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+        reserve(path, array.offset + needed)
+    return array
 
 
 def _extra(folder: Path, name: str) -> Path:
@@ -229,52 +221,3 @@ def _median(depth: NDArray[np.uint16], metres: NDArray[np.float32]) -> float:
         values = depth[i][depth[i] > 0] * metres[i]
         counts += np.bincount((values * bins_per_m).astype(np.int64), minlength=len(counts))[: len(counts)]
     return float((np.searchsorted(np.cumsum(counts), counts.sum() / 2) + 0.5) * bin_m)
-
-
-def _chunks(dataset: Dataset, size: tuple[int, int], crop: float) -> Iterator[tuple[int, list[Sample]]]:
-    """Give runs of neighbouring images at training size, in order, read by as many processes as pay."""
-    ranges = [(start, min(start + CHUNK, len(dataset))) for start in range(0, len(dataset), CHUNK)]
-    processes = min(available_cores(), len(dataset) // IMAGES_PER_PROCESS)
-    if processes < 2:
-        for start, stop in ranges:
-            yield start, _read(dataset, start, stop, size, crop)
-        return
-    with ProcessPoolExecutor(processes, get_context("spawn"), _begin) as pool:
-        with without_main():
-            futures = [(start, pool.submit(_read_arrays, dataset, start, stop, size, crop)) for start, stop in ranges]
-        try:
-            for start, future in futures:
-                yield start, [_sample(arrays) for arrays in future.result()]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _begin() -> None:
-    begin_worker()
-    torch.set_num_threads(1)
-
-
-def _read(dataset: Dataset, start: int, stop: int, size: tuple[int, int], crop: float) -> list[Sample]:
-    return [at_training_size(read_sample(dataset, i), size, crop) for i in range(start, stop)]
-
-
-Arrays = tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]
-"""A sample's own tensors and its extras, as arrays: tensors sent between processes would hold a file open each."""
-
-
-def _read_arrays(dataset: Dataset, start: int, stop: int, size: tuple[int, int], crop: float) -> list[Arrays]:
-    return [
-        (
-            {name: tensor.numpy() for name, tensor in sample._replace(extras={}).tensors().items()},
-            {name: tensor.numpy() for name, tensor in sample.extras.items()},
-        )
-        for sample in _read(dataset, start, stop, size, crop)
-    ]
-
-
-def _sample(arrays: Arrays) -> Sample:
-    tensors, extras = ({name: torch.from_numpy(array) for name, array in named.items()} for named in arrays)
-    return Sample(
-        tensors["image"], tensors["depth"], tensors["valid"], tensors["scene"], tensors.get("intrinsics"), extras
-    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import asdict
 
 from cliffkit.components.load import Plugins
+from cliffkit.errors import UserError
 from cliffkit.events import Emit, Event, Notice, Progress
 from cliffkit.store.artifacts import JobProgress
 from cliffkit.store.job import Job
@@ -47,6 +49,7 @@ def telling_store(job: Job, store: Store, emit: Emit) -> Emit:
             notices.append(event.text)
         elif isinstance(event, Progress) and time.monotonic() - written_at > TELL_SECONDS:
             written_at = time.monotonic()
-            store.tell_progress(job, JobProgress(**asdict(event), notices=tuple(notices)))
+            with contextlib.suppress(UserError):  # nobody needs it: a job does not end for want of its record
+                store.tell_progress(job, JobProgress(**asdict(event), notices=tuple(notices)))
 
     return tell

@@ -13,7 +13,7 @@ from cliffkit.jobs.plan import STAGE_VERSIONS
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import MODEL, Recipe
 from cliffkit.store.artifacts import RECIPE, PartRecord, RunParts
-from cliffkit.store.files import write_text
+from cliffkit.store.files import make_folder, write_text
 
 CODE = "code"
 """The folder, in a run's own, that keeps the texts of parts which are not built in."""
@@ -117,6 +117,6 @@ def _keep(identity: Identity, folder: Path) -> dict[str, str]:
             continue
         path = Path(CODE, *name.split("."), "__init__") if source.package else Path(CODE, *name.split("."))
         paths[name] = f"{path.as_posix()}.py"
-        (folder / paths[name]).parent.mkdir(parents=True, exist_ok=True)
+        make_folder((folder / paths[name]).parent)
         write_text(folder / paths[name], source.text)
     return paths

@@ -18,7 +18,7 @@ from cliffkit.recipe.recipe import Recipe
 from cliffkit.stages.context import Context
 from cliffkit.stages.evaluate import Trained, score_trained
 from cliffkit.store.artifacts import LOG, RECIPE, WEIGHTS, Environment, RunMetrics, RunParts, Scores
-from cliffkit.store.files import link, replace_folder, write_text
+from cliffkit.store.files import link, replace_folder, write_text, writing
 from cliffkit.store.job import Job
 from cliffkit.training.device import Device
 
@@ -75,7 +75,8 @@ def _complete(working: Path, run: Path, job: Job, metrics: RunMetrics, seconds: 
     for name in (WEIGHTS, LOG, Environment.FILE, RunParts.FILE):
         link(run / name, working / name)
     if (run / CODE).exists():
-        shutil.copytree(run / CODE, working / CODE)
+        with writing(working / CODE):
+            shutil.copytree(run / CODE, working / CODE)
     write_text(working / RECIPE, job.recipe.to_yaml())
     scores = Scores.read(working)
     times = {**metrics.seconds, "evaluate": seconds}

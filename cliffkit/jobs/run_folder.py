@@ -22,7 +22,7 @@ from cliffkit.store.artifacts import (
     Scores,
 )
 from cliffkit.store.checksums import SUMS, checksum, find_changed, format_sums
-from cliffkit.store.files import link, write_text, writing
+from cliffkit.store.files import link, make_folder, write_text, writing
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 
@@ -78,8 +78,8 @@ def publish(recipe: Recipe, jobs: Sequence[Job], store: Store, parent: Path | No
         store.check(job)
     last = jobs[-1]
     folder = run_folder(recipe, jobs, parent or store.root)
+    make_folder(folder)
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(".*.tmp"):  # of a kill while it was laid out
             leftover.unlink()
 

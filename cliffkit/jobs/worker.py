@@ -23,6 +23,7 @@ from cliffkit.events import Event, JobSetAside, Notice
 from cliffkit.interfaces import Place
 from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.execute import Means, run_job
+from cliffkit.store.files import writing
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.training.device import open_device
@@ -117,7 +118,9 @@ def _output_to(path: Path) -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     originals = [os.dup(number) for number in (1, 2)]
-    with path.open("ab") as file:
+    with writing(path):
+        file = path.open("ab")
+    with file:
         for number in (1, 2):
             os.dup2(file.fileno(), number)
         try:

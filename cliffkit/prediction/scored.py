@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from cliffkit.data.pack import read_sample
+from cliffkit.data.read import read_sample
 from cliffkit.events import Emit, Progress
 from cliffkit.interfaces import Dataset, Sample
 from cliffkit.pictures.panel import PanelRow

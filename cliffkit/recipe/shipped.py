@@ -83,8 +83,14 @@ def copy(name: str, to: Path | None = None) -> list[Path]:
         if path.exists() and path.read_text(encoding="utf-8") != text:
             raise UserError(f"{path} is there already and says something else; name another file, or remove it")
     for path, text in texts.items():
+        if path.exists():
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError:
+            path.unlink(missing_ok=True)  # half a file would stand in the way of the next attempt
+            raise
     return list(texts)
 
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from cliffkit.components.isolate import isolated
-from cliffkit.data.pack import read_sample
+from cliffkit.data.read import read_sample
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Sample

@@ -19,7 +19,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from cliffkit.store.files import write_atomic
+from cliffkit.store.files import make_folder, write_atomic
 
 INK, FAINT, GOOD, BAD = "#1b1d1f", "#6b7076", "#0b5cad", "#a33a00"
 
@@ -57,7 +57,7 @@ def drawing() -> Iterator[None]:
 
 def save(figure: Figure, folder: Path, name: str) -> str:
     """Write both forms, alike bit by bit whenever they are drawn; returns the SVG."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     undated = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     FigureCanvasSVG(figure)
     write_atomic(folder / f"{name}.svg", lambda path: figure.savefig(path, format="svg", metadata=undated))

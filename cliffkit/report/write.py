@@ -10,7 +10,7 @@ from cliffkit.report.exports import latex, markdown, per_image_csv, results_csv
 from cliffkit.report.figures import draw_all
 from cliffkit.report.gallery import Gallery
 from cliffkit.report.page import page
-from cliffkit.store.files import write_atomic, write_text
+from cliffkit.store.files import make_folder, write_atomic, write_text, writing
 from cliffkit.study.analysis import Analysis
 from cliffkit.study.results import Results
 from cliffkit.text import printable
@@ -32,12 +32,13 @@ def write_report(
     `gallery` may be the reason why there is none. `command` is what the reader types to get the study again. `progress`
     is called with what is made next.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     progress("figures")
     figures = draw_all(results, analysis, folder / "figures")
     for path in (folder / "figures").glob("[!.]*"):  # hidden ones are what another process is writing just now
         if path.stem not in figures:
-            path.unlink(missing_ok=True)  # of an earlier report, of what this study no longer has
+            with writing(path):
+                path.unlink(missing_ok=True)  # of an earlier report, of what this study no longer has
     progress("report.html")
     gallery_or_reason = "it was not asked for" if gallery is None else gallery
     _write(folder / "report.html", page(results, analysis, figures, gallery_or_reason, command))

@@ -45,6 +45,12 @@ def _room(path: Path, needed: int | None) -> str:
     return free if needed is None else f"{needed:,} bytes needed, {free}"
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless it is there. Raises UserError where that fails."""
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def reserve(path: Path, size: int) -> None:
     """Give a file its size and its room on the disk. Raises OSError where there is no room.
 

@@ -142,7 +142,8 @@ class Store:
         number = 1
         while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
             number += 1
-        os.rename(folder, aside)
+        with writing(aside):
+            os.rename(folder, aside)
         return aside
 
     def fail(self, job: Job, reason: str, details: str) -> None:
@@ -156,7 +157,8 @@ class Store:
 
     def forget_failure(self, job: Job) -> None:
         """Take back what `fail` wrote: another attempt begins."""
-        self._failure(job).unlink(missing_ok=True)
+        with writing(self._failure(job)):
+            self._failure(job).unlink(missing_ok=True)
 
     def log(self, job: Job) -> Path:
         """Give the file for the output of a worker that does a job."""

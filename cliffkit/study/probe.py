@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cliffkit.data.pack import EXTRA, STEPS, read_sample
+from cliffkit.data.pack import EXTRA, STEPS
+from cliffkit.data.read import read_sample
 from cliffkit.data.resize import at_training_size
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.interfaces import Dataset, Place
@@ -26,6 +27,7 @@ from cliffkit.recipe.recipe import Recipe
 from cliffkit.stages import STAGES
 from cliffkit.stages.context import Context
 from cliffkit.store.artifacts import WEIGHTS, FitFacts, PackFacts
+from cliffkit.store.files import writing
 from cliffkit.store.job import Job
 from cliffkit.study.pace import Pace
 from cliffkit.training.device import open_device
@@ -55,7 +57,7 @@ def probe(task: ProbeTask, place: Place) -> Pace:
     elif job.stage == "evaluate":
         seconds = _probe_evaluate(job, roots, device.torch)
     else:
-        with tempfile.TemporaryDirectory() as folder:
+        with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
             _random_pack(job, Path(folder) / "pack", open_split(job.recipe, "train", roots))
 
             def steps(count: int) -> Path:

@@ -20,7 +20,7 @@ from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.run_folder import is_published, publish, run_folder
 from cliffkit.report.gallery import make_gallery
 from cliffkit.report.write import write_report
-from cliffkit.store.files import write_text
+from cliffkit.store.files import make_folder, write_text
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
 from cliffkit.study.board import Board
@@ -256,7 +256,7 @@ def _report(work: _Opened, device: str, progress: Progress) -> Findings:
         say("gallery")
         gallery = make_gallery(results, work.roots, open_device(device, "fp32").torch, advance)
         folder = _folder(store, study)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         command = _command(_file(work.given, study, folder), work.settings, work.roots)
         written = write_report(results, analysis, folder, gallery=gallery, command=command, progress=say)
     return Findings(results, analysis, folder, written, device)

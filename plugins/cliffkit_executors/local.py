@@ -80,11 +80,17 @@ class _Worker:
     def submit(self, work: Callable[[Task, Place], Result], task: Task, place: Place) -> Future[Result]:
         self.busy = True
         before = set(multiprocessing.active_children())
-        if self._pool is None:
-            # a pool of one: the standard library's pools break whole when one of their processes dies
-            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), begin_worker)
-        with without_main():
-            inner = self._pool.submit(work, task, place)
+        try:
+            if self._pool is None:
+                # a pool of one: the standard library's pools break whole when one of their processes dies
+                self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), begin_worker)
+            with without_main():
+                inner = self._pool.submit(work, task, place)
+        except OSError as error:
+            raise UserError(
+                f"executor 'local': no process for a worker: {error.strerror or error}; make room in /dev/shm if it is "
+                "full, else use fewer --workers"
+            ) from error
         started = set(multiprocessing.active_children()) - before
         self._process = started.pop() if started else self._process
         outer: Future[Result] = Future()

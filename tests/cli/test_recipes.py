@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,23 @@ def test_an_unknown_name_is_refused(invoke: Invoke) -> None:
     said = invoke("recipes", "copy", "cliff_hegr")
     assert said.exit_code == 2
     assert "no recipe called 'cliff_hegr' comes with cliffkit; did you mean 'cliff_heg" in said.stderr
+
+
+@pytest.mark.parametrize("arguments", [("recipes", "copy", "cliffnet"), ("plugins", "new", "mine", "--kind", "loss")])
+def test_half_a_file_on_a_full_disk_stands_in_nobody_s_way(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    write = Path.write_text
+
+    def half(path: Path, text: str, encoding: str) -> int:
+        write(path, text[: len(text) // 2], encoding=encoding)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", half)
+        full = invoke(*arguments)
+    assert full.exit_code == 2
+    assert "cannot be written: No space left on device: " in full.stderr
+    assert full.stderr.endswith("make room, and run again\n")
+    assert not list(tmp_path.iterdir())
+    assert invoke(*arguments).exit_code == 0

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from cliffkit.data.pack import Pack, _median, read_sample, write_pack
+from cliffkit.data import read
+from cliffkit.data.pack import Pack, _map, _median, write_pack
+from cliffkit.data.read import read_sample
 from cliffkit.data.resize import at_training_size, resize_image
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Sample
@@ -265,3 +269,60 @@ def test_the_median_of_depth_far_beyond_a_room_takes_bounded_memory():
         metres = np.full(3, top / 65535, np.float32)
         exact = np.median(depth * metres[:, None, None, None])
         assert _median(depth, metres) == pytest.approx(exact, rel=1e-3)
+
+
+def test_a_full_disk_is_a_message_before_anything_is_mapped_and_the_next_attempt_ends_in_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, folder = Tiny(), tmp_path / "pack"
+    packed(data, tmp_path / "unbroken")
+
+    def no_room(file: int, start: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", no_room)
+        with pytest.raises(UserError) as error:
+            packed(data, folder)
+    image_bytes = 12 * 3 * 12 * 16
+    assert f"image.npy: cannot be written: No space left on device: {image_bytes:,} bytes needed, " in str(error.value)
+    assert str(error.value).endswith(" bytes free; make room, and run again")
+    packed(data, folder)
+    written = {path.name: path.read_bytes() for path in (tmp_path / "unbroken").iterdir()}
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == written
+
+
+def test_arrays_have_their_room_on_the_disk_before_they_are_filled(tmp_path: Path) -> None:
+    _map(tmp_path / "image.npy", np.dtype(np.uint8), (100, 1000))
+    status = (tmp_path / "image.npy").stat()
+    assert status.st_blocks * 512 >= status.st_size >= 100_000
+
+
+def test_images_are_read_here_where_the_system_gives_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_semaphore(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as with a full /dev/shm
+
+    packed(Tiny(), tmp_path / "one")
+    monkeypatch.setattr(read, "IMAGES_PER_PROCESS", 1)
+    monkeypatch.setattr(read, "available_cores", lambda: 2)
+    monkeypatch.setattr(read, "ProcessPoolExecutor", no_semaphore)
+    packed(Tiny(), tmp_path / "two")
+    assert (tmp_path / "one" / "depth.npy").read_bytes() == (tmp_path / "two" / "depth.npy").read_bytes()
+
+
+class Deadly(Tiny):
+    """Its last image ends the process that reads it, as a crash within a library does."""
+
+    def __getitem__(self, index: int) -> Sample:
+        if index == self.count - 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(index)
+
+
+def test_a_process_that_dies_while_it_reads_is_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read, "IMAGES_PER_PROCESS", 1)
+    monkeypatch.setattr(read, "available_cores", lambda: 2)
+    with pytest.raises(UserError, match="a process that reads images was killed"):
+        packed(Deadly(), tmp_path / "pack")

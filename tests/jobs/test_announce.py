@@ -8,6 +8,7 @@ import pytest
 
 from cliffkit.components.load import Plugins, load_plugins
 from cliffkit.components.registry import Registry
+from cliffkit.errors import UserError
 from cliffkit.events import Event, JobSkipped, JobStarted, Notice, Progress
 from cliffkit.hookspecs import hookimpl
 from cliffkit.interfaces import Place
@@ -15,6 +16,7 @@ from cliffkit.jobs import worker
 from cliffkit.jobs.announce import announcer, telling_store
 from cliffkit.jobs.plan import plan
 from cliffkit.store.artifacts import JobProgress
+from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 
 from ..engine_fixtures import engine_recipe
@@ -98,3 +100,18 @@ def test_other_processes_see_how_far_a_job_is_now_and_then_with_every_notice(
     tell(events[3])
     assert store.progress(job) == JobProgress("pack", 3, 4, "image", {"loss": 0.5}, ("1 image has no depth",))
     assert heard == events
+
+
+def test_a_record_of_progress_that_cannot_be_written_ends_nothing(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, store = plan(engine_recipe(tmp_path, registry), {})[0], Store(tmp_path / "runs")
+
+    def no_room(store: Store, job: Job, progress: JobProgress) -> None:
+        raise UserError("progress.json: cannot be written: No space left on device")
+
+    monkeypatch.setattr(Store, "tell_progress", no_room)
+    heard: list[Event] = []
+    progress = Progress("pack", 1, 2, "image", {})
+    telling_store(job, store, heard.append)(progress)
+    assert heard == [progress]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -20,7 +21,7 @@ import pytest
 
 from cliffkit.components.load import load_plugins
 from cliffkit.components.registry import Registry
-from cliffkit.errors import Stopped
+from cliffkit.errors import Stopped, UserError
 from cliffkit.interfaces import Place
 from cliffkit.jobs.worker import JobTask
 from cliffkit.store.store import Store
@@ -307,3 +308,12 @@ def test_two_at_once_share_the_work(tmp_path: Path, registry: Registry, unbroken
     assert scores(tmp_path / "runs", cells) == expected
     said = [json.loads(out) for out, _ in outputs]
     assert said[0]["variants"] == said[1]["variants"]
+
+
+def test_an_executor_without_processes_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_semaphore(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as with a full /dev/shm
+
+    monkeypatch.setattr("cliffkit_executors.local.ProcessPoolExecutor", no_semaphore)
+    with pytest.raises(UserError, match="no process for a worker: No space left on device; make room in /dev/shm"):
+        Local(1, "cpu").submit(lambda task, place: task, None)
