@@ -19,6 +19,7 @@ from cliffkit.cli.predict import evaluate, predict
 from cliffkit.cli.recipes import recipes
 from cliffkit.cli.run import run
 from cliffkit.cli.show import list_components, plan, validate
+from cliffkit.cli.store import store
 from cliffkit.components.load import Plugins, load_plugins
 from cliffkit.errors import Stopped, UserError
 from cliffkit.text import cut, printable
@@ -80,7 +81,7 @@ def cli(strict_plugins: bool) -> None:
     """
 
 
-for command in (run, ablate, report, plan, validate, list_components, plugins, recipes, evaluate, predict, data):
+for command in (run, ablate, report, plan, validate, list_components, plugins, recipes, evaluate, predict, data, store):
     cli.add_command(command)
 
 

@@ -16,6 +16,7 @@ from cliffkit.store.artifacts import (
     RECIPE,
     WEIGHTS,
     Environment,
+    JobNames,
     PerImage,
     RunMetrics,
     RunParts,
@@ -58,6 +59,13 @@ def check_files(folder: Path, names: Iterable[str] = CHECKED) -> None:
         raise UserError(
             f"{folder}: {changed}; put it back as it was, or run its recipe again: cliffkit run {folder / RECIPE}"
         )
+
+
+def name_jobs(folder: Path, jobs: Iterable[Job]) -> None:
+    """Write down in a run's or study's folder which jobs it needs."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    JobNames(tuple(dict.fromkeys(job.name for job in jobs))).write(folder)
 
 
 def write_sums(folder: Path) -> None:

@@ -33,3 +33,8 @@ class Job:
     recipe: Recipe
     parts: tuple[PartCode, ...] = ()
     """Parts that the stage computes with. The job is done with this code or not at all."""
+
+    @property
+    def name(self) -> str:
+        """STAGE-KEY, the name of its folder."""
+        return f"{self.stage}-{self.key}"

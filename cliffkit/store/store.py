@@ -76,7 +76,7 @@ class Store:
         return folder
 
     def _working(self, job: Job) -> Path:
-        return self.jobs / f"{job.stage}-{job.key}.partial"
+        return self.jobs / f"{job.name}.partial"
 
     @contextlib.contextmanager
     def claim(self, job: Job, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -84,7 +84,7 @@ class Store:
 
         Where another process holds it, `waiting` is called once. Unless `waiting` raises, this call waits for the job.
         """
-        lock = FileLock(self.jobs / f".{job.stage}-{job.key}.lock")
+        lock = self._lock(job.name)
         with writing(self.jobs), contextlib.suppress(Timeout):  # an OSError, but none of the file system
             lock.acquire(timeout=0)
         if not lock.is_locked:
@@ -95,6 +95,20 @@ class Store:
             yield
         finally:
             lock.release()
+
+    @contextlib.contextmanager
+    def try_hold(self, name: str) -> Iterator[bool]:
+        """Hold the job of a name, STAGE-KEY, where no other process does; gives whether it is held."""
+        lock = self._lock(name)
+        with writing(self.jobs), contextlib.suppress(Timeout):
+            lock.acquire(timeout=0)
+        try:
+            yield lock.is_locked
+        finally:
+            lock.release()
+
+    def _lock(self, name: str) -> FileLock:
+        return FileLock(self.jobs / f".{name}.lock")
 
     def finish(self, job: Job, seconds: float, leaves: Collection[str] = ()) -> None:
         """Make a job's working folder its result, in one step.
@@ -162,10 +176,10 @@ class Store:
 
     def log(self, job: Job) -> Path:
         """Give the file for the output of a worker that does a job."""
-        return self.jobs / f"{job.stage}-{job.key}.log"
+        return self.jobs / f"{job.name}.log"
 
     def _failure(self, job: Job) -> Path:
-        return self.jobs / f"{job.stage}-{job.key}.{Failure.FILE}"
+        return self.jobs / f"{job.name}.{Failure.FILE}"
 
     def tell_progress(self, job: Job, progress: JobProgress) -> None:
         """Let other processes know how far a job is."""
@@ -174,7 +188,7 @@ class Store:
     def progress(self, job: Job) -> JobProgress | None:
         """Read what the process that works on a job wrote last; None where none works, or nothing is readable."""
         try:
-            return JobProgress.read(self.jobs / f"{job.stage}-{job.key}.partial")
+            return JobProgress.read(self.jobs / f"{job.name}.partial")
         except UserError:  # none yet, or torn by a crash of the system
             return None
 
@@ -185,7 +199,7 @@ class Store:
 
 def job_folder(root: Path, job: Job) -> Path:
     """Give the folder of a job's result in a store, whether or not the store exists."""
-    return root / "jobs" / f"{job.stage}-{job.key}"
+    return root / "jobs" / job.name
 
 
 def damage_of(folder: Path, skip: Collection[str] = ARRAYS) -> str | None:

@@ -143,4 +143,7 @@ def duration(seconds: float) -> str:
     if seconds < 89.5:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+    if minutes < 90:
+        return f"{minutes} min"
+    days, minutes = divmod(minutes, 1440)
+    return f"{f'{days} d ' if days else ''}{minutes // 60} h {minutes % 60:02d} min"

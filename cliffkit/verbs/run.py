@@ -143,6 +143,8 @@ def _perform(
     if any(job.stage == "depth" for job in todo):
         check_buildable(recipe, roots, opened.torch, opened.accelerator.num_processes)
 
+    if main:
+        run_folder.name_jobs(run_folder.run_folder(recipe, jobs, store.root), jobs)
     with _telling(plugins, progress, opened) as emit:
         if todo:
             emit(Notice(f"{opened.torch} in {str(opened.dtype).removeprefix('torch.')}: {opened.reason}"))

@@ -17,7 +17,7 @@ from cliffkit.display.board import BoardView
 from cliffkit.display.screen import can_redraw, screen
 from cliffkit.events import Emit, Event, Notice
 from cliffkit.jobs.announce import announcer
-from cliffkit.jobs.run_folder import is_published, publish, run_folder
+from cliffkit.jobs.run_folder import is_published, name_jobs, publish, run_folder
 from cliffkit.report.gallery import make_gallery
 from cliffkit.report.write import write_report
 from cliffkit.store.files import make_folder, write_text
@@ -93,6 +93,7 @@ def ablate(
         tell = _teller(view, progress)
         for note in work.study.notes:
             tell(Notice(note))
+        name_jobs(_folder(work.board.store, work.study), (entry.job for entry in work.board.jobs.values()))
         set_damaged_aside(work.board, announcer(work.plugins, tell))
         failed = work.board.count("failed")
         if failed:

@@ -211,7 +211,15 @@ def test_what_a_worker_has_to_say_is_said_once(
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(4.52, "4.5 s"), (12.3, "12 s"), (89, "89 s"), (120, "2 min"), (5000, "83 min"), (7500, "2 h 05 min")],
+    [
+        (4.52, "4.5 s"),
+        (12.3, "12 s"),
+        (89, "89 s"),
+        (120, "2 min"),
+        (5000, "83 min"),
+        (7500, "2 h 05 min"),
+        (98000, "1 d 3 h 13 min"),
+    ],
 )
 def test_durations_are_for_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -109,7 +109,7 @@ class TestJobs:
 CLAIM = """
 import sys; from pathlib import Path; from types import SimpleNamespace
 from cliffkit.store.store import Store
-store, job = Store(Path(sys.argv[1])), SimpleNamespace(stage="depth", key="abc")
+store, job = Store(Path(sys.argv[1])), SimpleNamespace(stage="depth", key="abc", name="depth-abc")
 with store.claim(job, lambda: print("waiting", flush=True)):
     print("done" if store.done(job) else "to do", flush=True)
     sys.stdin.readline()

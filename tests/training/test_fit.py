@@ -392,7 +392,9 @@ def test_the_log_has_every_step_once_with_its_rate_and_terms(pack: Pack, tmp_pat
         assert line["loss"] == pytest.approx(line["mean"] + line["square"])
     assert [line["step"] for line in written if "val" in line] == [6, 12, 18, 23]
     progress = [event for event in events if isinstance(event, Progress)]
-    assert [(event.done, event.total) for event in progress] == [(10, 23), (20, 23), (23, 23)]
+    assert [event.done for event in progress] == [6, 10, 12, 18, 20, 23], "every tenth step, and before a validation"
+    assert {event.total for event in progress} == {23}
+    assert [line["step"] for line in written] == sorted(line["step"] for line in written)
     assert progress[-1].figures["loss"] == pytest.approx(steps[-1]["loss"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "weights.safetensors"]
 

@@ -5,7 +5,7 @@ changes a dataclass here changes files that other programs may read.
 """
 
 from cliffkit.store.artifacts.facts import Fact, damaged, read_bytes, read_json
-from cliffkit.store.artifacts.jobs import Failure, JobProgress, JobRecord, StoreStamp
+from cliffkit.store.artifacts.jobs import Failure, JobNames, JobProgress, JobRecord, StoreStamp
 from cliffkit.store.artifacts.runs import PartRecord, RunParts
 from cliffkit.store.artifacts.scores import PerImage, ProtocolScores, RunMetrics, Scores, Selection, Summary
 from cliffkit.store.artifacts.training import DepthFitFacts, EmbeddingFitFacts, Environment, FitFacts, PackFacts
@@ -37,6 +37,7 @@ __all__ = [
     "Fact",
     "Failure",
     "FitFacts",
+    "JobNames",
     "JobProgress",
     "JobRecord",
     "PackFacts",

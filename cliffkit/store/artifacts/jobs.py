@@ -59,6 +59,16 @@ _SEAL = "sha256"
 
 
 @dataclass(frozen=True)
+class JobNames(Fact):
+    """The jobs of a run or study, in its folder from its start on, so that nobody takes them for leftovers."""
+
+    FILE: ClassVar[str] = "jobs.json"
+
+    jobs: tuple[str, ...]
+    """STAGE-KEY of each."""
+
+
+@dataclass(frozen=True)
 class Failure(Fact):
     """Why the last attempt at a job failed. The file lies beside the job's folder, under the job's name and FILE."""
 

@@ -1,0 +1,103 @@
+"""What a store holds: every job with its size, its age, and the runs and studies that name it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cliffkit.errors import UserError
+from cliffkit.store.artifacts import Failure, JobNames, JobRecord, RunMetrics
+from cliffkit.store.files import writing
+from cliffkit.store.store import Store
+
+SET_ASIDE, PARTIAL, REMOVED = ".damaged-", ".partial", ".removed"
+"""What stands in the names of folders that are no results."""
+
+
+@dataclass(frozen=True)
+class StoredJob:
+    """A folder of a store's jobs."""
+
+    folder: Path
+    name: str
+    """STAGE-KEY, of the job."""
+    state: str
+    """`done`, `unfinished`, or `damaged` where the job was set aside."""
+    size: int
+    """Bytes of its files, whether or not a run's folder has them too."""
+    changed: float
+    """Unix time at which it was finished, or at which its folder changed last."""
+    users: tuple[str, ...]
+    """Folders of the runs and studies that name the job, from the store's own; none for a job that was set aside."""
+
+
+def list_jobs(store: Store) -> list[StoredJob]:
+    """List the jobs of a store, finished or not, the largest first."""
+    users = _users(store.root)
+    folders = (path for path in store.jobs.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted((_stored(folder, users) for folder in folders), key=lambda job: (-job.size, job.name))
+
+
+def remove_job(store: Store, job: StoredJob) -> bool:
+    """Remove a job with its log and the record of its failure; returns whether that was done.
+
+    A job on which a process works stays. Raises UserError where it cannot be removed.
+    """
+    with store.try_hold(job.name) as is_held:
+        if not is_held or not job.folder.exists():
+            return False
+        gone = job.folder.with_name(f"{job.folder.name}{REMOVED}")
+        with writing(job.folder):
+            shutil.rmtree(gone, ignore_errors=True)
+            os.rename(job.folder, gone)  # in one step: half a job is no job
+            shutil.rmtree(gone)
+            if job.state != "damaged":
+                for ending in (".log", f".{Failure.FILE}"):
+                    (store.jobs / f"{job.name}{ending}").unlink(missing_ok=True)
+    return True
+
+
+def list_runs(root: Path) -> Iterator[Path]:
+    """List the folders below a store's that runs were laid out in."""
+    return (folder for folder, _ in _naming(root) if (folder / RunMetrics.FILE).exists())
+
+
+def _stored(folder: Path, users: Mapping[str, tuple[str, ...]]) -> StoredJob:
+    name, state = folder.name, "done"
+    if SET_ASIDE in name:
+        name, state = name.partition(SET_ASIDE)[0], "damaged"
+    elif name.endswith((PARTIAL, REMOVED)):
+        name, state = name.removesuffix(REMOVED).removesuffix(PARTIAL), "unfinished"
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    try:
+        changed = JobRecord.read(folder).finished
+    except UserError:
+        changed = folder.stat().st_mtime
+    return StoredJob(folder, name, state, size, changed, () if state == "damaged" else users.get(name, ()))
+
+
+def _users(root: Path) -> dict[str, tuple[str, ...]]:
+    """Find who names each job."""
+    users: dict[str, tuple[str, ...]] = {}
+    for folder, names in _naming(root):
+        for name in dict.fromkeys(names):
+            users[name] = (*users.get(name, ()), folder.relative_to(root).as_posix())
+    return users
+
+
+def _naming(root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Find the folders below a store's that name jobs, and the names.
+
+    Raises UserError where a folder's names cannot be read: its jobs would be taken for leftovers.
+    """
+    for place, folders, files in os.walk(root):
+        folder = Path(place)
+        folders[:] = sorted(name for name in folders if not (folder == root and name == "jobs"))
+        if JobNames.FILE in files:
+            yield folder, JobNames.read(folder).jobs
+        elif RunMetrics.FILE in files:
+            jobs = RunMetrics.read(folder).jobs
+            yield folder, tuple(f"{stage}-{key}" for stage, key in jobs.items())
