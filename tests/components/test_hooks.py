@@ -19,7 +19,7 @@ from cliffkit import events, hookspecs, testing
 from cliffkit.cli.main import cli, main
 from cliffkit.components.load import load_plugins
 from cliffkit.components.registry import KINDS, NameClashError, Registry
-from cliffkit.errors import UserError
+from cliffkit.errors import Stopped, UserError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
 HOOKS = [name for name, value in vars(hookspecs).items() if hasattr(value, "cliffkit_spec")]
@@ -43,6 +43,19 @@ BROKEN = {
     "no object reference": (
         "@hookimpl\ndef cliffkit_register(registry): registry.add('fusion', 'bad', 'a.B')",
         "'a.B' is no object reference; write 'package.module:Class'",
+    ),
+    "raises what is no exception": ("raise GeneratorExit('enough')", "GeneratorExit: enough"),
+    "name that is no text": (
+        "@hookimpl\ndef cliffkit_register(registry): registry.add('fusion', 5, 'a:B')",
+        "name 5 is no text of one line",
+    ),
+    "name of two words": (
+        "@hookimpl\ndef cliffkit_register(registry): registry.add('fusion', 'a b', 'a:B')",
+        "a name is a word without spaces",
+    ),
+    "summary of two lines": (
+        "@hookimpl\ndef cliffkit_register(registry): registry.add('fusion', 'bad', 'a:B', 'one\\ntwo')",
+        "is no text of one line",
     ),
     "raises after its first component": (
         "@hookimpl\ndef cliffkit_register(registry):\n    registry.add('fusion', 'bad', 'a:B')\n    raise KeyError(1)",
@@ -166,6 +179,28 @@ def test_cliffkit_commands_that_raises_leaves_the_others(
     code, out, err = command_line(["hello-mine"], found, monkeypatch, capsys)
     assert (code, out) == (0, "hello from a plugin\n")
     assert err == "warning: plugin 'bad' could not add its commands: cliffkit_commands: OSError: no driver\n"
+
+
+def test_cliffkit_commands_refuses_a_name_that_is_no_text(plugin: Make) -> None:
+    source = "import click\n@hookimpl\ndef cliffkit_commands(cli): cli.add_command(click.Command(5))"
+    failed = load_plugins(entries=[plugin("numbers", source)]).call("cliffkit_commands", cli=cli)
+    assert "5 is no name for a command" in failed["numbers"]
+    assert 5 not in cli.commands
+
+
+@pytest.mark.parametrize("error", ["SystemExit(3)", "GeneratorExit(3)", "BaseException(3)"])
+def test_cliffkit_event_that_ends_the_process_is_a_failure(plugin: Make, error: str) -> None:
+    loaded = load_plugins(entries=[plugin("ends", f"@hookimpl\ndef cliffkit_event(event): raise {error}")])
+    reason = f"cliffkit_event: {error.replace('(', ': ').replace(')', '')}"
+    assert loaded.call("cliffkit_event", event=None) == {"ends": reason}
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), Stopped(15)])
+@pytest.mark.parametrize("where", ["", "@hookimpl\ndef cliffkit_event(event): "])
+def test_a_stop_passes_every_plugin(plugin: Make, stop: BaseException, where: str) -> None:
+    source = f"from cliffkit.errors import Stopped\n{where}raise {stop!r}"
+    with pytest.raises(type(stop)):
+        load_plugins(entries=[plugin("stops", source)]).call("cliffkit_event", event=None)
 
 
 def test_cliffkit_event_hears_a_run_and_may_raise(plugin: Make, tiny_recipe: Path, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import psutil
@@ -20,12 +21,15 @@ import pytest
 
 from cliffkit.components.load import load_plugins
 from cliffkit.components.registry import Registry
-from cliffkit.errors import UserError
+from cliffkit.errors import Stopped, UserError
+from cliffkit.interfaces import Place
+from cliffkit.jobs.worker import JobTask
 from cliffkit.store.store import Store
 from cliffkit.study.board import Board
 from cliffkit.study.cells import jobs_of, plan_cells
 from cliffkit.study.check import load_study
 from cliffkit.study.run import run_cells
+from cliffkit.workers import stoppable
 from cliffkit_executors.local import Local
 
 from ..study_fixtures import BASE, STUDY, FinishedStudy, Inline, run_small, small_study
@@ -119,7 +123,81 @@ def test_a_job_of_another_process_is_left_to_it_while_it_lives(
     assert (store.record(held).finished == original) == (ends == "is done")
 
 
+def test_a_job_whose_process_was_stopped_is_done_the_next_time(
+    tmp_path: Path, finished_study: FinishedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the work of an executor raises something strange."""
+    cells = finished_study.cells
+    runs = finished_study.copy(tmp_path / "runs", *(f"evaluate-{cell.jobs[-1].key}" for cell in cells[:2]))
+    errors = [Stopped(signal.SIGTERM), SystemExit(3)]
+
+    class Refusing(Inline):
+        def submit(self, work: Callable, task: JobTask) -> Future:
+            future: Future = Future()
+            future.set_exception(errors.pop(0))
+            return future
+
+    board = run_small(cells, runs, Refusing())
+    reasons = sorted(board.cell_reason(cell) for cell in cells[:2])
+    assert "SystemExit: 3" in reasons[0]
+    assert "its process was stopped by SIGTERM; the same command does it again" in reasons[1]
+    again = Inline()
+    assert run_small(cells, runs, again).count("failed") == 1
+    assert len(again.given) == 1
+
+
+def test_what_only_failed_cells_need_is_not_done(tmp_path: Path, registry: Registry) -> None:
+    _, cells = small_study(tmp_path, registry, STUDY.replace("[0, 1]", "[0]"))
+    store, again = Store(tmp_path / "runs"), Inline()
+    for cell in cells:
+        store.fail(next(job for job in cell.jobs if job.stage == "depth"), "broken", "")
+    board = run_small(cells, tmp_path / "runs", again)
+    assert (again.given, board.to_do(), board.count("failed")) == ([], [], len(cells))
+
+
 # ---- real processes
+
+
+def work_until_stopped(path: Path, place: Place) -> None:
+    """A job that saves what it has when it is stopped."""
+    with stoppable():
+        try:
+            path.with_suffix(".begun").touch()
+            time.sleep(60)
+        finally:
+            path.touch()
+
+
+def test_workers_that_are_closed_save_their_work_first(tmp_path: Path) -> None:
+    executor = Local(1, "cpu")
+    future = executor.submit(work_until_stopped, tmp_path / "saved")
+    give_up = time.monotonic() + 60
+    while not (tmp_path / "saved.begun").exists() and time.monotonic() < give_up:
+        time.sleep(0.02)
+    executor.close()
+    assert (tmp_path / "saved").exists()
+    assert isinstance(future.exception(10), Stopped)
+
+
+def test_a_worker_that_is_stopped_alone_is_no_failure(tmp_path: Path) -> None:
+    executor = Local(1, "cpu")
+    try:
+        process = executor.submit(where_am_i, None).result()
+        future = executor.submit(sleep_long, None)
+        os.kill(process, signal.SIGTERM)
+        error = future.exception(30)
+    finally:
+        executor.close()
+    assert isinstance(error, Stopped)
+    assert error.number == signal.SIGTERM
+
+
+def where_am_i(nothing: None, place: Place) -> int:
+    return os.getpid()
+
+
+def sleep_long(nothing: None, place: Place) -> None:
+    time.sleep(60)
 
 
 @pytest.fixture
