@@ -82,10 +82,16 @@ def publish(recipe: Recipe, jobs: Sequence[Job], store: Store, parent: Path | No
     It lies in `parent`, by default the store's own folder. Raises DamagedJobError, and changes nothing, where a job is
     not as it was finished.
     """
+    folder = run_folder(recipe, jobs, parent or store.root)
+    with store.claim(jobs[-1]):  # another process may lay out the same folder
+        _lay_out(folder, recipe, jobs, store)
+    return folder
+
+
+def _lay_out(folder: Path, recipe: Recipe, jobs: Sequence[Job], store: Store) -> None:
     for job in jobs:
         store.check(job)
     last = jobs[-1]
-    folder = run_folder(recipe, jobs, parent or store.root)
     make_folder(folder)
     with writing(folder):
         for leftover in folder.glob(".*.tmp"):  # of a kill while it was laid out
@@ -106,4 +112,3 @@ def publish(recipe: Recipe, jobs: Sequence[Job], store: Store, parent: Path | No
     record = RunMetrics(**vars(scores), name=recipe.name, key=last.key, seconds=seconds, jobs=keys)
     record.write(folder)
     write_sums(folder)  # the last: it counts what is there
-    return folder
