@@ -1,4 +1,4 @@
-"""What goes wrong through no fault of ours: every message names the place, the cause and the remedy."""
+"""Errors that are no fault of cliffkit: every message names the place, the cause and the remedy."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from cliffkit.text import cut
 
 SHOWN_FAULTS = 100
-"""Faults that a message lists; the error itself has all of them."""
+"""Largest number of faults that a message lists. The error itself has all of them."""
 
 
 class UserError(ValueError):
-    """Something that the user can mend. The CLI prints the message without a traceback and exits with 2."""
+    """An error that the user can mend. The CLI prints the message without a traceback and exits with 2."""
 
 
 class PartError(UserError):
@@ -21,7 +21,7 @@ class PartError(UserError):
 
 
 def cause(error: BaseException) -> str:
-    """Say what was raised on one line of bearable length, as `TypeError: no number`."""
+    """Describe an exception on one line of readable length, as `TypeError: no number`."""
     try:
         text = cut(" ".join(str(error).partition("\nException raised from")[0].split()), 300)  # torch adds its stack
     except Exception:  # a stranger's __str__

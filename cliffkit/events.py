@@ -1,4 +1,4 @@
-"""What happens while jobs run, told to the terminal, the log and every plugin that implements `cliffkit_event`."""
+"""Events while jobs run, sent to the terminal, the log and every plugin that implements `cliffkit_event`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class CellFinished:
-    """A cell of a study came to its end; heard in the process of `cliffkit ablate`, its jobs' events in the workers."""
+    """A cell of a study has ended. `cliffkit ablate` itself hears of it; workers hear of the cell's jobs."""
 
     variant: str
     seed: int

@@ -30,8 +30,9 @@ ALIGNMENTS: Mapping[str, str] = MappingProxyType(
 class View:
     """How an image is framed before its depth is predicted; protocols of one view share one prediction.
 
-    Hu et al. shrink 480x640 to 240x320 and cut its centre 228x304, that is the centre 456x608 at half scale. Stated as
-    a share of the sides, that reaches other sizes too: our generalisation, where theirs says nothing.
+    Hu et al. shrink 480x640 to 240x320 and cut its centre 228x304, which is the centre 456x608 at half scale. Here the
+    centre is a share of the sides, so that it applies to other sizes too: our generalisation, where theirs says
+    nothing.
     """
 
     region: float = 1.0
@@ -137,7 +138,7 @@ class Protocol:
         return min((bound for bound in (self.max_depth_m, self.clamp_high_m) if bound is not None), default=math.inf)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give every field in plain JSON types; `squeezed` only where it is so, as scores of before it have it."""
+        """Give every field in plain JSON types, `squeezed` only where True: scores of before it have none."""
         stored = asdict(self)
         if not self.view.squeezed:
             del stored["view"]["squeezed"]
@@ -181,7 +182,7 @@ class Protocol:
         return f"truth {self.min_depth_m:g} < d < {self.max_depth_m:g} m"
 
     def _clamp(self) -> str:
-        """Put what becomes of a prediction out of bounds into words."""
+        """Say in words how predictions out of bounds are treated."""
         low, high = self.clamp_low_m, self.clamp_high_m
         if low is None and high is None:
             clamp = f"prediction not clamped (at least {self.floor_m:g} m in logarithms and ratios)"

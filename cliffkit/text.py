@@ -29,7 +29,7 @@ def printable(text: str) -> str:
 
 
 _ACTS = re.compile(r"[^\n\t -~\xa1-\xac\xae-\u02ff]")
-"""What may act on a screen: all but line breaks, tabs, and common letters and signs, which need no look."""
+"""Characters that may act on a screen: all but line breaks, tabs, and common letters and signs, which are harmless."""
 
 
 def _escaped(character: str) -> str:
@@ -39,4 +39,4 @@ def _escaped(character: str) -> str:
 
 
 _JOINERS = "\u200c\u200d"
-"""Letters of some scripts, and composed emoji, need them."""
+"""Characters that letters of some scripts, and composed emoji, need."""

@@ -1,4 +1,4 @@
-"""Processes and threads that work for others. No process outlives its parent, however the parent ended."""
+"""Processes and threads that work for the main one. No process outlives its parent, however the parent ended."""
 
 from __future__ import annotations
 

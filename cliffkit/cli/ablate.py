@@ -62,10 +62,10 @@ def ablate(
 ) -> None:
     """Run a STUDY: a recipe varied along axes, each variant under several seeds, and say which differences are real.
 
-    Without STUDY: the one called cliffnet that comes with cliffkit, 27 networks on built-in data. Every cell (a variant
-    under a seed) is trained and scored as `cliffkit run` would; what cells share is computed once. Stop it, or let it
-    crash: the same command goes on where it was. Variants and seeds that are added to the file later run alone and
-    join the table. --set changes the base recipe. Ends with the verdicts and the path of a report.
+    Without STUDY: the study cliffnet that comes with cliffkit, 27 networks on built-in data. Every cell (a variant
+    under a seed) is trained and scored as `cliffkit run` would; work that cells share is done once. Stop it, or let it
+    crash: the same command goes on where it was. If you add variants and seeds to the file later, only they are run,
+    and they join the table. --set changes the base recipe. Ends with the verdicts and the path of a report.
 
     \b
         cliffkit ablate
@@ -114,7 +114,7 @@ def report(
     device: str,
     as_json: bool,
 ) -> None:
-    """Write the report of STUDY anew from what is done of it, and print its verdicts. Trains nothing.
+    """Write the report of STUDY anew from its finished cells, and print its verdicts. Trains nothing.
 
     Without STUDY: cliffnet. Give the options that `cliffkit ablate` was given.
     """

@@ -1,4 +1,4 @@
-"""`cliffkit data check`: is this data what the engine will take it for?"""
+"""`cliffkit data check`: does a data set hold what the engine expects?"""
 
 from __future__ import annotations
 

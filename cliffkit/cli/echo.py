@@ -1,4 +1,4 @@
-"""What commands print: names and reasons from elsewhere are shown, and do nothing to a screen."""
+"""Output of commands. Names and reasons from elsewhere are shown, but cannot act on a screen."""
 
 from __future__ import annotations
 

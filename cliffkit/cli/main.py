@@ -28,20 +28,20 @@ from cliffkit.workers import stoppable
 STRICT = "--strict-plugins"
 
 GOING_ON = ("run", "ablate")
-"""Commands that keep what is done, so that the same command goes on with it."""
+"""Commands that keep finished work, so that the same command goes on after a stop."""
 
 
 class Mendable(click.ClickException):
-    """What the user can mend."""
+    """An error that the user can mend."""
 
     exit_code = 2
 
 
 class Commands(click.Group):
-    """A group in which what the user can mend ends with a message and exit code 2."""
+    """A group of commands in which an error that the user can mend ends with a message and exit code 2."""
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Add a command. Raises UserError for a name that is taken: no plugin replaces what is there."""
+        """Add a command. Raises UserError for a name that is taken: no plugin replaces an existing command."""
         name = name or cmd.name or ""
         if not isinstance(name, str):
             raise UserError(f"{name!r} is no name for a command; write a text")
@@ -126,12 +126,12 @@ def _load() -> Plugins:
 
 
 def _fail(error: UserError) -> click.ClickException:
-    """Give the message to show: what acts on a screen escaped, what has no end, as a path of 5,000 letters, cut."""
+    """Give the message to show. Characters that act on a screen are escaped, very long texts such as paths are cut."""
     return Mendable(re.sub(r"\S{400,}", lambda word: cut(word.group(), 200), printable(str(error))))
 
 
 def _stop(stopped: Stopped, command: str | None = None) -> SystemExit:
-    """Say in one line how to go on; of several processes that share a run, the first does."""
+    """Say in one line how to go on. Of several processes that share a run, only the first says it."""
     if os.environ.get("RANK", "0") == "0":
         how = "; the same command goes on where this one was" if command in GOING_ON else ""
         echo(f"{stopped}{how}", err=True)

@@ -1,6 +1,6 @@
 """The streams of a command: stdout holds its answer and nothing else, stderr all the rest.
 
-A stream that cannot hold a character shows another; one that cannot be written stops no work.
+Where an encoding lacks a character, another is shown. A stream that cannot be written stops no work.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from cliffkit.components.registry import Component
 from cliffkit.errors import PartError, Stopped
 
 PLAIN = {"↑": "^", "↓": "v", "→": "->", "×": "x", "…": "...", "█": "#", "░": ".", "−": "-", "–": "-", "±": "+-"}
-"""What stands for a character where the encoding does not have it; others are escaped as Python does."""
+"""Replacements for characters that an encoding does not have. Other such characters are escaped as Python does."""
 
 ERRORS = "cliffkit.plain"
-"""Name of the error handler that does so."""
+"""Name of the error handler that puts the replacements in."""
 
 
 LOST, NOBODY_READS = 74, 128 + signal.SIGPIPE
-"""Exit codes where the answer could not be written, as to a full disk, or its reader has gone."""
+"""Exit codes. Either the answer could not be written, as to a full disk, or its reader has gone."""
 
 
 class _Lasting(io.TextIOWrapper):
     """A stream that stops no work: once it cannot be written, as after its reader has gone, its text is dropped."""
 
     problem: OSError | None = None
-    """Why it could not be written."""
+    """Why the stream could not be written."""
 
     def write(self, text: str) -> int:
         try:
@@ -61,7 +61,7 @@ class _Lasting(io.TextIOWrapper):
 
 
 def open_streams() -> None:
-    """Make the process's streams fit for any terminal, pipe and locale; streams that others replaced stay."""
+    """Prepare the process's streams for any terminal, pipe and locale. Streams that others replaced stay."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -85,7 +85,7 @@ def _lasting(stream: TextIO | None, original: TextIO | None) -> TextIO:
 
 @contextmanager
 def stdout_kept() -> Iterator[None]:
-    """Send to stderr what is printed within, by Python or below it."""
+    """Send prints within the block to stderr, also prints of C code."""
     sys.stdout.flush()
     original = os.dup(1)
     os.dup2(2, 1)
@@ -102,7 +102,7 @@ def stdout_kept() -> Iterator[None]:
 
 @contextmanager
 def working(components: Iterable[Component]) -> Iterator[None]:
-    """Run work, in which plugins' code takes part: its prints go to stderr, and `sys.exit` in it is a PartError."""
+    """Run work that calls code of plugins. Its prints go to stderr, and `sys.exit` in it becomes a PartError."""
     with stdout_kept():
         try:
             yield
@@ -113,7 +113,7 @@ def working(components: Iterable[Component]) -> Iterator[None]:
 
 
 def close_stdout() -> int:
-    """Write what stdout still holds; returns an exit code where that cannot be, else 0. Later prints go to stderr."""
+    """Write the rest of stdout; returns an exit code where that fails, else 0. Later prints go to stderr."""
     atexit.register(_leave_stdout)  # runs before what plugins have registered
     sys.stdout.flush()
     problem = sys.stdout.problem if isinstance(sys.stdout, _Lasting) else None

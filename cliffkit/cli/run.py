@@ -35,8 +35,8 @@ def run(
 
     Four stages: pack (data to training size), embedding (the embedding generator, on training depth), depth (the
     network; best weights by the validation split), evaluate (the test split, every protocol, beside a constant
-    prediction). What the store in the runs folder holds already is not done again; a run that was stopped goes on from
-    its last checkpoint.
+    prediction). Work that the store in the runs folder holds already is not done again. A run that was stopped goes
+    on from its last checkpoint.
 
     \b
         cliffkit run cliff_hegR

@@ -26,7 +26,7 @@ def console() -> Console:
 
 
 def print_run(finished: Run, as_json: bool) -> None:
-    """Print a run's scores and where it lies, or one JSON object; the first of several processes does."""
+    """Print a run's scores and its folder, or one JSON object. Of several processes only the first prints."""
     if not PartialState().is_main_process:
         return
     if as_json:

@@ -51,8 +51,8 @@ def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, 
 
     Warns of weights that are not on this machine and would have to be fetched; asks no network.
 
-    What only building a part shows, as a model's name that timm does not know, `run` and `ablate` tell before they
-    train.
+    Some faults show only when a part is built, such as an unknown timm model. `run` and `ablate` report those faults
+    before training.
     """
     warnings: dict[str, list[str]] = {str(path): [] for path in recipes}
     with working(plugins.registry):

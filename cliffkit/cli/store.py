@@ -94,7 +94,7 @@ def clean(runs: Path, unfinished: bool, yes: bool, as_json: bool) -> None:
     """Remove the jobs that no run and no study in DIR names, after showing them.
 
     Delete the folders of runs and studies that you no longer need, then clean. Jobs that were damaged and set aside are
-    removed too. A job on which a process works stays. What a run that was moved elsewhere needs lies in its own folder.
+    removed too. A job on which a process works stays. A run that was moved elsewhere has all its files with it.
     """
     from cliffkit.verbs.store import list_leftovers, remove
 

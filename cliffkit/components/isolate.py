@@ -1,4 +1,4 @@
-"""Whose fault it is when a part raises: what strangers' code raises becomes a message that names the part."""
+"""Exceptions of parts: an exception in a stranger's code becomes a message that names the part."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cliffkit.errors import PartError, Stopped, UserError, cause
 def isolated(work: str, components: Iterable[Component]) -> Iterator[None]:
     """Run strangers' code within. Whatever it raises becomes a PartError, `sys.exit` too; UserErrors and stops pass.
 
-    `work` begins the message; `components` are those that the code may be of.
+    `work` begins the message. `components` are the components whose code may run.
     """
     try:
         yield
@@ -28,7 +28,7 @@ def isolated(work: str, components: Iterable[Component]) -> Iterator[None]:
 
 
 def explain(error: BaseException, components: Iterable[Component]) -> str:
-    """Say what was raised, and by which part's code, with its line; where no part's code is found, what was raised."""
+    """Name the exception, and the part whose code raised it with the line; without such a part, the exception alone."""
     components = list(components)
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         part = _part(frame, components)
@@ -39,7 +39,7 @@ def explain(error: BaseException, components: Iterable[Component]) -> str:
 
 
 def _part(frame: FrameType, components: Iterable[Component]) -> str:
-    """Name the component whose code a frame runs, or the plugin where its package has several; empty: none."""
+    """Name the component whose code a frame runs, or the plugin where its package has several; empty for other code."""
     name = str(frame.f_globals.get("__name__", ""))
     package = [part for part in components if re.split("[.:]", part.reference)[0] == name.partition(".")[0]]
     module = [part for part in package if part.reference.partition(":")[0] == name]

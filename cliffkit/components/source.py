@@ -49,7 +49,7 @@ def read_source(module: str) -> Source | None:
 
 
 def _find(module: str) -> importlib.machinery.ModuleSpec | None:
-    """Find a module's spec, its own where it is imported already. Packages above it are never imported."""
+    """Find a module's spec; an imported module has its own. Packages above the module are never imported."""
     loaded = getattr(sys.modules.get(module), "__spec__", None)
     if isinstance(loaded, importlib.machinery.ModuleSpec):
         return loaded

@@ -22,7 +22,7 @@ from cliffkit.components.statements import called_paths, computes, counted, name
 ENGINE = "cliffkit"
 
 SHARED = ("cliffkit.layers", "cliffkit.images")
-"""Modules of the engine that compute what its parts give: they count as modules of whoever imports them."""
+"""Modules of the engine that compute outputs of parts. They count as modules of every part that imports them."""
 
 _FILE_NAME = re.compile(r"[^\n\0]{1,200}\.\w{1,10}")
 
@@ -141,7 +141,7 @@ class _Writer:
         return True
 
     def _joined(self, node: ast.JoinedStr) -> bool:
-        """Write an f-string, neighbouring texts as one: versions of Python part them differently."""
+        """Write an f-string. Neighbouring texts are joined, since versions of Python divide them differently."""
         self.out.append("JoinedStr(")
         text = ""
         for part in node.values:

@@ -16,7 +16,7 @@ from cliffkit.interfaces import Sample
 
 
 def batch_indices(images: int, batch: int, seed: int, step: int) -> NDArray[np.int64]:
-    """Which images make the batch of a step: permutations of the split, one after another, cut into batches."""
+    """Choose the images of a step's batch: permutations of the split, one after another, are cut into batches."""
     positions = np.arange(step * batch, (step + 1) * batch)
     indices = np.empty(batch, np.int64)
     for epoch in np.unique(positions // images):
@@ -42,12 +42,12 @@ class Batches:
         return self.pack.batch(self._indices(step))
 
     def draws(self, step: int, count: int) -> Tensor:
-        """(count, share of the batch) uniform numbers; the same image draws the same whatever the processes."""
+        """Draw uniform numbers, (count, share of the batch). An image draws the same for any number of processes."""
         generator = torch.Generator().manual_seed(mix(self.seed, step))
         return torch.rand(count, self.batch, generator=generator)[:, self.rank :: self.world]
 
     def run(self, start: int, stop: int) -> Iterator[tuple[Sample, float]]:
-        """Each batch with the seconds spent waiting for it."""
+        """Give each batch with the seconds spent waiting for it."""
         with ThreadPoolExecutor(1, "batches") as thread:
             upcoming = thread.submit(self.load, start)
             for step in range(start, stop):
@@ -63,5 +63,5 @@ class Batches:
 
 
 def mix(*numbers: int) -> int:
-    """One seed out of several numbers."""
+    """Mix several numbers into one seed."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

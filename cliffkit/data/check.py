@@ -1,4 +1,4 @@
-"""Is a data set what the engine will take it for? Counts, units, scene types, and everything found wrong."""
+"""Does a data set hold what the engine expects? Counts, units, scene types, and everything found wrong."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def check_data(
 
 
 def _look(dataset: Dataset, sample: int, progress: Callable[[int, int], None]) -> tuple[dict[str, Any], list[str]]:
-    """Facts of one split and what is wrong with it."""
+    """Give the facts of one split, and its faults."""
     if len(dataset) == 0:
         return {"images": 0, "looked_at": 0}, ["the split is empty"]
     chosen = sorted(set(np.linspace(0, len(dataset) - 1, min(sample, len(dataset))).round().astype(int).tolist()))
@@ -98,7 +98,7 @@ def _look(dataset: Dataset, sample: int, progress: Callable[[int, int], None]) -
 
 
 def _depths(sample: Sample) -> tuple[Any, list[str]]:
-    """Give some valid depths of one image, and what is wrong with it."""
+    """Give some valid depths of one image, and its faults."""
     depth = sample.depth[sample.valid].numpy()
     if not depth.size:
         return depth, ["no pixel has a valid depth"]

@@ -14,7 +14,7 @@ Roots = Mapping[str, Path]
 
 
 def open_split(recipe: Recipe, split: str, roots: Roots) -> Dataset:
-    """One split of a recipe's data set. Raises UserError where it is missing, wrong or empty."""
+    """Open one split of a recipe's data set. Raises UserError where it is missing, wrong or empty."""
     dataset = recipe.data.build(split, data_root(recipe.data.component.name, roots))
     assert isinstance(dataset, Dataset)
     if len(dataset) == 0:
@@ -23,7 +23,7 @@ def open_split(recipe: Recipe, split: str, roots: Roots) -> Dataset:
 
 
 def data_root(name: str, roots: Roots) -> Path | None:
-    """Where a data set lies: `--data NAME=PATH`, else the variable CLIFFKIT_DATA_NAME, else unsaid."""
+    """Find the folder of a data set: `--data NAME=PATH`, else the variable CLIFFKIT_DATA_NAME, else None."""
     if name in roots:
         return roots[name]
     variable = os.environ.get(f"CLIFFKIT_DATA_{name.upper().replace('-', '_')}")

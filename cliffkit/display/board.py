@@ -113,7 +113,7 @@ class BoardView:
 
 
 def summary(board: Board, name: str) -> str:
-    """One line: how many cells are where, and when the study will be done."""
+    """Say in one line how many cells are in each state, and when the study will be done."""
     counts = {state: board.count(state) for state in ("running", "elsewhere", "failed")}
     parts = [f"{board.count('done')} of {len(board.cells)} cells done"]
     words = {"running": "running", "elsewhere": "in another process", "failed": "failed"}
@@ -123,7 +123,7 @@ def summary(board: Board, name: str) -> str:
 
 
 def _fitting(board: Board, rows: int) -> list[Cell]:
-    """Give the cells that fit into so many rows: all in the study's order, else what moves first."""
+    """Give the cells that fit into `rows`, in the study's order. Where not all fit, running cells go first."""
     if len(board.cells) <= rows:
         return list(board.cells)
     order = ("running", "elsewhere", "failed", "waiting", "done")
@@ -138,7 +138,7 @@ def _label(board: Board, entry: JobState) -> str:
 
 
 def _progress(entry: JobState) -> tuple[str, str, str]:
-    """Bar, speed, time left."""
+    """Give bar, speed and time left."""
     progress = entry.progress
     if progress is None:
         return entry.job.stage, "", ""

@@ -26,7 +26,7 @@ class Embedding(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, depth: Tensor) -> list[Tensor]:
-        """(B, 1, H, W) metres, holes filled by `layers.fill_holes`, to (B, C_k, H_k, W_k) each, shallow to deep."""
+        """Depth (B, 1, H, W) metres, filled by `layers.fill_holes`, to levels (B, C_k, H_k, W_k), shallow to deep."""
 
     def objective(self, batch: Batch) -> Tensor:
         """Compute the scalar that stage `embedding` minimises on a batch; no invalid pixel may change it.
@@ -36,10 +36,11 @@ class Embedding(nn.Module, ABC):
         raise NotImplementedError  # not abstract, since generators without training have none
 
     def classify(self, depth: Tensor) -> Tensor:
-        """(B, 1, H, W) metres, as `forward` gets them, to a score for each scene type, (B, scene_types).
+        """Score each scene type, (B, scene_types), from depth (B, 1, H, W) in metres as `forward` gets it.
 
-        Only for generators that learn scene types: stage `embedding` then keeps a tenth of the training images out of
-        their training, chooses the weights on them, and says how often the largest score is that of the right type.
+        Only for generators that learn scene types. Stage `embedding` then keeps a tenth of the training images out of
+        their training, chooses the weights on these images, and says how often the largest score is that of the right
+        type.
         """
         raise NotImplementedError
 
@@ -52,13 +53,13 @@ class Loss(nn.Module, ABC):
     """
 
     needs: ClassVar[Sequence[str]] = ()
-    """Names of what the loss takes from the head beside depth, said on the class; handed over as keyword arguments."""
+    """Names of the head's outputs beside depth that the loss needs, set on the class; passed as keyword arguments."""
 
     @abstractmethod
     def forward(self, *given: Any, **needed: Any) -> Tensor:
-        """Give a float32 scalar, the mean over valid pixels, of `(prediction, batch)`, the first (B, 1, H, W) metres.
+        """Give the mean over valid pixels, a float32 scalar, of `(prediction, batch)`, predictions (B, 1, H, W) metres.
 
-        A loss with `needs` also takes those, as keyword-only parameters: `(prediction, batch, *, bin_centres)`. What
-        stands in invalid pixels of prediction or batch, NaN included, changes neither the value nor its gradient;
-        without a valid pixel the value is 0.
+        A loss with `needs` takes these outputs too, as keyword-only parameters: `(prediction, batch, *, bin_centres)`.
+        Values in invalid pixels of prediction or batch, NaN included, change neither the result nor its gradient.
+        Without a valid pixel the result is 0.
         """

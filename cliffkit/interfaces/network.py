@@ -24,9 +24,9 @@ class Backbone(nn.Module, ABC):
 
     @classmethod
     def absent_weights(cls, options: Mapping[str, Any]) -> str | None:
-        """Say in words which weights that a backbone of these options would start from are not on this machine.
+        """Name the weights that a backbone of these options starts from, where they are not on this machine.
 
-        None where nothing is amiss. `validate` shows the words as a warning. Asks no network and builds nothing.
+        None where none are missing. `validate` shows the words as a warning. Asks no network and builds nothing.
         """
         return None
 
@@ -61,7 +61,7 @@ class Fusion(nn.Module, ABC):
 
 
 class Prediction(NamedTuple):
-    """What a head makes of features."""
+    """The output of a head."""
 
     depth: Tensor
     """(B, 1, h, w) float32 metres, at the size of the finest features."""
@@ -77,7 +77,7 @@ class Head(nn.Module, ABC):
     """Fused features to depth. Factory: `(channels, *, options)`."""
 
     gives: ClassVar[Sequence[str]] = ()
-    """Names of what `forward` gives beside depth, said on the class: a recipe whose loss needs more is refused."""
+    """Names of outputs beside depth, set on the class. A recipe whose loss needs other outputs is refused."""
 
     @abstractmethod
     def forward(self, fused: list[Tensor]) -> Prediction:

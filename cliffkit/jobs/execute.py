@@ -26,7 +26,7 @@ from cliffkit.training.device import Device
 
 @dataclass(frozen=True)
 class Means:
-    """What jobs are done with."""
+    """The means with which jobs are done."""
 
     store: Store
     device: Device
@@ -49,8 +49,8 @@ def run_jobs(jobs: Sequence[Job], means: Means) -> list[str]:
 def run_job(job: Job, means: Means, waiting: Callable[[], None] | None = None) -> bool:
     """Do a job unless it is done; returns whether it was done before.
 
-    A job that is damaged is set aside and done again, and so is a damaged one among those that it needs. Where another
-    process works on the job, `waiting` is called. Unless `waiting` raises, this process waits for the other.
+    A damaged job is set aside and done again, and so is each damaged job that it needs. Where another process works on
+    the job, `waiting` is called. Unless `waiting` raises, this process waits for the other.
     """
     while True:
         try:

@@ -73,7 +73,7 @@ class Planner:
     def plan_scoring(self, recipe: Recipe, keys: Mapping[str, str]) -> Job:
         """Plan stage `evaluate` alone, on a network whose jobs are known by their keys, wherever they were done.
 
-        Its own key is the one that `plan` gives. Opens the test split only.
+        The key of the stage is the key that `plan` gives. Opens the test split only.
         """
         needs = {stage: Job(stage, keys[stage], {}, {}, recipe) for stage in ("pack", "depth")}
         return self._evaluate(recipe, needs, open_split(recipe, "test", self._roots).fingerprint())

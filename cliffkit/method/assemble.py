@@ -30,7 +30,8 @@ class Modules:
 def assemble(recipe: Recipe, scene_types: int, embedding_weights: Path | None = None) -> Modules:
     """Build everything that stage depth needs, random weights drawn from torch's generator as it stands.
 
-    `scene_types` is how many the data names; `embedding_weights` the file of a trained generator.
+    `scene_types` is the number of scene types that the data names. `embedding_weights` is the file of a trained
+    generator.
     """
     starts_bare = recipe.train.depth.settings.init is not None  # all weights are loaded, so none need be fetched
     network = build(_bare(recipe) if starts_bare else recipe)
@@ -48,7 +49,7 @@ def load_network(recipe: Recipe, weights: Path) -> DepthNetwork:
 
 
 def _bare(recipe: Recipe) -> Recipe:
-    """Copy a recipe, its backbone starting from no weights of its own."""
+    """Copy a recipe so that its backbone loads no weights of its own."""
     return replace(recipe, backbone=recipe.backbone.without_weights())
 
 
@@ -89,7 +90,7 @@ def hierarchical_loss(
 def build_embedding(part: Part, scene_types: int, weights: Path | None = None) -> Embedding:
     """Build an embedding generator, with trained weights where their file is given.
 
-    Raises UserError for a generator that is to be trained and does not say on what.
+    Raises UserError for a generator that is to be trained and has no `objective`.
     """
     embedding = part.build(scene_types)
     assert isinstance(embedding, Embedding)

@@ -23,10 +23,10 @@ from cliffkit.training.start import load_start
 def check_buildable(recipe: Recipe, roots: Roots, device: torch.device | None = None, world: int = 1) -> None:
     """Build every part once and show the network an image of each size that it will be asked for.
 
-    Some backbones refuse some sizes, so those of training, of each protocol and of `predict` are tried. What cannot fit
-    into the memory of this machine, or of the `device` beside it that is to train, is refused before it is allocated.
-    `world` processes share a batch. Raises UserError for what the user can mend, which a part says by a ValueError, and
-    PartError for whatever else a part raises.
+    Some backbones refuse some sizes. So the sizes of training, of each protocol and of `predict` are tried. A network
+    or batch that cannot fit into the memory of this machine, or of the `device` that is to train, is refused before it
+    is allocated. `world` processes share a batch. Raises UserError for faults that the user can mend, which a part
+    reports by a ValueError, and PartError for any other exception of a part.
     """
     with isolated("cannot be built", [part.component for part in recipe.parts()]):
         try:
@@ -55,7 +55,7 @@ def _build(recipe: Recipe, roots: Roots, device: torch.device | None, world: int
 
 
 def _show(recipe: Recipe, network: DepthNetwork, image: Tensor) -> None:
-    """Show the network an image. Raises UserError, or PartError, that names the part in which anything was raised."""
+    """Show the network an image. Raises UserError, or PartError, that names the part which raised."""
     names: list[str] = []
     parts = {kind: getattr(network, kind) for kind in ("backbone", "pyramid", "head")}
     parts |= {f"fusion {k}": fusion for k, fusion in enumerate(network.fusions)}
@@ -94,7 +94,7 @@ def _check_training(module: nn.Module, training: Fit, stage: str) -> None:
 
 
 def _sizes(recipe: Recipe) -> list[tuple[int, int]]:
-    """Give height and width of what the network is shown, at the scale of training, for each share of an image."""
+    """Give each size (height, width) that the network sees: a share of an image at the scale of training."""
     (height, width), crop = recipe.data.engine["size"], recipe.data.engine["crop"]
     shares = {crop, 1.0, *(protocol.view.region for protocol in recipe.protocols)}
     return sorted((max(1, round(height / crop * share)), max(1, round(width / crop * share))) for share in shares)

@@ -19,16 +19,17 @@ class HierarchicalEmbeddingLoss(nn.Module):
     """r * sum_k w_k * mean |G_k(prediction) - G_k(truth)|, right on depth with holes.
 
     Both maps enter the generator with their holes filled by one rule, `fill_holes`, and each feature counts by the
-    share of valid pixels in its cell. So values in invalid pixels change neither the loss nor its gradient. What fills
-    a hole of the prediction is taken as given: no gradient flows through it, which is nearer to the gradient on dense
-    depth than with it. On dense depth the mean is the plain mean of Wang et al., ECCV 2020.
+    share of valid pixels in its cell. So values in invalid pixels change neither the loss nor its gradient. No gradient
+    flows through the fill of the prediction's holes: so the gradient is nearer to that on dense depth. On dense depth
+    the mean is the plain mean of Wang et al., ECCV 2020.
 
-    r rises linearly with the step, counted from 0: r = min(1, step / warmup_steps), so 0 at step 0 and 1 from step
-    `warmup_steps` on; always 1 where that is 0. A level of weight 0 is left out; a term of weight 0 costs nothing.
+    r rises linearly with the step, counted from 0: r = min(1, step / warmup_steps). So r is 0 at step 0, and 1 from
+    step `warmup_steps` on. Where `warmup_steps` is 0, r is always 1. A level of weight 0 is left out; a term of weight
+    0 costs nothing.
 
-    The embedding is taken over and frozen for good: evaluation mode, no gradients for its parameters, batch
-    normalisation folded into its convolutions. It moves with this module, and otherwise is no part of it: not of its
-    parameters, not of its state, untouched by `train()`.
+    The embedding is frozen for good: evaluation mode, no gradients for its parameters, batch normalisation folded into
+    its convolutions. `to()` of this module moves the embedding too. Otherwise the embedding is no part of this module:
+    not of its parameters, not of its state, untouched by `train()`.
 
     Raises ValueError where the weights are not one finite number >= 0 per level, or warmup_steps is negative.
     """
@@ -68,7 +69,7 @@ class HierarchicalEmbeddingLoss(nn.Module):
         return 1.0 if step >= self.warmup_steps else step / self.warmup_steps
 
     def forward(self, prediction: Tensor, batch: Batch, step: int) -> Tensor:
-        """(B, 1, H, W) metres and a batch to a float32 scalar; 0 where no pixel is valid."""
+        """Compare predicted depth, (B, 1, H, W) metres, with a batch: a float32 scalar, 0 where no pixel is valid."""
         total = torch.zeros((), device=prediction.device)
         ramp = self.ramp(step)
         if ramp == 0 or not any(self.weights):

@@ -14,7 +14,7 @@ VALUES_AT_ONCE = 2**17
 
 
 def weighted_sum(a: Tensor, b: Tensor, share: Tensor, norm: str) -> Tensor:
-    """Sum of share * |a - b|, or of share * (a - b)^2, in float32: two levels (B, C, h, w), shares (B, 1, h, w)."""
+    """Sum share * |a - b|, or share * (a - b)^2, in float32: two levels (B, C, h, w), shares (B, 1, h, w)."""
     if a.device.type == "cpu" and a.requires_grad:
         total: Tensor = _BlockedSum.apply(a, b, share, norm)
         return total

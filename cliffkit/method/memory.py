@@ -1,4 +1,4 @@
-"""Whether a recipe can fit into this machine's memory: the least that it needs, reckoned before it is asked for."""
+"""The least memory that a recipe needs, estimated before anything is allocated."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ FEATURE_BYTES = 2
 """Bytes per feature in bfloat16, half of what float32 takes."""
 
 SMALL = 2**26
-"""Tensors of fewer bytes are not looked at: memory is asked about a few times only."""
+"""Smallest tensor that is checked, bytes. So the free memory is asked for a few times only."""
 
 
 class Guard(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While it is entered, a tensor is refused that would not fit beside all that this process holds.
+    """A context in which a tensor is refused that would not fit beside all that this process holds.
 
     Only tensors that are made by their shape are seen, as weights are. Raises UserError before they are allocated.
     """

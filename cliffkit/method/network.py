@@ -44,7 +44,7 @@ class DepthNetwork(nn.Module):
         return self.predict(image).depth
 
     def predict(self, image: Tensor) -> Prediction:
-        """Predict as `forward` does, with what the head gives beside depth; maps at the image's size too.
+        """Predict as `forward` does, and give the head's other outputs too, their maps at the image's size.
 
         Raises UserError for a part whose output has the wrong shape.
         """

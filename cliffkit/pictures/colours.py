@@ -29,7 +29,7 @@ def relative_error(truth: Floats, prediction: Floats) -> Floats:
 
 
 SPOTS_ACROSS = 70
-"""Spots that would fill a row of a map, at least: a pixel of a sparse map is drawn no larger."""
+"""Smallest number of spots that fill a row of a map: it limits how large a pixel of a sparse map is drawn."""
 
 
 def enlarged(values: Floats, truth: Floats) -> Floats:
@@ -55,7 +55,7 @@ def spot_of(truth: Floats) -> int:
 
 
 def sparse_note(truth: Floats) -> str:
-    """Say of a map whose pixels are drawn larger that they are; empty for others."""
+    """Give the note that the pixels of a sparse map are drawn larger; empty for other maps."""
     return f"{100 * _share(truth):.2g} % of pixels, drawn larger" if spot_of(truth) > 1 else ""
 
 
@@ -102,12 +102,12 @@ def colour_map(name: str) -> Colormap:
 
 
 def masked(depth: Floats) -> np.ma.MaskedArray[Any, np.dtype[np.floating[Any]]]:
-    """Depth with NaN and infinities masked."""
+    """Mask NaN and infinities of depth."""
     return np.ma.masked_invalid(depth)
 
 
 def check_map(depth_m: Floats) -> tuple[int, int]:
-    """Height and width of a map (H, W). Raises ValueError for other shapes."""
+    """Give height and width of a map (H, W). Raises ValueError for other shapes."""
     if depth_m.ndim != 2 or not depth_m.size:
         raise ValueError(f"depth of shape {depth_m.shape} is no map (H, W)")
     return depth_m.shape[0], depth_m.shape[1]

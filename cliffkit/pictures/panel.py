@@ -45,7 +45,7 @@ class PanelRow(NamedTuple):
     prediction: Floats
     """(H, W) metres."""
     abs_rel: float | None
-    """Written above the prediction; None: `unscored` is."""
+    """Score written above the prediction; where it is None, `unscored` is written."""
     unscored: str = "no scored pixel"
     """Why there is no abs_rel."""
 

@@ -29,10 +29,10 @@ _MAX_MM = 65535
 
 
 def depth_colour_png(path: Path, depth_m: Floats, vmin: float | None = None, vmax: float | None = None) -> None:
-    """Depth (H, W) in colour at exactly its own size, at the top left, and below it a scale in metres.
+    """Draw depth (H, W) in colour at exactly its own size, at the top left, and below it a scale in metres.
 
     The strip below adds to the height, and to the width where the map is narrower than its labels. The scale spans the
-    finite depths unless `vmin` or `vmax` (metres) say otherwise; depths beyond take the colour of the end, which is
+    finite depths unless `vmin` or `vmax` (metres) say otherwise. Depths beyond take the colour of the end, which is
     then drawn as a point.
     """
     height, width = check_map(depth_m)
@@ -54,7 +54,7 @@ def depth_colour_png(path: Path, depth_m: Floats, vmin: float | None = None, vma
 
 
 def save_depth_png16(path: Path, depth_m: Floats) -> None:
-    """Depth (H, W) as 16-bit grey PNG in millimetres, rounded to the nearest; 0 means that there is none.
+    """Write depth (H, W) as 16-bit grey PNG in millimetres, rounded to the nearest; 0 means that there is none.
 
     NaN, infinities and depths below 0.5 mm become 0; depths above 65.535 m become 65535.
     """

@@ -28,9 +28,9 @@ STREAMS = 4
 def predict_files(
     predict: Predictor, images: Sequence[Path], out: Path, *, flip: bool = False, force: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """Write each image's depth below `out` in three forms; yields where they lie and their range in metres.
+    """Write each image's depth below `out` in three forms; yields the files and their range in metres.
 
-    Every image is opened before the first is predicted. Raises UserError for one that cannot be read, and as
+    Every image is opened before the first is predicted. Raises UserError for an image that cannot be read, and as
     `plan_outputs` and `make_folders` do. Several images are in work at a time, the processor's threads shared among
     them.
     """
@@ -84,7 +84,7 @@ def image_tensor(image: Image.Image | NDArray[Any]) -> Tensor:
 
 
 def read_image(path: Path) -> Tensor:
-    """Read an image file as (3, H, W) uint8 RGB, upright. Raises UserError where it is none."""
+    """Read an image file as (3, H, W) uint8 RGB, upright. Raises UserError where the file is no image."""
     return torch.from_numpy(read_rgb(path)).permute(2, 0, 1)
 
 

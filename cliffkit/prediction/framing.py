@@ -31,9 +31,9 @@ def truth_of(sample: Sample, view: View) -> tuple[Floats, NDArray[np.bool_]]:
 
 
 def framed(sample: Sample, protocol: Protocol, highest_px: int | None = None) -> Framed:
-    """Frame a sample for people, at the size at which truth and prediction are compared, or at most so high.
+    """Frame a sample for people, at the size at which truth and prediction are compared, `highest_px` high at most.
 
-    What is shrunk has the pixels of a sparse truth enlarged: few would be left of them.
+    Where a map is shrunk, the pixels of a sparse truth are enlarged first, since few would be left of them.
     """
     truth = _known(sample, protocol)
     if highest_px is not None:
@@ -45,7 +45,7 @@ def framed(sample: Sample, protocol: Protocol, highest_px: int | None = None) ->
 
 
 def framed_error(prediction: Floats, sample: Sample, protocol: Protocol, highest_px: int) -> Floats:
-    """Show the relative error of a prediction for a protocol's view beside what `framed` gives, (H, W).
+    """Give the relative error (H, W) of a prediction for a protocol's view, framed as `framed` frames the truth.
 
     Raises ValueError as `as_scored` does.
     """
@@ -55,7 +55,7 @@ def framed_error(prediction: Floats, sample: Sample, protocol: Protocol, highest
 
 
 def note_of(sample: Sample, protocol: Protocol) -> str:
-    """Say of a sparse truth that its pixels are enlarged; empty for others."""
+    """Give the note that the pixels of a sparse truth are enlarged; empty for a dense truth."""
     return sparse_note(_known(sample, protocol))
 
 
@@ -66,7 +66,7 @@ def _known(sample: Sample, protocol: Protocol) -> Floats:
 
 
 def seen(prediction: Floats, sample: Sample, protocol: Protocol, highest_px: int | None = None) -> Floats:
-    """Show a prediction for a protocol's view beside what `framed` gives: aligned and clamped, (H, W) metres.
+    """Give a prediction for a protocol's view, framed as `framed` frames the truth: aligned and clamped, (H, W) metres.
 
     Raises ValueError as `as_scored` does.
     """

@@ -1,4 +1,4 @@
-"""Where the depth of an image is written, and that no image and no file of someone else is written over."""
+"""Output files of images. No image and no file of another program is written over."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class Output:
 def plan_outputs(images: Sequence[Path], out: Path, *, force: bool = False) -> list[Output]:
     """Choose where each image's depth is written in the folder `out`; nothing is written yet.
 
-    Where images of several folders have one name, all images keep their folders, below the deepest that they share.
-    Raises UserError where two images would still be written under one name, where a name is too long, and where
-    something would be written over that `predict` did not write; with `force` only images and what is no file are
-    spared.
+    Where images of several folders have one name, all images keep their folders, below the deepest folder that they
+    share. Raises UserError where two images would still be written under one name, where a name is too long, and where
+    a file would be written over that `predict` did not write. With `force` only images, and paths that are no files,
+    are spared.
     """
     folders = [Path(os.path.abspath(image)).parent for image in images]
     if len({image.stem for image in images}) < len(images):
@@ -91,7 +91,7 @@ def make_folders(outputs: Sequence[Output]) -> None:
 
 
 def _spare(outputs: Sequence[Output], images: set[str], force: bool) -> None:
-    """Raise UserError for whatever stands in the way of outputs and must not be lost."""
+    """Raise UserError for files in the way of outputs that must not be lost."""
     inputs, occupied, foreign = [], [], []
     for output in outputs:
         present = [path for path in output.files if _is_present(path, output.image)]

@@ -1,8 +1,8 @@
-"""Depth of whole images or of a view of them, at their own size: one way for `evaluate` and `predict`.
+"""Depth of whole images or of a view of them, at their own size: the same code for `evaluate` and `predict`.
 
-The network sees every image at the scale it was trained at, a squeezed view at the size. It computes in float32 one
-image at a time, and its depth is brought to the wanted size bilinearly: the same image gives the same depth whoever
-asks.
+The network sees every image at the scale of training, and a squeezed view at the size of training. It computes in
+float32, one image at a time. Its depth is brought to the wanted size bilinearly. So every caller gets the same depth
+for the same image.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def prepared(network: DepthNetwork, recipe: Recipe, device: torch.device) -> Pre
 
 
 def load_run(folder: Path, registry: Registry, overrides: Iterable[str] = ()) -> Recipe:
-    """Load the recipe of a run's folder, with `--set` overrides. Raises UserError where the folder is none."""
+    """Load the recipe of a run's folder, with `--set` overrides. Raises UserError where the folder holds no run."""
     if not (folder / RECIPE).exists() or not (folder / WEIGHTS).exists():
         raise UserError(f"{folder}: is no run; give the folder that `cliffkit run` named, with recipe.yaml in it")
     return load_recipe(folder / RECIPE, registry, overrides)

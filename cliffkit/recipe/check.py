@@ -93,7 +93,7 @@ def check_part(kind: str, part: str | Mapping[str, Any], registry: Registry, pla
 
 
 def _keys(faults: Faults, data: Mapping[str, Any]) -> None:
-    """Keys that a recipe does not have, those that it lacks, and its name."""
+    """Add a fault for each unknown and each missing key, and check the name."""
     for key in data:
         if key not in TOP:
             faults.add((key,), f"unknown key; {near(key, TOP, 'a recipe has')}")
@@ -157,7 +157,7 @@ def _gives(head: Component, name: str) -> bool:
 
 
 def _unweighted(faults: Faults, embedding: Part | None) -> None:
-    """No loss has a weight: the embedding loss must drive the network, from the first step on."""
+    """Check a recipe whose losses have no weight: the embedding loss must drive the network from the first step on."""
     if embedding is None or not any(embedding.engine["weights"]):
         faults.add(("loss",), "every weight is 0, so there is nothing to learn from; give one loss a weight")
     elif embedding.engine["warmup_steps"]:

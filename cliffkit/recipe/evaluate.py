@@ -71,7 +71,7 @@ def _mapping(data: str | dict[str, Any], registry: Registry) -> dict[str, Any]:
 
 
 def _named(checker: Checker, path: Path_, name: str | None) -> bool:
-    """Say whether a protocol may be called so: a table must not show a changed protocol under another's name."""
+    """Say whether a protocol may have a name: a table must not show a changed protocol under another's name."""
     if name is None:
         return True
     if name in checker.registry.names("protocol"):

@@ -12,7 +12,7 @@ from cliffkit.recipe.yamlstrict import Document, Path_, dotted
 from cliffkit.text import excerpt
 
 MAX_NAME = 128
-"""Characters of a name. Folders have it with a variant's and a key behind it, and file systems take 255 bytes."""
+"""Largest number of characters in a name. A folder's name has a variant and a key too, at most 255 bytes."""
 
 
 class Faults:
@@ -35,7 +35,7 @@ class Faults:
             self._add(fault)
 
     def include(self, others: Iterable[Fault], suffix: str) -> None:
-        """Add faults of another check, the suffix at the end of each message, but for places with a fault already."""
+        """Add faults of another check, each with a suffix. Places that have a fault already are left out."""
         for fault in [fault for fault in others if (fault.place, fault.path) not in self._places]:
             self._add(replace(fault, message=fault.message + suffix))
 
@@ -53,7 +53,7 @@ class Faults:
         return RecipeError([*self._faults, Fault(self._document.file, "", message)])
 
     def name(self, path: Path_, value: Any) -> bool:
-        """Say whether a value can name a recipe, study or protocol; a folder may have its name. If not, a fault."""
+        """Say whether a value can name a recipe, study or protocol, and so a folder. If not, add a fault."""
         good = isinstance(value, str) and bool(value) and set(value) <= _NAME and value[0].isalnum()
         if not good:
             message = f"{excerpt(value)} is no name; use letters, digits, '.', '_' and '-', a letter or digit first"
@@ -65,7 +65,7 @@ class Faults:
         return good
 
     def seed(self, path: Path_, value: Any) -> bool:
-        """Say whether a value is a seed; where it is none, that is a fault."""
+        """Say whether a value is a seed. If not, add a fault."""
         good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SEED
         if not good:
             self.add(path, f"{excerpt(value)} is no seed; write a whole number from 0 to {MAX_SEED}")

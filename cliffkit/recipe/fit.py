@@ -12,7 +12,7 @@ from cliffkit.recipe.part import Part
 from cliffkit.recipe.schema import DepthSettings, EmbeddingSettings, FitSettings
 
 STAGES = ("depth", "embedding")
-"""The stages that `train` says something of."""
+"""The stages that `train` has settings for."""
 
 
 @dataclass(frozen=True)

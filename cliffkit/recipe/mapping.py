@@ -15,8 +15,8 @@ from cliffkit.text import excerpt
 def from_memory(data: Any, name: str) -> Document:
     """Take a document from a mapping, or a part of one; `name` stands in errors where a file has its path and line.
 
-    Values are those that YAML has. Tuples count as lists, paths as text, NumPy's numbers as numbers; anything else is
-    a fault of the document. What is given is copied. Raises RecipeError where it is too deep or too much.
+    Values are those that YAML has. Tuples count as lists, paths as text, NumPy's numbers as numbers. Any other value is
+    a fault of the document. The values are copied. Raises RecipeError where they are nested too deep or too many.
     """
     copying = _Copying(name)
     plain = copying.plain(data, ())

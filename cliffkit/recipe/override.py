@@ -16,9 +16,10 @@ from cliffkit.recipe.yamlstrict import Document, Path_
 def override(document: Document, overrides: Iterable[str], registry: Registry) -> Document:
     """Apply `PATH=VALUE` texts, VALUE in YAML.
 
-    Setting `X.use` to another component drops the options that belonged to the former one, since they are not the new
-    one's; what the engine takes beside both, as the weights of an embedding loss, stays.
-    Raises RecipeError for what cannot be applied; whether the result is a recipe is for `check_recipe`.
+    Setting `X.use` to another component drops the options of the former component. Options that the engine takes beside
+    both components, such as the weights of an embedding loss, stay.
+
+    Raises RecipeError for a text that cannot be applied. Whether the result is a recipe is for `check_recipe`.
     """
     data = document.data
     replaced = dict(document.replaced)

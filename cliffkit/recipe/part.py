@@ -27,7 +27,7 @@ class Part:
     def build(self, *wired: Any) -> Any:
         """Call the factory. Raises UserError with the recipe's line where it raises anything.
 
-        A ValueError says itself what the user can mend; whatever else is raised is a fault of the plugin, a PartError.
+        A ValueError is a fault that the user can mend. Any other exception is a fault of the plugin, a PartError.
         """
         component = self.component
         factory = component.load()
@@ -44,7 +44,7 @@ class Part:
             ) from error
 
     def without_weights(self) -> Part:
-        """Give the same part starting from no weights of its own: for where trained ones are loaded over them."""
+        """Give the same part without weights of its own, for a network over which trained weights are loaded."""
         bare = {"pretrained": False, "weights": None}
         return replace(self, options={name: bare.get(name, value) for name, value in self.options.items()})
 

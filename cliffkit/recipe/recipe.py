@@ -34,7 +34,7 @@ class Recipe:
     train: Train
     protocols: tuple[Protocol, ...]
     evaluate: tuple[Part, ...]
-    """What gave each of the protocols."""
+    """The part that each protocol was built from."""
     published: tuple[Published, ...] = ()
     """What others report for this network; no result depends on it."""
 

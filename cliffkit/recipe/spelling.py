@@ -41,7 +41,7 @@ def settings(data: Mapping[str, Any], parts: tuple[str, ...]) -> dict[str, Any]:
 
 
 def schedule(data: Mapping[str, Any], path: Path_) -> Spelled:
-    """Spell the schedule of a stage; a name other than `step` has nothing of what stands beside it."""
+    """Spell the schedule of a stage. Only the name `step` takes options from beside it."""
     written = data.get("schedule", "cosine")
     beside = [key for key in STEP if key in data] if written == "step" else []
     if not beside:
@@ -50,7 +50,7 @@ def schedule(data: Mapping[str, Any], path: Path_) -> Spelled:
 
 
 def augment(written: Mapping[str, Any], stage: str, path: Path_) -> list[Spelled]:
-    """Spell the mapping of shares as steps; a step that does nothing at the end is left out."""
+    """Spell the mapping of shares as steps. Steps at the end that do nothing are left out."""
     shares = {**SHARES[stage], **written}
     colours = {key: shares[key] for key in JITTER}
     steps = []

@@ -26,12 +26,12 @@ MAX_VALUES = 100_000
 """Values, each as often as an alias repeats it."""
 
 MAX_INTEGER = 2**64
-"""No whole number reaches it: neither options nor random generators take more than 64 bits."""
+"""Bound of whole numbers, exclusive. Options and random generators take at most 64 bits."""
 
 _INT = re.compile(r"[-+]?[0-9]+")
 
 _DIGITS = 4_000
-"""Digits of which Python still makes a number; more stay text, of which `parse` makes a fault."""
+"""Largest number of digits that Python turns into a number. More digits stay text, which `parse` makes a fault."""
 
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
@@ -49,7 +49,7 @@ class Document:
     lines: Mapping[Path_, int]
     faults: tuple[Fault, ...] = field(default=())
     replaced: Mapping[Path_, str] = field(default_factory=dict)
-    """Where values come from that are not the file's, with all below them."""
+    """Origins of values that are not the file's; each holds for the value and all below it."""
     text: str = ""
     """The file as it was read; empty for a document that is no file."""
 
@@ -114,7 +114,7 @@ class _Dumper(yaml.SafeDumper):
     """Quotes text that would be read as a number or a word of YAML's."""
 
     def represent_str(self, text: str) -> yaml.ScalarNode:
-        """Write text, in quotes where it means something else without, or where line breaks would be folded."""
+        """Write text, in quotes where unquoted text would mean something else or its line breaks would be folded."""
         if isinstance(scalar(text), str) and scalar(text) == text and text.isprintable():
             return super().represent_str(text)
         return self.represent_scalar("tag:yaml.org,2002:str", text, style='"')
@@ -139,14 +139,14 @@ def scalar(text: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Stops at nesting that no recipe has, before Python does."""
+    """A loader that refuses nesting which no recipe has, before Python's own limit."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Compose a node; the depth counts what stands around it. Raises ComposerError where that is too deep."""
+        """Compose a node; the depth counts the nodes around it. Raises ComposerError where that is too deep."""
         if self._depth > MAX_DEPTH:
             problem = f"more than {MAX_DEPTH} lists and mappings inside of each other; write a flatter one"
             raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
@@ -169,7 +169,7 @@ class _Reading:
         """Values so far, each as often as an alias repeats it."""
 
     def value(self, node: yaml.Node, path: Path_, above: frozenset[int]) -> Any:
-        """Read a node and all below it. Raises RecipeError where aliases make too much of it."""
+        """Read a node and all below it. Raises RecipeError where aliases make it too large."""
         self.lines.setdefault(path, node.start_mark.line + 1)
         self.count += 1
         if self.count > MAX_VALUES:

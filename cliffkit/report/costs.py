@@ -1,4 +1,4 @@
-"""What cells took, and with what they were trained."""
+"""The cost of cells, and the environments in which they were trained."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def _generators(cells: Sequence[CellResult]) -> list[str]:
 
 
 def environments(results: Results) -> dict[str, Any]:
-    """Say with what cells were trained: what is common to them, and where they differ.
+    """Describe the environments in which cells were trained: what is common to them, and where they differ.
 
-    A distribution that only some cells compute with is no difference, as long as they have it in one version.
+    A distribution that only some cells compute with is no difference, as long as these cells have one version of it.
     """
     flat = {
         result.cell.name: {**_flat(result.environment), **result.versions}

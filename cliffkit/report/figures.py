@@ -182,7 +182,7 @@ def _effect_bars(effects: Sequence[Effect]) -> list[Bar]:
 
 
 def _some(bars: Sequence[Bar]) -> Sequence[Bar | None]:
-    """All of them in their order; of too many the lowest and the highest, with a None between."""
+    """Give all of them in their order; of too many the lowest and the highest, with a None between."""
     if len(bars) <= MOST_ROWS:
         return bars
     ranked = sorted(bars, key=lambda bar: bar[1].value)

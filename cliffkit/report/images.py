@@ -57,8 +57,9 @@ def tiles(gallery: Gallery | str, metric: str) -> dict[str, Any]:
 def scales(gallery: Gallery) -> tuple[Normalize, Normalize]:
     """Lay one scale over every depth and one over every error.
 
-    That of depth spans the truth alone, from its 1st to its 99th percentile, logarithmic where that is far: one network
-    that predicts nonsense must not take the others' colours. That of errors ends at their 99th percentile.
+    The scale of depth spans the truth alone, from its 1st to its 99th percentile; where that is far, it is logarithmic.
+    So a network that predicts nonsense does not take the others' colours. The scale of errors ends at their 99th
+    percentile.
     """
     errors = [error for network in gallery.variants for error in network.errors]
     depth_norm = wide_scale(scale_of([image.truth for image in gallery.images])[0])

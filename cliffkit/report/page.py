@@ -109,7 +109,7 @@ def _figure(name: str, svg: str) -> Markup:
 
 
 def _table(results: Results, table: Table) -> dict[str, Any]:
-    """One protocol and metric as text, for the page's first view and, through JSON, for its script."""
+    """Write one protocol and metric as text, for the page's first view and, through JSON, for its script."""
     decimals = wording.table_digits(table)
     theirs = wording.published(results, table.protocol, table.metric)
     sources = list(dict.fromkeys(source for _, source in theirs.values()))
@@ -157,7 +157,7 @@ def _effect_rows(effects: Sequence[Effect]) -> Iterator[dict[str, str]]:
 
 
 def _means(results: Results, table: Table) -> dict[str, Any] | None:
-    """Means of a study with two axes, one along each side."""
+    """Lay out the means of a study with two axes, one along each side."""
     study = results.study
     if study.design != "grid" or len(study.axes) != 2:
         return None
@@ -174,7 +174,7 @@ def _cell(result: CellResult) -> dict[str, Any]:
 
 
 def _shown(value: object) -> object:
-    """Escape what would act on a screen in a text that the page shows; other values stay what they are."""
+    """Escape characters that act on a screen, in a text that the page shows. Other values stay as they are."""
     if isinstance(value, Markup):
         return Markup(printable(value))
     if isinstance(value, str):

@@ -123,9 +123,9 @@ def caveats(results: Results, analysis: Analysis) -> list[str]:
 
 
 def troubles(results: Results) -> list[str]:
-    """Cells that failed or are not done, one message for each variant or for all that failed alike.
+    """List cells that failed or are not done, one message for each variant or for all that failed alike.
 
-    So too cells that are done but for some protocols.
+    Cells that are done, but that some protocols cannot score, are listed too.
     """
     failures: dict[tuple[str, str], list[str]] = {}
     unscored: dict[str, list[str]] = {}
@@ -154,7 +154,7 @@ def _reasons(failed: Iterable[CellResult]) -> dict[str, list[str]]:
 
 
 def best(table: Table) -> str | None:
-    """Give the best mean and what cannot be told from it, as a sentence."""
+    """Name in a sentence the best mean, and the variants that cannot be told from it."""
     leader = next((row for row in table.rows if row.best), None)
     if leader is None:
         return None
@@ -187,7 +187,7 @@ def _size(row: Row) -> float:
 
 
 def dropped(results: Results, table: Table) -> list[str]:
-    """Images that count for no mean, and why."""
+    """Say how many images count for no mean, and why."""
     total = len(results.images)
     measured = [row for row in table.rows if row.mean is not None]
     counts: dict[tuple[int, int], list[str]] = {}

@@ -32,7 +32,7 @@ NEAR_CHANCE = (
 )
 
 LOOKED_AT = 256
-"""Training images at most, unaugmented, on which the best weights are chosen."""
+"""Largest number of training images, unaugmented, on which the best weights are chosen."""
 
 HELD_OUT = 0.1
 """Share of the training images that a generator which learns scene types does not learn from, but is judged on."""

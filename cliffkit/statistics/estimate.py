@@ -193,11 +193,11 @@ def noise_of_mean(x: Floats, m: Floats, e: Floats, seeds: int, images: int) -> t
 
     V = X + M - E is the sum of X, whose share is r and which has S - 1 degrees of freedom, and of M - E, which has
     about I - 1; Satterthwaite's are then 1 / (r^2 / (S - 1) + (1 - r)^2 / (I - 1)). Changed, since seeds are few:
-    - V is never below X, nor below half of E. It cannot truly be below E, what it is where neither seeds nor images
-      matter; but a floor at E makes intervals cover up to 99 % there, and none lets them shrink to nothing by chance.
-    - where X is small by chance, r is too, and the degrees of freedom are too many just where V is too small: 92 %
-      instead of 95 at three seeds, 87 at two. A lower power of r takes fewer of them. `_EXPONENTS` were chosen by
-      simulation over all ratios of the three variances (tests/scripts/calibration.py).
+    - V is never below X, nor below half of E. Its true value is E where neither seeds nor images matter, and never
+      less. But a floor at E makes intervals cover up to 99 % there, and no floor lets them shrink to nothing by chance.
+    - where X is small by chance, r is small too. So the degrees of freedom are too many just where V is too small, and
+      intervals cover 92 % instead of 95 at three seeds, 87 at two. A lower power of r gives fewer degrees of freedom.
+      `_EXPONENTS` were chosen by simulation over all ratios of the three variances (tests/scripts/calibration.py).
     - (1 - r) keeps the power 1: M - E is noisier than I - 1 degrees of freedom say where there are few images.
     """
     if seeds == 1 or images == 1:
@@ -221,10 +221,10 @@ def _checked(table: Floats, name: str) -> Floats:
 
 
 def _bar(df: float, confidence: float) -> Floats:
-    """Give what a t statistic's numerator must exceed, for 100 equally likely values of the estimated variance.
+    """Give bounds that a t statistic's numerator must exceed, for 100 equally likely values of the estimated variance.
 
-    Power is taken over these, since `scipy.special.nctdtrinc` may not return at all where degrees of freedom are few
-    and broken.
+    Power is taken over these values, since `scipy.special.nctdtrinc` may not return at all where degrees of freedom are
+    few and broken.
     """
     share = (np.arange(100) + 0.5) / 100
     bar: Floats = stdtrit(df, (1 + confidence) / 2) * np.sqrt(gammaincinv(df / 2, share) * 2 / df)

@@ -1,4 +1,4 @@
-"""What may be said of a difference: one of five words. Sentences are for those who print (`report.sentences`)."""
+"""The verdict on a difference: one of five words. `report.sentences` writes the sentences."""
 
 from __future__ import annotations
 

@@ -94,6 +94,6 @@ def find_changed(folder: Path, names: Iterable[str]) -> str | None:
 
 @functools.lru_cache(maxsize=4096)
 def _sha256(path: str, device: int, inode: int, size: int, changed: int) -> str:
-    """Hash a file. The arguments after the path make the cache forget what has changed."""
+    """Hash a file. The arguments after the path change with the file, so that the cache forgets a changed file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,7 @@ from cliffkit.store.files import writing
 from cliffkit.store.store import Store
 
 SET_ASIDE, PARTIAL, REMOVED = ".damaged-", ".partial", ".removed"
-"""What stands in the names of folders that are no results."""
+"""Parts of names of folders that are no results."""
 
 
 @dataclass(frozen=True)

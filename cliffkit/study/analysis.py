@@ -179,7 +179,7 @@ def _effects(
 
 
 def _judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], metric: str) -> tuple[Effect, ...]:
-    """Effects with their verdicts, each among all of its kind."""
+    """Give effects with their verdicts. Holm's p counts all effects given here."""
     higher = metric in HIGHER_IS_BETTER
     tested = [i for i, (*_, difference) in enumerate(effects) if difference is not None and difference.seeds_measured]
     adjusted = dict(zip(tested, holm([_p(effects[i][2]) for i in tested]), strict=True))

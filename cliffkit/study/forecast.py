@@ -47,9 +47,9 @@ def choose_workers(board: Board, executor: Executor, roots: Roots, say: Callable
     """Set an executor to the number of slots that is fastest for a study; returns the measured speeds in words.
 
     A depth job that has not failed is measured, done or not: the first whose pace is known already, else the first of
-    all. So a resumed study finds the paces by which it chose before, also where the job of before has failed since.
-    Where its parts fail in that, the first job of another kind of work is measured. `say` receives a line before each
-    new measurement. The text is empty where nothing is measured.
+    all. So a resumed study finds the paces by which it chose before, even if the measured job has failed since. Where
+    the parts of a job fail in the measurement, the first job of another kind of work is measured. `say` receives a line
+    before each new measurement. The text is empty where nothing is measured.
     """
     jobs_left = sum(job.stage == "depth" for job in board.to_do())
     if not jobs_left:
@@ -152,7 +152,7 @@ def forecast(
 ) -> Forecast:
     """Forecast the cost of jobs that are not done; `say` receives a line before unknown paces are measured.
 
-    Jobs that fail while they are measured are said and not counted.
+    Jobs that fail while they are measured are reported by `say` and not counted.
     """
     store_paces = Paces(store)
     if any(store_paces.get(job, executor.place) is None for job in jobs):

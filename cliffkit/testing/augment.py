@@ -40,7 +40,7 @@ def check_augment(factory: Callable[..., Augment], **options: Any) -> None:
 
 
 def _batch(height: int, width: int) -> Batch:
-    """Four images of a plane at 2 to 5 m with holes, NaN in the holes; the last camera is unknown."""
+    """Make four images of a plane at 2 to 5 m with holes, NaN in the holes; the last camera is unknown."""
     fx, fy, cx, cy = CAMERA
     v, u = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     z = torch.tensor([2.0, 3.0, 4.0, 5.0])[:, None, None]
@@ -54,7 +54,7 @@ def _batch(height: int, width: int) -> Batch:
 
 
 def _unchanged(subject: str, step: Augment, batch: Batch, draws: Tensor) -> Batch:
-    """Apply the step, which leaves its inputs as they are."""
+    """Apply the step, and check that it leaves its inputs as they are."""
     before, drawn = batch.map(torch.clone), draws.clone()
     result = step(batch, draws)
     expect(_same(batch, before) and torch.equal(draws, drawn), f"{subject}: changes its input in place")
@@ -62,7 +62,7 @@ def _unchanged(subject: str, step: Augment, batch: Batch, draws: Tensor) -> Batc
 
 
 def _check_result(subject: str, batch: Batch, result: Batch) -> None:
-    """Tensors keep names, shapes and types; the image lies in [0, 1]; valid depths are positive."""
+    """Check that tensors keep names, shapes and types, the image lies in [0, 1], and valid depths are positive."""
     expect(isinstance(result, Batch), f"{subject}: gives a {type(result).__name__}, expected a Batch")
     given, got = batch.tensors(), result.tensors()
     expect(given.keys() == got.keys(), f"{subject}: gives {', '.join(got)} of {', '.join(given)}; carry every extra on")
@@ -83,7 +83,7 @@ def _check_result(subject: str, batch: Batch, result: Batch) -> None:
 
 
 def _check_purity(subject: str, step: Augment, batch: Batch, draws: Tensor) -> None:
-    """Draws alone decide: not what ran before, not the random state, not the other images, not what stands in holes."""
+    """Check that draws alone decide: not earlier runs, not the random state, not other images, not values in holes."""
     result = step(batch, draws)
     step(batch, torch.rand_like(draws))
     torch.rand(7)
@@ -111,7 +111,7 @@ def _check_purity(subject: str, step: Augment, batch: Batch, draws: Tensor) -> N
 
 
 def _check_metric(subject: str, result: Batch) -> None:
-    """Distances between points of a plane stay, whether focal lengths grow or depth shrinks under zoom."""
+    """Check that distances between points of a plane stay, whether focal lengths grow or depth shrinks under zoom."""
     height, width = result.image.shape[-2:]
     v, u = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     for i in range(3):

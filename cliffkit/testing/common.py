@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import (
 Module = TypeVar("Module", bound=nn.Module)
 
 Call = Callable[[Any, Sequence[Tensor]], list[Tensor]]
-"""Run a component on its input tensors: what differs between the kinds in how `forward` takes and gives them."""
+"""Run a component on its input tensors. Kinds differ in how `forward` takes and gives tensors."""
 
 
 def check_module(make: Callable[[], nn.Module], call: Call, inputs: list[Tensor], parameters: bool = True) -> None:
@@ -50,7 +50,7 @@ def check_module(make: Callable[[], nn.Module], call: Call, inputs: list[Tensor]
 
 
 def check_gradients(subject: str, module: nn.Module, call: Call, inputs: list[Tensor], parameters: bool) -> None:
-    """Every output is reached from some input, every input and every trainable parameter reaches some output."""
+    """Check that every output depends on some input, and that every input and trainable parameter has an effect."""
     unsettle(module)
     leaves = [x.clone().requires_grad_() for x in inputs]
     outputs = call(module.train(), leaves)
@@ -70,7 +70,7 @@ def check_gradients(subject: str, module: nn.Module, call: Call, inputs: list[Te
 
 
 def check_device(subject: str, run: Callable[[], list[Tensor]]) -> None:
-    """With everything on a (fake) GPU the outputs are there too, in float32."""
+    """Check that outputs are on the (fake) GPU where everything else is, in float32."""
     try:
         with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
             outputs = run()
@@ -87,7 +87,7 @@ def check_device(subject: str, run: Callable[[], list[Tensor]]) -> None:
 
 
 def unsettle(module: nn.Module) -> None:
-    """Move every parameter a little: behind one that starts at 0, nothing would be seen to depend on anything."""
+    """Move every parameter a little. A parameter that starts at 0 would hide every dependence behind it."""
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -161,7 +161,7 @@ def close(a: Tensor, b: Tensor) -> bool:
 
 
 def expect_training(subject: str, module: nn.Module, inputs: Sequence[Tensor | list[Tensor]]) -> None:
-    """Features as training has them: channels_last, and bfloat16 from layers that came before."""
+    """Check that features as training has them are taken: channels_last, and bfloat16 from earlier layers."""
 
     def lay_out(x: Tensor) -> Tensor:
         return x.to(torch.bfloat16, memory_format=torch.channels_last)

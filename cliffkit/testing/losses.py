@@ -170,7 +170,7 @@ def _check_objective(make: Callable[[], Embedding], batch: Batch) -> None:
 
 
 def _check_holes(subject: str, call: Call, prediction: Tensor, batch: Batch) -> None:
-    """Invalid pixels change neither value nor gradient; without a valid pixel both are 0."""
+    """Check that invalid pixels change neither value nor gradient, and that both are 0 without a valid pixel."""
     value = call(prediction, batch)
     expect_scalar(subject, value)
     slope = _slope(call, prediction, batch)
@@ -191,7 +191,7 @@ def _check_holes(subject: str, call: Call, prediction: Tensor, batch: Batch) -> 
 
 
 def _check_invalid(subject: str, call: Call, prediction: Tensor, batch: Batch) -> None:
-    """Invalid pixels do not change the value, and without a valid pixel it is 0."""
+    """Check that invalid pixels do not change the value, and that it is 0 without a valid pixel."""
     value = call(prediction, batch).detach()
     expect_scalar(subject, value)
     for junk in (torch.nan, torch.inf, -torch.inf, 1e6):
@@ -207,7 +207,7 @@ def _check_invalid(subject: str, call: Call, prediction: Tensor, batch: Batch) -
 
 
 def _batch(height: int, width: int, scene_types: int) -> Batch:
-    """Three images of 1 to 5 m, a quarter of their pixels and one block invalid; the last has no scene type."""
+    """Make three images of 1 to 5 m, a quarter of their pixels and one block invalid; the last has no scene type."""
     shape = (3, 1, height, width)
     valid = torch.rand(shape) < 0.75
     valid[0, :, :12, :14] = False

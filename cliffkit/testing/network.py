@@ -130,7 +130,7 @@ def _check_head_module(make: Callable[[], Head], call: Callable[..., list[Tensor
 
 
 def _expect_float32(subject: str, head: Head, fused: list[Tensor]) -> None:
-    """Depth is float32 whatever the features are: in bfloat16, depth near 3 m would come in steps of 1.6 cm."""
+    """Check that depth is float32 whatever the features are: in bfloat16, depth near 3 m comes in steps of 1.6 cm."""
     laid_out = [level.to(torch.bfloat16, memory_format=torch.channels_last) for level in fused]
     try:
         with torch.autocast("cpu", torch.bfloat16):

@@ -44,7 +44,7 @@ def check_protocol(factory: Callable[..., Protocol], **options: Any) -> None:
 
 
 def _check_crop(subject: str, crop: Crop) -> None:
-    """Edges are in order, and inside of the frame."""
+    """Check that edges are in order and inside the frame."""
     height, width = crop.frame
     expect(
         0 <= crop.top < crop.bottom <= height and 0 <= crop.left < crop.right <= width,

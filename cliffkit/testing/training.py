@@ -139,7 +139,7 @@ def _check_groups(subject: str, factory: Callable[..., Optimizer], options: dict
 
 
 def _check_resume(subject: str, factory: Callable[..., Optimizer], options: dict[str, Any]) -> None:
-    """Training that goes on from a checkpoint ends with the bits of training that never stopped."""
+    """Check that training which goes on from a checkpoint ends with the bits of training that never stopped."""
     straight, broken = _net(), _net()
     _train(straight, factory(_groups(straight, 0.1), LR, **options), 0, 6)
     first = factory(_groups(broken, 0.1), LR, **options)

@@ -72,7 +72,7 @@ class _Running:
     earlier_s: float
     """Seconds spent by earlier attempts."""
     started: float
-    """Time of the monotonic clock when this attempt began; next, when its last checkpoint and its last look were."""
+    """When this attempt began, by the monotonic clock; `saved` and `looked`: its last checkpoint and its last look."""
     saved: float
     looked: float
     pending: list[Looked] = field(default_factory=list)

@@ -20,14 +20,14 @@ from cliffkit.verbs.finished import Run
 from cliffkit.verbs.rows import Rows
 
 REFERENCE = "reference"
-"""Stands where others have a verdict."""
+"""Word in the place of the reference's verdict."""
 
 _ESTIMATE = ("value", "low", "high")
 
 
 @dataclass(frozen=True, repr=False)
 class Findings:
-    """What is known of a study: results, what its differences are worth, and the report where one was written."""
+    """The findings of a study: its results, what its differences are worth, and the report where one was written."""
 
     results: Results
     analysis: Analysis

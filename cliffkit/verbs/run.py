@@ -49,7 +49,7 @@ def run(
     progress: Progress = True,
     plugins: Plugins | None = None,
 ) -> Run:
-    """Train and score the network of a recipe; what the store in `runs` holds already is not done again.
+    """Train and score the network of a recipe; work that the store in `runs` holds is not done again.
 
     Args:
         recipe: path of a recipe, name of a shipped one, or what a recipe says as a mapping.
@@ -98,7 +98,7 @@ def evaluate(
     progress: Progress = True,
     plugins: Plugins | None = None,
 ) -> Run:
-    """Score the weights of a run under other protocols, without training; returns the run under those.
+    """Score the weights of a run under other protocols, without training; returns the run with their scores.
 
     `run` is a run or its folder; a protocol is a name or a mapping, as a recipe has them. A run that was moved away
     from its store is scored too, its scores in its own folder. Raises UserError for an unknown protocol, and where the

@@ -82,7 +82,7 @@ def do_cells(
     checkpoint_every: int | None,
     ended: set[int],
 ) -> None:
-    """Do what is left, and tell of every cell that has ended but those whose ids are in `ended`."""
+    """Do the jobs that are left, and tell of every cell that ends. Cells in `ended`, by id, were told of before."""
     if any(job.stage == "depth" for job in board.to_do()):
         measured = choose_workers(board, executor, roots, lambda text: tell(Notice(text)))
         how = f"{executor.slots} at once, {executor.place.threads} threads each, on {executor.place.device}"

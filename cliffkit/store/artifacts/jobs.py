@@ -75,9 +75,9 @@ class Failure(Fact):
     FILE: ClassVar[str] = "failed.json"
 
     reason: str
-    """For everyone."""
+    """The reason, for everyone."""
     details: str
-    """For those who want to know exactly, such as a traceback; may be empty."""
+    """Details for those who want to know exactly, such as a traceback; may be empty."""
     time: float
     """Unix time."""
 
@@ -100,5 +100,5 @@ class JobProgress(Fact):
     """What users should know, from the job's start on."""
 
     def write_file(self, path: Path) -> None:
-        """Write the progress atomically, without waiting for the disk: where it is lost, it is told again soon."""
+        """Write the progress atomically, without waiting for the disk: lost progress is soon written again."""
         write_json(path, self.to_dict(), wait=False)
