@@ -75,8 +75,8 @@ def stoppable() -> Iterator[None]:
 class StopRequest:
     """Whether a signal has asked this process to end, for work that can be saved between its steps.
 
-    A context: SIGINT, SIGTERM and SIGHUP are noted within, where they would raise KeyboardInterrupt or Stopped. A second
-    signal raises at once. Outside the main thread nothing changes.
+    A context: SIGINT, SIGTERM and SIGHUP are noted within, where they would raise KeyboardInterrupt or Stopped. A
+    second signal raises at once. Outside the main thread nothing changes.
     """
 
     def __init__(self) -> None:
