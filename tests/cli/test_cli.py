@@ -23,6 +23,7 @@ import cliffkit
 from cliffkit.cli.main import cli
 from cliffkit.components.load import load_plugins
 from cliffkit.hookspecs import hookimpl
+from cliffkit.jobs.run_folder import write_sums
 from cliffkit.scoring.metrics import METRICS
 from cliffkit_backbones import timm_model
 
@@ -195,6 +196,8 @@ class TestRun:
 
     def test_leaves_a_folder_with_everything(self, finished):
         assert {path.name for path in finished.folder.iterdir()} == {
+            "SHA256SUMS",
+            "jobs.json",
             "recipe.yaml",
             "metrics.json",
             "per_image.csv",
@@ -618,6 +621,7 @@ class TestPredict:
         (own_run.folder / "weights.safetensors").unlink()  # it is the store's too
         del weights["head.metres.bias"]
         save_file(weights, own_run.folder / "weights.safetensors")
+        write_sums(own_run.folder)
         refused = invoke("predict", own_run.folder, images[0], "-o", tmp_path / "out")
         assert refused.exit_code == 2
         assert "does not hold this recipe's weights" in refused.stderr
@@ -730,8 +734,8 @@ class TestBadInputs:
             assert result.exit_code == 2, result.output
             assert result.stdout == ""
             assert "Traceback" not in result.stderr
-            left = {str(path.relative_to(runs)) for path in runs.rglob("*") if path.suffix != ".lock"}
-            assert left <= {"jobs", "store.json"}
+            left = {path.relative_to(runs).as_posix() for path in runs.rglob("*") if path.is_file()}
+            assert {name for name in left if not name.endswith((".lock", "/jobs.json"))} <= {"store.json"}
             return result.stderr
 
         return run
@@ -773,7 +777,7 @@ class TestBadInputs:
         (root / name).unlink()
         said = refused("--set", "data.use=pairs", "--data", f"pairs={root}")
         assert f"{root / 'index.csv'}:{line}: " in said
-        assert f"{name} does not exist; put it there or remove the line" in said
+        assert f"{name} does not exist; put it there or leave it out" in said
 
     def test_an_image_that_only_reading_shows_to_be_broken(self, refused, make_pairs, tmp_path):
         root = make_pairs(tmp_path / "p", scene_types=("attic", "bath"))
@@ -800,7 +804,7 @@ class TestBadInputs:
             return forward(self, image)
 
         monkeypatch.setattr(handbuilt, "forward", picky)
-        assert f"tiny: not {refusing}, please" in refused("--set", "data.crop=0.5")
+        assert f": not {refusing}, please; " in refused("--set", "data.crop=0.5")
 
     def test_a_recipe_that_is_not_there(self, invoke, tmp_path):
         for command in (["run"], ["plan"], ["validate"]):
