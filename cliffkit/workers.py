@@ -75,8 +75,8 @@ def stoppable() -> Iterator[None]:
 class StopRequest:
     """Whether a signal has asked this process to end, for work that can be saved between its steps.
 
-    A context: SIGINT and SIGTERM are noted within, where they would raise KeyboardInterrupt or Stopped. A second signal
-    raises at once. Outside the main thread nothing changes.
+    A context: SIGINT, SIGTERM and SIGHUP are noted within, where they would raise KeyboardInterrupt or Stopped. A
+    second signal raises at once. Outside the main thread nothing changes.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 former = signal.getsignal(number)
                 if callable(former):  # neither ignored nor deadly
                     self._former[number] = former

@@ -65,7 +65,7 @@ def open_streams() -> None:
     for number in range(3):
         try:
             os.fstat(number)
-        except OSError:  # closed by the caller: the next file that is opened would be taken for it
+        except OSError:  # the caller closed it: the next file to be opened would get its number
             os.open(os.devnull, os.O_RDWR)
     codecs.register_error(ERRORS, _plain)
     sys.stdout = _lasting(sys.stdout, sys.__stdout__)
@@ -93,7 +93,7 @@ def stdout_kept() -> Iterator[None]:
         with redirect_stdout(sys.stderr):
             yield
     finally:
-        ctypes.CDLL(None).fflush(None)  # what C code printed and still holds, and then what Python code did
+        ctypes.CDLL(None).fflush(None)  # first prints that C code still holds, then those of Python code
         if sys.__stdout__ is not None:
             sys.__stdout__.flush()
         os.dup2(original, 1)

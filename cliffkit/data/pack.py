@@ -21,13 +21,13 @@ from cliffkit.store.artifacts import PackFacts, damaged
 from cliffkit.store.files import make_folder, reserve, writing
 
 STEPS = 65535
-"""Depth is stored as 1..65535 sixty-five-thousandths of its image's deepest pixel; 0 is invalid."""
+"""Depth is stored as 1 to 65535 steps of 1/65535 of its image's deepest pixel; 0 is invalid."""
 
 EXTRA = "extra-"
 """Before the name of an extra in the name of its file."""
 
 PACKED_PIXEL_BYTES = 5
-"""Three colours, and two bytes of depth."""
+"""Bytes of a pixel: three colours, and two bytes of depth."""
 
 MEDIAN_BINS = 10_000_000
 """Bins of the histogram of depth, at most: 80 MB."""
@@ -94,7 +94,7 @@ class _Rows:
         weakref.finalize(self, os.close, self._file)
 
     def gather(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """(len(indices), ...) in memory."""
+        """Gather rows into memory, (len(indices), ...)."""
         rows = np.empty((len(indices), *self._shape), self._dtype)
         for k, index in enumerate(indices):
             row = rows[k : k + 1]  # a view, also where an image has a single number
@@ -147,7 +147,7 @@ class _Arrays:
         self.valid_pixels = np.zeros(n, np.int64)
 
     def put(self, i: int, sample: Sample) -> None:
-        """Store the i-th image. Raises UserError for a scene type that there is not, or extras unlike the first."""
+        """Store the i-th image. Raises UserError for an unknown scene type, or extras unlike the first image's."""
         scene, types = int(sample.scene), len(self.dataset.scene_types)
         if not -1 <= scene < types:
             raise UserError(
@@ -209,7 +209,7 @@ def _extra(folder: Path, name: str) -> Path:
 
 
 def _median(depth: NDArray[np.uint16], metres: NDArray[np.float32]) -> float:
-    """Median over all valid pixels, in metres, from a histogram: no copy of the data.
+    """Give the median of all valid pixels, in metres, from a histogram: no copy of the data.
 
     Its bins are tenths of a millimetre, wider where depth reaches beyond a kilometre.
     """

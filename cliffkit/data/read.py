@@ -21,7 +21,7 @@ CHUNK = 36
 """Images read by a process at a time: a multiple of how many a chunk of the usual HDF5 files holds, as 3 or 6."""
 
 IMAGES_PER_PROCESS = 64
-"""Fewer than this and starting another process takes longer than it saves."""
+"""Smallest number of images for another process: with fewer, its start takes longer than it saves."""
 
 
 def read_sample(dataset: Dataset, index: int) -> Sample:

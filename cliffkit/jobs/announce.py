@@ -49,7 +49,7 @@ def telling_store(job: Job, store: Store, emit: Emit) -> Emit:
             notices.append(event.text)
         elif isinstance(event, Progress) and time.monotonic() - written_at > TELL_SECONDS:
             written_at = time.monotonic()
-            with contextlib.suppress(UserError):  # nobody needs it: a job does not end for want of its record
+            with contextlib.suppress(UserError):  # a job must not end for want of this record
                 store.tell_progress(job, JobProgress(**asdict(event), notices=tuple(notices)))
 
     return tell

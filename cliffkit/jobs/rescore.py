@@ -54,7 +54,7 @@ def _score(run: Path, folder: Path, job: Job, metrics: RunMetrics, context: Cont
     working = run / f".{folder.name}.{os.getpid()}.tmp"
     started = time.monotonic()
     try:
-        shutil.rmtree(working, ignore_errors=True)  # of a killed process with the same number
+        shutil.rmtree(working, ignore_errors=True)  # left by a killed process with the same number
         working.mkdir()
     except OSError as error:
         raise UserError(f"{run}: cannot be written: {error.strerror}; copy it to a folder of yours first") from error

@@ -31,7 +31,7 @@ FILES = (RECIPE, WEIGHTS, LOSSES, LOG, RunMetrics.FILE, PerImage.FILE, PANEL, En
 """Files of a run's folder, beside the texts of its parts."""
 
 CHECKED = (RECIPE, WEIGHTS, RunMetrics.FILE, PerImage.FILE)
-"""Files of a run's folder whose content others compute with."""
+"""Files of a run's folder whose content enters later computations."""
 
 
 def run_folder(recipe: Recipe, jobs: Sequence[Job], parent: Path) -> Path:
@@ -94,7 +94,7 @@ def _lay_out(folder: Path, recipe: Recipe, jobs: Sequence[Job], store: Store) ->
     last = jobs[-1]
     make_folder(folder)
     with writing(folder):
-        for leftover in folder.glob(".*.tmp"):  # of a kill while it was laid out
+        for leftover in folder.glob(".*.tmp"):  # left by a kill while it was laid out
             leftover.unlink()
 
     scores = Scores.read(store.folder(last))

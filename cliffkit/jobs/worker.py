@@ -96,7 +96,7 @@ def do_job(task: JobTask, place: Place) -> Outcome:
 
 
 def peak_memory(place: Place) -> int:
-    """Measure the bytes that this process took at its most; on a GPU, what torch allocated there."""
+    """Measure the largest memory of this process, bytes; on a GPU, the memory that torch allocated there."""
     if place.device.startswith("cuda"):
         return int(torch.cuda.max_memory_allocated(place.device))
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes
@@ -114,7 +114,7 @@ def _plugins() -> Plugins:
 
 @contextlib.contextmanager
 def _output_to(path: Path) -> Iterator[None]:
-    """Append what is printed within, by Python or below it, to a file; an empty file is removed."""
+    """Append prints within the block, those of C code too, to a file; an empty file is removed."""
     sys.stdout.flush()
     sys.stderr.flush()
     originals = [os.dup(number) for number in (1, 2)]

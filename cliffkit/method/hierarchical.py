@@ -27,9 +27,9 @@ class HierarchicalEmbeddingLoss(nn.Module):
     step `warmup_steps` on. Where `warmup_steps` is 0, r is always 1. A level of weight 0 is left out; a term of weight
     0 costs nothing.
 
-    The embedding is frozen for good: evaluation mode, no gradients for its parameters, batch normalisation folded into
-    its convolutions. `to()` of this module moves the embedding too. Otherwise the embedding is no part of this module:
-    not of its parameters, not of its state, untouched by `train()`.
+    The embedding is taken over and frozen for good: evaluation mode, no gradients for its parameters,batch
+    normalisation folded into its convolutions. `to()` of this module moves the embedding too. Otherwise the embedding
+    is no part of this module: not of its parameters, not of its state, untouched by `train()`.
 
     Raises ValueError where the weights are not one finite number >= 0 per level, or warmup_steps is negative.
     """

@@ -58,7 +58,7 @@ def check_recipe(document: Document, registry: Registry, cache: Known | None = N
     protocols = tuple(protocol for _, protocol in scored)
     published = _published(checker, data.get("published", []), protocols)
 
-    # what only several values together can have wrong
+    # faults that only several values together can have
     if train and embedding and train.embedding is None and is_trained(embedding):
         message = f"'embedding' is missing: `{embedding.component.name}` is trained first; add {{steps: 400}}"
         faults.add(("train",), message)

@@ -54,7 +54,7 @@ def augment(written: Mapping[str, Any], stage: str, path: Path_) -> list[Spelled
     shares = {**SHARES[stage], **written}
     colours = {key: shares[key] for key in JITTER}
     steps = []
-    if shares["flip"] or any(colours.values()):  # before colours also where it does nothing: they keep their draws
+    if shares["flip"] or any(colours.values()):  # colours keep their draws where a flip of 0 is before them
         steps.append(Spelled({"use": "flip", "probability": shares["flip"]}, {"probability": (*path, "flip")}))
     if any(colours.values()):
         steps.append(Spelled({"use": "color_jitter", **colours}, {key: (*path, key) for key in JITTER}))

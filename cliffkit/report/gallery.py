@@ -1,6 +1,6 @@
 """The same test images under every variant, on one scale of depth and one of error.
 
-The images are chosen by the scores of the reference: chosen by the winner's, they would flatter it.
+The scores of the reference choose the images. Images chosen by the scores of the best variant would flatter it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Gallery:
 def make_gallery(
     results: Results, roots: Roots, device: torch.device, progress: Callable[[int, int], None]
 ) -> Gallery | str:
-    """Predict the chosen images with the first seed of each variant that is done; or why that cannot be."""
+    """Predict the chosen images with the first seed of each variant that is done; gives the reason where that fails."""
     study = results.study
     protocol = next(protocol for protocol in results.protocols if protocol.name == study.protocol)
     chosen = pick_images(results)

@@ -48,7 +48,7 @@ _RC: Mapping[str, Any] = MappingProxyType(
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw within as reports look."""
+    """Draw within the block in the style of reports."""
     settings: Any = dict(_RC)
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # names may be in any script

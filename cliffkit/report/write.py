@@ -55,5 +55,5 @@ def write_report(
 
 
 def _write(path: Path, text: str) -> None:
-    """Names and reasons may hold what UTF-8 cannot, as paths of other encodings, and what acts on a screen."""
+    """Write text, characters escaped that act on a screen or that UTF-8 lacks: names and reasons may have them."""
     write_text(path, printable(text))

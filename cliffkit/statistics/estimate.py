@@ -25,7 +25,7 @@ _FLOOR = 0.5  # of E: V is never taken to be less
 
 _EXPONENTS = (0.4, 1.0, 1.5, 2.0)  # for 2, 3, 4 and from 5 seeds on, where it is Satterthwaite's own
 
-_MOST_SEEDS = 2**40  # a power of 2 beyond any study: what is hidden from these is hidden for good
+_MOST_SEEDS = 2**40  # a power of 2 beyond any study: what so many seeds do not show, no number shows
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Files and folders written whole or not at all. What keeps them from being written is said in one way."""
+"""Files and folders written whole or not at all. Errors of writing them are reported in one form."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class Store:
             )
         versions = versions_of(name for part in job.parts for name in part.others)
         with writing(working):
-            hidden = [path for path in working.rglob(".*") if path.is_file()]  # of a kill during a write
+            hidden = [path for path in working.rglob(".*") if path.is_file()]  # left by a kill during a write
             for leftover in (*hidden, working / JobProgress.FILE):
                 leftover.unlink(missing_ok=True)
             sums = checksums(working)

@@ -86,7 +86,7 @@ def _seconds(folder: Path) -> float:
 
 
 def _unheard(event: object) -> None:
-    """Nobody hears the events of a probe."""
+    """Drop an event: nobody hears the events of a probe."""
 
 
 def _random_pack(job: Job, folder: Path, data: Dataset) -> None:

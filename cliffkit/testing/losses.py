@@ -26,7 +26,7 @@ from cliffkit.testing.common import (
 )
 
 Call = Callable[[Tensor, Batch], Tensor]
-"""A loss of a prediction and a batch, all else bound."""
+"""A loss of a prediction and a batch, all other arguments bound."""
 
 
 def check_embedding(factory: Callable[..., Embedding], *, scene_types: int = 4, **options: Any) -> None:

@@ -264,7 +264,7 @@ def _report(work: _Opened, device: str, progress: Progress) -> Findings:
 
 
 def _file(given: StudyLike, study: Study, folder: Path) -> str:
-    """How a command names the study; one that is no file is written into its folder."""
+    """Name the study for a command. A study that is no file is written into its folder."""
     if not isinstance(given, Mapping):
         return str(given)
     write_text(folder / "study.yaml", study.text)

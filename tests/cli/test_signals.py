@@ -54,6 +54,7 @@ def test_a_stop_is_one_line_and_an_exit_code(tmp_path: Path, command: str, how: 
     assert "Aborted" not in errors
     assert errors.splitlines()[-1] == f"stopped by {how.name}; the same command goes on where this one was"
     assert not list(tmp_path.glob("runs/jobs/*.failed*"))
+    assert list(tmp_path.glob("runs/jobs/depth-*/checkpoint*")), "what was trained so far is saved"
 
 
 def test_within_stoppable_the_first_signal_is_an_exception_and_the_second_is_nothing() -> None:
