@@ -128,8 +128,8 @@ def main() -> None:
     arguments = parser.parse_args()
     studies, rng = arguments.studies, np.random.default_rng(arguments.seed)
     sizes = [(seeds, images) for seeds in SEEDS for images in IMAGES]
-    print(f"{studies} studies a cell, seed {arguments.seed}. The standard error of a coverage of 95 % is ", end="")
-    print(f"{100 * np.sqrt(0.95 * 0.05 / studies):.2f} points.")
+    print(f"{studies} studies a cell, seed {arguments.seed}.")
+    print(f"The standard error of a coverage of 95 % is {100 * np.sqrt(0.95 * 0.05 / studies):.2f} points.")
 
     rows = [(*size, image, rest) for size in sizes for image, rest in IMAGE_AND_REST_SDS]
     grid: dict[tuple[int, int, float, float], list[Calibration]] = {}
