@@ -172,7 +172,10 @@ def main() -> None:
     _table("### Coverage, %, where all effects have the tails of Student's t with 4 degrees of freedom", heavy)
 
     print("\n### The same recipe under two names: verdicts `not distinguishable from noise`, %\n")
-    print("Each of the two with seed sd as given, image sd of its own 0.3, rest sd 1; image sd 3 in common.\n")
+    print(
+        "Each of the two has the seed sd given, an image sd of its own of 0.3, and a rest sd of 1; they have an image "
+        "sd of 3 in common.\n"
+    )
     names = [f"seed sd {sd:g}" for sd in SEED_SDS]
     print("| seeds | images | " + " | ".join(names) + " |\n" + "|---" * (2 + len(names)) + "|")
     for done, (seeds, images) in enumerate(sizes):
