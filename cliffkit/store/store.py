@@ -125,7 +125,8 @@ class Store:
             )
         versions = versions_of(name for part in job.parts for name in part.others)
         with writing(working):
-            for leftover in [*working.rglob(".*.tmp"), working / JobProgress.FILE]:  # left by a kill during a write
+            hidden = [path for path in working.rglob(".*") if path.is_file()]  # left by a kill during a write
+            for leftover in (*hidden, working / JobProgress.FILE):
                 leftover.unlink(missing_ok=True)
             sums = checksums(working)
             JobRecord(job.stage, job.key, job.inputs, seconds, time.time(), sums, versions).write(working)

@@ -101,7 +101,7 @@ def save_tensors(path: Path, tensors: Tensors) -> None:
         try:
             save_file(plain, temporary)
         except SafetensorError as error:  # it wraps what the system says in text
-            code = re.search(r"code: (\d+)", str(error))
+            code = re.search(r"(?:code:|os error) (\d+)", str(error))  # of older and of newer versions
             number = int(code[1]) if code else errno.EIO
             raise OSError(number, os.strerror(number)) from error
 

@@ -49,13 +49,18 @@ def prepare(folder: Path) -> Prepared:
             work = unbroken.run(runs)
             harmed = _limited(work, n) if kind == LIMIT else _strike(work, runs, kind, n)
             code, output = Child(harmed).end()
-            finding = fault(code, output)
+            finding = fault(code, output) or _vague(output)
             if finding is None and code == 0 and kind != "removed" and not list(runs.glob("*/SHA256SUMS")):
                 finding = f"ended well without a run folder: {output}"
             finding = finding or unbroken.going_on(runs)
         return f"{kind} at {n}: {finding}" if finding else None
 
     return Prepared(len(cases), case)
+
+
+def _vague(output: str) -> str | None:
+    """Whether a message lacks the cause, which the system has told."""
+    return output if os.strerror(errno.EIO) in output else None
 
 
 def _count(unbroken: Unbroken) -> int:
@@ -149,6 +154,6 @@ def _small_disk(unbroken: Unbroken, folder: Path, pages: int) -> str | None:
     try:
         code, output = Child(unbroken.run(folder / "runs")).end()
         _mount(folder, "256m")
-        return fault(code, output) or unbroken.going_on(folder / "runs")
+        return fault(code, output) or _vague(output) or unbroken.going_on(folder / "runs")
     finally:
         _unmount(folder)

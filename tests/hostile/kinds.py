@@ -37,14 +37,14 @@ def kinds() -> Mapping[str, Kind]:
 
     return {
         "recipes": Kind(
-            "mutated recipes and studies: checked within a second, or refused by a message", 0.25, 200, recipes.prepare
+            "mutated recipes and studies: checked within a second, or refused by a message", 0.2, 200, recipes.prepare
         ),
-        "data": Kind("mutated data files: read right, or refused by a message", 0.15, 30, data.prepare),
-        "kills": Kind("SIGKILL at random moments, then going on: the same bits", 0.25, 1, kills.prepare),
-        "damage": Kind("one file of a finished run damaged: the same bits again", 0.1, 2, damage.prepare),
+        "data": Kind("mutated data files: read right, or refused by a message", 0.1, 30, data.prepare),
+        "kills": Kind("SIGKILL at random moments, then going on: the same bits", 0.35, 1, kills.prepare),
+        "damage": Kind("one file of a finished run damaged: the same bits again", 0.05, 2, damage.prepare),
         "disk": Kind(
             "the disk full, read-only, closed or gone at some write: a message, then the same bits",
-            0.15,
+            0.2,
             4,
             disk.prepare,
         ),

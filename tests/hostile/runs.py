@@ -98,13 +98,18 @@ def learn(modules: Path) -> None:
 
 def bits(runs: Path) -> dict[str, str]:
     """Checksums of all files below a runs folder that do not hold times; what was set aside is left out."""
-    paths = [path for path in runs.rglob("*") if path.is_file() and path.name.endswith(KEPT)]
+    paths = [path for path in runs.rglob("*") if path.is_file() and (path.name.endswith(KEPT) or _is_leftover(path))]
     names = {path.relative_to(runs).as_posix(): path for path in paths}
     return {
         name: hashlib.sha256(path.read_bytes()).hexdigest()
         for name, path in names.items()
         if ".damaged-" not in name and not name.startswith("studies/")
     }
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether a file is a temporary one, as a kill leaves; those in the folder of jobs are locks."""
+    return path.name.startswith(".") and not path.name.endswith(".lock")
 
 
 def compare(wanted: dict[str, str], found: dict[str, str]) -> str | None:

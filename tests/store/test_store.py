@@ -43,6 +43,8 @@ class TestJobs:
         working = store.working(job)
         (working / "sub").mkdir()
         (working / "sub" / "weights").write_text("w")
+        for leftover in (".0a1b.7.tmp", "sub/.tmpX7f3q2"):  # of a kill while we, or safetensors, wrote
+            (working / leftover).write_text("half")
         assert not store.done(job)
         store.finish(job, 1.5)
         assert store.done(job)

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import os
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -350,3 +351,19 @@ def test_a_curve_is_the_score_of_each_validation(tmp_path: Path) -> None:
     assert validation_curve(log.path, "rmse") == [(2, 1.0), (4, 1.0), (6, 1.0)]
     with pytest.raises(UserError, match=r"log\.jsonl: is no log of a fit: KeyError: 'silog'; delete .* and run again"):
         validation_curve(log.path, "silog")
+
+
+def test_weights_that_cannot_be_written_say_why(tmp_path: Path) -> None:
+    """safetensors tells the system's error as text."""
+    with pytest.raises(UserError, match="cannot be written: No such file or directory; see that its folder is there"):
+        save_tensors(tmp_path / "gone" / "weights.safetensors", {"w": torch.ones(3)})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(
+            UserError, match=r"File too large; raise the limit of file sizes .* to 40,000 bytes or more"
+        ):
+            save_tensors(tmp_path / "weights.safetensors", {"w": torch.ones(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.glob("*.safetensors"))
