@@ -128,8 +128,8 @@ def main() -> None:
     arguments = parser.parse_args()
     studies, rng = arguments.studies, np.random.default_rng(arguments.seed)
     sizes = [(seeds, images) for seeds in SEEDS for images in IMAGES]
-    print(f"{studies} studies a cell, seed {arguments.seed}. The standard error of a coverage of 95 % is ", end="")
-    print(f"{100 * np.sqrt(0.95 * 0.05 / studies):.2f} points.")
+    print(f"{studies} studies a cell, seed {arguments.seed}.")
+    print(f"The standard error of a coverage of 95 % is {100 * np.sqrt(0.95 * 0.05 / studies):.2f} points.")
 
     rows = [(*size, image, rest) for size in sizes for image, rest in IMAGE_AND_REST_SDS]
     grid: dict[tuple[int, int, float, float], list[Calibration]] = {}
@@ -172,7 +172,10 @@ def main() -> None:
     _table("### Coverage, %, where all effects have the tails of Student's t with 4 degrees of freedom", heavy)
 
     print("\n### The same recipe under two names: verdicts `not distinguishable from noise`, %\n")
-    print("Each of the two with seed sd as given, image sd of its own 0.3, rest sd 1; image sd 3 in common.\n")
+    print(
+        "Each of the two has the seed sd given, an image sd of its own of 0.3, and a rest sd of 1; they have an image "
+        "sd of 3 in common.\n"
+    )
     names = [f"seed sd {sd:g}" for sd in SEED_SDS]
     print("| seeds | images | " + " | ".join(names) + " |\n" + "|---" * (2 + len(names)) + "|")
     for done, (seeds, images) in enumerate(sizes):
