@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -79,7 +80,8 @@ def run_cells(
             for event in outcome.set_aside:
                 tell(event)
             if outcome.memory_bytes:
-                learn_from(entry.job, executor.place, outcome.memory_bytes, board.store, paces)
+                with contextlib.suppress(UserError):  # a pace that cannot be kept, as on a full disk, ends no study
+                    learn_from(entry.job, executor.place, outcome.memory_bytes, board.store, paces)
 
 
 def _settle(board: Board, entry: JobState, future: Future[Outcome]) -> Outcome:

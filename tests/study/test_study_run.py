@@ -317,3 +317,16 @@ def test_an_executor_without_processes_is_a_message(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("cliffkit_executors.local.ProcessPoolExecutor", no_semaphore)
     with pytest.raises(UserError, match="no process for a worker: No space left on device; make room in /dev/shm"):
         Local(1, "cpu").submit(lambda task, place: task, None)
+
+
+def test_paces_that_cannot_be_kept_end_no_study(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(path: Path, value: object) -> None:
+        raise UserError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr("cliffkit.study.pace.write_json", no_room)
+    _, cells = small_study(tmp_path, registry, STUDY.replace("[0, 1]", "[0]"))
+    board = run_small(cells, tmp_path / "runs")
+    assert board.count("done") == len(cells)
+    assert not (tmp_path / "runs" / "paces.json").exists()
