@@ -56,8 +56,8 @@ def with_value(data: Any, steps: Sequence[str], value: Any, registry: Registry) 
 
 def _with_value(data: Any, steps: Sequence[str], value: Any, kind: str | None, registry: Registry) -> Any:
     step, *rest = steps
-    if isinstance(data, list) and step.isdecimal() and int(step) < len(data):
-        i = int(step)
+    i = position(step)
+    if isinstance(data, list) and i is not None and i < len(data):
         return [*data[:i], _with_value(data[i], rest, value, kind, registry) if rest else value, *data[i + 1 :]]
     if not isinstance(data, dict):
         raise LookupError(step)
@@ -67,6 +67,11 @@ def _with_value(data: Any, steps: Sequence[str], value: Any, kind: str | None, r
         kept = _engine_names(kind, value, registry)
         data = {key: option for key, option in data.items() if key in kept}
     return {**data, step: value}
+
+
+def position(step: str) -> int | None:
+    """Read a step of a path as a position in a list; None where it is none. No list is as long as nine digits."""
+    return int(step) if step.isdecimal() and len(step) < 9 else None
 
 
 def _engine_names(kind: str | None, use: Any, registry: Registry) -> Iterable[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from cliffkit.components.registry import NONE, Registry
-from cliffkit.recipe.override import with_value
+from cliffkit.recipe.override import position, with_value
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.yamlstrict import Document
@@ -35,7 +35,7 @@ def patched(
         except LookupError:
             missing.append(path)
         for leaf in [*leaves(steps, value), *([steps] if _value_at(document.data, steps) is None else [])]:
-            replaced[tuple(int(step) if step.isdecimal() else step for step in leaf)] = places[path]
+            replaced[tuple(step if (i := position(step)) is None else i for step in leaf)] = places[path]
     return replace(document, data=data, replaced=replaced), missing
 
 
@@ -49,8 +49,9 @@ def _merged(data: Any, steps: list[str], value: Any, registry: Registry) -> Any:
 
 def _value_at(data: Any, steps: Iterable[str]) -> Any:
     for step in steps:
-        if isinstance(data, list) and step.isdecimal() and int(step) < len(data):
-            data = data[int(step)]
+        i = position(step)
+        if isinstance(data, list) and i is not None and i < len(data):
+            data = data[i]
         elif isinstance(data, dict) and step in data:
             data = data[step]
         else:

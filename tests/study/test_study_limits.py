@@ -9,8 +9,10 @@ import cliffkit
 from cliffkit.errors import RecipeError, UserError
 from cliffkit.recipe.mapping import from_memory
 from cliffkit.study.cells import plan_cells
-from cliffkit.study.check import check_study
+from cliffkit.study.check import check_study, load_study
 from cliffkit.study.expand import MAX_CELLS
+
+from ..study_fixtures import STUDY, write_study
 
 
 def faults(registry, tiny, **changes):
@@ -85,3 +87,14 @@ def test_an_empty_path_is_refused_in_python_too(tiny_recipe):
             call("")
     with pytest.raises(UserError, match="run: the path is empty"):
         cliffkit.predict("", ["x.png"], "")
+
+
+def test_a_path_with_thousands_of_digits_is_a_fault(tmp_path, registry, invoke, tiny_recipe):
+    """Python makes no number of more than 4,300."""
+    digits = "9" * 5000
+    for path in (digits, f"loss.{digits}", f"loss.0.{digits}"):
+        study = STUDY.replace("{model.fusion: {use: add}}", f"{{{path}}}")  # YAML: a long key has no colon
+        with pytest.raises(RecipeError, match=r"study\.yaml:6"):
+            load_study(write_study(tmp_path, study), registry)
+        refused = invoke("validate", tiny_recipe, "--set", f"{path}=1")
+        assert refused.exit_code == 2, path
