@@ -11,6 +11,7 @@ from cliffkit.errors import UserError
 from cliffkit.events import Notice, Progress
 from cliffkit.recipe.part import Part
 from cliffkit.stages.context import Context
+from cliffkit.store.files import writing
 from cliffkit.store.job import Job
 
 SPLITS = ("train", "val")
@@ -42,7 +43,9 @@ def pack(job: Job, context: Context) -> None:
 def _check_space(data: Part, images: int, folder: Path) -> None:
     """Raise UserError where the packs of so many images take more than is free, before anything is written."""
     height, width = data.engine["size"]
-    needed, free = images * height * width * PACKED_PIXEL_BYTES, shutil.disk_usage(folder).free
+    needed = images * height * width * PACKED_PIXEL_BYTES
+    with writing(folder, needed):
+        free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
             f"{data.place}: {images} images of {height}x{width} pixels take {needed / 1e9:,.1f} GB of disk, and "
