@@ -38,6 +38,8 @@ def fill_holes(values: Tensor, valid: Tensor) -> Tensor:
     around it that have a valid pixel, bilinearly between their centres, so that it shows the generator no edge that
     the scene has not. Valid pixels keep their bits, and what stands in invalid ones is never read: it may be NaN.
     """
+    if values.device.type == "cpu" and bool(valid.all()):  # on a GPU the question would wait for the device
+        return values
     sums, shares = [torch.where(valid, values, torch.zeros_like(values))], [valid.to(values.dtype)]
     while max(sums[-1].shape[-2:]) > 1:
         for pyramid in (sums, shares):
