@@ -113,7 +113,7 @@ def check_mode(image: Image.Image, place: str = "the image") -> None:
     if image.mode not in MODES:
         raise UserError(
             f"{place} is of mode {image.mode}, not 8 bits a channel: which of its values is white, no file says; store "
-            f"an 8-bit RGB image"
+            f"an 8-bit RGB image, or leave it out"
         )
 
 

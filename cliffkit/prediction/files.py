@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cliffkit.errors import UserError
+from cliffkit.errors import SHOWN_FAULTS, UserError
 from cliffkit.images import check_mode, open_image, read_rgb, to_rgb
 from cliffkit.pictures.png import depth_colour_png, save_depth_png16
 from cliffkit.prediction.outputs import Output, make_folders, plan_outputs
@@ -34,8 +34,7 @@ def predict_files(
     `plan_outputs` and `make_folders` do. Several images are in work at a time, the processor's threads shared among
     them.
     """
-    for path in images:
-        _check_image(path)
+    _check_images(images)
     outputs = plan_outputs(images, out, force=force)
     make_folders(outputs)
     threads = torch.get_num_threads()
@@ -63,10 +62,21 @@ def _predict_file(predict: Predictor, flip: bool, output: Output) -> dict[str, A
     }
 
 
-def _check_image(path: Path) -> None:
-    """Check the header of an image file, else raise UserError; later faults show when it is read."""
-    with open_image(path) as image:
-        check_mode(image, f"{path}:")
+def _check_images(images: Sequence[Path]) -> None:
+    """Check the headers of image files, else raise UserError with the fault of every one.
+
+    Later faults show when an image is read.
+    """
+    faults = []
+    for path in images:
+        try:
+            with open_image(path) as image:
+                check_mode(image, f"{path}:")
+        except UserError as error:
+            faults.append(str(error))
+    if faults:
+        more = len(faults) - SHOWN_FAULTS
+        raise UserError("\n".join(faults[:SHOWN_FAULTS] + ([f"and {more} more"] if more > 0 else [])))
 
 
 def image_tensor(image: Image.Image | NDArray[Any]) -> Tensor:

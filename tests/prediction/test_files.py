@@ -204,3 +204,16 @@ def test_names_that_are_no_utf_8_are_names(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system has no such names")
     assert run([tmp_path / f"{name}.png"], tmp_path / "out") == [f"{name}.npy"]
+
+
+def test_every_image_that_cannot_be_read_is_named_at_once(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_text("no image")
+    Image.new("I;16", (4, 4)).save(tmp_path / "grey.png")
+    images = [tmp_path / name for name in ("a.png", "b.png", "grey.png", "none.png")]
+    with pytest.raises(UserError) as refused:
+        list(predict_files(None, images, tmp_path / "out"))  # type: ignore[arg-type]  # nothing is predicted
+    lines = str(refused.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == list(map(str, images))
+    assert "or leave it out" in lines[2]
+    assert not (tmp_path / "out").exists()
