@@ -194,6 +194,6 @@ def bits(run: Path) -> dict[str, Any]:
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     del metrics["seconds"]
     embedding = run.parent / "jobs" / f"embedding-{metrics['jobs']['embedding']}"
-    timed = ("metrics.json", "SHA256SUMS", "jobs.json")  # or not of every run
+    timed = ("metrics.json", "SHA256SUMS")
     files = {path.name: path.read_bytes() for path in run.iterdir() if path.name not in timed}
     return {**files, "metrics": metrics, "embedding": (embedding / "weights.safetensors").read_bytes()}

@@ -32,7 +32,7 @@ def print_run(finished: Run, as_json: bool) -> None:
     if as_json:
         echo(json.dumps(run_json(finished)))
         return
-    if "evaluate" in finished.reused:
+    if len(finished.reused) == len(finished.record.jobs):
         echo("Nothing to do: every stage of this recipe is in the store.", err=True)
     print_scores(finished.record)
     chosen = finished.record.selection

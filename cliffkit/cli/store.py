@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -80,7 +81,10 @@ def verify(runs: Path, as_json: bool) -> None:
         for folder, damage in verified.damages:
             echo(f"damaged: {folder}: {damage}", err=True)
         sound = "" if verified.damages else "; every file is as it was written"
-        echo(f"{verified.jobs} jobs ({_size(verified.size)}) and {verified.runs} runs verified{sound}")
+        if verified.damages:
+            echo("run and ablate do damaged jobs again, and lay out the folders of their runs anew", err=True)
+        jobs, runs_read = _counted(verified.jobs, "job"), _counted(verified.runs, "run")
+        echo(f"{jobs} ({_size(verified.size)}) and {runs_read} verified{sound}")
     if verified.damages:
         raise SystemExit(2)
 
@@ -94,7 +98,8 @@ def clean(runs: Path, unfinished: bool, yes: bool, as_json: bool) -> None:
     """Remove the jobs that no run and no study in DIR names, after showing them.
 
     Delete the folders of runs and studies that you no longer need, then clean. Jobs that were damaged and set aside are
-    removed too. A job on which a process works stays. A run that was moved elsewhere has all its files with it.
+    removed too, and logs of jobs that are gone. A job on which a process works stays. A run that was moved elsewhere
+    has all its files with it. Without a terminal to ask on, nothing is removed unless --yes is given.
     """
     from cliffkit.verbs.store import list_leftovers, remove
 
@@ -103,15 +108,27 @@ def clean(runs: Path, unfinished: bool, yes: bool, as_json: bool) -> None:
     if not as_json:
         if not jobs:
             echo("nothing to remove: a run or study names every job")
-            return
-        _print(jobs)
-        asked = yes or click.confirm(f"remove these {len(jobs)} jobs, {_size(_sum(jobs))}?", err=True)
+        else:
+            _print(jobs)
+        asked = yes or not jobs or _confirm(f"remove {_counted(len(jobs), 'job')}, {_size(_sum(jobs))}?")
     removed = remove(jobs, runs) if asked else []
     if as_json:
         facts = {"leftovers": list(map(_facts, jobs)), "removed": [str(job.folder) for job in removed]}
         echo(json.dumps(facts))
-        return
-    echo(f"removed: {len(removed)} jobs, {_size(_sum(removed))}")
+    elif removed:
+        echo(f"removed: {_counted(len(removed), 'job')}, {_size(_sum(removed))}")
+
+
+def _confirm(question: str) -> bool:
+    """Ask a person; where there is none, say how to answer."""
+    if sys.stdin.isatty():
+        return click.confirm(question, err=True)
+    echo("nothing is removed; add --yes to remove what is listed", err=True)
+    return False
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _facts(job: StoredJob) -> dict[str, Any]:
@@ -136,7 +153,7 @@ def _print(jobs: Sequence[StoredJob]) -> None:
         stage, _, key = job.name.partition("-")
         age = duration(max(0.0, now - job.changed))
         echo(f"{stage:<10} {key[:8]:<9} {job.state:<10} {_size(job.size):>9} {age:>12}  {users}{more}")
-    echo(f"{len(jobs)} jobs, {_size(_sum(jobs))}")
+    echo(f"{_counted(len(jobs), 'job')}, {_size(_sum(jobs))}")
 
 
 def _sum(jobs: Iterable[StoredJob]) -> int:

@@ -13,7 +13,7 @@ from cliffkit.errors import UserError
 from cliffkit.events import Emit, JobFinished, JobSkipped, JobStarted
 from cliffkit.jobs.parts import CODE
 from cliffkit.jobs.plan import Planner
-from cliffkit.jobs.run_folder import write_sums
+from cliffkit.jobs.run_folder import is_published, write_sums
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.stages.context import Context
 from cliffkit.stages.evaluate import Trained, score_trained
@@ -39,7 +39,7 @@ def rescore(run: Path, recipe: Recipe, device: Device, roots: Roots, emit: Emit)
         )
 
     folder = run / f"evaluate-{job.key[:8]}"
-    if (folder / RunMetrics.FILE).exists():
+    if is_published(folder):
         emit(JobSkipped(job.stage, job.key))
     elif device.accelerator.is_main_process:
         emit(JobStarted(job.stage, job.key, None))

@@ -41,20 +41,12 @@ def run_folder(recipe: Recipe, jobs: Sequence[Job], parent: Path) -> Path:
 
 def is_published(folder: Path) -> bool:
     """Tell whether a run's folder is laid out whole, and its files are those that were written."""
-    if not (folder / RunMetrics.FILE).exists():
-        return False
-    try:
-        return find_changed(folder, CHECKED) is None
-    except OSError:
-        return False
+    return find_changed(folder, CHECKED) is None
 
 
 def check_files(folder: Path, names: Iterable[str] = CHECKED) -> None:
     """Compare files of a run's folder with its checksums. Raises UserError where one is not as it was written."""
-    try:
-        changed = find_changed(folder, names)
-    except OSError as error:
-        changed = f"{error.filename} cannot be read: {error.strerror}"
+    changed = find_changed(folder, names)
     if changed is not None:
         raise UserError(
             f"{folder}: {changed}; put it back as it was, or run its recipe again: cliffkit run {folder / RECIPE}"
@@ -63,8 +55,7 @@ def check_files(folder: Path, names: Iterable[str] = CHECKED) -> None:
 
 def name_jobs(folder: Path, jobs: Iterable[Job]) -> None:
     """Write down in a run's or study's folder which jobs it needs."""
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     JobNames(tuple(dict.fromkeys(job.name for job in jobs))).write(folder)
 
 
@@ -111,4 +102,5 @@ def _lay_out(folder: Path, recipe: Recipe, jobs: Sequence[Job], store: Store) ->
     write_parts(recipe, folder)
     record = RunMetrics(**vars(scores), name=recipe.name, key=last.key, seconds=seconds, jobs=keys)
     record.write(folder)
-    write_sums(folder)  # the last: it counts what is there
+    name_jobs(folder, jobs)
+    write_sums(folder)  # the last: where it is, the folder is whole

@@ -12,7 +12,8 @@ from cliffkit.stages.evaluate import evaluate
 from cliffkit.stages.pack import SPLITS, pack
 from cliffkit.store.artifacts import LOG, PANEL, WEIGHTS, Environment, FitFacts, PackFacts, PerImage, Scores
 from cliffkit.store.job import Job
-from cliffkit.training.checkpoint import has_checkpoint, kept_batches
+from cliffkit.training.checkpoint import has_checkpoint
+from cliffkit.training.tensors import kept_batches
 
 STAGES: Mapping[str, Callable[[Job, Context], None]] = {
     "pack": pack,

@@ -66,8 +66,23 @@ def beginning(path: Path, size: int) -> FileSum | None:
     return FileSum(size, hashlib.sha256(content).hexdigest()) if len(content) == size else None
 
 
-def seal(facts: Mapping[str, Any]) -> str:
-    """Compute the checksum of facts that a JSON file holds beside it."""
+def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a checksum of their own to the facts of a JSON file."""
+    return {**facts, _SEAL: _seal(facts)}
+
+
+def unsealed(content: Any) -> dict[str, Any] | None:
+    """Give the facts that `sealed` wrote, without their checksum; None for content that is not as it was written."""
+    if not isinstance(content, dict):
+        return None
+    facts = {name: value for name, value in content.items() if name != _SEAL}
+    return facts if content.get(_SEAL) == _seal(facts) else None
+
+
+_SEAL = "sha256"
+
+
+def _seal(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -77,17 +92,25 @@ def format_sums(sums: Mapping[str, FileSum]) -> str:
 
 
 def find_changed(folder: Path, names: Iterable[str]) -> str | None:
-    """Say which of some files of a run's folder differ from SHA256SUMS; None where none does, or none is listed.
+    """Say which of some files of a run's folder differs from SHA256SUMS; None where none does.
 
-    Raises OSError where a file cannot be read.
+    A file is changed too if it is there and not listed, or listed and not there. A file that is neither is passed over.
     """
-    path = folder / SUMS
-    if not path.exists():
-        return None
-    lines = (line.split("  ", 1) for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
-    listed = {line[1]: line[0] for line in lines if len(line) == 2}
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        return f"{SUMS} cannot be read: {error.strerror}"
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     for name in names:
-        if name in listed and checksum(folder / name).sha256 != listed[name]:
+        if name not in listed:
+            if (folder / name).exists():
+                return f"{name} is not listed in {SUMS}"
+            continue
+        try:
+            digest = checksum(folder / name).sha256
+        except OSError as error:
+            return f"{name} cannot be read: {error.strerror}"
+        if digest != listed[name]:
             return f"{name} is not the file that was written: {SUMS} lists another checksum"
     return None
 

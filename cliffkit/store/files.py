@@ -57,9 +57,9 @@ def reserve(path: Path, size: int) -> None:
     A memory map of a file without room would end the process at the first page that cannot be written.
     """
     with path.open("r+b" if path.exists() else "wb") as file:
-        if hasattr(os, "posix_fallocate"):
+        try:
             os.posix_fallocate(file.fileno(), 0, size)
-        else:  # macOS and Windows
+        except AttributeError:  # macOS and Windows
             file.truncate(size)
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cliffkit.errors import UserError
-from cliffkit.store.artifacts import Failure, JobNames, JobRecord, RunMetrics
+from cliffkit.store.artifacts import WEIGHTS, Failure, JobNames, JobRecord, RunMetrics
+from cliffkit.store.checksums import SUMS
 from cliffkit.store.files import writing
 from cliffkit.store.store import Store
 
@@ -42,9 +43,9 @@ def list_jobs(store: Store) -> list[StoredJob]:
 
 
 def remove_job(store: Store, job: StoredJob) -> bool:
-    """Remove a job with its log and the record of its failure; returns whether that was done.
+    """Remove a job; returns whether that was done. A job on which a process works stays.
 
-    A job on which a process works stays. Raises UserError where it cannot be removed.
+    Raises UserError where it cannot be removed.
     """
     with store.try_hold(job.name) as is_held:
         if not is_held or not job.folder.exists():
@@ -54,15 +55,22 @@ def remove_job(store: Store, job: StoredJob) -> bool:
             shutil.rmtree(gone, ignore_errors=True)
             os.rename(job.folder, gone)  # in one step: half a job is no job
             shutil.rmtree(gone)
-            if job.state != "damaged":
-                for ending in (".log", f".{Failure.FILE}"):
-                    (store.jobs / f"{job.name}{ending}").unlink(missing_ok=True)
     return True
 
 
+def remove_records(store: Store) -> None:
+    """Remove logs and records of failures of jobs that have no folder and that nobody names."""
+    kept = {job.name for job in list_jobs(store)} | _users(store.root).keys()
+    with writing(store.jobs):
+        for ending in (".log", f".{Failure.FILE}"):
+            for path in store.jobs.glob(f"*{ending}"):
+                if path.name.removesuffix(ending) not in kept:
+                    path.unlink()
+
+
 def list_runs(root: Path) -> Iterator[Path]:
-    """List the folders below a store's that runs were laid out in."""
-    return (folder for folder, _ in _naming(root) if (folder / RunMetrics.FILE).exists())
+    """List the folders below a store's that runs were laid out in, also where files of theirs are gone."""
+    return (folder for folder, files in _folders(root) if files & {SUMS, WEIGHTS, RunMetrics.FILE})
 
 
 def _stored(folder: Path, users: Mapping[str, tuple[str, ...]]) -> StoredJob:
@@ -93,11 +101,17 @@ def _naming(root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
 
     Raises UserError where a folder's names cannot be read: its jobs would be taken for leftovers.
     """
-    for place, folders, files in os.walk(root):
-        folder = Path(place)
-        folders[:] = sorted(name for name in folders if not (folder == root and name == "jobs"))
+    for folder, files in _folders(root):
         if JobNames.FILE in files:
             yield folder, JobNames.read(folder).jobs
         elif RunMetrics.FILE in files:
             jobs = RunMetrics.read(folder).jobs
             yield folder, tuple(f"{stage}-{key}" for stage, key in jobs.items())
+
+
+def _folders(root: Path) -> Iterator[tuple[Path, set[str]]]:
+    """List the folders below a store's, but for its jobs, each with the names of its files."""
+    for place, folders, files in os.walk(root):
+        folder = Path(place)
+        folders[:] = sorted(name for name in folders if not (folder == root and name == "jobs"))
+        yield folder, set(files)

@@ -5,9 +5,7 @@ Batch order, augmentation, learning rate and random numbers are functions of see
 
 from __future__ import annotations
 
-import errno
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,27 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cliffkit.errors import UserError
 from cliffkit.store.artifacts import LOG, read_json
-from cliffkit.store.checksums import FileSum, beginning, checksum, checksums, find_damage, seal
-from cliffkit.store.files import sync, write_atomic, write_json, writing
-
-Tensors = Mapping[str, Tensor]
+from cliffkit.store.checksums import FileSum, beginning, checksum, checksums, find_damage, sealed, unsealed
+from cliffkit.store.files import sync, write_json, writing
+from cliffkit.training.optimizer_state import load_optimizer, optimizer_state
+from cliffkit.training.tensors import Tensors, save_tensors, weights_of
 
 NAMES = ("checkpoint.new", "checkpoint", "checkpoint.old")
 """Folders of checkpoints, the latest first: one that is being written, the last, the one before it."""
 
 _STATE = "state.json"
 """The file that makes a checkpoint whole. It has the checksums of the others, of the log so far, and of itself."""
-
-_SEAL = "sha256"
-
-PLAIN = (int, float, str, type(None))
-"""Types that JSON gives back as they were."""
 
 
 @dataclass
@@ -92,34 +84,6 @@ def resume_fit(
     return FitState(**numbers, best=best, best_losses=losses, best_optimizer=moments, average=average), damages
 
 
-def save_tensors(path: Path, tensors: Tensors) -> None:
-    """Write tensors atomically; each is made contiguous, on the CPU and unshared. Raises UserError where that fails."""
-    plain = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    size = sum(tensor.nbytes for tensor in plain.values())
-
-    def write(temporary: Path) -> None:
-        try:
-            save_file(plain, temporary)
-        except SafetensorError as error:  # it wraps what the system says in text
-            code = re.search(r"(?:code:|os error) (\d+)", str(error))  # of older and of newer versions
-            number = int(code[1]) if code else errno.EIO
-            raise OSError(number, os.strerror(number)) from error
-
-    write_atomic(path, write, needed=size)
-
-
-def keep_batch(folder: Path, step: int, batch: Tensors) -> Path:
-    """Keep the batch of a step whose loss was not finite, for people to look at; gives the file."""
-    path = folder / f"diverged-{step:06d}.safetensors"
-    save_tensors(path, batch)
-    return path
-
-
-def kept_batches(folder: Path) -> list[Path]:
-    """List the files of `keep_batch` in a folder."""
-    return sorted(folder.glob("diverged-*.safetensors"))
-
-
 def save_checkpoint(folder: Path, groups: Mapping[str, Tensors], state: Mapping[str, Any]) -> None:
     """Save a checkpoint in `folder`, whole or not at all, and keep the one before it."""
     fresh, last, before = (folder / name for name in NAMES)
@@ -134,8 +98,7 @@ def save_checkpoint(folder: Path, groups: Mapping[str, Tensors], state: Mapping[
     log = folder / LOG
     sums = {**checksums(fresh), **({f"../{LOG}": checksum(log)} if log.exists() else {})}
     facts = {"state": dict(state), "files": {name: asdict(written) for name, written in sums.items()}}
-    # Written last and atomically: its presence makes the checkpoint whole.
-    write_json(fresh / _STATE, {**facts, _SEAL: seal(facts)})
+    write_json(fresh / _STATE, sealed(facts))  # written last and atomically: its presence makes the checkpoint whole
     _put(fresh, last, before)
 
 
@@ -196,11 +159,11 @@ def _last(folder: Path) -> tuple[Path | None, list[str]]:
 def _damage(checkpoint: Path) -> str | None:
     """Say how a checkpoint, or the log up to it, differs from what was saved; None where it does not."""
     try:
-        facts = read_json(checkpoint / _STATE)
+        facts = unsealed(read_json(checkpoint / _STATE))
     except UserError:
+        facts = None
+    if facts is None:
         return f"{_STATE} is missing or not as it was written"
-    if not isinstance(facts, dict) or facts.pop(_SEAL, None) != seal(facts):
-        return f"{_STATE} is not as it was written"
     sums = {name: FileSum(**written) for name, written in facts["files"].items()}
     log = sums.pop(f"../{LOG}", None)
     if log is not None and beginning(checkpoint.parent / LOG, log.bytes) != log:
@@ -212,69 +175,3 @@ def drop_checkpoint(folder: Path) -> None:
     """Remove what only an unfinished fit needs."""
     for path in folder.glob("*checkpoint*"):
         shutil.rmtree(path, ignore_errors=True)
-
-
-def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Give the optimiser's tensors, named `3.exp_avg` by parameter and quantity, and its numbers, for JSON.
-
-    Numbers may stand in the state of a parameter, as a count of steps, or in a group, as an estimate of the rate.
-    Raises UserError for a state of another type.
-    """
-    whole = optimizer.state_dict()
-    tensors: dict[str, Tensor] = {}
-    numbers: dict[str, Any] = {}
-    for index, values in whole["state"].items():
-        for name, value in values.items():
-            if isinstance(value, Tensor):
-                tensors[f"{index}.{name}"] = value
-            elif isinstance(value, PLAIN):
-                numbers[f"{index}.{name}"] = value
-            else:
-                raise UserError(
-                    f"optimiser {type(optimizer).__name__} keeps a {type(value).__name__} as '{name}'; a checkpoint "
-                    "holds tensors, numbers, text and None: mend the optimiser's plugin"
-                )
-    groups = [
-        {name: value for name, value in group.items() if isinstance(value, PLAIN)} for group in whole["param_groups"]
-    ]
-    return tensors, {"state": numbers, "groups": groups}
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, plain: Mapping[str, Any]) -> None:
-    """Put `optimizer_state` back to the bit."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, Any]] = {}
-    for key, value in {**tensors, **plain["state"]}.items():
-        index, _, name = key.partition(".")
-        like = parameters[int(index)]
-        if isinstance(value, Tensor) and value.shape == like.shape:
-            # In its parameter's memory layout: fused optimisers walk through both in the order of memory.
-            value = torch.empty_like(like, dtype=value.dtype).copy_(value)
-        state.setdefault(int(index), {})[name] = value
-
-    whole = optimizer.state_dict()
-    groups = [{**group, **numbers} for group, numbers in zip(whole["param_groups"], plain["groups"], strict=True)]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-    # torch brings each tensor to its parameter's device, which is right, and to its type, which loses bits.
-    for index, values in state.items():
-        target = optimizer.state[parameters[index]]
-        for name, value in values.items():
-            if isinstance(value, Tensor) and target[name].dtype != value.dtype:
-                target[name] = value.to(target[name].device)
-
-
-def weights_of(module: nn.Module) -> dict[str, Tensor]:
-    """Give a module's parameters and buffers by name."""
-    return dict(module.state_dict())
-
-
-def gather(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """Give the parameters and buffers of several modules, each after its module's name and a dot."""
-    return {f"{name}.{key}": value for name, module in modules.items() for key, value in weights_of(module).items()}
-
-
-def scatter(modules: Mapping[str, nn.Module], tensors: Tensors) -> None:
-    """Put what `gather` gave back into the modules."""
-    for name, module in modules.items():
-        module.load_state_dict({key: tensors[f"{name}.{key}"] for key in weights_of(module)})

@@ -20,25 +20,14 @@ from cliffkit.events import Notice, Progress, Validated
 from cliffkit.interfaces import Augment, Sample, Schedule
 from cliffkit.store.artifacts import LOG, LOSSES, WEIGHTS, FitFacts
 from cliffkit.training.batchnorm import synchronise_batch_norm
-from cliffkit.training.checkpoint import (
-    FitState,
-    Tensors,
-    drop_checkpoint,
-    gather,
-    keep_batch,
-    load_optimizer,
-    optimizer_state,
-    resume_fit,
-    save_fit,
-    save_tensors,
-    scatter,
-    weights_of,
-)
+from cliffkit.training.checkpoint import FitState, drop_checkpoint, resume_fit, save_fit
 from cliffkit.training.gradients import gradients
 from cliffkit.training.job import FitJob
 from cliffkit.training.optimise import averaged, build_optimizer, learning_rate, update_average
+from cliffkit.training.optimizer_state import load_optimizer, optimizer_state
 from cliffkit.training.parameters import check_patterns, freeze_parameters
 from cliffkit.training.steplog import StepLog
+from cliffkit.training.tensors import Tensors, gather, keep_batch, save_tensors, scatter, weights_of
 from cliffkit.workers import StopRequest
 
 LOG_EVERY = 10

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from cliffkit.interfaces import Schedule
 from cliffkit.recipe.fit import Fit
 from cliffkit.recipe.schema import FitSettings
-from cliffkit.training.checkpoint import weights_of
 from cliffkit.training.parameters import divide
+from cliffkit.training.tensors import weights_of
 
 
 def build_optimizer(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cliffkit.errors import UserError
 from cliffkit.recipe.fit import Fit, weights_file
 from cliffkit.store.job import Job
-from cliffkit.training.checkpoint import Tensors, weights_of
+from cliffkit.training.tensors import Tensors, weights_of
 
 LISTED = 6
 """Differences that a message lists."""

@@ -55,10 +55,7 @@ def verify(runs: AnyPath = "runs", progress: Told = lambda done, total: None) ->
 
     folders = list(inventory.list_runs(store.root))
     for folder in folders:
-        try:
-            changed = find_changed(folder, FILES)
-        except OSError as error:
-            changed = f"{Path(error.filename).name} cannot be read: {error.strerror}"
+        changed = find_changed(folder, FILES)
         if changed is not None:
             damages.append((folder, changed))
     return Verified(len(jobs), len(folders), size, tuple(damages))
@@ -71,9 +68,14 @@ def list_leftovers(runs: AnyPath = "runs", unfinished: bool = False) -> list[Sto
 
 
 def remove(jobs: Iterable[StoredJob], runs: AnyPath = "runs") -> list[StoredJob]:
-    """Remove jobs from a store; returns those that were removed. A job on which a process works stays."""
+    """Remove jobs from a store; returns those that were removed. A job on which a process works stays.
+
+    Logs and records of failures that nobody needs go too.
+    """
     store = _open(runs)
-    return [job for job in jobs if inventory.remove_job(store, job)]
+    removed = [job for job in jobs if inventory.remove_job(store, job)]
+    inventory.remove_records(store)
+    return removed
 
 
 def _open(runs: AnyPath) -> Store:

@@ -48,7 +48,7 @@ def test_verify_reads_every_file_and_changes_nothing(own_run: Finished, invoke: 
     sound = invoke("store", "verify", "--runs", own_run.runs)
     assert (sound.exit_code, sound.stderr) == (0, "")
     assert "4 jobs (" in sound.stdout
-    assert "1 runs verified; every file is as it was written" in sound.stdout
+    assert "1 run verified; every file is as it was written" in sound.stdout
 
     (pack,) = (own_run.runs / "jobs").glob("pack-*")
     flip(pack / "val" / "depth.npy")
@@ -63,6 +63,37 @@ def test_verify_reads_every_file_and_changes_nothing(own_run: Finished, invoke: 
         (str(own_run.folder), "environment.json"),
     ]
     assert {path: path.read_bytes() for path in own_run.runs.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("gone", ["metrics.json", "SHA256SUMS", "weights.safetensors", "panel.png"])
+def test_a_run_that_has_lost_a_file_is_damaged(own_run: Finished, invoke: Invoke, gone: str) -> None:
+    (own_run.folder / gone).unlink()
+    verified = invoke("store", "verify", "--runs", own_run.runs)
+    assert verified.exit_code == 2
+    assert f"damaged: {own_run.folder}: {gone} cannot be read: No such file or directory" in verified.stderr
+    assert "run and ablate do damaged jobs again" in verified.stderr
+    assert "4 jobs" in verified.stdout
+    assert "and 1 run verified\n" in verified.stdout
+    invoke("run", own_run.recipe, "--runs", own_run.runs, "--device", "cpu")
+    assert invoke("store", "verify", "--runs", own_run.runs).exit_code == 0
+
+
+def test_clean_without_a_terminal_says_how_and_removes_nothing(own_run: Finished, invoke: Invoke) -> None:
+    shutil.rmtree(own_run.folder)
+    asked = invoke("store", "clean", "--runs", own_run.runs)
+    assert (asked.exit_code, asked.stderr) == (0, "nothing is removed; add --yes to remove what is listed\n")
+    assert len(listed(invoke, own_run.runs)) == 4
+
+
+def test_logs_and_failures_of_jobs_that_are_gone_are_removed(own_run: Finished, invoke: Invoke) -> None:
+    jobs = own_run.runs / "jobs"
+    depth = next(path.name for path in jobs.glob("depth-*") if path.is_dir())
+    for name in ("depth-0123", depth):
+        for ending in (".log", ".failed.json"):
+            (jobs / f"{name}{ending}").write_text("x")
+    assert invoke("store", "clean", "--runs", own_run.runs).stdout.startswith("nothing to remove")
+    assert {path.name for path in jobs.glob("*.log")} == {f"{depth}.log"}
+    assert {path.name for path in jobs.glob("*.failed.json")} == {f"{depth}.failed.json"}
 
 
 def test_clean_removes_what_nobody_names_and_only_that(own_run: Finished, invoke: Invoke) -> None:

@@ -78,6 +78,7 @@ def test_a_run_does_a_damaged_job_again_and_keeps_it(
     assert f"{stage} {folder.name.removeprefix(f'{stage}-')[:8]} is damaged: {name}" in ran.stderr
     assert f"kept as {aside}, and is done again" in ran.stderr
     assert aside.is_dir()
+    assert "Nothing to do" not in ran.stderr
     assert damage_of(folder, skip=()) is None
     assert json.loads(ran.stdout)["metrics"] == own_run.result["metrics"]
     assert bits(own_run.folder) == before
@@ -128,6 +129,21 @@ def test_a_run_folder_whose_files_were_changed_is_refused(own_run: Finished, tmp
     if name != "recipe.yaml":  # its own faults come first
         with pytest.raises(UserError, match=changed):
             cliffkit.evaluate(own_run.folder, ["eigen"], device="cpu", progress=False)
+
+
+def test_a_run_without_its_checksums_is_refused_until_it_is_laid_out_again(own_run: Finished, invoke: Invoke) -> None:
+    (own_run.folder / "SHA256SUMS").unlink()
+    with pytest.raises(UserError, match=r"SHA256SUMS cannot be read: .*run its recipe again"):
+        cliffkit.load_run(own_run.folder, device="cpu").predictor()
+    assert invoke("run", own_run.recipe, "--runs", own_run.runs, "--device", "cpu").exit_code == 0
+    cliffkit.load_run(own_run.folder, device="cpu").predictor()
+
+
+def test_a_file_that_is_not_listed_is_refused(own_run: Finished) -> None:
+    sums = own_run.folder / "SHA256SUMS"
+    sums.write_text("".join(line for line in sums.read_text().splitlines(keepends=True) if "weights" not in line))
+    with pytest.raises(UserError, match=r"weights\.safetensors is not listed in SHA256SUMS"):
+        cliffkit.load_run(own_run.folder, device="cpu").predictor()
 
 
 def test_sums_are_those_of_sha256sum(own_run: Finished) -> None:

@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cliffkit.data.pack import Pack
 from cliffkit.training.batchnorm import GlobalBatchNorm2d
-from cliffkit.training.checkpoint import save_tensors
 from cliffkit.training.device import open_device
 from cliffkit.training.fit import fit
 from cliffkit.training.job import FitJob, Goal
+from cliffkit.training.tensors import save_tensors
 from tests.engine_fixtures import settings, toy
 
 BATCH, CHANNELS = 6, 5

@@ -37,8 +37,9 @@ from cliffkit.stages.depth import validate
 from cliffkit.stages.embedding import _shares
 from cliffkit.store.artifacts import LOG, DepthFitFacts, EmbeddingFitFacts, Environment, PackFacts, Selection
 from cliffkit.store.job import Job
-from cliffkit.training.checkpoint import keep_batch, save_checkpoint
+from cliffkit.training.checkpoint import save_checkpoint
 from cliffkit.training.device import Device
+from cliffkit.training.tensors import keep_batch
 from cliffkit.verbs.finished import Run
 from cliffkit_embeddings.heg_r import HegR
 from cliffkit_embeddings.heg_s import HegS

@@ -21,12 +21,11 @@ from cliffkit.training.checkpoint import (
     drop_checkpoint,
     has_checkpoint,
     load_checkpoint,
-    load_optimizer,
-    optimizer_state,
     save_checkpoint,
-    save_tensors,
 )
+from cliffkit.training.optimizer_state import load_optimizer, optimizer_state
 from cliffkit.training.steplog import StepLog, validation_curve
+from cliffkit.training.tensors import save_tensors
 
 from ..store_fixtures import DAMAGES
 

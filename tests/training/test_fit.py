@@ -22,11 +22,12 @@ from cliffkit.events import Event, Progress, Validated
 from cliffkit.interfaces import Batch, Sample
 from cliffkit.recipe.fit import Fit
 from cliffkit.store.artifacts import FitFacts
-from cliffkit.training.checkpoint import optimizer_state, weights_of
 from cliffkit.training.fit import fit
 from cliffkit.training.gradients import _backward
 from cliffkit.training.job import FitJob, Goal
 from cliffkit.training.optimise import build_optimizer, learning_rate
+from cliffkit.training.optimizer_state import optimizer_state
+from cliffkit.training.tensors import weights_of
 
 from ..engine_fixtures import Tiny, Toy, ToyObjective, cpu, packed, settings, toy
 

@@ -16,9 +16,9 @@ from cliffkit.errors import UserError
 from cliffkit.events import Event, Progress
 from cliffkit.interfaces import Batch
 from cliffkit.store.artifacts import LOSSES, WEIGHTS, FitFacts
-from cliffkit.training.checkpoint import weights_of
 from cliffkit.training.fit import fit
 from cliffkit.training.job import FitJob, Goal
+from cliffkit.training.tensors import weights_of
 
 from ..engine_fixtures import Tiny, Toy, ToyObjective, cpu, packed, settings, toy
 

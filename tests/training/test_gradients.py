@@ -13,9 +13,9 @@ from cliffkit.errors import UserError
 from cliffkit.events import Event, Notice, Progress
 from cliffkit.interfaces import Sample
 from cliffkit.store.artifacts import FitFacts
-from cliffkit.training.checkpoint import weights_of
 from cliffkit.training.fit import fit
 from cliffkit.training.job import FitJob, Goal
+from cliffkit.training.tensors import weights_of
 
 from ..engine_fixtures import Tiny, ToyObjective, cpu, packed, settings, toy
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from cliffkit.errors import UserError
-from cliffkit.training.checkpoint import save_tensors, weights_of
 from cliffkit.training.start import start_from
+from cliffkit.training.tensors import save_tensors, weights_of
 
 
 def net(width: int = 4) -> nn.Module:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from cliffkit.store.artifacts.facts import STAMP, Fact, damaged, read_json
-from cliffkit.store.checksums import FileSum, seal
+from cliffkit.store.checksums import FileSum, sealed, unsealed
 from cliffkit.store.files import write_json
 
 
@@ -43,19 +43,14 @@ class JobRecord(Fact):
 
     def to_dict(self) -> dict[str, Any]:
         """Give the record as its file has it, with a checksum of its own."""
-        facts = super().to_dict()
-        return {**facts, _SEAL: seal(facts)}
+        return sealed(super().to_dict())
 
     @classmethod
     def read_file(cls, path: Path) -> Self:
         """Read a record. Raises UserError where its file is missing, or is not as it was written."""
-        facts = read_json(path)
-        if not isinstance(facts, dict) or facts.pop(_SEAL, None) != seal(facts):
+        if unsealed(read_json(path)) is None:
             raise damaged(path, "is not as it was written: its checksum differs")
         return super().read_file(path)
-
-
-_SEAL = "sha256"
 
 
 @dataclass(frozen=True)
