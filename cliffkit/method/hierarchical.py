@@ -75,9 +75,9 @@ class HierarchicalEmbeddingLoss(nn.Module):
         if ramp == 0 or not any(self.weights):
             return total
         with torch.no_grad():
-            truth = self.embedding(batch.dense_depth())
+            truth = self.embedding.features(batch.dense_depth(), batch.intrinsics)
             filled = fill_holes(prediction, batch.valid)
-        guess = self.embedding(torch.where(batch.valid, prediction, filled))
+        guess = self.embedding.features(torch.where(batch.valid, prediction, filled), batch.intrinsics)
         valid = batch.valid.float()
         for weight, a, b in zip(self.weights, guess, truth, strict=True):
             if weight:
