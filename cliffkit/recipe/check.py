@@ -18,7 +18,7 @@ from cliffkit.recipe.evaluate import check_protocols
 from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.override import override
 from cliffkit.recipe.part import Part, is_trained
-from cliffkit.recipe.recipe import MODEL, Recipe
+from cliffkit.recipe.recipe import MODEL, PLACED, Recipe
 from cliffkit.recipe.schema import Published, Section
 from cliffkit.recipe.yamlstrict import Document
 from cliffkit.text import excerpt
@@ -74,7 +74,8 @@ def check_recipe(document: Document, registry: Registry, cache: Known | None = N
     backbone, pyramid, fusion, head = (model[kind] for kind in MODEL)
     evaluate = tuple(part for part, _ in scored)
     parts = (dataset, backbone, pyramid, fusion, head, embedding, tuple(losses.values()))
-    return Recipe(data["name"], seed, *parts, train, protocols, evaluate, published)
+    places = {path: document.place(tuple(path.split("."))) for path in PLACED}
+    return Recipe(data["name"], seed, *parts, train, protocols, evaluate, published, places)
 
 
 def check_part(kind: str, part: str | Mapping[str, Any], registry: Registry, place: str) -> Part:
