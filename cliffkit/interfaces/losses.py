@@ -21,7 +21,7 @@ class Embedding(nn.Module, ABC):
     trained: ClassVar[bool] = True
     """Whether stage `embedding` fits it on the training split's depth; False for generators without parameters."""
 
-    camera: ClassVar[bool] = False
+    takes_cameras: ClassVar[bool] = False
     """Whether `forward` takes cameras too: `forward(depth, intrinsics)`, intrinsics (B, 4) as in `Batch`."""
 
     default_weights: ClassVar[Sequence[float]] = (10.0, 15.0)
@@ -33,11 +33,6 @@ class Embedding(nn.Module, ABC):
     @abstractmethod
     def forward(self, depth: Tensor) -> list[Tensor]:
         """Depth (B, 1, H, W) metres, filled by `layers.fill_holes`, to levels (B, C_k, H_k, W_k), shallow to deep."""
-
-    def features(self, depth: Tensor, intrinsics: Tensor) -> list[Tensor]:
-        """Call the generator as it wants to be called: with the cameras, or with depth alone."""
-        levels: list[Tensor] = self(depth, intrinsics) if self.camera else self(depth)
-        return levels
 
     def objective(self, batch: Batch) -> Tensor:
         """Compute the scalar that stage `embedding` minimises on a batch; no invalid pixel may change it.
@@ -54,6 +49,12 @@ class Embedding(nn.Module, ABC):
         type.
         """
         raise NotImplementedError
+
+
+def features_of(embedding: Embedding, depth: Tensor, intrinsics: Tensor) -> list[Tensor]:
+    """Call a generator as it wants to be called: with cameras, (B, 4) as in `Batch`, or with depth alone."""
+    levels: list[Tensor] = embedding(depth, intrinsics) if embedding.takes_cameras else embedding(depth)
+    return levels
 
 
 class Loss(nn.Module, ABC):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cliffkit.interfaces import Batch, Embedding, Loss
+from cliffkit.interfaces import Batch, Embedding, Loss, features_of
 from cliffkit.testing.common import (
     build,
     check_device,
@@ -51,7 +51,7 @@ def check_embedding(factory: Callable[..., Embedding], *, scene_types: int = 4, 
                     f"{subject} on {height}x{width}: level {k} has shape {tuple(level.shape)}, expected 4 axes",
                 )
             # The objective reaches the parameters that these features do not, such as a classifier's.
-            for call in (_features, _features_of_known_cameras) if embedding.camera else (_features,):
+            for call in (_features, _features_of_known_cameras) if embedding.takes_cameras else (_features,):
                 check_module(make, call, [depth], parameters=False)
             if type(embedding).classify is not Embedding.classify:
                 guess = embedding.classify(depth)
@@ -76,13 +76,13 @@ def check_embedding(factory: Callable[..., Embedding], *, scene_types: int = 4, 
 def _features(embedding: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
     """Compute features of depth; a generator that wants cameras is told that none is known."""
     (depth,) = inputs
-    return list(embedding.features(depth, torch.full((len(depth), 4), torch.nan, device=depth.device)))
+    return list(features_of(embedding, depth, torch.full((len(depth), 4), torch.nan, device=depth.device)))
 
 
 def _features_of_known_cameras(embedding: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
     (depth,) = inputs
     camera = torch.tensor([30.0, 31.0, depth.shape[3] / 2, depth.shape[2] / 2], device=depth.device)
-    return list(embedding.features(depth, camera.expand(len(depth), 4)))
+    return list(features_of(embedding, depth, camera.expand(len(depth), 4)))
 
 
 def check_loss(factory: Callable[..., Loss], *, given: dict[str, Tensor] | None = None, **options: Any) -> None:

@@ -35,7 +35,7 @@ class Normals(Embedding):
     """
 
     trained = False
-    camera = True
+    takes_cameras = True
     default_weights = (1.0, 1.0, 1.0)
 
     def __init__(

@@ -5,7 +5,7 @@ import pytest
 import scipy.ndimage
 import torch
 
-from cliffkit.interfaces import Batch
+from cliffkit.interfaces import Batch, features_of
 from cliffkit.layers import fill_holes
 from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
 from cliffkit_embeddings.filters import Filters
@@ -141,12 +141,12 @@ def test_a_filter_that_touches_a_hole_makes_no_edge(make, share):
     valid[..., 8:20, 10:30] = False  # a hole far larger than a filter
     wall = torch.full_like(slanted, 2.5)
     for level, dense in zip(
-        make(0).features(fill_holes(wall, valid), camera), make(0).features(wall, camera), strict=True
+        features_of(make(0), fill_holes(wall, valid), camera), features_of(make(0), wall, camera), strict=True
     ):
         torch.testing.assert_close(level, dense, atol=1e-5, rtol=0)
 
     zeros = torch.where(valid, slanted, 0)
-    filled, emptied, dense = (make(0).features(x, camera) for x in (fill_holes(slanted, valid), zeros, slanted))
+    filled, emptied, dense = (features_of(make(0), x, camera) for x in (fill_holes(slanted, valid), zeros, slanted))
     for level, edge, wanted in zip(filled, emptied, dense, strict=True):
         assert (level - wanted).abs().max() < 0.5 * (edge - wanted).abs().max()
         assert (level - wanted).abs().mean() < 0.1 * (edge - wanted).abs().mean()
