@@ -16,7 +16,7 @@ from cliffkit.errors import UserError
 from cliffkit.events import Emit, JobFinished, JobSetAside, JobSkipped, JobStarted, Notice
 from cliffkit.jobs.announce import telling_store
 from cliffkit.jobs.code import check_code
-from cliffkit.stages import LEAVES, STAGES, TRAINED, worth_keeping
+from cliffkit.stages import STAGES, TRAINED, leaves, worth_keeping
 from cliffkit.stages.context import Context
 from cliffkit.store.job import Job
 from cliffkit.store.store import ARRAYS, DamagedJobError, Store
@@ -126,7 +126,7 @@ def _do(job: Job, means: Means) -> None:
     seconds = time.monotonic() - started
 
     if means.is_main:
-        store.finish(job, seconds, LEAVES[job.stage])
+        store.finish(job, seconds, leaves(job))
     emit(JobFinished(job.stage, job.key, seconds))
 
 

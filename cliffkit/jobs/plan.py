@@ -18,12 +18,12 @@ from cliffkit.errors import UserError
 from cliffkit.jobs.once import Once
 from cliffkit.protocols import Protocol
 from cliffkit.recipe.fit import Fit, Train, weights_file
-from cliffkit.recipe.part import Part, is_trained
+from cliffkit.recipe.part import Part, is_prepared, is_trained
 from cliffkit.recipe.recipe import MODEL, Recipe
 from cliffkit.store.job import Job, PartCode
 from cliffkit.text import cut
 
-STAGE_VERSIONS = {"pack": 1, "embedding": 2, "depth": 3, "evaluate": 1}
+STAGE_VERSIONS = {"pack": 1, "embedding": 3, "depth": 3, "evaluate": 1}
 """Version of each stage. It is raised when the stage's code gives another result for the same inputs."""
 
 
@@ -54,7 +54,7 @@ class Planner:
         pack = once("pack", (recipe.data,), lambda: self._pack(recipe, prints))
         needs = {"pack": pack}
         embedding = recipe.embedding
-        if embedding is not None and is_trained(embedding):
+        if embedding is not None and is_prepared(embedding):
             sources = (pack, embedding, train)
             needs["embedding"] = once("embedding", sources, lambda: self._embedding(recipe, embedding, pack))
         inputs: dict[str, Any] = {
@@ -88,12 +88,14 @@ class Planner:
         return self._job(recipe, "pack", {}, inputs, [recipe.data])
 
     def _embedding(self, recipe: Recipe, embedding: Part, pack: Job) -> Job:
-        assert recipe.train.embedding is not None
-        items = self._part(embedding).items()
+        items, training = self._part(embedding).items(), recipe.train.embedding
         generator = {name: value for name, value in items if name not in embedding.engine}
-        fitting = self._fit(recipe.train.embedding, "train.embedding")
-        inputs = {"embedding": generator, "train": fitting, **_common(recipe.train)}
-        return self._job(recipe, "embedding", {"pack": pack}, inputs, [embedding, *recipe.train.embedding.parts()])
+        if not is_trained(embedding):
+            inputs = {"embedding": generator, "seed": recipe.generator_seed}
+            return self._job(recipe, "embedding", {"pack": pack}, inputs, [embedding])
+        assert training is not None
+        inputs = {"embedding": generator, "train": self._fit(training, "train.embedding"), **_common(recipe.train)}
+        return self._job(recipe, "embedding", {"pack": pack}, inputs, [embedding, *training.parts()])
 
     def _fit(self, fit: Fit, place: str) -> dict[str, Any]:
         """Give a stage's training with the identity of its parts; initial weights count by the hash of their file."""

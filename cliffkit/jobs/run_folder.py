@@ -8,7 +8,7 @@ from pathlib import Path
 from cliffkit.errors import UserError
 from cliffkit.jobs.parts import CODE, write_parts
 from cliffkit.recipe.recipe import Recipe
-from cliffkit.stages import TRAINED
+from cliffkit.stages import is_fit
 from cliffkit.store.artifacts import (
     LOG,
     LOSSES,
@@ -91,7 +91,7 @@ def _lay_out(folder: Path, recipe: Recipe, jobs: Sequence[Job], store: Store) ->
     scores = Scores.read(store.folder(last))
     seconds = {job.stage: store.record(job).seconds for job in jobs}
     keys = {job.stage: job.key for job in jobs}
-    log = "".join((store.folder(job) / LOG).read_text(encoding="utf-8") for job in jobs if job.stage in TRAINED)
+    log = "".join((store.folder(job) / LOG).read_text(encoding="utf-8") for job in jobs if is_fit(job))
     write_text(folder / LOG, log)
     depth = last.needs["depth"]
     learnt = [LOSSES] if (store.folder(depth) / LOSSES).exists() else []

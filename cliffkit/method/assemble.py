@@ -10,10 +10,12 @@ from safetensors.torch import load_file
 
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Embedding, Loss
+from cliffkit.method.differences import divisors
 from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
 from cliffkit.method.network import DepthNetwork, build_network
-from cliffkit.recipe.part import Part
+from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import MODEL, Recipe
+from cliffkit.store.artifacts import WEIGHTS, LevelDifferences
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,15 @@ class Modules:
     """None: no level of an embedding has a weight."""
 
 
-def assemble(recipe: Recipe, scene_types: int, embedding_weights: Path | None = None) -> Modules:
+def assemble(recipe: Recipe, scene_types: int, prepared: Path | None = None) -> Modules:
     """Build everything that stage depth needs, random weights drawn from torch's generator as it stands.
 
-    `scene_types` is the number of scene types that the data names. `embedding_weights` is the file of a trained
-    generator.
+    `scene_types` is the number of scene types that the data names. `prepared` is the folder that stage `embedding`
+    left. Without it a generator has random weights, and its levels are not divided.
     """
     starts_bare = recipe.train.depth.settings.init is not None  # all weights are loaded, so none need be fetched
     network = build(_bare(recipe) if starts_bare else recipe)
-    return Modules(network, build_losses(recipe), hierarchical_loss(recipe, scene_types, embedding_weights))
+    return Modules(network, build_losses(recipe), hierarchical_loss(recipe, scene_types, prepared))
 
 
 def load_network(recipe: Recipe, weights: Path) -> DepthNetwork:
@@ -76,25 +78,31 @@ def build_losses(recipe: Recipe) -> list[tuple[str, float, Loss]]:
 
 
 def hierarchical_loss(
-    recipe: Recipe, scene_types: int, weights: Path | None = None
+    recipe: Recipe, scene_types: int, prepared: Path | None = None
 ) -> HierarchicalEmbeddingLoss | None:
-    """Build a recipe's hierarchical embedding loss; None where it has none, or no level has a weight."""
+    """Build a recipe's hierarchical embedding loss; None where it has none, or no level has a weight.
+
+    `prepared` is the folder that stage `embedding` left. Raises UserError where a level has no unit scale.
+    """
     if recipe.embedding is None:
         return None
+    weights = prepared / WEIGHTS if prepared else None
     embedding, engine = build_embedding(recipe.embedding, scene_types, weights), recipe.embedding.engine
     if not any(engine["weights"]):
         return None
-    return HierarchicalEmbeddingLoss(embedding, engine["weights"], engine["norm"], engine["warmup_steps"])
+    scaled = prepared if engine["scale"] == "unit" else None
+    units = divisors(recipe.embedding, LevelDifferences.read(scaled)) if scaled else ()
+    return HierarchicalEmbeddingLoss(embedding, engine["weights"], engine["norm"], engine["warmup_steps"], units)
 
 
 def build_embedding(part: Part, scene_types: int, weights: Path | None = None) -> Embedding:
-    """Build an embedding generator, with trained weights where their file is given.
+    """Build an embedding generator, with the weights of a file where one is given.
 
     Raises UserError for a generator that is to be trained and has no `objective`.
     """
     embedding = part.build(scene_types)
     assert isinstance(embedding, Embedding)
-    if embedding.trained and type(embedding).objective is Embedding.objective:
+    if is_trained(part) and type(embedding).objective is Embedding.objective:
         raise UserError(
             f"{part.place}: '{part.component.name}' of plugin '{part.component.plugin}' is trained and has no method "
             "`objective(batch)`; add one, or say `trained = False` on the class"

@@ -7,16 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cliffkit.interfaces import Batch, Embedding, features_of
 from cliffkit.layers import fill_holes
-from cliffkit.method.kernels import fold_batch_norm, weighted_sum
+from cliffkit.method.kernels import fold_batch_norm, pooled, weighted_sum
 
 
 class HierarchicalEmbeddingLoss(nn.Module):
-    """r * sum_k w_k * mean |G_k(prediction) - G_k(truth)|, right on depth with holes.
+    """r * sum_k w_k / D_k * mean |G_k(prediction) - G_k(truth)|, right on depth with holes.
 
     Both maps enter the generator with their holes filled by one rule, `fill_holes`, and each feature counts by the
     share of valid pixels in its cell. So values in invalid pixels change neither the loss nor its gradient. No gradient
@@ -26,6 +25,9 @@ class HierarchicalEmbeddingLoss(nn.Module):
     r rises linearly with the step, counted from 0: r = min(1, step / warmup_steps). So r is 0 at step 0, and 1 from
     step `warmup_steps` on. Where `warmup_steps` is 0, r is always 1. A level of weight 0 is left out; a term of weight
     0 costs nothing.
+
+    The divisors D_k are 1 where none are given, as in the paper. Those of `scale: unit` make a weight of 1 mean the
+    same for every generator (`differences.divisors`).
 
     The embedding is taken over and frozen for good: evaluation mode, no gradients for its parameters,batch
     normalisation folded into its convolutions. `to()` of this module moves the embedding too. Otherwise the embedding
@@ -40,6 +42,7 @@ class HierarchicalEmbeddingLoss(nn.Module):
         weights: Sequence[float],
         norm: Literal["l1", "l2"] = "l1",
         warmup_steps: int = 100,
+        divisors: Sequence[float] = (),
     ) -> None:
         super().__init__()
         if len(weights) != embedding.levels:
@@ -54,6 +57,7 @@ class HierarchicalEmbeddingLoss(nn.Module):
         if warmup_steps < 0:
             raise ValueError(f"warmup_steps is {warmup_steps}; it must be >= 0")
         self.weights = tuple(weights)
+        self.divisors = tuple(divisors)
         self.norm = norm
         self.warmup_steps = warmup_steps
         fold_batch_norm(embedding.eval())
@@ -79,11 +83,12 @@ class HierarchicalEmbeddingLoss(nn.Module):
             filled = fill_holes(prediction, batch.valid)
         guess = features_of(self.embedding, torch.where(batch.valid, prediction, filled), batch.intrinsics)
         valid = batch.valid.float()
-        for weight, a, b in zip(self.weights, guess, truth, strict=True):
+        divisors = self.divisors or [1.0] * len(self.weights)
+        for weight, divisor, a, b in zip(self.weights, divisors, guess, truth, strict=True):
             if weight:
-                share = _pooled(valid, a)
+                share = pooled(valid, a)
                 cells = share.sum() * a.shape[1]
-                factor = torch.where(cells > 0, ramp * weight / cells, 0)
+                factor = torch.where(cells > 0, ramp * weight / divisor / cells, 0)
                 total = total + weighted_sum(a, b, share * factor, self.norm)
         return total
 
@@ -92,9 +97,3 @@ class HierarchicalEmbeddingLoss(nn.Module):
         self.embedding._apply(fn, recurse)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
-
-
-def _pooled(valid: Tensor, level: Tensor) -> Tensor:
-    """Give the share of valid pixels (B, 1, h, w), in [0, 1], of each cell of a level (B, C, h, w)."""
-    size = (level.shape[-2], level.shape[-1])
-    return valid if valid.shape[-2:] == size else F.adaptive_avg_pool2d(valid, size)

@@ -6,11 +6,18 @@ import itertools
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 VALUES_AT_ONCE = 2**17
 """Feature values that a CPU compares at a time: half a megabyte."""
+
+
+def pooled(valid: Tensor, level: Tensor) -> Tensor:
+    """Give the share of valid pixels (B, 1, h, w), in [0, 1], of each cell of a level (B, C, h, w)."""
+    size = (level.shape[-2], level.shape[-1])
+    return valid if valid.shape[-2:] == size else F.adaptive_avg_pool2d(valid, size)
 
 
 def weighted_sum(a: Tensor, b: Tensor, share: Tensor, norm: str) -> Tensor:

@@ -62,6 +62,9 @@ def check_recipe(document: Document, registry: Registry, cache: Known | None = N
     if train and embedding and train.embedding is None and is_trained(embedding):
         message = f"'embedding' is missing: `{embedding.component.name}` is trained first; add {{steps: 400}}"
         faults.add(("train",), message)
+    if train and train.embedding and train.embedding.settings.init and embedding and not embedding.engine["trained"]:
+        message = "embedding.trained is false, so the generator keeps random weights; leave `init` out"
+        faults.add(("train", "embedding", "init"), message)
     if losses and not any(loss.engine["weight"] for loss in losses.values()):
         _unweighted(faults, embedding)
 

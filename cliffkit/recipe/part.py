@@ -55,5 +55,14 @@ class Part:
 
 
 def is_trained(embedding: Part) -> bool:
-    """Tell whether an embedding generator has a stage of its own."""
+    """Tell whether an embedding generator is fitted to depth maps: it can be, and the recipe does not say otherwise."""
+    return _has_weights(embedding) and bool(embedding.engine["trained"])
+
+
+def is_prepared(embedding: Part) -> bool:
+    """Tell whether an embedding generator has a stage of its own: for its weights, or to measure its features."""
+    return _has_weights(embedding) or embedding.engine["scale"] == "unit"
+
+
+def _has_weights(embedding: Part) -> bool:
     return bool(getattr(embedding.component.load(), "trained", True))

@@ -43,6 +43,11 @@ class Recipe:
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Where the values in `PLACED` are written, by path: `file:line` for errors."""
 
+    @property
+    def generator_seed(self) -> int:
+        """Seed of the embedding generator: of its weights, and of its training where it is trained."""
+        return self.train.embedding.settings.seed if self.train.embedding else 0
+
     def parts(self) -> Iterable[Part]:
         """Every component it names."""
         model = (getattr(self, kind) for kind in MODEL)

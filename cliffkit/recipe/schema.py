@@ -54,6 +54,10 @@ class EmbeddingOptions(Section):
     """Norm of the difference of features: absolute values or squares."""
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     """Steps over which the term grows from nothing to its full weight."""
+    scale: Literal["unit", "none"] = "none"
+    """`unit`: each level is divided by its mean difference between two random training maps."""
+    trained: bool = True
+    """Whether a generator that learns is trained; false: it keeps the random weights that it starts with."""
 
 
 class ProtocolOptions(Section):

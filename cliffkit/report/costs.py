@@ -40,6 +40,7 @@ def costs(results: Results) -> dict[str, Any]:
                     [
                         *([f"micro-batch {', '.join(map(str, smaller))}: memory held no more"] if smaller else []),
                         *_generators(cells),
+                        *_divisors(cells),
                     ]
                 ),
             }
@@ -52,6 +53,12 @@ def _generators(cells: Sequence[CellResult]) -> list[str]:
     facts = [cell.generator for cell in cells if cell.generator is not None]
     texts = {text: fact.near_chance() for fact in facts if (text := fact.describe())}
     return [f"{text}{': hardly better than chance' if near else ''}" for text, near in texts.items()]
+
+
+def _divisors(cells: Sequence[CellResult]) -> list[str]:
+    """Say by what the levels of the embedding loss of a variant's cells were divided; nothing where they were not."""
+    sets = dict.fromkeys(cell.scores.divisors for cell in cells if cell.scores and cell.scores.divisors)
+    return [f"levels of the embedding divided by {', '.join(f'{value:.3g}' for value in values)}" for values in sets]
 
 
 def environments(results: Results) -> dict[str, Any]:

@@ -7,17 +7,27 @@ from pathlib import Path
 
 from cliffkit.stages.context import Context
 from cliffkit.stages.depth import fit_depth
-from cliffkit.stages.embedding import fit_embedding
+from cliffkit.stages.embedding import prepare_embedding
 from cliffkit.stages.evaluate import evaluate
 from cliffkit.stages.pack import SPLITS, pack
-from cliffkit.store.artifacts import LOG, PANEL, WEIGHTS, Environment, FitFacts, PackFacts, PerImage, Scores
+from cliffkit.store.artifacts import (
+    LOG,
+    PANEL,
+    WEIGHTS,
+    Environment,
+    FitFacts,
+    LevelDifferences,
+    PackFacts,
+    PerImage,
+    Scores,
+)
 from cliffkit.store.job import Job
 from cliffkit.training.checkpoint import has_checkpoint
 from cliffkit.training.tensors import kept_batches
 
 STAGES: Mapping[str, Callable[[Job, Context], None]] = {
     "pack": pack,
-    "embedding": fit_embedding,
+    "embedding": prepare_embedding,
     "depth": fit_depth,
     "evaluate": evaluate,
 }
@@ -25,14 +35,24 @@ PACKED = (PackFacts.FILE, "image.npy", "depth.npy", "metres.npy", "scene.npy")
 
 LEAVES: Mapping[str, tuple[str, ...]] = {
     "pack": tuple(f"{split}/{name}" for split in SPLITS for name in PACKED),
-    "embedding": (WEIGHTS, FitFacts.FILE, LOG),
+    "embedding": (WEIGHTS, FitFacts.FILE, LOG, LevelDifferences.FILE),
     "depth": (WEIGHTS, FitFacts.FILE, LOG, Environment.FILE),
     "evaluate": (Scores.FILE, PerImage.FILE, PANEL),
 }
-"""Files that each stage leaves, whatever its recipe."""
+"""Files that each stage leaves, a stage of TRAINED where it is a fit."""
 
 TRAINED = ("embedding", "depth")
 """Stages that all processes of a distributed run work on together; the main process does the other stages alone."""
+
+
+def is_fit(job: Job) -> bool:
+    """Tell whether a job runs the training loop: a generator that keeps its random weights is not fitted."""
+    return job.stage in TRAINED and "train" in job.inputs
+
+
+def leaves(job: Job) -> tuple[str, ...]:
+    """List files that a job leaves in any case."""
+    return LEAVES[job.stage] if is_fit(job) or job.stage not in TRAINED else (WEIGHTS, LevelDifferences.FILE)
 
 
 def worth_keeping(stage: str, folder: Path) -> bool:

@@ -18,7 +18,7 @@ from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.scoring.protocols import VALIDATION
 from cliffkit.scoring.scores import score_image, summarise
 from cliffkit.stages.context import Context
-from cliffkit.store.artifacts import WEIGHTS, DepthFitFacts
+from cliffkit.store.artifacts import DepthFitFacts
 from cliffkit.store.job import Job
 from cliffkit.training.device import Device
 from cliffkit.training.fit import fit
@@ -34,8 +34,7 @@ def fit_depth(job: Job, context: Context) -> None:
     settings = recipe.train.depth.settings
     train, val = (Pack(context.needs["pack"] / split) for split in ("train", "val"))
     torch.manual_seed(recipe.seed)
-    trained = context.needs.get("embedding")
-    modules = assemble(recipe, len(train.facts.scene_types), trained / WEIGHTS if trained else None)
+    modules = assemble(recipe, len(train.facts.scene_types), context.needs.get("embedding"))
     network, objective = modules.network, DepthObjective(modules, device)
     init = load_start(network, recipe.train.depth, "depth", job)
     losses = {name: loss for name, _, loss in modules.losses if any(True for _ in loss.parameters())}
@@ -59,6 +58,7 @@ def fit_depth(job: Job, context: Context) -> None:
             select=settings.select,
             parameters=parameters,
             losses=_numbers(losses),
+            divisors=modules.hierarchical.divisors if modules.hierarchical else (),
         ).write(context.folder)
         device.environment().write(context.folder)
 

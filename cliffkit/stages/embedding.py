@@ -1,6 +1,7 @@
-"""Stage `embedding`: fit an embedding generator to the training split's depth maps.
+"""Stage `embedding`: fit an embedding generator to the training split's depth maps, and measure its features on them.
 
-It sees no other depth, not even to choose its weights: knowledge of val or test would leak into the loss.
+It sees no other depth, not even to choose its weights: knowledge of val or test would leak into the loss. A generator
+that is not trained keeps the weights that it starts with.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ from cliffkit.errors import UserError
 from cliffkit.events import Notice
 from cliffkit.interfaces import Batch, Embedding
 from cliffkit.method.assemble import build_embedding
+from cliffkit.method.differences import measure
 from cliffkit.method.objectives import EmbeddingObjective
-from cliffkit.recipe.part import Part
+from cliffkit.recipe.part import Part, is_trained
 from cliffkit.stages.context import Context
-from cliffkit.store.artifacts import EmbeddingFitFacts
+from cliffkit.store.artifacts import WEIGHTS, EmbeddingFitFacts
 from cliffkit.store.job import Job
 from cliffkit.training.device import Device
 from cliffkit.training.fit import fit
 from cliffkit.training.job import FitJob, Goal
 from cliffkit.training.start import load_start
+from cliffkit.training.tensors import save_tensors, weights_of
 
 NEAR_CHANCE = (
     "names scene types hardly better than the most frequent one alone would, so its features know little of scenes; "
@@ -38,16 +41,30 @@ HELD_OUT = 0.1
 """Share of the training images that a generator which learns scene types does not learn from, but is judged on."""
 
 
-def fit_embedding(job: Job, context: Context) -> None:
-    """Leave the generator's weights in weights.safetensors."""
-    generator, training = job.recipe.embedding, job.recipe.train.embedding
+def prepare_embedding(job: Job, context: Context) -> None:
+    """Leave the generator's weights in weights.safetensors, and how its features differ in differences.json."""
+    generator, seed = job.recipe.embedding, job.recipe.generator_seed
     assert generator is not None
+    train = Pack(context.needs["pack"] / "train")
+    torch.manual_seed(seed)
+    if is_trained(generator):
+        _check_labels(generator, train, job.recipe.data)
+    embedding = build_embedding(generator, len(train.facts.scene_types))
+    if is_trained(generator):
+        _fit(embedding, generator, job, context, train)
+
+    differences = measure(embedding, train, seed, context.device.torch)
+    if context.device.accelerator.is_main_process:
+        if not is_trained(generator):
+            save_tensors(context.folder / WEIGHTS, weights_of(embedding))
+        differences.write(context.folder)
+
+
+def _fit(embedding: Embedding, generator: Part, job: Job, context: Context, train: Pack) -> None:
+    """Leave trained weights in the generator and the job's folder, and how they were chosen in fit.json."""
+    training = job.recipe.train.embedding
     assert training is not None
     settings = training.settings
-    train = Pack(context.needs["pack"] / "train")
-    torch.manual_seed(settings.seed)
-    _check_labels(generator, train, job.recipe.data)
-    embedding = build_embedding(generator, len(train.facts.scene_types))
     init = load_start(embedding, training, "embedding", job)
     objective = EmbeddingObjective(embedding, context.device)
     learnt, looked_at = _shares(embedding, train)

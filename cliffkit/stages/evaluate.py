@@ -18,6 +18,7 @@ from cliffkit.pictures.panel import panel
 from cliffkit.prediction.predictor import predictor
 from cliffkit.prediction.scored import Row, ScoredImage, score_images
 from cliffkit.protocols import Protocol
+from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.scoring.scores import Unscored, summarise
@@ -48,6 +49,7 @@ class Trained:
     """Median of the training depths, the constant prediction."""
     selection: Selection
     parameters: int
+    divisors: tuple[float, ...] = ()
 
 
 def evaluate(job: Job, context: Context) -> None:
@@ -56,7 +58,7 @@ def evaluate(job: Job, context: Context) -> None:
     fitted = DepthFitFacts.read(depth)
     chosen = Selection("val", fitted.select, fitted.best_score, fitted.best_step)
     median_m = PackFacts.read(context.needs["pack"] / "train").median_m
-    score_trained(job, context, Trained(depth / WEIGHTS, median_m, chosen, fitted.parameters))
+    score_trained(job, context, Trained(depth / WEIGHTS, median_m, chosen, fitted.parameters, fitted.divisors))
 
 
 def score_trained(job: Job, context: Context, trained: Trained) -> None:
@@ -77,6 +79,7 @@ def score_trained(job: Job, context: Context, trained: Trained) -> None:
         selection=trained.selection,
         parameters=trained.parameters,
         failures=failures,
+        divisors=trained.divisors,
     ).write(context.folder)
     tables = {
         protocol.name: _table(_rows(names, [image.scores[k] for image in images]))
@@ -90,13 +93,19 @@ def score_trained(job: Job, context: Context, trained: Trained) -> None:
     write_atomic(context.folder / PANEL, lambda path: panel(path, pictures, title, subtitle))
 
 
+def _generator(embedding: Part | None) -> str:
+    if embedding is None:
+        return NONE
+    return embedding.component.name + ("" if embedding.engine["trained"] else " left random")
+
+
 def describe_parts(recipe: Recipe) -> list[str]:
     """Name the parts that make a network what it is."""
     backbone = recipe.backbone.options.get("name", recipe.backbone.component.name)
     return [
         str(backbone),
         *(part.component.name for part in (recipe.pyramid, recipe.fusion)),
-        f"embedding {recipe.embedding.component.name if recipe.embedding else NONE}",
+        f"embedding {_generator(recipe.embedding)}",
         f"on {recipe.data.component.name}",
     ]
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from cliffkit.interfaces import Place
-from cliffkit.stages import TRAINED
+from cliffkit.stages import TRAINED, is_fit
 from cliffkit.store.artifacts import WEIGHTS, FitFacts, read_json
 from cliffkit.store.files import write_json
 from cliffkit.store.job import Job
@@ -36,8 +36,9 @@ def kind_of_work(job: Job, place: Place) -> str:
     pace of an edited part need not be measured again, and the first job done with the new code corrects it.
     """
     inputs = {name: value for name, value in job.inputs.items() if name not in ("seed", "needs", "version")}
-    if job.stage in TRAINED:
+    if is_fit(job):
         inputs["train"] = {name: inputs["train"][name] for name in ("batch", "micro_batch")}
+    if job.stage in TRAINED:
         inputs["data"] = job.needs["pack"].inputs["data"]
     if job.stage == "evaluate":
         inputs["model"] = job.needs["depth"].inputs["model"]
@@ -55,7 +56,7 @@ def _without_code(value: Any) -> Any:
 
 def units(job: Job) -> int:
     """Count the units of a job that its pace refers to: the steps of a fit, else 1."""
-    return int(job.inputs["train"]["steps"]) if job.stage in TRAINED else 1
+    return int(job.inputs["train"]["steps"]) if is_fit(job) else 1
 
 
 class Paces:
@@ -91,6 +92,6 @@ class Paces:
 def learn_from(job: Job, place: Place, memory_bytes: int, store: Store, paces: Paces) -> None:
     """Keep the pace of a job that was done just now."""
     folder = store.folder(job)
-    seconds = FitFacts.read(folder).seconds / units(job) if job.stage in TRAINED else store.record(job).seconds
+    seconds = FitFacts.read(folder).seconds / units(job) if is_fit(job) else store.record(job).seconds
     weights = (folder / WEIGHTS).stat().st_size if job.stage in TRAINED else 0
     paces.learn({kind_of_work(job, place): Pace(seconds, memory_bytes, weights)})

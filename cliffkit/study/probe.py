@@ -20,17 +20,18 @@ from cliffkit.data.splits import Roots, open_split
 from cliffkit.interfaces import Dataset, Place
 from cliffkit.jobs.worker import peak_memory
 from cliffkit.method.assemble import build
+from cliffkit.method.differences import PAIRS
 from cliffkit.prediction.predictor import WHOLE, Floats, Predictor, prepared
 from cliffkit.prediction.scored import score_images
 from cliffkit.protocols import View
 from cliffkit.recipe.recipe import Recipe
-from cliffkit.stages import STAGES
+from cliffkit.stages import STAGES, is_fit
 from cliffkit.stages.context import Context
 from cliffkit.store.artifacts import WEIGHTS, FitFacts, PackFacts
 from cliffkit.store.files import writing
 from cliffkit.store.job import Job
 from cliffkit.study.pace import Pace
-from cliffkit.training.device import open_device
+from cliffkit.training.device import Device, open_device
 from cliffkit.workers import available_cores
 
 PROBE_SECONDS = 2.0
@@ -58,19 +59,28 @@ def probe(task: ProbeTask, place: Place) -> Pace:
         seconds = _probe_evaluate(job, roots, device.torch)
     else:
         with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
-            _random_pack(job, Path(folder) / "pack", open_split(job.recipe, "train", roots))
-
-            def steps(count: int) -> Path:
-                short = replace(job, recipe=_shortened(job.recipe, count))
-                job_folder = Path(tempfile.mkdtemp(dir=folder))
-                STAGES[job.stage](short, Context(job_folder, {"pack": Path(folder) / "pack"}, device, roots, _unheard))
-                return job_folder
-
-            first = _seconds(steps(2))  # includes costs that occur once, which the next two fits lack
-            few, count = steps(2), max(3, round(2 * PROBE_SECONDS / first))
-            seconds = max((_seconds(steps(2 + count)) - _seconds(few)) / count, 1e-6)
-            weights = (few / WEIGHTS).stat().st_size
+            seconds, weights = _probe_training(job, roots, device, Path(folder))
     return Pace(seconds, peak_memory(place), weights)
+
+
+def _probe_training(job: Job, roots: Roots, device: Device, folder: Path) -> tuple[float, int]:
+    """Run a stage that has weights, on noise; returns seconds per step, or of the whole stage, and bytes of weights."""
+    _random_pack(job, folder / "pack", open_split(job.recipe, "train", roots))
+
+    def steps(count: int) -> Path:
+        short = replace(job, recipe=_shortened(job.recipe, count))
+        job_folder = Path(tempfile.mkdtemp(dir=folder))
+        STAGES[job.stage](short, Context(job_folder, {"pack": folder / "pack"}, device, roots, _unheard))
+        return job_folder
+
+    if not is_fit(job):
+        started = time.monotonic()
+        whole = steps(1)
+        return time.monotonic() - started, (whole / WEIGHTS).stat().st_size
+    first = _seconds(steps(2))  # includes costs that occur once, which the next two fits lack
+    few, count = steps(2), max(3, round(2 * PROBE_SECONDS / first))
+    seconds = max((_seconds(steps(2 + count)) - _seconds(few)) / count, 1e-6)
+    return seconds, (few / WEIGHTS).stat().st_size
 
 
 def _shortened(recipe: Recipe, steps: int) -> Recipe:
@@ -90,14 +100,18 @@ def _unheard(event: object) -> None:
 
 
 def _random_pack(job: Job, folder: Path, data: Dataset) -> None:
-    """Write a pack of noise, a batch to train on and two images to validate on; camera and extras of a real image."""
+    """Write a pack of noise, with two images to validate on; camera and extras of a real image.
+
+    It has a batch to train on, or as many images as a generator that is not fitted is measured on.
+    """
     random = np.random.default_rng(0)
     engine, scene_types = job.recipe.data.engine, len(data.scene_types)
     size = tuple(engine["size"])
     real = at_training_size(read_sample(data, 0), size, engine["crop"])
     tensors = {} if real.intrinsics is None else {"intrinsics": real.intrinsics}
     tensors |= {f"{EXTRA}{name}": extra for name, extra in real.extras.items()}
-    for split, n in (("train", int(job.inputs["train"]["batch"])), ("val", 2)):
+    images = int(job.inputs["train"]["batch"]) if is_fit(job) else min(2 * PAIRS, len(data))
+    for split, n in (("train", images), ("val", 2)):
         (folder / split).mkdir(parents=True)
         arrays: dict[str, NDArray[Any]] = {
             "image": random.integers(0, 256, (n, 3, *size), dtype=np.uint8),

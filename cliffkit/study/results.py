@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cliffkit.errors import UserError
 from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
+from cliffkit.stages import is_fit
 from cliffkit.statistics import pooled
 from cliffkit.store.artifacts import LOG, DepthFitFacts, EmbeddingFitFacts, Environment, PerImage, Scores
 from cliffkit.store.store import LARGE, Store
@@ -141,7 +142,7 @@ def _load(cell: Cell, store: Store) -> CellResult:
 def _generator(cell: Cell, store: Store) -> EmbeddingFitFacts | None:
     """Read how the fit of a cell's embedding generator ended; None where no generator was trained."""
     job = next((job for job in cell.jobs if job.stage == "embedding"), None)
-    return None if job is None else EmbeddingFitFacts.read(store.folder(job))
+    return None if job is None or not is_fit(job) else EmbeddingFitFacts.read(store.folder(job))
 
 
 def _versions(records: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -84,7 +84,8 @@ def test_the_unchanged_text_is_a_recipe(check):
         "full",
     ]
     assert recipe.data.engine == {"size": (32, 48), "crop": 1.0}
-    assert recipe.embedding.engine == {"weights": [10.0, 15.0], "norm": "l1", "warmup_steps": 100}
+    loss = {"weights": [10.0, 15.0], "norm": "l1", "warmup_steps": 100}
+    assert recipe.embedding.engine == {**loss, "scale": "none", "trained": True}
     assert recipe.seed == 0
 
 

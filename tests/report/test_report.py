@@ -508,6 +508,15 @@ def test_what_a_generator_knows_of_scene_types_is_said(plain: Report, tmp_path: 
     )
 
 
+def test_the_divisors_of_an_embedding_on_unit_scale_are_said(plain: Report, tmp_path: Path) -> None:
+    assert "divided by" not in plain.page.words
+    first, *others = plain.results.cells
+    assert first.scores is not None
+    cells = (replace(first, scores=replace(first.scores, divisors=(0.046422, 0.5))), *others)
+    words = write(replace(plain.results, cells=cells), tmp_path).page.words
+    assert "levels of the embedding divided by 0.0464, 0.5" in words
+
+
 def test_gallery_shows_the_same_images_of_every_variant(hostile: Report) -> None:
     pictures = [given for tag, given in hostile.page.tags if tag == "img"]
     variants = len(hostile.results.study.variants)

@@ -21,7 +21,7 @@ from cliffkit.jobs.plan import STAGE_VERSIONS
 from cliffkit.recipe.check import load_recipe
 from cliffkit.stages import STAGES
 from cliffkit.stages.context import Context
-from cliffkit.store.artifacts import LOG, WEIGHTS, DepthFitFacts, FitFacts, PackFacts, Scores
+from cliffkit.store.artifacts import LOG, WEIGHTS, DepthFitFacts, FitFacts, LevelDifferences, PackFacts, Scores
 from cliffkit.store.job import Job
 
 from ..engine_fixtures import cpu
@@ -69,10 +69,12 @@ GOLDEN: Mapping[str, tuple[int, Numbers]] = {
         },
     ),
     "embedding": (
-        2,
+        3,
         {
             "best_step": 3,
             "best_score": 19.824839782714843,
+            "mean difference": 0.3136871032430652,
+            "mean square": 0.2617965209412821,
             "step 1 lr": 0.001,
             "step 1 objective": 19.060705184936523,
             "step 2 lr": 0.00075,
@@ -215,6 +217,8 @@ def test_embedding_gives_the_listed_weights(folders: dict[str, Path]) -> None:
     weights = load_file(folders["embedding"] / WEIGHTS)
     facts = FitFacts.read(folders["embedding"])
     found = {"best_step": facts.best_step, "best_score": facts.best_score}
+    differences = LevelDifferences.read(folders["embedding"])
+    found |= {"mean difference": differences.l1[0], "mean square": differences.l2[0]}
     hold("embedding", {**found, **losses(folders["embedding"]), **some(weights)})
 
 

@@ -20,12 +20,14 @@ from cliffkit.store.store import Store
 from cliffkit.study import forecast
 from cliffkit.study.board import Board
 from cliffkit.study.cells import jobs_of
+from cliffkit.study.check import load_study
 from cliffkit.study.forecast import choose_slots, choose_workers
 from cliffkit.study.pace import Pace, Paces, kind_of_work, units
 from cliffkit.study.probe import PROBED_IMAGES, ProbeTask, probe
+from cliffkit.study.results import load_results
 
 from ..protocol_fixtures import PROTOCOLS
-from ..study_fixtures import STUDY, FinishedStudy, Inline, small_study
+from ..study_fixtures import STUDY, FinishedStudy, Inline, run_small, small_study
 
 HERE = Place("cpu", 1)
 
@@ -96,6 +98,37 @@ axes:
     assert kind_of_work(depth["base", 1], HERE) == own
     assert kind_of_work(depth["base", 0], Place("cpu", 2)) != own
     assert kind_of_work(depth["base", 0], Place("cuda:0", 1)) == kind_of_work(depth["base", 0], Place("cuda:1", 1))
+
+
+GENERATORS = """\
+name: generators
+base: base.yaml
+seeds: [0]
+axes:
+  embedding:
+    random: {embedding.trained: false}
+    filters: {embedding: {use: filters, scale: unit, weights: [1, 1, 1, 1]}}
+compare: {reference: {embedding: random}}
+"""
+
+
+def test_generators_that_are_not_fitted_run_in_a_study_and_have_a_pace(tmp_path: Path, registry: Registry) -> None:
+    _, cells = small_study(tmp_path, registry, GENERATORS)
+    board = run_small(cells, tmp_path / "runs")
+    assert {name: board.store.failure(entry.job) for name, entry in board.jobs.items() if entry.state != "done"} == {}
+    assert sorted(job.stage for job in jobs_of(cells).values()).count("embedding") == 2
+    results = load_results(load_study(tmp_path / "study.yaml", registry), cells, board.store)
+    assert [result.generator for result in results.cells] == [None, None]
+    assert [len(result.scores.divisors) for result in results.cells if result.scores] == [0, 4]
+
+    paces = Paces(board.store)
+    for cell in cells:
+        job = next(job for job in cell.jobs if job.stage == "embedding")
+        known, measured = paces.get(job, Place("cpu", torch.get_num_threads())), probe(ProbeTask(job, {}), HERE)
+        assert known is not None
+        assert units(job) == 1
+        assert 0 < min(known.seconds, measured.seconds) <= max(known.seconds, measured.seconds) < 30
+        assert measured.weights_bytes == known.weights_bytes
 
 
 class Deaf(Inline):

@@ -8,7 +8,14 @@ from cliffkit.store.artifacts.facts import Fact, damaged, read_bytes, read_json
 from cliffkit.store.artifacts.jobs import Failure, JobNames, JobProgress, JobRecord, StoreStamp
 from cliffkit.store.artifacts.runs import PartRecord, RunParts
 from cliffkit.store.artifacts.scores import PerImage, ProtocolScores, RunMetrics, Scores, Selection, Summary
-from cliffkit.store.artifacts.training import DepthFitFacts, EmbeddingFitFacts, Environment, FitFacts, PackFacts
+from cliffkit.store.artifacts.training import (
+    DepthFitFacts,
+    EmbeddingFitFacts,
+    Environment,
+    FitFacts,
+    LevelDifferences,
+    PackFacts,
+)
 
 WEIGHTS = "weights.safetensors"
 """Best weights of a trained stage; in a run's folder those of the depth network."""
@@ -40,6 +47,7 @@ __all__ = [
     "JobNames",
     "JobProgress",
     "JobRecord",
+    "LevelDifferences",
     "PackFacts",
     "PartRecord",
     "PerImage",

@@ -67,6 +67,8 @@ class Scores(Fact):
     """Parameters of the network."""
     failures: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     """Why protocols of the recipe could not score the network, by their names. The other protocols are scored."""
+    divisors: tuple[float, ...] = field(default=(), kw_only=True)
+    """Numbers by which the levels of its embedding loss were divided; empty where they were not."""
 
     @property
     def metrics(self) -> dict[str, Summary]:

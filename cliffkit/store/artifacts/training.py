@@ -78,6 +78,20 @@ class EmbeddingFitFacts(FitFacts):
 
 
 @dataclass(frozen=True)
+class LevelDifferences(Fact):
+    """How much an embedding generator's levels differ between two random training maps, shallow to deep."""
+
+    FILE: ClassVar[str] = "differences.json"
+
+    pairs: int
+    """Pairs of training maps that were compared."""
+    l1: tuple[float, ...]
+    """Mean |difference of features|, in the generator's units; 0 where no pair has a pixel that is valid in both."""
+    l2: tuple[float, ...]
+    """Mean squared difference."""
+
+
+@dataclass(frozen=True)
 class DepthFitFacts(FitFacts):
     """How the fit of a depth network ended."""
 
@@ -87,6 +101,8 @@ class DepthFitFacts(FitFacts):
     """Parameters of the network."""
     losses: Mapping[str, float | None] = field(default_factory=dict, kw_only=True)
     """Parameters of losses at that step, by the loss's name and theirs; None for those of more than one number."""
+    divisors: tuple[float, ...] = field(default=(), kw_only=True)
+    """Numbers by which the levels of the embedding loss are divided; empty where they are not."""
 
 
 @dataclass(frozen=True)
