@@ -93,7 +93,9 @@ def ablate(
         findings = cliffkit.ablate(study, **chosen, checkpoint_every=checkpoint_every)
     _print_findings(findings, as_json)
     if findings.failed:
-        echo("mend what made cells fail; the same command with --retry-failed tries them again", err=True)
+        from cliffkit.study.board import HOW_TO_RETRY
+
+        echo(f"mend what made cells fail: {HOW_TO_RETRY}", err=True)
         raise SystemExit(1)
 
 

@@ -27,14 +27,15 @@ from cliffkit.report import images
 from cliffkit.report.picks import pick, pick_images
 from cliffkit.report.sentences import sentence
 from cliffkit.report.svg import inline
-from cliffkit.report.wording import chance, digits, heading, listed, number, published
+from cliffkit.report.wording import chance, digits, heading, listed, number, published, troubles
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.statistics import compare, estimate, holm
 from cliffkit.store.artifacts import EmbeddingFitFacts
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, analyse
-from cliffkit.study.results import Results, load_results
+from cliffkit.study.board import HOW_TO_RETRY
+from cliffkit.study.results import CellResult, Results, load_results
 
 from ..report_fixtures import (
     AXES,
@@ -403,12 +404,19 @@ def test_failed_and_waiting_cells_are_said_and_the_rest_stands(hostile: Report) 
     assert f"{names[3]} failed at every seed: {HOSTILE_REASON}" in words
     assert f"{names[5]} failed at seed 1: {HOSTILE_REASON}" in words
     assert words.count("failed at every seed") == 1
-    assert f"Not done yet: {names[6]} (seed 2)" in words
+    assert f"Not done yet: {names[6]} (seed 2). `cliffkit ablate` goes on with them." in words
+    assert f"When the cause is mended: {HOW_TO_RETRY}." in words
     assert "31 of 36 cells are done" in words
     assert "not measured" in words
     lines = {line[0].split(" tied")[0].removesuffix(" best"): line for line in hostile.page.tables["scores"][1:]}
     assert lines[names[3]][1] == NOTHING
     assert lines[names[0]][1] != NOTHING
+
+
+def test_a_damaged_cell_needs_no_retry(plain: Report) -> None:
+    damaged = CellResult(plain.results.cells[0].cell, "failed", "evaluate: damaged: a reason", damaged=True)
+    results = replace(plain.results, cells=(damaged, *plain.results.cells[1:]))
+    assert troubles(results) == [f"{damaged.cell.variant.name} failed at seed 0: evaluate: damaged: a reason"]
 
 
 def test_a_protocol_that_cannot_score_a_cell_costs_only_itself(plain: Report, tmp_path: Path) -> None:
