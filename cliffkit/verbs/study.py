@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -66,9 +66,7 @@ def ablate(
     if retry_failed:
         work.board.retry()
     with BoardView(work.study.name, active=progress is True) as view:
-        tell = _teller(view, progress)
-        for note in work.study.notes:
-            tell(Notice(note))
+        tell = _teller(view, progress, work.study.notes)
         name_jobs(work.folder, (entry.job for entry in work.board.jobs.values()))
         set_damaged_aside(work.board, announcer(work.plugins, tell))
         failed = work.board.count("failed")
@@ -114,9 +112,7 @@ def forecast(
         BoardView(work.study.name, active=progress is True) as view,
         closing(open_executor(work.plugins.registry, executor, workers, device)) as built,
     ):
-        tell = _teller(view, progress)
-        for note in work.study.notes:
-            tell(Notice(note))
+        tell = _teller(view, progress, work.study.notes)
 
         def say(text: str) -> None:
             tell(Notice(text))
@@ -165,10 +161,14 @@ def load_study(
     return Findings(results, analyse(results), work.folder, {}, device)
 
 
-def _teller(view: BoardView, progress: Progress) -> Emit:
+def _teller(view: BoardView, progress: Progress, notes: Iterable[str]) -> Emit:
+    """Make a function that tells an event to the view and to the caller; a study's notes are told first."""
+
     def tell(event: Event) -> None:
         view.hear(event)
         if callable(progress):
             progress(event)
 
+    for note in notes:
+        tell(Notice(note))
     return tell

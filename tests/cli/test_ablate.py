@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -75,6 +76,15 @@ def test_report_trains_nothing_and_says_what_is_missing(invoke: Invoke, tmp_path
     assert "none + cliff, seed 0: waiting" in ran.stdout
     assert "not measured" in ran.stdout
     assert not list((tmp_path / "runs" / "jobs").iterdir())
+
+
+def test_one_comparison_would_have_seen_one_difference(
+    invoke: Invoke, finished_study: FinishedStudy, tmp_path: Path
+) -> None:
+    study = write_study(tmp_path, f"{STUDY}exclude: [{{embedding: heg_s}}]\n")
+    ran = invoke("report", study, "--runs", finished_study.copy(tmp_path / "runs"), "--device", "cpu")
+    assert ran.exit_code == 0, ran.stderr
+    assert re.search(r"would have seen a difference of [\d.e-]+ four times in five", ran.stdout)
 
 
 def test_report_replaces_no_report_by_an_empty_one(

@@ -25,6 +25,7 @@ from cliffkit.components.load import load_plugins
 from cliffkit.hookspecs import hookimpl
 from cliffkit.jobs.run_folder import write_sums
 from cliffkit.scoring.metrics import METRICS
+from cliffkit.training.checkpoint import save_checkpoint
 from cliffkit_backbones import timm_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -390,6 +391,22 @@ class TestPlan:
         assert all(job["done"] for job in after["jobs"])
         lines = invoke("plan", finished.recipe, "--runs", finished.runs).stdout.splitlines()
         assert [line.split() for line in lines] == [[job["stage"], job["key"], "done"] for job in after["jobs"]]
+        assert [(job["step"], job["steps"]) for job in after["jobs"]] == [
+            (None, None),
+            (None, 6),
+            (None, 6),
+            (None, None),
+        ]
+
+    def test_a_fit_that_was_broken_off_has_its_step(self, invoke, own_run):
+        depth = next(path for path in (own_run.runs / "jobs").glob("depth-*"))
+        partial = depth.rename(depth.with_suffix(".partial"))
+        arguments = ("plan", own_run.recipe, "--runs", own_run.runs)
+        assert invoke(*arguments).stdout.splitlines()[2].endswith("  to do"), "it has no checkpoint"
+        save_checkpoint(partial, {}, {"step": 4})
+        assert invoke(*arguments).stdout.splitlines()[2].endswith("  unfinished at step 4 of 6")
+        job = one_object(invoke(*arguments, "--json"))["jobs"][2]
+        assert (job["stage"], job["done"], job["step"], job["steps"]) == ("depth", False, 4, 6)
 
 
 class TestValidate:

@@ -24,6 +24,7 @@ from cliffkit.components.registry import Registry
 from cliffkit.pictures.colours import relative_error
 from cliffkit.report import gallery as galleries
 from cliffkit.report import images
+from cliffkit.report.figures import curves
 from cliffkit.report.picks import pick, pick_images
 from cliffkit.report.sentences import sentence
 from cliffkit.report.svg import inline
@@ -267,6 +268,22 @@ def test_figures_are_well_formed_and_their_ids_unique(hostile: Report) -> None:
     assert text.count('<svg role="img" aria-label="') == 3
     assert "currentColor" in text
     assert "var(--better)" in text
+
+
+def test_a_curve_of_one_validation_is_a_point_that_can_be_seen(hostile: Report) -> None:
+    results = hostile.results
+    single = tuple(replace(cell, curve=cell.curve[-1:]) for cell in results.cells)
+    for cells, visible in ((results.cells, False), (single, True)):
+        figure = curves(replace(results, cells=cells), hostile.analysis)
+        assert figure is not None
+        lines = [line for line in figure.axes[0].get_lines() if len(line.get_xdata())]
+        assert lines
+        assert {line.get_marker() not in ("None", "") for line in lines} == {visible}
+    others, *named = lines
+    assert len(named) + len(others.get_xdata()) == 11, "of twelve variants one failed at every seed"
+    low, high = figure.axes[0].get_ylim()
+    ends = np.concatenate([bar.vertices[:, 1] for bar in figure.axes[0].collections[-1].get_paths()])
+    assert low < ends.min() < ends.max() < high
 
 
 def test_figures_are_the_same_bytes_whenever_they_are_drawn(plain: Report, tmp_path: Path) -> None:
