@@ -13,6 +13,7 @@ from cliffkit.interfaces import Backbone
 from cliffkit.jobs.plan import plan as plan_jobs
 from cliffkit.method.memory import check_images
 from cliffkit.recipe import yamlstrict
+from cliffkit.recipe.check import is_study
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.shipped import locate
@@ -81,7 +82,7 @@ def validate(
     registry = (plugins or installed_plugins()).registry
     try:
         data = recipe if isinstance(recipe, Mapping) else yamlstrict.load(locate(path_of(recipe, "recipe"))).data
-        if isinstance(data, Mapping) and "base" in data:
+        if is_study(data):
             recipes = {variant.name: variant.recipe for variant in open_study(recipe, registry, set).variants}
         else:
             recipes = {"": open_recipe(recipe, registry, set)}
