@@ -278,7 +278,7 @@ def test_none_is_the_engines_own_word_and_needs_no_plugin(faults, without_embedd
 def test_none_is_among_the_choices_of_who_misspells_an_embedding(faults):
     assert faults(("use: heg_r", "use: nome"))[0].endswith("no embedding is called 'nome'; did you mean 'none'?")
     (fault,) = faults(("{use: heg_r, weights: [10, 15]}", "none"))
-    assert fault.endswith("name an embedding, as {use: NAME}; there are: heg_r, heg_s, none")
+    assert fault.endswith("name an embedding, as {use: NAME}; there are: filters, heg_r, heg_s, none, normals")
 
 
 def test_something_must_have_a_weight(faults, check):
