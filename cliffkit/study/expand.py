@@ -150,7 +150,8 @@ class Expansion:
             for path in missing:
                 message = "no such place in the base recipe; the part before the last dot must exist"
                 self.faults.add((*place, path), message)
-            suffix = f" (in axis '{cut(axis, 40)}', level '{cut(level, 40)}')"
+            named = f" (in axis '{cut(axis, 40)}', level '{cut(level, 40)}')"
+            suffix = named if self.document.lines else ""  # without lines the place itself names both
             recipe = None if missing else self._checked(changed, suffix, all_places=True)
             if recipe is not None and self._content(recipe) == self._content(self.base):
                 message = "the patch changes nothing: the base has these values already; write {} if that is meant"
