@@ -53,12 +53,13 @@ def plan(
 @options.as_json
 @click.pass_obj
 def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, ...], as_json: bool) -> None:
-    """Check RECIPEs, or studies, whole, without data: every fault with its line, exit code 2 where there is one.
+    """Check RECIPEs, or studies, without data: keys, types, bounds, and images that this machine's memory cannot hold.
+    Every fault is shown with its line; exit code 2 where there is one.
 
     Warns of weights that are not on this machine and would have to be fetched; asks no network.
 
-    Some faults show only when a part is built, such as an unknown timm model. `run` and `ablate` report those faults
-    before training.
+    Some faults show only when a part is built, such as an unknown timm model or a network that is too large. `run` and
+    `ablate` report those faults before training.
     """
     warnings: dict[str, list[str]] = {str(path): [] for path in recipes}
     with working(plugins.registry):

@@ -21,6 +21,12 @@ class Embedding(nn.Module, ABC):
     trained: ClassVar[bool] = True
     """Whether stage `embedding` fits it on the training split's depth; False for generators without parameters."""
 
+    takes_cameras: ClassVar[bool] = False
+    """Whether `forward` takes cameras too: `forward(depth, intrinsics)`, intrinsics (B, 4) as in `Batch`."""
+
+    default_weights: ClassVar[Sequence[float]] = (10.0, 15.0)
+    """Weights of its levels where a recipe writes none, shallow to deep; the authors' for two levels."""
+
     levels: int
     """How many feature maps `forward` gives, at least one."""
 
@@ -43,6 +49,12 @@ class Embedding(nn.Module, ABC):
         type.
         """
         raise NotImplementedError
+
+
+def features_of(embedding: Embedding, depth: Tensor, intrinsics: Tensor) -> list[Tensor]:
+    """Call a generator as it wants to be called: with cameras, (B, 4) as in `Batch`, or with depth alone."""
+    levels: list[Tensor] = embedding(depth, intrinsics) if embedding.takes_cameras else embedding(depth)
+    return levels
 
 
 class Loss(nn.Module, ABC):

@@ -209,7 +209,7 @@ axes:
         (["study.yaml", "--executor", "lokal"], "no executor is called 'lokal'; did you mean 'local'?"),
         (["study.yaml", "--executor", "{use: local, address: auto}"], "--executor: address: unknown option; `local` "),
         (["study.yaml", "--executor", "{use: ray, cpus: 0}"], "--executor: cpus: 0: input should be greater than 0"),
-        (["study.yaml", "--executor", "{use: ray"], "--executor:1: not YAML: "),
+        (["study.yaml", "--executor", "{use: ray"], "--executor: not YAML: "),
         (["study.yaml", "--set", "train.depht.steps=3"], "no such place in the recipe"),
         (["study.yaml", "--device", "cuda:99"], "cuda:99"),
     ],

@@ -465,6 +465,35 @@ class TestValidate:
         said = invoke("validate", recipe, "--set", "model.backbone.pretrained=false")
         assert (said.exit_code, said.stderr) == (0, "")
 
+    def test_images_that_memory_cannot_hold_are_faults_as_they_are_for_run(self, invoke, tiny_recipe, tmp_path):
+        for change, fault in (
+            (
+                "data.size=[100000, 100000]",
+                "data.size: an image of 100000x100000 pixels takes at least 120.0 GB of mem",
+            ),
+            ("train.depth.batch=1000000000", "train.depth.batch: a batch of 1000000000 images of 32x48 pixels takes"),
+        ):
+            refused = invoke("validate", tiny_recipe, "--set", change)
+            assert (refused.exit_code, refused.stdout) == (2, "")
+            assert refused.stderr.startswith(f"--set {change}: {fault}")
+            ran = invoke("run", tiny_recipe, "--set", change, "--runs", tmp_path, "--device", "cpu")
+            assert (ran.exit_code, ran.stderr) == (2, f"Error: {refused.stderr}")
+
+    def test_a_size_that_variants_of_a_study_share_is_one_fault(self, invoke, tiny_recipe, tmp_path):
+        study = tmp_path / "study.yaml"
+        study.write_text(
+            "name: s\nbase: tiny.yaml\nseeds: [0]\naxes:\n  fusion: {cliff: {}, add: {model.fusion: {use: add}}}\n"
+            "  size:\n    small: {}\n    large: {data.size: [100000, 100000]}\n"
+        )
+        refused = invoke("validate", study)
+        fault = f"{study}:8: data.size: an image of 100000x100000 pixels takes at least 120.0 GB of memory, and this "
+        assert refused.exit_code == 2
+        assert refused.stderr.startswith(fault)
+        assert refused.stderr.endswith("lower data.size (in variant 'cliff + large')\n")
+        assert len(refused.stderr.splitlines()) == 1
+        ran = invoke("ablate", study, "--runs", tmp_path / "runs", "--device", "cpu")
+        assert (ran.exit_code, ran.stderr) == (2, f"Error: {refused.stderr}")
+
     def test_needs_no_data(self, invoke):
         assert invoke("validate", *sorted((ROOT / "recipes" / "nyu").glob("*.yaml"))).exit_code == 0
 
