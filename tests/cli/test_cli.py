@@ -301,7 +301,7 @@ class TestReuse:
         assert own_run.folder.is_dir()
 
     def test_another_protocol_scores_again_and_trains_nothing(self, invoke, own_run):
-        weights = own_run.folder / "weights.safetensors"
+        metrics = (own_run.folder / "metrics.json").read_bytes()
         before = jobs_of(own_run.runs)
         scored = invoke("evaluate", own_run.folder, "--protocol", "eigen", "--device", "cpu", "--json")
         result = one_object(scored)
@@ -309,8 +309,14 @@ class TestReuse:
         assert list(result["metrics"]) == ["eigen"]
         assert jobs_of(own_run.runs) == before | {f"evaluate-{result['key']}"}
         assert "evaluate  begins" in scored.stderr
+        beside = own_run.runs / Path(result["run"]).name
+        assert set(own_run.runs.glob("tiny-*")) == {own_run.folder, beside}
+        assert (own_run.folder / "metrics.json").read_bytes() == metrics
+        (depth,) = (own_run.runs / "jobs").glob("depth-*")
+        first, weights, stored = (folder / "weights.safetensors" for folder in (own_run.folder, beside, depth))
+        assert weights.read_bytes() == first.read_bytes()
+        assert weights.samefile(stored), "no second copy"
         assert "depth     begins" not in scored.stderr
-        assert (own_run.runs / Path(result["run"]).name / "weights.safetensors").read_bytes() == weights.read_bytes()
         run = one_object(
             invoke(
                 "run", own_run.recipe, "--set", "evaluate=[eigen]", "--runs", own_run.runs, "--device", "cpu", "--json"
