@@ -31,14 +31,20 @@ def plan(
     runs: Path,
     as_json: bool,
 ) -> None:
-    """Show the jobs of RECIPE and which of them are done. Reads the data's fingerprint, computes nothing."""
+    """Show the jobs of RECIPE: done, unfinished, or to do. Reads the data's fingerprint, computes nothing.
+
+    A fit that was broken off goes on from its last checkpoint, whose step is shown.
+    """
     with working(plugins.registry):
         job_plan = cliffkit.plan(recipe, set=overrides, data=dict(roots), runs=runs, plugins=plugins)
     if as_json:
         echo(json.dumps({"name": job_plan.name, "jobs": list(map(dict, job_plan.jobs))}))
         return
     for row in job_plan.jobs:
-        echo(f"{row['stage']:<9} {row['key']}  {'done' if row['done'] else 'to do'}")
+        state = "done" if row["done"] else "to do"
+        if row["step"] is not None:
+            state = f"unfinished at step {row['step']} of {row['steps']}"
+        echo(f"{row['stage']:<9} {row['key']}  {state}")
 
 
 @click.command()
@@ -47,12 +53,13 @@ def plan(
 @options.as_json
 @click.pass_obj
 def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, ...], as_json: bool) -> None:
-    """Check RECIPEs, or studies, whole, without data: every fault with its line, exit code 2 where there is one.
+    """Check RECIPEs, or studies, without data: keys, types, bounds, and images that this machine's memory cannot hold.
+    Every fault is shown with its line; exit code 2 where there is one.
 
     Warns of weights that are not on this machine and would have to be fetched; asks no network.
 
-    Some faults show only when a part is built, such as an unknown timm model. `run` and `ablate` report those faults
-    before training.
+    Some faults show only when a part is built, such as an unknown timm model or a network that is too large. `run` and
+    `ablate` report those faults before training.
     """
     warnings: dict[str, list[str]] = {str(path): [] for path in recipes}
     with working(plugins.registry):

@@ -9,7 +9,7 @@ Shapes: B images, C channels, H x W pixels. Levels of features run from fine to 
 
 from cliffkit.interfaces.dataset import Dataset
 from cliffkit.interfaces.executor import Executor, Place, Result, Task
-from cliffkit.interfaces.losses import Embedding, Loss
+from cliffkit.interfaces.losses import Embedding, Loss, features_of
 from cliffkit.interfaces.network import Backbone, Fusion, Head, Prediction, Pyramid
 from cliffkit.interfaces.sample import Batch, Sample
 from cliffkit.interfaces.training import Augment, OptimizerFactory, ParameterGroup, Schedule
@@ -33,4 +33,5 @@ __all__ = [
     "Sample",
     "Schedule",
     "Task",
+    "features_of",
 ]

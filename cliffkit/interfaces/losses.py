@@ -21,6 +21,12 @@ class Embedding(nn.Module, ABC):
     trained: ClassVar[bool] = True
     """Whether stage `embedding` fits it on the training split's depth; False for generators without parameters."""
 
+    takes_cameras: ClassVar[bool] = False
+    """Whether `forward` takes cameras too: `forward(depth, intrinsics)`, intrinsics (B, 4) as in `Batch`."""
+
+    default_weights: ClassVar[Sequence[float]] = (10.0, 15.0)
+    """Weights of its levels where a recipe writes none, shallow to deep; the authors' for two levels."""
+
     levels: int
     """How many feature maps `forward` gives, at least one."""
 
@@ -40,9 +46,16 @@ class Embedding(nn.Module, ABC):
 
         Only for generators that learn scene types. Stage `embedding` then keeps a tenth of the training images out of
         their training, chooses the weights on these images, and says how often the largest score is that of the right
-        type.
+        type. A generator classifies where its class overrides this method: the engine compares
+        `type(embedding).classify` with this one, and does not call it to find out.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # not abstract, since most generators have no scene types to learn
+
+
+def features_of(embedding: Embedding, depth: Tensor, intrinsics: Tensor) -> list[Tensor]:
+    """Call a generator as it wants to be called: with cameras, (B, 4) as in `Batch`, or with depth alone."""
+    levels: list[Tensor] = embedding(depth, intrinsics) if embedding.takes_cameras else embedding(depth)
+    return levels
 
 
 class Loss(nn.Module, ABC):

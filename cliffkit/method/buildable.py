@@ -5,16 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cliffkit.components.isolate import isolated
+from cliffkit.components.isolate import explain, isolated
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import PartError, Stopped, UserError, cause
 from cliffkit.method.assemble import assemble, build_embedding
-from cliffkit.method.memory import Guard, check_images, check_network, memory_of
+from cliffkit.method.memory import Guard, check_images, check_network, image_sizes, memory_of
 from cliffkit.method.network import DepthNetwork
 from cliffkit.recipe.fit import Fit
-from cliffkit.recipe.part import is_trained
+from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.text import cut
+from cliffkit.training.gradients import is_out_of_memory
 from cliffkit.training.optimise import build_optimizer
 from cliffkit.training.parameters import check_patterns
 from cliffkit.training.start import load_start
@@ -39,14 +40,14 @@ def check_buildable(recipe: Recipe, roots: Roots, device: torch.device | None = 
 
 def _build(recipe: Recipe, roots: Roots, device: torch.device | None, world: int) -> None:
     scene_types = len(open_split(recipe, "train", roots).scene_types)
-    embedding, train, sizes = recipe.embedding, recipe.train, _sizes(recipe)
+    embedding, train = recipe.embedding, recipe.train
     devices = [torch.device("cpu"), *([device] if device is not None and device.type == "cuda" else [])]
 
-    check_images(recipe, sizes, devices, world)
+    check_images(recipe, devices, world)
     with Guard(memory_of(devices[0])):
         network = assemble(recipe, scene_types).network.eval()
-    check_network(recipe, network, sizes, devices)
-    for height, width in sizes:
+    check_network(recipe, network, devices)
+    for height, width in image_sizes(recipe):
         _show(recipe, network, torch.zeros(1, 3, height, width))
 
     _check_training(network, train.depth, "depth")
@@ -69,17 +70,31 @@ def _show(recipe: Recipe, network: DepthNetwork, image: Tensor) -> None:
     except (UserError, KeyboardInterrupt, Stopped):
         raise
     except BaseException as error:  # whatever a stranger's part raises
-        kind = names[-1].partition(" ")[0] if names else "backbone"
-        part, (height, width) = getattr(recipe, kind), image.shape[-2:]
-        mendable = isinstance(error, ValueError)
-        why = cut(str(error).partition("\n")[0], 300) if mendable else cause(error)
-        raise (UserError if mendable else PartError)(
-            f"{part.place}: {part.component} does not take an image of {height}x{width} pixels: {why}; change "
-            "data.size or the part's options, or mend the plugin"
-        ) from error
+        part = getattr(recipe, names[-1].partition(" ")[0] if names else "backbone")
+        raise _refusal(part, image, error) from error
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _refusal(part: Part, image: Tensor, error: BaseException) -> UserError:
+    """Say that a part raised when it was shown an image, and who can mend that.
+
+    A ValueError, and too little memory, are for the user to mend. Any other exception is a fault of the plugin.
+    """
+    shown = f"an image of {image.shape[-2]}x{image.shape[-1]} pixels"
+    if is_out_of_memory(error):
+        return UserError(
+            f"{part.place}: {shown} takes more memory than there is; lower data.size or the part's options"
+        )
+    if isinstance(error, ValueError):
+        why = cut(str(error).partition("\n")[0], 300)
+        remedy = "change data.size or the part's options"
+        return UserError(f"{part.place}: {part.component} does not take {shown}: {why}; {remedy}")
+    why = explain(error, [part.component])
+    if why == cause(error):  # raised by other code, as by the engine for an output that is no tensor
+        why = f"{why}, in {part.component} or with its output; mend or uninstall the plugin"
+    return PartError(f"{part.place}: fails on {shown}: {why}")
 
 
 def _check_training(module: nn.Module, training: Fit, stage: str) -> None:
@@ -91,10 +106,3 @@ def _check_training(module: nn.Module, training: Fit, stage: str) -> None:
     training.schedule.build(settings.steps)
     for step in training.augment:
         step.build()
-
-
-def _sizes(recipe: Recipe) -> list[tuple[int, int]]:
-    """Give each size (height, width) that the network sees: a share of an image at the scale of training."""
-    (height, width), crop = recipe.data.engine["size"], recipe.data.engine["crop"]
-    shares = {crop, 1.0, *(protocol.view.region for protocol in recipe.protocols)}
-    return sorted((max(1, round(height / crop * share)), max(1, round(width / crop * share))) for share in shares)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cliffkit.interfaces import Batch, Embedding
+from cliffkit.interfaces import Batch, Embedding, features_of
 from cliffkit.layers import fill_holes
 from cliffkit.method.kernels import fold_batch_norm, weighted_sum
 
@@ -75,9 +75,9 @@ class HierarchicalEmbeddingLoss(nn.Module):
         if ramp == 0 or not any(self.weights):
             return total
         with torch.no_grad():
-            truth = self.embedding(batch.dense_depth())
+            truth = features_of(self.embedding, batch.dense_depth(), batch.intrinsics)
             filled = fill_holes(prediction, batch.valid)
-        guess = self.embedding(torch.where(batch.valid, prediction, filled))
+        guess = features_of(self.embedding, torch.where(batch.valid, prediction, filled), batch.intrinsics)
         valid = batch.valid.float()
         for weight, a, b in zip(self.weights, guess, truth, strict=True):
             if weight:

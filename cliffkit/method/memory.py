@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cliffkit.errors import UserError
+from cliffkit.errors import Fault, RecipeError, UserError
 from cliffkit.method.network import DepthNetwork
 from cliffkit.recipe.recipe import Recipe
 
@@ -66,36 +68,49 @@ def memory_of(device: torch.device) -> int:
     return int(min(limits) + psutil.swap_memory().total)
 
 
-def check_images(recipe: Recipe, sizes: Sequence[tuple[int, int]], devices: Sequence[torch.device], world: int) -> None:
-    """Raise UserError where a batch of any stage, or a single image, takes more memory than there is.
+def image_sizes(recipe: Recipe) -> list[tuple[int, int]]:
+    """Give each size (height, width) that the network sees, the largest last, at the scale of training."""
+    (height, width), crop = recipe.data.engine["size"], recipe.data.engine["crop"]
+    shares = {crop, 1.0, *(protocol.view.region for protocol in recipe.protocols)}
+    return sorted((max(1, round(height / crop * share)), max(1, round(width / crop * share))) for share in shares)
 
-    `sizes` are those of images that the network is shown; `world` processes share a batch.
+
+def check_images(recipe: Recipe, devices: Sequence[torch.device], world: int = 1) -> None:
+    """Raise RecipeError where a single image, or else a batch of any stage, takes more memory than there is.
+
+    `world` processes share a batch. Needs no data and builds nothing.
     """
+    high, wide = image_sizes(recipe)[-1]
+    what, count = f"an image of {high}x{wide} pixels", high * wide * IMAGE_BYTES
+    _check([_Need(recipe.places["data.size"], "data.size", what, count, "data.size")], devices)
+
     train, (height, width) = recipe.train, recipe.data.engine["size"]
-    needs = {}
+    needs = []
     for stage, fit in (("depth", train.depth), ("embedding", train.embedding)):
         if fit is not None:
-            share = math.ceil(fit.settings.batch / world)
-            label = f"train.{stage}: a batch of {fit.settings.batch} images of {height}x{width} pixels"
-            needs[label] = share * height * width * PIXEL_BYTES, f"train.{stage}.batch or data.size"
-    for high, wide in sizes:
-        needs[f"data.size: an image of {high}x{wide} pixels"] = high * wide * IMAGE_BYTES, "data.size"
-    _check(recipe, needs, devices)
+            share, path = math.ceil(fit.settings.batch / world), f"train.{stage}.batch"
+            what = f"a batch of {fit.settings.batch} images of {height}x{width} pixels"
+            count = share * height * width * PIXEL_BYTES
+            needs.append(_Need(recipe.places[path], path, what, count, f"{path} or data.size"))
+    _check(needs, devices)
 
 
-def check_network(
-    recipe: Recipe, network: DepthNetwork, sizes: Sequence[tuple[int, int]], devices: Sequence[torch.device]
-) -> None:
-    """Raise UserError where weights, or the features of a single image, take more memory than there is."""
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
-    needs = {"model: its weights, with a copy of the best": (2 * weights, "channels, or take a smaller backbone")}
+def check_network(recipe: Recipe, network: DepthNetwork, devices: Sequence[torch.device]) -> None:
+    """Raise RecipeError where weights, or the features of a single image, take more memory than there is."""
+    weights, of_backbone = _weights_of(network), _weights_of(network.backbone)
+    wide_pyramid = of_backbone < weights - of_backbone  # fusions and head are as wide as the pyramid
+    place, remedy = (
+        (recipe.pyramid.place, "its channels") if wide_pyramid else (recipe.backbone.place, "its size, or take another")
+    )
+    needs = [_Need(place, "", "the network with a copy of its best weights", 2 * weights, remedy)]
+
     backbone, width_of_pyramid = network.backbone, network.pyramid.channels
-    for high, wide in sizes:
-        levels = zip(backbone.channels, backbone.strides, strict=True)
-        features = sum((c + width_of_pyramid) * (high // stride) * (wide // stride) for c, stride in levels)
-        label = f"model: the features of an image of {high}x{wide} pixels"
-        needs[label] = features * FEATURE_BYTES, "data.size or channels"
-    _check(recipe, needs, devices)
+    high, wide = image_sizes(recipe)[-1]
+    levels = zip(backbone.channels, backbone.strides, strict=True)
+    features = sum((c + width_of_pyramid) * (high // stride) * (wide // stride) for c, stride in levels)
+    what, count = f"an image of {high}x{wide} pixels with its features", features * FEATURE_BYTES
+    needs.append(_Need(recipe.places["data.size"], "data.size", what, count, "data.size or channels"))
+    _check(needs, devices)
 
 
 def amount(count: float) -> str:
@@ -106,14 +121,35 @@ def amount(count: float) -> str:
     return f"{count / 1e6:.0f} MB"
 
 
-def _check(recipe: Recipe, needs: dict[str, tuple[int, str]], devices: Sequence[torch.device]) -> None:
-    faults: dict[str, None] = {}
+@dataclass(frozen=True)
+class _Need:
+    """The least memory that one thing needs."""
+
+    place: str
+    """Where the value to lower is written."""
+    path: str
+    """Path of the value in the recipe; empty where the place names a part."""
+    what: str
+    count: int
+    """Bytes."""
+    remedy: str
+    """What to lower."""
+
+
+def _weights_of(module: nn.Module) -> int:
+    """Count the bytes of a module's weights."""
+    return sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
+
+
+def _check(needs: Sequence[_Need], devices: Sequence[torch.device]) -> None:
+    faults: dict[Fault, None] = {}
     for device in devices:
         memory = memory_of(device)
-        for label, (count, remedy) in needs.items():
-            if count > memory:
-                where = "the GPU" if device.type == "cuda" else "this machine"
-                text = f"takes at least {amount(count)} of memory, and {where} has {amount(memory)}; lower {remedy}"
-                faults[f"{recipe.name}: {label} {text}"] = None
+        where = "the GPU" if device.type == "cuda" else "this machine"
+        for need in needs:
+            if need.count > memory:
+                takes = f"{need.what} takes at least {amount(need.count)} of memory"
+                message = f"{takes}, and {where} has {amount(memory)}; lower {need.remedy}"
+                faults[Fault(need.place, need.path, message)] = None
     if faults:
-        raise UserError("\n".join(faults))
+        raise RecipeError(faults)

@@ -83,7 +83,7 @@ class Checker:
         try:
             component = self.registry.get(kind, use)
             factory = component.load()
-            engine = engine_options(kind)
+            engine = engine_options(kind, factory)
             return component, engine, options_schema(factory, engine)
         except UserError as error:
             self.faults.add(at, str(error))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
-from typing import get_type_hints
+from collections.abc import Callable
+from typing import Any, get_type_hints
 
+from pydantic import Field, create_model
 from pydantic_core import to_jsonable_python
 
 from cliffkit.components.registry import Component
 from cliffkit.recipe.schema import (
     DataOptions,
     EmbeddingOptions,
+    LevelWeight,
     LossOptions,
     ProtocolOptions,
     Section,
@@ -25,7 +29,7 @@ SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 def describe_options(component: Component) -> dict[str, str]:
     """Describe each option that a component takes in a recipe: type, bounds and default, in words."""
     factory = component.load()
-    schema = options_schema(factory, engine_options(component.kind))
+    schema = options_schema(factory, engine_options(component.kind, factory))
     kinds = get_type_hints(schema)  # without the bounds
     described = {}
     for name, field in schema.model_fields.items():
@@ -49,12 +53,24 @@ def explain_options(component: Component) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in texts.items()}
 
 
-def engine_options(kind: str) -> type[Section] | None:
-    """Give the engine's own options beside those of a component, where a kind has any."""
+def engine_options(kind: str, factory: Callable[..., Any] | None = None) -> type[Section] | None:
+    """Give the engine's own options beside those of a component, where a kind has any.
+
+    Where the factory of the component is given, defaults that it sets are in: the weights of an embedding's levels.
+    """
     sections: dict[str, type[Section]] = {
         "dataset": DataOptions,
         "embedding": EmbeddingOptions,
         "loss": LossOptions,
         "protocol": ProtocolOptions,
     }
-    return sections.get(kind)
+    weights = getattr(factory, "default_weights", None)
+    return _weighted(tuple(weights)) if kind == "embedding" and weights is not None else sections.get(kind)
+
+
+@functools.cache
+def _weighted(weights: tuple[float, ...]) -> type[Section]:
+    """Give the options of an embedding generator that has default weights of its own."""
+    field = EmbeddingOptions.model_fields["weights"]
+    default: Any = Field(list(weights), description=field.description)
+    return create_model("EmbeddingOptions", __base__=EmbeddingOptions, weights=(list[LevelWeight], default))

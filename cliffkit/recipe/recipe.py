@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from cliffkit.components.registry import NONE
@@ -13,6 +13,9 @@ from cliffkit.recipe.fit import Train
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.schema import Published
 from cliffkit.scoring.protocols import is_short
+
+PLACED = ("data.size", "train.depth.batch", "train.embedding.batch")
+"""Paths of the values on which memory depends most."""
 
 MODEL = ("backbone", "pyramid", "fusion", "head")
 
@@ -37,6 +40,8 @@ class Recipe:
     """The part that each protocol was built from."""
     published: tuple[Published, ...] = ()
     """What others report for this network; no result depends on it."""
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Where the values in `PLACED` are written, by path: `file:line` for errors."""
 
     def parts(self) -> Iterable[Part]:
         """Every component it names."""

@@ -42,10 +42,13 @@ class LossOptions(Section):
     """Factor of the term in the sum that training minimises."""
 
 
+LevelWeight = Annotated[float, Field(ge=0)]
+
+
 class EmbeddingOptions(Section):
     """The hierarchical embedding loss, for generators that have levels."""
 
-    weights: list[Annotated[float, Field(ge=0)]] = [10.0, 15.0]
+    weights: list[LevelWeight] = [10.0, 15.0]
     """One per level, shallow to deep; 0 leaves the level out."""
     norm: Literal["l1", "l2"] = "l1"
     """Norm of the difference of features: absolute values or squares."""

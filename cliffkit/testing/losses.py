@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cliffkit.interfaces import Batch, Embedding, Loss
+from cliffkit.interfaces import Batch, Embedding, Loss, features_of
 from cliffkit.testing.common import (
     build,
     check_device,
@@ -40,7 +40,7 @@ def check_embedding(factory: Callable[..., Embedding], *, scene_types: int = 4, 
         subject = type(embedding).__name__
         for height, width in ((24, 32), (23, 29)):
             depth = _batch(height, width, scene_types).dense_depth()
-            levels = embedding(depth)
+            levels = _features(embedding, [depth])
             expect(
                 len(levels) == embedding.levels,
                 f"{subject}: forward gives {len(levels)} levels, and `levels` says {embedding.levels}",
@@ -51,8 +51,9 @@ def check_embedding(factory: Callable[..., Embedding], *, scene_types: int = 4, 
                     f"{subject} on {height}x{width}: level {k} has shape {tuple(level.shape)}, expected 4 axes",
                 )
             # The objective reaches the parameters that these features do not, such as a classifier's.
-            check_module(make, lambda module, inputs: list(module(inputs[0])), [depth], parameters=False)
-            if type(embedding).classify is not Embedding.classify:
+            for call in (_features, _features_of_known_cameras) if embedding.takes_cameras else (_features,):
+                check_module(make, call, [depth], parameters=False)
+            if type(embedding).classify is not Embedding.classify:  # overridden, as stage `embedding` asks too
                 guess = embedding.classify(depth)
                 expect(
                     tuple(guess.shape) == (len(depth), scene_types) and bool(guess.isfinite().all()),
@@ -70,6 +71,18 @@ def check_embedding(factory: Callable[..., Embedding], *, scene_types: int = 4, 
                     not list(embedding.parameters()),
                     f"{subject}: the generator has parameters, and `trained` says that it has none",
                 )
+
+
+def _features(embedding: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Compute features of depth; a generator that wants cameras is told that none is known."""
+    (depth,) = inputs
+    return list(features_of(embedding, depth, torch.full((len(depth), 4), torch.nan, device=depth.device)))
+
+
+def _features_of_known_cameras(embedding: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
+    (depth,) = inputs
+    camera = torch.tensor([30.0, 31.0, depth.shape[3] / 2, depth.shape[2] / 2], device=depth.device)
+    return list(features_of(embedding, depth, camera.expand(len(depth), 4)))
 
 
 def check_loss(factory: Callable[..., Loss], *, given: dict[str, Tensor] | None = None, **options: Any) -> None:

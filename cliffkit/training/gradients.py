@@ -34,7 +34,7 @@ def gradients(
         try:
             return _backward(objective, batch, step, micro_batch, device), limit
         except (RuntimeError, MemoryError) as error:
-            if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
+            if not is_out_of_memory(error):
                 raise
             tried = min(micro_batch or len(batch.image), len(batch.image))
             if tried == 1 or device.accelerator.num_processes > 1:
@@ -55,6 +55,11 @@ def gradients(
                 "micro-batch"
             )
         )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an exception says that memory, of the processor or a GPU, holds no more."""
+    return isinstance(error, MemoryError) or (isinstance(error, Exception) and should_reduce_batch_size(error))
 
 
 def _backward(objective: nn.Module, batch: Batch, step: int, micro: int | None, device: Device) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from cliffkit.components.load import Plugins
 from cliffkit.components.registry import Registry
 from cliffkit.data.splits import Roots
 from cliffkit.display.board import BoardView
-from cliffkit.errors import PartError, UserError
+from cliffkit.errors import PartError, RecipeError, UserError
 from cliffkit.events import CellFinished, Emit, Notice
 from cliffkit.interfaces import Executor
 from cliffkit.jobs.announce import announcer
@@ -39,7 +39,7 @@ def check_variants(board: Board, roots: Roots, tell: Emit) -> list[tuple[Job, st
     """
     failed: list[tuple[Job, str, str]] = []
     failures: dict[str, tuple[str, str] | None] = {}
-    faults: dict[str, None] = {}
+    faults: dict[tuple[str, str], str] = {}
     for cell in board.cells:
         entry = next(board.jobs[job.key] for job in cell.jobs if job.stage == "depth")
         if entry.state in ("done", "failed"):
@@ -55,15 +55,19 @@ def check_variants(board: Board, roots: Roots, tell: Emit) -> list[tuple[Job, st
             except PartError as error:
                 failures[parts] = str(error), traceback.format_exc()
                 tell(Notice(f"variant '{cell.variant.name}' fails, the others go on: {error}"))
+            except RecipeError as error:  # faults of places in files, which variants share
+                for fault in error.faults:
+                    faults.setdefault((fault.place, fault.path), f"{fault} (in variant '{cell.variant.name}')")
             except UserError as error:
-                faults[f"variant '{cell.variant.name}': {error}"] = None
+                text = f"variant '{cell.variant.name}': {error}"
+                faults[text, ""] = text
 
         failure = failures[parts]
         if failure is not None:
             failed.append((entry.job, *failure))
             board.put(entry, "failed", failure[0])
     if faults:
-        raise UserError("\n".join(faults))
+        raise UserError("\n".join(faults.values()))
     return failed
 
 

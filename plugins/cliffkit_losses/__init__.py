@@ -13,3 +13,10 @@ def cliffkit_register(registry: Registry) -> None:
     registry.add("loss", "l2", "cliffkit_losses.l2:L2", "mean squared difference")
     registry.add("loss", "silog", "cliffkit_losses.silog:SILog", "scale-invariant logarithmic loss")
     registry.add("loss", "ssim", "cliffkit_losses.ssim:SSIM", "structural dissimilarity of depth maps")
+    registry.add("loss", "ssi", "cliffkit_losses.ssi:SSI", "L1 after each map's own shift and scale are taken out")
+    registry.add(
+        "loss",
+        "virtual_normals",
+        "cliffkit_losses.virtual_normals:VirtualNormals",
+        "difference of the normals of random triangles of points",
+    )

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from cliffkit.interfaces import Batch, Loss
 from cliffkit_losses.masking import masked_error
+from cliffkit_losses.slopes import mean_slope
 
 
 class Gradient(Loss):
@@ -33,18 +34,5 @@ class Gradient(Loss):
         """(B, 1, H, W) metres and a batch to a scalar in metres."""
         error = masked_error(prediction, batch)
         steps = [2**k for k in range(self.scales)]
-        means = [_mean_slope(error[..., ::step, ::step], batch.valid[..., ::step, ::step]) for step in steps]
+        means = [mean_slope(error[..., ::step, ::step], batch.valid[..., ::step, ::step]) for step in steps]
         return torch.stack(means).mean()
-
-
-def _mean_slope(error: Tensor, valid: Tensor) -> Tensor:
-    """Mean |difference| over the pairs of neighbours that are both valid; 0 without pairs."""
-    total = error.new_zeros(())
-    pairs = valid.new_zeros((), dtype=torch.int64)
-    for axis in (-2, -1):
-        last = error.shape[axis] - 1
-        both = valid.narrow(axis, 1, last) & valid.narrow(axis, 0, last)
-        slope = error.narrow(axis, 1, last) - error.narrow(axis, 0, last)
-        total = total + torch.where(both, slope.abs(), torch.zeros_like(slope)).sum()
-        pairs = pairs + both.sum()
-    return total / pairs.clamp(min=1)

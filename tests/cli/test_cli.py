@@ -25,6 +25,7 @@ from cliffkit.components.load import load_plugins
 from cliffkit.hookspecs import hookimpl
 from cliffkit.jobs.run_folder import write_sums
 from cliffkit.scoring.metrics import METRICS
+from cliffkit.training.checkpoint import save_checkpoint
 from cliffkit_backbones import timm_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -300,7 +301,7 @@ class TestReuse:
         assert own_run.folder.is_dir()
 
     def test_another_protocol_scores_again_and_trains_nothing(self, invoke, own_run):
-        weights = own_run.folder / "weights.safetensors"
+        metrics = (own_run.folder / "metrics.json").read_bytes()
         before = jobs_of(own_run.runs)
         scored = invoke("evaluate", own_run.folder, "--protocol", "eigen", "--device", "cpu", "--json")
         result = one_object(scored)
@@ -308,8 +309,14 @@ class TestReuse:
         assert list(result["metrics"]) == ["eigen"]
         assert jobs_of(own_run.runs) == before | {f"evaluate-{result['key']}"}
         assert "evaluate  begins" in scored.stderr
+        beside = own_run.runs / Path(result["run"]).name
+        assert set(own_run.runs.glob("tiny-*")) == {own_run.folder, beside}
+        assert (own_run.folder / "metrics.json").read_bytes() == metrics
+        (depth,) = (own_run.runs / "jobs").glob("depth-*")
+        first, weights, stored = (folder / "weights.safetensors" for folder in (own_run.folder, beside, depth))
+        assert weights.read_bytes() == first.read_bytes()
+        assert weights.samefile(stored), "no second copy"
         assert "depth     begins" not in scored.stderr
-        assert (own_run.runs / Path(result["run"]).name / "weights.safetensors").read_bytes() == weights.read_bytes()
         run = one_object(
             invoke(
                 "run", own_run.recipe, "--set", "evaluate=[eigen]", "--runs", own_run.runs, "--device", "cpu", "--json"
@@ -390,6 +397,22 @@ class TestPlan:
         assert all(job["done"] for job in after["jobs"])
         lines = invoke("plan", finished.recipe, "--runs", finished.runs).stdout.splitlines()
         assert [line.split() for line in lines] == [[job["stage"], job["key"], "done"] for job in after["jobs"]]
+        assert [(job["step"], job["steps"]) for job in after["jobs"]] == [
+            (None, None),
+            (None, 6),
+            (None, 6),
+            (None, None),
+        ]
+
+    def test_a_fit_that_was_broken_off_has_its_step(self, invoke, own_run):
+        depth = next(path for path in (own_run.runs / "jobs").glob("depth-*"))
+        partial = depth.rename(depth.with_suffix(".partial"))
+        arguments = ("plan", own_run.recipe, "--runs", own_run.runs)
+        assert invoke(*arguments).stdout.splitlines()[2].endswith("  to do"), "it has no checkpoint"
+        save_checkpoint(partial, {}, {"step": 4})
+        assert invoke(*arguments).stdout.splitlines()[2].endswith("  unfinished at step 4 of 6")
+        job = one_object(invoke(*arguments, "--json"))["jobs"][2]
+        assert (job["stage"], job["done"], job["step"], job["steps"]) == ("depth", False, 4, 6)
 
 
 class TestValidate:
@@ -447,6 +470,35 @@ class TestValidate:
 
         said = invoke("validate", recipe, "--set", "model.backbone.pretrained=false")
         assert (said.exit_code, said.stderr) == (0, "")
+
+    def test_images_that_memory_cannot_hold_are_faults_as_they_are_for_run(self, invoke, tiny_recipe, tmp_path):
+        for change, fault in (
+            (
+                "data.size=[100000, 100000]",
+                "data.size: an image of 100000x100000 pixels takes at least 120.0 GB of mem",
+            ),
+            ("train.depth.batch=1000000000", "train.depth.batch: a batch of 1000000000 images of 32x48 pixels takes"),
+        ):
+            refused = invoke("validate", tiny_recipe, "--set", change)
+            assert (refused.exit_code, refused.stdout) == (2, "")
+            assert refused.stderr.startswith(f"--set {change}: {fault}")
+            ran = invoke("run", tiny_recipe, "--set", change, "--runs", tmp_path, "--device", "cpu")
+            assert (ran.exit_code, ran.stderr) == (2, f"Error: {refused.stderr}")
+
+    def test_a_size_that_variants_of_a_study_share_is_one_fault(self, invoke, tiny_recipe, tmp_path):
+        study = tmp_path / "study.yaml"
+        study.write_text(
+            "name: s\nbase: tiny.yaml\nseeds: [0]\naxes:\n  fusion: {cliff: {}, add: {model.fusion: {use: add}}}\n"
+            "  size:\n    small: {}\n    large: {data.size: [100000, 100000]}\n"
+        )
+        refused = invoke("validate", study)
+        fault = f"{study}:8: data.size: an image of 100000x100000 pixels takes at least 120.0 GB of memory, and this "
+        assert refused.exit_code == 2
+        assert refused.stderr.startswith(fault)
+        assert refused.stderr.endswith("lower data.size (in variant 'cliff + large')\n")
+        assert len(refused.stderr.splitlines()) == 1
+        ran = invoke("ablate", study, "--runs", tmp_path / "runs", "--device", "cpu")
+        assert (ran.exit_code, ran.stderr) == (2, f"Error: {refused.stderr}")
 
     def test_needs_no_data(self, invoke):
         assert invoke("validate", *sorted((ROOT / "recipes" / "nyu").glob("*.yaml"))).exit_code == 0

@@ -51,8 +51,9 @@ def looked(stage: str, step: int) -> Callable[[Event], bool]:
 
 
 def test_a_run_that_was_killed_ends_with_the_bits_of_an_unbroken_one(tmp_path: Path, registry: Registry) -> None:
-    """In bf16, with averaged weights, milestones that go back to the best, micro-batches: all that has a state."""
-    recipe = engine_recipe(tmp_path, registry, *CHANGES, "train.precision=bf16")
+    """In bf16, with averaged weights, milestones that go back to the best, micro-batches, a loss that draws."""
+    losses = "loss=[{use: l1}, {use: ssi, gradient: 0.5}, {use: virtual_normals, triangles: 64}]"
+    recipe = engine_recipe(tmp_path, registry, *CHANGES, "train.precision=bf16", losses)
     unbroken = do(recipe, tmp_path / "unbroken", precision="bf16")
     broken = tmp_path / "broken"
     # the step of the kill, and of the checkpoint that it leaves

@@ -10,8 +10,10 @@ from cliffkit.interfaces import Embedding, Sample
 from cliffkit.layers import fill_holes
 from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
 from cliffkit.method.kernels import fold_batch_norm
+from cliffkit_embeddings.filters import Filters
 from cliffkit_embeddings.heg_r import HegR
 from cliffkit_embeddings.heg_s import HegS
+from cliffkit_embeddings.normals import Normals
 
 
 class Plain(Embedding):
@@ -32,7 +34,9 @@ class Plain(Embedding):
 
 def generator(kind):
     torch.manual_seed(0)
-    heg = HegS(4) if kind == "heg_s" else HegR(0)
+    heg = {"heg_s": lambda: HegS(4), "heg_r": lambda: HegR(0), "filters": lambda: Filters(0, scales=2)}.get(
+        kind, lambda: Normals(0, scales=2)
+    )()
     for module in heg.modules():
         if isinstance(module, torch.nn.BatchNorm2d):  # statistics that evaluation mode must use and not change
             torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
@@ -90,7 +94,7 @@ def test_on_depth_with_holes_it_is_the_mean_weighted_by_valid_shares():
     torch.testing.assert_close(loss(prediction, sample, 100), 2 * first + 3 * total / weight)
 
 
-@pytest.mark.parametrize("kind", ["heg_s", "heg_r"])
+@pytest.mark.parametrize("kind", ["heg_s", "heg_r", "filters", "normals"])
 @pytest.mark.parametrize("junk", [torch.nan, torch.inf, -torch.inf, 1e9])
 @pytest.mark.parametrize("size", [(20, 28), (21, 27)])
 def test_invalid_pixels_change_neither_value_nor_gradient(kind, junk, size):
@@ -105,7 +109,7 @@ def test_invalid_pixels_change_neither_value_nor_gradient(kind, junk, size):
     assert not clean[~sample.valid].any()
 
 
-@pytest.mark.parametrize("kind", ["heg_s", "heg_r"])
+@pytest.mark.parametrize("kind", ["heg_s", "heg_r", "filters", "normals"])
 def test_without_a_valid_pixel_it_is_zero(kind):
     sample, prediction = scene(-1.0)
     loss = HierarchicalEmbeddingLoss(generator(kind), (10, 15))

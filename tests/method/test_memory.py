@@ -1,17 +1,32 @@
 """What no machine can hold is refused before it is allocated; what fits passes."""
 
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 
-from cliffkit.errors import UserError
+from cliffkit.components.registry import Component
+from cliffkit.errors import PartError, RecipeError, UserError
+from cliffkit.interfaces import Fusion
 from cliffkit.method import memory
 from cliffkit.method.assemble import build
 from cliffkit.method.buildable import check_buildable
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.check import check_recipe
 from cliffkit.recipe.override import override
+
+CPU = torch.device("cpu")
+
+
+class NoSum(Fusion):
+    """A fusion with a slip of the pen in it."""
+
+    def __init__(self, channels, /):
+        super().__init__()
+
+    def forward(self, fine, coarse):
+        return fine + None
 
 
 @pytest.fixture
@@ -23,8 +38,8 @@ def recipe(tiny, registry):
     ("setting", "label", "remedy"),
     [
         ("data.size=[100000, 100000]", "data.size: an image of 100000x100000 pixels", "data.size"),
-        ("train.depth.batch=1000000000", "train.depth: a batch of 1000000000 images", "train.depth.batch or data.size"),
-        ("train.embedding.batch=1000000000", "train.embedding: a batch of", "train.embedding.batch or data.size"),
+        ("train.depth.batch=1000000000", "batch: a batch of 1000000000 images", "train.depth.batch or data.size"),
+        ("train.embedding.batch=1000000000", "embedding.batch: a batch of", "train.embedding.batch or data.size"),
         ("model.pyramid.channels=1000000", "model.pyramid (symmetric): a tensor of shape (1000000, ", "channels"),
     ],
 )
@@ -39,9 +54,18 @@ def test_what_no_machine_can_hold_is_refused_with_the_estimate_and_what_to_lower
     assert time.monotonic() - started < 60  # nothing of that size was touched
 
 
+def test_a_size_or_batch_is_named_where_it_is_written(recipe, monkeypatch):
+    monkeypatch.setattr(memory, "memory_of", lambda device: 4 * 32 * 48 * memory.PIXEL_BYTES - 1)
+    with pytest.raises(RecipeError) as caught:
+        memory.check_images(recipe("train.embedding.batch=5", "data.crop=0.5"), [CPU])
+    assert [fault.place for fault in caught.value.faults] == ["tiny.yaml:13", "--set train.embedding.batch=5"]
+    with pytest.raises(RecipeError, match=r"^tiny\.yaml:4: data\.size: an image of 320x480 pixels takes at least"):
+        memory.check_images(recipe("data.crop=0.1"), [CPU])
+
+
 def test_a_usual_recipe_passes_with_little_memory(recipe, monkeypatch):
     monkeypatch.setattr(memory, "memory_of", lambda device: 2**30)
-    memory.check_images(recipe(), [(32, 48)], [torch.device("cpu")], 1)
+    memory.check_images(recipe(), [CPU])
 
 
 def test_processes_share_a_batch(recipe, monkeypatch):
@@ -49,8 +73,8 @@ def test_processes_share_a_batch(recipe, monkeypatch):
     needed = 1000 * 32 * 48 * memory.PIXEL_BYTES
     monkeypatch.setattr(memory, "memory_of", lambda device: needed - 1)
     with pytest.raises(UserError, match="a batch of 1000 images"):
-        memory.check_images(batch, [], [torch.device("cpu")], 1)
-    memory.check_images(batch, [], [torch.device("cpu")], 2)
+        memory.check_images(batch, [CPU], 1)
+    memory.check_images(batch, [CPU], 2)
 
 
 def test_weights_and_features_are_counted(recipe, monkeypatch):
@@ -58,10 +82,23 @@ def test_weights_and_features_are_counted(recipe, monkeypatch):
     network = build(built)
     monkeypatch.setattr(memory, "memory_of", lambda device: 1000)
     with pytest.raises(UserError) as caught:
-        memory.check_network(built, network, [(32, 48)], [torch.device("cpu")])
+        memory.check_network(built, network, [CPU])
     weights, features = str(caught.value).splitlines()
-    assert "model: its weights, with a copy of the best takes at least" in weights
-    assert "model: the features of an image of 32x48 pixels takes at least" in features
+    assert "the network with a copy of its best weights takes at least" in weights
+    assert features.startswith("tiny.yaml:4: data.size: an image of 32x48 pixels with its features takes at least")
+
+
+@pytest.mark.parametrize(
+    ("channels", "place"), [(64, "tiny.yaml:7: model.pyramid"), (1, "tiny.yaml:6: model.backbone")]
+)
+def test_weights_that_are_too_many_are_a_fault_of_the_backbone_or_of_the_pyramid_s_width(
+    recipe, monkeypatch, channels, place
+):
+    built = recipe(f"model.pyramid.channels={channels}")
+    network = build(built)
+    monkeypatch.setattr(memory, "memory_of", lambda device: 1000)
+    with pytest.raises(UserError, match=f"^{place}"):
+        memory.check_network(built, network, [CPU])
 
 
 def test_the_guard_sees_tensors_made_by_shape_alone():
@@ -98,7 +135,44 @@ def test_whatever_a_part_raises_when_it_is_tried_names_part_and_plugin(recipe, m
     assert message.startswith("tiny.yaml:")
     assert f"model.{kind}" in message
     assert part.component.plugin in message
-    assert "TypeError: unsupported operand" in message
+    assert "fails on an image of 32x48 pixels: TypeError: unsupported operand, in " in message
+    assert "mend or uninstall the plugin" in message
+    assert "data.size" not in message
+
+
+def test_the_line_of_a_part_that_fails_is_named(recipe):
+    tried = recipe()
+    component = Component("fusion", "no_sum", f"{__name__}:NoSum", "", "mine", "1")
+    place = r"^tiny\.yaml:8: model\.fusion \(cliff\): fails on an image of 32x48 pixels: "
+    why = r"TypeError: .*, in fusion 'no_sum' of plugin 'mine' \(test_memory\.py:\d+\); mend or uninstall the plugin$"
+    with pytest.raises(PartError, match=place + why):
+        check_buildable(replace(tried, fusion=replace(tried.fusion, component=component, options={})), {})
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            ValueError("too odd"),
+            r"does not take an image of 32x48 pixels: too odd; change data\.size or the part's opt",
+        ),
+        (
+            MemoryError(),
+            r"an image of 32x48 pixels takes more memory than there is; lower data\.size or the part's opt",
+        ),
+    ],
+)
+def test_a_refusal_and_too_little_memory_are_for_the_user_to_mend(recipe, monkeypatch, error, message):
+    tried = recipe()
+
+    def refuse(self, *inputs):
+        raise error
+
+    monkeypatch.setattr(tried.pyramid.component.load(), "forward", refuse)
+    with pytest.raises(UserError, match=rf"^tiny\.yaml:7: model\.pyramid \(symmetric\): .*{message}") as caught:
+        check_buildable(tried, {})
+    assert not isinstance(caught.value, PartError)
+    assert "mend" not in str(caught.value)
 
 
 def test_a_factory_s_error_is_one_line_that_names_the_plugin(recipe):

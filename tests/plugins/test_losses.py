@@ -10,7 +10,9 @@ from cliffkit_losses.gradient import Gradient
 from cliffkit_losses.l1 import L1
 from cliffkit_losses.l2 import L2
 from cliffkit_losses.silog import FLOOR_M, SILog
+from cliffkit_losses.ssi import SSI
 from cliffkit_losses.ssim import SSIM
+from cliffkit_losses.virtual_normals import VirtualNormals
 
 
 def make(prediction, truth, valid):
@@ -77,7 +79,38 @@ def ssim(p, d, m):
     return np.mean([(1 - value) / 2 for value in values])
 
 
-LOSSES = [(L1, l1), (L2, l2), (BerHu, berhu), (SILog, silog), (Gradient, gradient), (SSIM, ssim)]
+def aligned(d, m):
+    """Median and mean deviation of each image, written with numpy's partition instead of a sort of masked maps."""
+    maps = np.zeros_like(d)
+    for b in range(len(d)):
+        values = d[b][m[b]]
+        middle = np.partition(values, (len(values) - 1) // 2)[(len(values) - 1) // 2]
+        maps[b] = (d[b] - middle) / np.mean(np.abs(values - middle))
+    return maps
+
+
+def ssi(p, d, m):
+    return np.abs(aligned(p, m) - aligned(d, m))[m].mean()
+
+
+def ssi_and_slopes(p, d, m):
+    return ssi(p, d, m) + 0.5 * 4 * gradient(aligned(p, m), aligned(d, m), m)  # the sum of four scales, not the mean
+
+
+def SSIAndSlopes():  # noqa: N802, beside classes in a list
+    return SSI(gradient=0.5)
+
+
+LOSSES = [
+    (L1, l1),
+    (L2, l2),
+    (BerHu, berhu),
+    (SILog, silog),
+    (Gradient, gradient),
+    (SSIM, ssim),
+    (SSI, ssi),
+    (SSIAndSlopes, ssi_and_slopes),
+]
 
 
 @pytest.mark.parametrize(("loss", "formula"), LOSSES, ids=lambda x: x.__name__)
@@ -104,13 +137,13 @@ def test_gradient_is_the_formulas(loss, formula, maps):
         assert prediction.grad[b, 0, i, j].item() == pytest.approx(slope, rel=1e-3, abs=1e-6)
 
 
-@pytest.mark.parametrize("loss", [L1, L2, BerHu, SILog, Gradient, SSIM])
+@pytest.mark.parametrize("loss", [loss for loss, _ in LOSSES])
 def test_perfect_prediction_costs_nothing(loss, maps):
     _, truth, valid = maps
     assert loss()(*make(truth, truth, valid)).item() == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("loss", [L1, L2, BerHu, SILog, Gradient, SSIM])
+@pytest.mark.parametrize("loss", [loss for loss, _ in LOSSES])
 def test_no_nan_arises_on_the_way_back_from_a_large_hole(loss, maps):
     """Not even one that would be masked away: those who look for the source of a NaN would be led astray."""
     prediction, truth, valid = maps
@@ -170,7 +203,29 @@ def test_gradient_ignores_a_constant_offset_and_pairs_across_holes():
     assert Gradient(scales=1)(arguments[0] + 5, arguments[1]).item() == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("loss", [Gradient, SSIM])
+def test_ssi_takes_shift_and_positive_scale_out_and_nothing_else(maps):
+    prediction, truth, valid = maps
+    once = SSIAndSlopes()(*make(prediction, truth, valid)).item()
+    assert SSIAndSlopes()(*make(3 * prediction - 7, truth, valid)).item() == pytest.approx(once, rel=1e-4)
+    assert SSIAndSlopes()(*make(-prediction, truth, valid)).item() > 1.5 * once
+
+
+def test_ssi_aligns_each_image_by_its_own_pixels(maps):
+    prediction, truth, valid = maps
+    factors = np.array([0.5, 4.0])[:, None, None]
+    values = [SSI()(*make(p, truth, valid)).item() for p in (prediction, factors * prediction)]
+    assert values[0] == pytest.approx(values[1], rel=1e-4)
+
+
+def test_ssi_of_flat_maps_is_finite_with_its_gradient():
+    prediction, sample = make(np.full((2, 4, 5), 2.0), np.full((2, 4, 5), 3.0), np.ones((2, 4, 5), bool))
+    value = SSIAndSlopes()(prediction.requires_grad_(), sample)
+    value.backward()
+    assert value == 0
+    assert prediction.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("loss", [Gradient, SSIM, SSIAndSlopes])
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (3, 2)])
 def test_small_images_work(loss, size):
     prediction, sample = make(np.full((1, *size), 3.0), np.full((1, *size), 2.0), np.ones((1, *size), bool))
@@ -186,6 +241,10 @@ def test_small_images_work(loss, size):
         lambda: Gradient(scales=0),
         lambda: SSIM(window=4),
         lambda: SSIM(max_depth_m=0.0),
+        lambda: SSI(gradient=-0.5),
+        lambda: VirtualNormals(collinear=0.5),
+        lambda: VirtualNormals(shortest_m=0.0),
+        lambda: VirtualNormals(fov_degrees=180.0),
     ],
 )
 def test_options_out_of_range_are_refused(make_loss):

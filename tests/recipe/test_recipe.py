@@ -278,7 +278,7 @@ def test_none_is_the_engines_own_word_and_needs_no_plugin(faults, without_embedd
 def test_none_is_among_the_choices_of_who_misspells_an_embedding(faults):
     assert faults(("use: heg_r", "use: nome"))[0].endswith("no embedding is called 'nome'; did you mean 'none'?")
     (fault,) = faults(("{use: heg_r, weights: [10, 15]}", "none"))
-    assert fault.endswith("name an embedding, as {use: NAME}; there are: heg_r, heg_s, none")
+    assert fault.endswith("name an embedding, as {use: NAME}; there are: filters, heg_r, heg_s, none, normals")
 
 
 def test_something_must_have_a_weight(faults, check):
@@ -352,8 +352,11 @@ class TestSet:
             ("loss.-1.use=l2", "--set loss.-1.use=l2: loss.-1.use: no such place in the recipe"),
             ("loss.first=l2", "--set loss.first=l2: loss.first: no such place in the recipe"),
             ("name.a=3", "--set name.a=3: name.a: no such place in the recipe"),
-            ("loss=[{use: l2}", "--set loss=[{use: l2}:1: not YAML: "),
-            ("loss=[{use: l2, use: l1}]", "--set loss=[{use: l2, use: l1}]:1: 0.use: repeated key"),
+            ("loss=[{use: l2}", "--set loss=[{use: l2}: loss: not YAML: "),
+            (
+                "loss=[{use: l2, use: l1}]",
+                "--set loss=[{use: l2, use: l1}]: loss.0.use: repeated key; keep one of the two",
+            ),
             # what the file never said does not have the file's line
             ("seed=x", "--set seed=x: seed: 'x' is no seed"),
             ("sead=1", "--set sead=1: sead: unknown key; did you mean 'seed'?"),
@@ -543,8 +546,8 @@ class TestAPartAlone:
             ("{use: rooms, size: [3, 4]}", "--set: size: unknown option; `rooms` takes: "),
             ({"use": "rooms", "train": "x"}, "--set: train: 'x': input should be a valid integer"),
             ("[rooms]", "--set: name a dataset, as {use: NAME}; there are: "),
-            ("{use: rooms, use: nyu}", "--set:1: use: repeated key"),
-            ("{use: rooms", "--set:1: not YAML: "),
+            ("{use: rooms, use: nyu}", "--set: use: repeated key; keep one"),
+            ("{use: rooms", "--set: not YAML: "),
         ],
     )
     def test_faults(self, registry, said, message):
