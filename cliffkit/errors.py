@@ -61,7 +61,7 @@ class Fault:
     """Cause and remedy."""
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (cut(self.place, 300), cut(self.path, 200), self.message) if part)
+        return ": ".join(part for part in (cut(self.place, 300), cut(self.path), self.message) if part)
 
 
 class RecipeError(UserError):

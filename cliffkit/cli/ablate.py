@@ -93,7 +93,7 @@ def ablate(
         findings = cliffkit.ablate(study, **chosen, checkpoint_every=checkpoint_every)
     _print_findings(findings, as_json)
     if findings.failed:
-        echo("mend what made cells fail; the same command with --retry-failed tries them again", err=True)
+        _print_how_to_retry()
         raise SystemExit(1)
 
 
@@ -136,6 +136,12 @@ def _print_findings(findings: Findings, as_json: bool) -> None:
     print_study(findings.results, findings.analysis)
     echo(f"report: {findings.files['report.html']}")
     echo(f"cells:  {findings.folder / 'cells'}")
+
+
+def _print_how_to_retry() -> None:
+    from cliffkit.study.board import HOW_TO_RETRY
+
+    echo(f"mend what made cells fail: {HOW_TO_RETRY}", err=True)
 
 
 def _print_outlook(outlook: Outlook, as_json: bool) -> None:

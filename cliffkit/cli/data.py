@@ -55,7 +55,7 @@ def check(
         option, equals, value = setting.partition("=")
         if not equals:
             raise click.UsageError(f"--set {setting}: write OPTION=VALUE")
-        chosen[option] = yamlstrict.parse(value, f"--set {setting}").data
+        chosen[option] = yamlstrict.parse_value(value, f"--set {setting}")
     with working(plugins.registry):
         part = check_part("dataset", {**chosen, "use": name}, plugins.registry, "--set")
         with Progress(console=Console(stderr=True), transient=True) as bars:

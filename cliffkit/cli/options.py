@@ -53,12 +53,10 @@ class PartText(click.ParamType[Any]):
         from cliffkit.recipe import yamlstrict
 
         try:
-            parsed = yamlstrict.parse(str(value), str(value))
-            if parsed.faults:
-                raise RecipeError(parsed.faults)
+            parsed = yamlstrict.parse_value(str(value), str(value))
         except RecipeError as error:
             self.fail(str(error), param, ctx)
-        return parsed.data
+        return parsed
 
 
 sets: Decorator = click.option(

@@ -31,14 +31,20 @@ def plan(
     runs: Path,
     as_json: bool,
 ) -> None:
-    """Show the jobs of RECIPE and which of them are done. Reads the data's fingerprint, computes nothing."""
+    """Show the jobs of RECIPE: done, unfinished, or to do. Reads the data's fingerprint, computes nothing.
+
+    A fit that was broken off goes on from its last checkpoint, whose step is shown.
+    """
     with working(plugins.registry):
         job_plan = cliffkit.plan(recipe, set=overrides, data=dict(roots), runs=runs, plugins=plugins)
     if as_json:
         echo(json.dumps({"name": job_plan.name, "jobs": list(map(dict, job_plan.jobs))}))
         return
     for row in job_plan.jobs:
-        echo(f"{row['stage']:<9} {row['key']}  {'done' if row['done'] else 'to do'}")
+        state = "done" if row["done"] else "to do"
+        if row["step"] is not None:
+            state = f"unfinished at step {row['step']} of {row['steps']}"
+        echo(f"{row['stage']:<9} {row['key']}  {state}")
 
 
 @click.command()

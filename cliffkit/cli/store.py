@@ -22,6 +22,9 @@ ORDERS = ("size", "age", "user")
 MOST_USERS = 3
 """Users of a job that a line names."""
 
+NOBODY = "-"
+"""What stands in the place of users where a job has none."""
+
 
 @click.group()
 def store() -> None:
@@ -40,7 +43,8 @@ def store() -> None:
 def list_(runs: Path, order: str, as_json: bool) -> None:
     """List the jobs by size, age or user: the runs and studies that name them.
 
-    A job without a user was done for a run or study whose folder is gone, or for a variant that is gone from its study.
+    Columns are stage, key, state, size, age and users. A job without a user, `-`, was done for a run or study whose
+    folder is gone, or for a variant that is gone from its study.
     """
     from cliffkit.verbs.store import list_jobs
 
@@ -148,11 +152,13 @@ def _print(jobs: Sequence[StoredJob]) -> None:
 
     now = time.time()
     for job in jobs:
-        users = ", ".join(job.users[:MOST_USERS]) or "-"
+        users = ", ".join(job.users[:MOST_USERS]) or NOBODY
         more = f" and {len(job.users) - MOST_USERS} more" if len(job.users) > MOST_USERS else ""
         stage, _, key = job.name.partition("-")
         age = duration(max(0.0, now - job.changed))
         echo(f"{stage:<10} {key[:8]:<9} {job.state:<10} {_size(job.size):>9} {age:>12}  {users}{more}")
+    if not all(job.users for job in jobs):
+        echo(f"{NOBODY}: no run and no study names the job")
     echo(f"{_counted(len(jobs), 'job')}, {_size(_sum(jobs))}")
 
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cliffkit.cli.scores import console
-from cliffkit.report.sentences import sentence
+from cliffkit.report.sentences import between, sentence
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import BETTER, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Effect
@@ -41,8 +41,8 @@ def print_study(results: Results, analysis: Analysis) -> None:
     differences = [row.difference for row in first.rows if row.difference is not None and row.difference.seeds_measured]
     if differences:
         seen = sorted(difference.detectable() for difference in differences)
-        text = f"each comparison would have seen a difference of {seen[0]:.2g} to {seen[-1]:.2g} four times in five"
-        out.print(text, highlight=False)
+        smallest = between(f"{seen[0]:.2g}", f"{seen[-1]:.2g}")
+        out.print(f"each comparison would have seen a difference of {smallest} four times in five", highlight=False)
         out.print(f"intervals are of each comparison alone, p is Holm's over all {len(differences)}", highlight=False)
     elif len(study.seeds) == 1:
         out.print("one seed: seed noise was not measured, and no verdict reaches beyond these weights", highlight=False)

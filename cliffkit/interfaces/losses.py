@@ -46,9 +46,10 @@ class Embedding(nn.Module, ABC):
 
         Only for generators that learn scene types. Stage `embedding` then keeps a tenth of the training images out of
         their training, chooses the weights on these images, and says how often the largest score is that of the right
-        type.
+        type. A generator classifies where its class overrides this method: the engine compares
+        `type(embedding).classify` with this one, and does not call it to find out.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # not abstract, since most generators have no scene types to learn
 
 
 def features_of(embedding: Embedding, depth: Tensor, intrinsics: Tensor) -> list[Tensor]:

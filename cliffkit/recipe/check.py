@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,31 @@ NEEDED = ("name", "data", "model", "loss", "train")
 
 def load_recipe(path: Path, registry: Registry, overrides: Iterable[str] = ()) -> Recipe:
     """Read and check a recipe with its `--set` overrides. Raises RecipeError with every fault."""
-    return check_recipe(override(yamlstrict.load(path), overrides, registry), registry)
+    return check_written(yamlstrict.load(path), registry, overrides)
+
+
+def check_written(document: Document, registry: Registry, overrides: Iterable[str] = ()) -> Recipe:
+    """Check a recipe as it was written, with its `--set` overrides. Raises RecipeError with every fault."""
+    if is_study(document.data):
+        raise Faults(document).stop(f"is a study, no recipe; use {_command('ablate', document)}")
+    return check_recipe(override(document, overrides, registry), registry)
+
+
+def is_study(data: Any) -> bool:
+    """Say whether a document's data are meant to be a study."""
+    return isinstance(data, Mapping) and "model" not in data and bool({"base", "axes"} & data.keys())
+
+
+def refuse_recipe(document: Document) -> None:
+    """Raise RecipeError for a document that is meant to be a recipe, where a study is needed."""
+    data = document.data
+    if isinstance(data, Mapping) and "model" in data and not {"base", "axes"} & data.keys():
+        raise Faults(document).stop(f"is a recipe, no study; use {_command('run', document)}")
+
+
+def _command(name: str, document: Document) -> str:
+    """Write a command for the document's file; for a document that is no file, the function of that name."""
+    return f"`cliffkit {name} {shlex.quote(document.file)}`" if document.lines else f"`cliffkit.{name}`"
 
 
 def check_recipe(document: Document, registry: Registry, cache: Known | None = None) -> Recipe:
@@ -86,9 +111,9 @@ def check_part(kind: str, part: str | Mapping[str, Any], registry: Registry, pla
 
     It has its own options alone, none of the engine's. `place` names it in faults, as `--executor`. Raises RecipeError.
     """
-    written = yamlstrict.parse(part, place) if isinstance(part, str) else Document(place, part, {})
-    data = {"use": written.data} if isinstance(written.data, str) else written.data
-    document = Document(place, data, {}, written.faults)
+    written = yamlstrict.parse_value(part, place) if isinstance(part, str) else part
+    data = {"use": written} if isinstance(written, str) else written
+    document = Document(place, data, {})
     faults = Faults(document)
     checked = Checker(document, registry, faults, {}).part(kind, (), data, alone=True)
     faults.check()

@@ -34,9 +34,9 @@ class Faults:
         if (fault.place, fault.path) not in self._unread:
             self._add(fault)
 
-    def include(self, others: Iterable[Fault], suffix: str) -> None:
-        """Add faults of another check, each with a suffix. Places that have a fault already are left out."""
-        for fault in [fault for fault in others if (fault.place, fault.path) not in self._places]:
+    def include(self, others: Iterable[Fault], suffix: str, *, all_places: bool = False) -> None:
+        """Add faults of another check, each with a suffix; not those of places that have one, unless `all_places`."""
+        for fault in [fault for fault in others if all_places or (fault.place, fault.path) not in self._places]:
             self._add(replace(fault, message=fault.message + suffix))
 
     def check(self) -> None:

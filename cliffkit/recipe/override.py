@@ -31,14 +31,14 @@ def override(document: Document, overrides: Iterable[str], registry: Registry) -
             faults.append(Fault(place, "", "write PATH=VALUE, as in --set model.fusion.use=add"))
             continue
         try:
-            parsed = yamlstrict.parse(written, place)
+            value = yamlstrict.parse_value(written, place)
         except RecipeError as error:
-            faults += error.faults
+            for fault in error.faults:
+                faults.append(replace(fault, path=".".join(filter(None, (target.strip(), fault.path)))))
             continue
-        faults += parsed.faults
         steps = target.strip().split(".")
         try:
-            data = with_value(data, steps, parsed.data, registry)
+            data = with_value(data, steps, value, registry)
         except LookupError:
             faults.append(Fault(place, target, "no such place in the recipe; the part before the last dot must exist"))
         else:

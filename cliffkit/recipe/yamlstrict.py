@@ -37,6 +37,18 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)")
 
+_TOO_DEEP = "more than"
+
+_REMEDIES = {
+    _TOO_DEEP: "write a flatter one",
+    "found undefined alias": "put text that begins with * in quotes",
+    "found character": "put text that begins with this character in quotes; indent with spaces, not with tabs",
+    "but found another document": "remove the line ---, or what stands above it",
+}
+"""Remedies of faults in YAML, by the words with which PyYAML says them."""
+
+_REMEDY = "check brackets, quotes, colons and indentation there"
+
 _WORDS: Mapping[str, Any] = {"": None, "null": None, "~": None, "true": True, "false": False}
 
 
@@ -78,31 +90,80 @@ def load(path: Path) -> Document:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-        text = content.decode("utf-8")
     except FileNotFoundError:
         raise RecipeError([Fault(str(path), "", "no such file")]) from None
     except OSError as error:
         raise RecipeError([Fault(str(path), "", f"cannot be read: {error.strerror or error}")]) from error
-    except ValueError as error:  # no UTF-8, or a path that no file can have
+    except ValueError as error:  # a path that no file can have
         raise RecipeError([Fault(str(path), "", f"cannot be read: {cut(str(error))}")]) from error
     if len(content) > MAX_BYTES:
         raise RecipeError([Fault(str(path), "", f"is larger than {MAX_BYTES} bytes; name a recipe or study")])
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        message = f"is no text in UTF-8: byte 0x{content[error.start]:02x}; save it with the encoding UTF-8"
+        raise RecipeError([Fault(f"{path}:{line}", "", message)]) from error
     return parse(text.replace("\r\n", "\n").replace("\r", "\n"), str(path))
 
 
 def parse(text: str, file: str) -> Document:
-    """Read YAML from a string; `file` names it in errors."""
+    """Read the YAML of a file; `file` names it in errors. Raises RecipeError for text that is not YAML."""
+    return _parse(text, _Lines(file))
+
+
+def parse_value(text: str, origin: str) -> Any:
+    """Read YAML that is no file, as an option of a command; `origin` names it. Raises RecipeError with every fault."""
+    document = _parse(text, _Lines(origin, shown=False))
+    if document.faults:
+        raise RecipeError(document.faults)
+    return document.data
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """How the places of a text are named."""
+
+    file: str
+    shown: bool = True
+    """Whether places have lines."""
+
+    def place(self, line: int) -> str:
+        """Name a line, counted from 0."""
+        return f"{self.file}:{line + 1}" if self.shown else self.file
+
+
+def _parse(text: str, lines: _Lines) -> Document:
+    node = _compose(text, lines)
+    reading = _Reading(lines)
+    data = None if node is None else reading.value(node, (), frozenset())
+    return Document(lines.file, data, reading.lines, tuple(reading.faults), text=text)
+
+
+def _compose(text: str, lines: _Lines) -> yaml.Node | None:
+    """Read the nodes of YAML. Raises RecipeError with cause and remedy for text that is not YAML."""
+    loader = None
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        loader = _Loader(text)
+        node: yaml.Node | None = loader.get_single_node()
+        return node
+    except yaml.reader.ReaderError as error:
+        line, problem = (
+            text.count("\n", 0, error.position),
+            f"the character U+{int(error.character):04X} has no place in it",
+        )
+        remedy = "remove it"
+        cause: Exception = error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f"{file}:{mark.line + 1}" if mark else file
-        raise RecipeError([Fault(place, "", f"not YAML: {error.problem or error.context}")]) from error
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # an escape may name no character
-        raise RecipeError([Fault(file, "", f"not YAML: {cut(str(error))}")]) from error
-    reading = _Reading(file)
-    data = None if node is None else reading.value(node, (), frozenset())
-    return Document(file, data, reading.lines, tuple(reading.faults), text=text)
+        line, problem = mark.line if mark else 0, error.problem or error.context or "cannot be read"
+        remedy = next((remedy for start, remedy in _REMEDIES.items() if problem.startswith(start)), _REMEDY)
+        cause = error
+    except (ValueError, OverflowError) as error:  # an escape may name no character
+        assert loader is not None
+        line, problem, cause = loader.line, cut(str(error)), error
+        remedy = "write the character itself instead of its escape"
+    raise RecipeError([Fault(lines.place(line), "", f"not YAML: {problem}; {remedy}")]) from cause
 
 
 def dump(data: Any) -> str:
@@ -148,7 +209,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose a node; the depth counts the nodes around it. Raises ComposerError where that is too deep."""
         if self._depth > MAX_DEPTH:
-            problem = f"more than {MAX_DEPTH} lists and mappings inside of each other; write a flatter one"
+            problem = f"{_TOO_DEEP} {MAX_DEPTH} lists and mappings inside of each other"
             raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
         self._depth += 1
         try:
@@ -161,8 +222,8 @@ class _Loader(yaml.SafeLoader):
 class _Reading:
     """The values of one file, with their lines and faults."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self, places: _Lines) -> None:
+        self.places = places
         self.lines: dict[Path_, int] = {}
         self.faults: list[Fault] = []
         self.count = 0
@@ -197,7 +258,8 @@ class _Reading:
             key = str(key_node.value)
             here = (*path, key)
             if key in mapping:
-                message = f"repeated key; it stands first in line {self.lines[here]}; keep one of the two"
+                first = f"it stands first in line {self.lines[here]}; " if self.places.shown else ""
+                message = f"repeated key; {first}keep one of the two"
                 self._fault(key_node, here, message)
                 continue
             self.lines[here] = key_node.start_mark.line + 1
@@ -218,7 +280,7 @@ class _Reading:
         self.faults.append(Fault(self._place(node), dotted(path), message))
 
     def _place(self, node: yaml.Node) -> str:
-        return f"{self.file}:{node.start_mark.line + 1}"
+        return self.places.place(node.start_mark.line)
 
 
 def dotted(path: Path_) -> str:

@@ -98,14 +98,13 @@ def curves(results: Results, analysis: Analysis) -> Figure | None:
     rest = [curve for levels, curve in curve_of.items() if levels not in {v.levels for v in variants}]
     lines = [np.stack([steps, np.nanmean(scores, axis=0)], axis=1) for steps, scores in rest]
     axes.add_collection(LineCollection(lines, colors=FAINT, linewidths=0.5, alpha=0.5))
+    points = [line for line in lines if len(line) == 1]
+    axes.plot(*np.concatenate([np.empty((0, 2)), *points]).T, ".", color=FAINT, alpha=0.5)
     for k, variant in enumerate(variants):
         steps, scores = curve_of[variant.levels]
         colour, dash = LINES[k % len(LINES)], DASHES[k % len(DASHES)]
         label = one_line(variant.name) + " (reference)" * (variant.levels == results.study.reference.levels)
-        axes.plot(steps, np.nanmean(scores, axis=0), dash, color=colour, linewidth=1.5, label=label)
-        if len(scores) > 1:
-            low, high = np.nanmin(scores, axis=0), np.nanmax(scores, axis=0)
-            axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
+        _draw_curve(axes, steps, scores, colour, dash, label)
     axes.autoscale_view()
     values = np.concatenate([scores.ravel() for _, scores in curve_of.values()])
     if 0 < 8 * np.nanmin(values) < np.nanmax(values):
@@ -117,6 +116,20 @@ def curves(results: Results, analysis: Analysis) -> Figure | None:
     handles += [Line2D([], [], color=FAINT, linewidth=0.5, label=f"{len(rest)} other variants")] if rest else []
     figure.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=8)
     return figure
+
+
+def _draw_curve(
+    axes: Axes, steps: NDArray[np.float64], scores: NDArray[np.float64], colour: str, dash: str, label: str
+) -> None:
+    """Draw the mean over seeds as a line, lowest to highest seed as a band; a single step as a point with a bar."""
+    is_point = len(steps) == 1
+    axes.plot(steps, np.nanmean(scores, axis=0), dash + "o" * is_point, color=colour, linewidth=1.5, label=label)
+    if len(scores) > 1:
+        low, high = np.nanmin(scores, axis=0), np.nanmax(scores, axis=0)
+        if is_point:
+            axes.vlines(steps, low, high, color=colour, alpha=0.3, linewidth=4)
+        else:
+            axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
 def _rows(counts: Sequence[int]) -> tuple[Figure, list[Axes]]:

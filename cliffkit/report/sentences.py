@@ -40,10 +40,15 @@ def sentence(estimate: Estimate | None, metric: str, p_adjusted: float | None = 
     return f"{NOISE}: {_signed(estimate, write)}; {seen}; {_wanted(estimate)}"
 
 
+def between(low: str, high: str) -> str:
+    """Write the ends of a range: "0.1 to 0.5", or one number where both are written alike."""
+    return low if low == high else f"{low} to {high}"
+
+
 def _amount(estimate: Estimate, write: _Numbers) -> str:
     """Write the difference as an amount: "by 0.3 (0.1 to 0.5)", whichever way the metric points."""
     low, high = (estimate.low, estimate.high) if estimate.value >= 0 else (-estimate.high, -estimate.low)
-    return f"by {write(abs(estimate.value))} ({write(low, False)} to {write(high, False)}), {_p(estimate.p)}"
+    return f"by {write(abs(estimate.value))} ({between(write(low, False), write(high, False))}), {_p(estimate.p)}"
 
 
 def _wanted(estimate: Estimate) -> str:
@@ -77,7 +82,7 @@ def _numbers(estimate: Estimate, unit: str) -> _Numbers:
 
 
 def _signed(estimate: Estimate, write: _Numbers) -> str:
-    interval = f"{write(estimate.low, False)} to {write(estimate.high, False)}"
+    interval = between(write(estimate.low, False), write(estimate.high, False))
     return f"{'+' * (estimate.value > 0)}{write(estimate.value)} ({interval}), {_p(estimate.p)}"
 
 

@@ -10,6 +10,7 @@ from cliffkit.report.sentences import sentence
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Row, Table
+from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.results import CellResult, Results
 
 MARKS: Mapping[str, str] = MappingProxyType({BETTER: "▲", WORSE: "▼", NOISE: "●", THESE_WEIGHTS: "◇", UNMEASURED: "×"})
@@ -141,9 +142,11 @@ def troubles(results: Results) -> list[str]:
         seeds = [str(result.cell.seed) for result in cells if result.state == "waiting"]
         waiting += [f"{variant.name} (seed {listed(seeds)})"] * bool(seeds)
     messages = [f"{listed(names)} failed {where}: {reason}" for (where, reason), names in failures.items()]
-    messages += ["The same command with --retry-failed tries what failed again."] * bool(messages)
+    if any(result.state == "failed" and not result.damaged for result in results.cells):
+        messages.append(f"When the cause is mended: {HOW_TO_RETRY}.")
     messages += [f"{listed(names)}: {reason}" for reason, names in unscored.items()]
-    return messages + [f"Not done yet: {listed(waiting)}. The same command goes on with them."] * bool(waiting)
+    messages += [f"Not done yet: {listed(waiting)}. `cliffkit ablate` goes on with them."] * bool(waiting)
+    return messages
 
 
 def _reasons(failed: Iterable[CellResult]) -> dict[str, list[str]]:

@@ -103,6 +103,7 @@ def _shares(embedding: Embedding, train: Pack) -> tuple[Pack, Pack]:
     """Give the images that a generator learns from, and those on which its weights are chosen.
 
     They are the same training images, but for a generator that learns scene types: it could know its images by heart.
+    A generator learns scene types where its class overrides `Embedding.classify`, which itself only raises.
     """
     images = np.arange(len(train))
     held_out = np.linspace(0, len(train) - 1, min(int(HELD_OUT * len(train)), LOOKED_AT)).astype(int)

@@ -1,28 +1,45 @@
 """Is a difference between recipes more than noise? Estimates, contrasts and verdicts over crossed seeds and images."""
 
 from cliffkit.statistics.contrasts import Grid, holm, interaction, main_effect, pooled, shapley
-from cliffkit.statistics.estimate import Estimate, Floats, Variance, compare, estimate, mean_squares, noise_of_mean
+from cliffkit.statistics.estimate import (
+    Estimate,
+    Floats,
+    Variance,
+    compare,
+    estimate,
+    mean_squares,
+    noise_of_mean,
+)
+from cliffkit.statistics.planning import detectable
+from cliffkit.statistics.sequential import Design, Look
 from cliffkit.statistics.verdict import (
     BETTER,
+    EQUIVALENT,
     NOISE,
     THESE_WEIGHTS,
     UNMEASURED,
     WORSE,
+    equivalent,
     leaning,
     verdict,
 )
 
 __all__ = [
     "BETTER",
+    "EQUIVALENT",
     "NOISE",
     "THESE_WEIGHTS",
     "UNMEASURED",
     "WORSE",
+    "Design",
     "Estimate",
     "Floats",
     "Grid",
+    "Look",
     "Variance",
     "compare",
+    "detectable",
+    "equivalent",
     "estimate",
     "holm",
     "interaction",

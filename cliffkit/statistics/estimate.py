@@ -77,16 +77,7 @@ class Estimate:
     def detectable(self, power: float = 0.8) -> float:
         """Smallest true value that such a study sees with that power, if the noise is as large as estimated."""
         error, df = self._noise_at(self.seeds)
-        if error in (0, math.inf):
-            return error
-        bar = _bar(df, self.confidence)
-        low, high = 0.0, 1.0
-        while _power(high, bar) < power:
-            low, high = high, 2 * high
-        for _ in range(30):
-            middle = (low + high) / 2
-            low, high = (low, middle) if _power(middle, bar) >= power else (middle, high)
-        return error * high
+        return _smallest_seen(error, df, power, self.confidence)
 
     def seeds_needed(self, power: float = 0.8) -> int | None:
         """Seeds in all, at least 2, at which a true value as large as the observed is seen with that power.
@@ -115,10 +106,7 @@ class Estimate:
         """Give standard error and degrees of freedom with so many seeds, from the variance components."""
         if self.seeds == 1 or self.images == 1:  # only ever asked for the seeds there are
             return self.standard_error, self.df
-        part = self.variance
-        x, m = self.images * part.seeds + part.rest, seeds * part.images + part.rest
-        variance, df = noise_of_mean(np.array(x), np.array(m), np.array(part.rest), seeds, self.images)
-        return math.sqrt(float(variance)), float(df)
+        return _noise(self.variance, seeds, self.images)
 
 
 def compare(a: Floats, b: Floats, *, confidence: float = 0.95) -> Estimate | None:
@@ -145,13 +133,7 @@ def estimate(table: Floats, *, confidence: float = 0.95) -> Estimate | None:
     table = _checked(table, "the table")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence:g}: give a share between 0 and 1, as 0.95")
-    present = ~np.isnan(table)
-    if not present.all():
-        rows = present.any(axis=1)
-        whole, some = present[rows].all(axis=0), present.any(axis=0)
-        table, dropped = table[rows][:, whole], int(np.count_nonzero(some & ~whole))
-    else:
-        dropped = 0
+    table, dropped = _balanced(table)
     seeds, images = table.shape
     if table.size == 0:
         return None
@@ -188,8 +170,13 @@ def mean_squares(tables: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     return mean, x, m, e
 
 
-def noise_of_mean(x: Floats, m: Floats, e: Floats, seeds: int, images: int) -> tuple[Floats, Floats]:
+def noise_of_mean(
+    x: Floats, m: Floats, e: Floats, seeds: int, images: int, *, caution: float = 1.0
+) -> tuple[Floats, Floats]:
     """Variance of the mean and its degrees of freedom, from mean squares of any one shape.
+
+    A `caution` below 1 gives fewer degrees of freedom where seeds and images both matter: the exponent of r is
+    multiplied by it. The tails of t then hold further out than at 5 % (`sequential`).
 
     V = X + M - E is the sum of X, whose share is r and which has S - 1 degrees of freedom, and of M - E, which has
     about I - 1; Satterthwaite's are then 1 / (r^2 / (S - 1) + (1 - r)^2 / (I - 1)). Changed, since seeds are few:
@@ -205,7 +192,7 @@ def noise_of_mean(x: Floats, m: Floats, e: Floats, seeds: int, images: int) -> t
         return (x + m) / levels, np.full_like(x, levels - 1)
     v = np.maximum(x + np.maximum(m - e, 0.0), _FLOOR * e)
     r = x / np.where(v > 0, v, 1.0)
-    exponent = _EXPONENTS[min(seeds - 1, len(_EXPONENTS)) - 1]
+    exponent = caution * _EXPONENTS[min(seeds - 1, len(_EXPONENTS)) - 1]
     return v / (seeds * images), 1 / (r**exponent / (seeds - 1) + (1 - r) / (images - 1))
 
 
@@ -218,6 +205,38 @@ def _checked(table: Floats, name: str) -> Floats:
             f"{name} has {np.count_nonzero(np.isinf(table))} infinite values: give NaN where a score is absent"
         )
     return table
+
+
+def _balanced(table: Floats) -> tuple[Floats, int]:
+    """Leave out seeds without any value, then images that a remaining seed lacks; also give the number of these."""
+    present = ~np.isnan(table)
+    if present.all():
+        return table, 0
+    rows = present.any(axis=1)
+    whole, some = present[rows].all(axis=0), present.any(axis=0)
+    return table[rows][:, whole], int(np.count_nonzero(some & ~whole))
+
+
+def _noise(variance: Variance, seeds: int, images: int) -> tuple[float, float]:
+    """Give standard error and degrees of freedom of at least two seeds, from the variance of a cell."""
+    x, m = images * variance.seeds + variance.rest, seeds * variance.images + variance.rest
+    m = m if images > 1 else 0.0
+    squared, df = noise_of_mean(np.array(x), np.array(m), np.array(variance.rest), seeds, images)
+    return math.sqrt(float(squared)), float(df)
+
+
+def _smallest_seen(error: float, df: float, power: float, confidence: float) -> float:
+    """Give the smallest true value that a t test sees with that power."""
+    if error in (0, math.inf):
+        return error
+    bar = _bar(df, confidence)
+    low, high = 0.0, 1.0
+    while _power(high, bar) < power:
+        low, high = high, 2 * high
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _power(middle, bar) >= power else (middle, high)
+    return error * high
 
 
 def _bar(df: float, confidence: float) -> Floats:

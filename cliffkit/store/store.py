@@ -76,7 +76,7 @@ class Store:
         return folder
 
     def _working(self, job: Job) -> Path:
-        return self.jobs / f"{job.name}.partial"
+        return working_folder(self.root, job)
 
     @contextlib.contextmanager
     def claim(self, job: Job, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -189,7 +189,7 @@ class Store:
     def progress(self, job: Job) -> JobProgress | None:
         """Read what the process that works on a job wrote last; None where none works, or nothing is readable."""
         try:
-            return JobProgress.read(self.jobs / f"{job.name}.partial")
+            return JobProgress.read(self._working(job))
         except UserError:  # none yet, or torn by a crash of the system
             return None
 
@@ -201,6 +201,11 @@ class Store:
 def job_folder(root: Path, job: Job) -> Path:
     """Give the folder of a job's result in a store, whether or not the store exists."""
     return root / "jobs" / job.name
+
+
+def working_folder(root: Path, job: Job) -> Path:
+    """Give the folder of a job that is begun and not done in a store, whether or not the store exists."""
+    return root / "jobs" / f"{job.name}.partial"
 
 
 def damage_of(folder: Path, skip: Collection[str] = ARRAYS) -> str | None:

@@ -17,6 +17,12 @@ ORDER = ("evaluate", "pack", "embedding", "depth")
 ELSEWHERE_SECONDS = 2.0
 """Seconds until the claim of a job is tried again where another process works on it."""
 
+HOW_TO_RETRY = (
+    "the cells of a part whose code was mended have new keys, so `cliffkit ablate` runs them by itself; add "
+    "--retry-failed where the cause was another one, such as too little disk or memory"
+)
+"""How cells that failed are done after all; follows what the reader must do first."""
+
 
 @dataclass
 class JobState:
@@ -61,20 +67,22 @@ class Board:
         needed = {job.key for cell in self.cells if not self._has_failed(cell) for job in cell.jobs}
         return [entry for key, entry in self.jobs.items() if key in needed and entry.state not in ("done", "failed")]
 
-    def retry(self) -> None:
-        """Forget failures, so that the failed jobs are tried again."""
+    def retry(self, forget: bool = True) -> None:
+        """Let failed jobs be tried again. With `forget` the store forgets their failures, else only this board does."""
         for entry in self.jobs.values():
             if entry.state == "failed":
-                self.store.forget_failure(entry.job)
+                if forget:
+                    self.store.forget_failure(entry.job)
                 self.put(entry, "waiting")
 
     def cell_state(self, cell: Cell) -> str:
         """Give a cell's state: `waiting`, `running`, `elsewhere`, `done` or `failed`.
 
-        A job that several cells share makes its cells `failed`, but neither `running` nor `elsewhere`.
+        A cell is done when all of its jobs are: its run needs the weights too. A job that several cells share makes its
+        cells `failed`, but neither `running` nor `elsewhere`.
         """
         states = [self.jobs[job.key] for job in cell.jobs]
-        if states[-1].state == "done":
+        if all(entry.state == "done" for entry in states):
             return "done"
         for candidate in ("failed", "running", "elsewhere"):
             if any(

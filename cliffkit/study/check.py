@@ -15,7 +15,7 @@ from cliffkit.components.near import near
 from cliffkit.components.registry import Registry
 from cliffkit.errors import Fault, RecipeError
 from cliffkit.recipe import yamlstrict
-from cliffkit.recipe.check import check_recipe
+from cliffkit.recipe.check import check_recipe, is_study, refuse_recipe
 from cliffkit.recipe.checker import Known
 from cliffkit.recipe.evaluate import check_protocol
 from cliffkit.recipe.faults import Faults
@@ -46,6 +46,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
     data, faults = document.data, Faults(document)
     if not isinstance(data, dict):
         raise faults.stop("a study is a mapping; see docs/studies.md")
+    refuse_recipe(document)
 
     for key in data:
         if key not in TOP:
@@ -71,7 +72,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
         raise faults.error()
     points = expansion.points(axes, data.get("exclude", []), centre if design == "one_at_a_time" else None)
     if points and centre not in points and not faults:
-        message = f"'{' + '.join(centre)}' is no variant of the study: it is excluded; name another one"
+        message = f"'{cut(' + '.join(centre))}' is no variant of the study: it is excluded; name another one"
         faults.add(("compare", "reference"), message)
     faults.check()
     variants = list(expansion.variants(points, axes))
@@ -122,7 +123,7 @@ def _seed_sums(faults: Faults, variants: Sequence[Variant], seeds: Sequence[int]
 def _base(document: Document, faults: Faults, folder: Path) -> Document | None:
     """Give the base recipe: a file (path from the study's folder), a shipped recipe, or a mapping in the study."""
     data = document.data.get("base")
-    if isinstance(data, dict):
+    if isinstance(data, dict) and not is_study(data):
         return document.within("base")
     if not isinstance(data, str):
         message = "name the recipe that is varied, as base: ../cliff_hegR.yaml (from the study's folder)"
@@ -134,7 +135,11 @@ def _base(document: Document, faults: Faults, folder: Path) -> Document | None:
     if not data or not os.path.isfile(path):
         faults.add(("base",), f"there is no recipe {cut(str(path))}; give its path from the study's folder")
         return None
-    return yamlstrict.load(path)
+    base = yamlstrict.load(path)
+    if is_study(base.data):
+        faults.add(("base",), f"{cut(str(path))} is a study; name the recipe that it varies")
+        return None
+    return base
 
 
 def _compare(faults: Faults, data: Any, axes: Axes, base: Recipe, registry: Registry) -> tuple[str, str, Levels]:
@@ -179,16 +184,20 @@ def _reference(faults: Faults, data: Any, axes: Axes) -> Levels:
         data = {}
     for axis in data:
         if axis not in axes:
-            faults.add((*place, axis), f"no axis is called '{axis}'; {near(axis, axes, 'there are')}")
+            faults.add((*place, axis), f"no axis is called '{cut(axis, 40)}'; {near(axis, axes, 'there are')}")
     levels: list[str] = []
     for axis, patches in axes.items():
         unchanged = [level for level, patch in patches.items() if not patch]
         level = data.get(axis, unchanged[0] if unchanged else None)
         if level is None:
             start = next(iter(patches))
-            faults.add(place, f"axis '{axis}' has no level {{}} to start from; name one, as {{{axis}: {start}}}")
+            name = cut(axis, 40)
+            faults.add(
+                place, f"axis '{name}' has no level {{}} to start from; name one, as {{{name}: {cut(start, 40)}}}"
+            )
         elif str(level) not in patches:
-            faults.add((*place, axis), f"axis '{axis}' has no level '{level}'; {near(level, patches, 'it has')}")
+            message = f"axis '{cut(axis, 40)}' has no level '{cut(str(level), 40)}'; {near(level, patches, 'it has')}"
+            faults.add((*place, axis), message)
         levels.append(str(level) if str(level) in patches else next(iter(patches)))
     return tuple(levels)
 

@@ -55,9 +55,9 @@ class Expansion:
                 continue
             for name, path in ((axis, ("axes", axis)), *((level, ("axes", axis, level)) for level in levels)):
                 if not 0 < len(name) <= MAX_NAME:
-                    message = f"'{cut(name, 40)}' has {len(name)} characters; a name has 1 to {MAX_NAME}"
+                    message = f"has {len(name)} characters; a name has 1 to {MAX_NAME}"
                     self.faults.add(path, message)
-            axes[axis] = {level: self._level(("axes", axis, level), patch) for level, patch in levels.items()}
+            axes[axis] = {level: self._level(axis, level, patch) for level, patch in levels.items()}
 
         if design == "leave_one_out":
             changes = {level: patch for levels in axes.values() for level, patch in levels.items() if patch}
@@ -96,7 +96,7 @@ class Expansion:
                 continue
             unknown = [axis for axis in rule if axis not in axes]
             for axis in unknown:
-                message = f"no axis is called '{axis}'; {near(axis, axes, 'there are')}"
+                message = f"no axis is called '{cut(axis, 40)}'; {near(axis, axes, 'there are')}"
                 self.faults.add(("exclude", i, axis), message)
             if unknown:
                 continue
@@ -124,7 +124,7 @@ class Expansion:
             if missing:
                 self.faults.add(("axes",), f"the patches of variant '{name}' cannot be combined; exclude it")
                 continue
-            recipe = self._checked(changed, name)
+            recipe = self._checked(changed, f" (in variant '{name}')")
             if recipe is None:
                 continue
 
@@ -138,8 +138,9 @@ class Expansion:
                 recipe = replace(recipe, published=())  # published scores belong to the base alone
             yield Variant(name, levels, recipe)
 
-    def _level(self, place: Path_, patch: Any) -> Patch:
+    def _level(self, axis: str, level: str, patch: Any) -> Patch:
         """Check one patch alone: it must apply, and do something."""
+        place = ("axes", axis, level)
         if not isinstance(patch, dict):
             message = f"{excerpt(patch)} is no patch; write {{PATH: VALUE}}, or {{}} for the base's own value"
             self.faults.add(place, message)
@@ -149,17 +150,19 @@ class Expansion:
             for path in missing:
                 message = "no such place in the base recipe; the part before the last dot must exist"
                 self.faults.add((*place, path), message)
-            recipe = None if missing else self._checked(changed, "")
+            named = f" (in axis '{cut(axis, 40)}', level '{cut(level, 40)}')"
+            suffix = named if self.document.lines else ""  # without lines the place itself names both
+            recipe = None if missing else self._checked(changed, suffix, all_places=True)
             if recipe is not None and self._content(recipe) == self._content(self.base):
                 message = "the patch changes nothing: the base has these values already; write {} if that is meant"
                 self.faults.add(place, message)
         return patch
 
-    def _checked(self, document: Document, variant: str) -> Recipe | None:
+    def _checked(self, document: Document, suffix: str, *, all_places: bool = False) -> Recipe | None:
         try:
             return check_recipe(document, self.registry, self.cache)
         except RecipeError as error:
-            self.faults.include(error.faults, f" (in variant '{variant}')" if variant else "")
+            self.faults.include(error.faults, suffix, all_places=all_places)
             return None
 
     def _places(self, place: Path_, patch: Patch) -> dict[str, str]:
@@ -189,7 +192,8 @@ class Expansion:
                     for leaf in (".".join(steps) for steps in leaves(path.split("."), value)):
                         writer = writers.setdefault(leaf, axis)
                         if writer != axis:
-                            message = f"axis '{writer}' sets {leaf} too, so one of the two would do nothing; keep one"
+                            sets = f"axis '{cut(writer, 40)}' sets {cut(leaf)} too"
+                            message = f"{sets}, so one of the two would do nothing; keep one"
                             self.faults.add(("axes", axis, level, path), message)
 
     def _content(self, recipe: Recipe) -> tuple[Any, ...]:

@@ -47,6 +47,8 @@ class CellResult:
     """How the fit of its embedding generator ended; None where none was trained."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Versions of all distributions that its jobs computed with, by name; several where jobs differ."""
+    damaged: bool = False
+    """Whether it failed since its files are not as they were written; the reason has the remedy."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def load_results(study: Study, cells: Sequence[Cell], store: Store) -> Results:
         try:
             tables = _per_image(result, store, images)
         except UserError as error:
-            results[i] = CellResult(result.cell, "failed", f"evaluate: {error}")
+            results[i] = CellResult(result.cell, "failed", f"evaluate: {error}", damaged=True)
             continue
         for protocol, rows in tables.items():
             scores[protocol][index] = rows
@@ -121,7 +123,7 @@ def _load(cell: Cell, store: Store) -> CellResult:
         return CellResult(cell, "failed" if reasons else "waiting", "; ".join(reasons))
     damages = [f"{job.stage}: damaged: {damage}" for job in cell.jobs if (damage := store.damage(job, LARGE))]
     if damages:
-        return CellResult(cell, "failed", "; ".join([*damages, "`cliffkit ablate` does it again"]))
+        return CellResult(cell, "failed", "; ".join([*damages, "`cliffkit ablate` does it again"]), damaged=True)
     depth = store.folder(evaluate.needs["depth"])
     records = {job.stage: store.record(job) for job in cell.jobs}
     scores = Scores.read(store.folder(evaluate))

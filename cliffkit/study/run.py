@@ -21,13 +21,22 @@ from cliffkit.workers import available_cores
 LOOK_SECONDS = 0.5
 
 
-def set_damaged_aside(board: Board, tell: Emit) -> None:
-    """Set aside every damaged job of a study, so that it is done again; arrays of packs are compared by size alone."""
+def find_damaged(board: Board) -> list[tuple[JobState, str]]:
+    """Find the done jobs of a study that are damaged, each with its damage; arrays of packs are compared by size alone.
+
+    Changes nothing.
+    """
     done = [entry for entry in board.jobs.values() if entry.state == "done"]
     with ThreadPoolExecutor(available_cores()) as pool:
-        damages = list(pool.map(lambda entry: board.store.damage(entry.job), done))
-    for entry in (entry for entry, damage in zip(done, damages, strict=True) if damage is not None):
+        damages = pool.map(lambda entry: board.store.damage(entry.job), done)
+        return [(entry, damage) for entry, damage in zip(done, damages, strict=True) if damage is not None]
+
+
+def set_damaged_aside(board: Board, tell: Emit) -> None:
+    """Set aside every damaged job of a study, so that it is done again."""
+    for entry, _ in find_damaged(board):
         with board.store.claim(entry.job):
+            # Another process may have set it aside since, and may even have done it again.
             damage = board.store.damage(entry.job) if board.store.done(entry.job) else None
             if damage is not None:
                 tell(set_aside(entry.job, damage, board.store))

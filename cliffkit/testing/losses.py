@@ -53,7 +53,7 @@ def check_embedding(factory: Callable[..., Embedding], *, scene_types: int = 4, 
             # The objective reaches the parameters that these features do not, such as a classifier's.
             for call in (_features, _features_of_known_cameras) if embedding.takes_cameras else (_features,):
                 check_module(make, call, [depth], parameters=False)
-            if type(embedding).classify is not Embedding.classify:
+            if type(embedding).classify is not Embedding.classify:  # overridden, as stage `embedding` asks too
                 guess = embedding.classify(depth)
                 expect(
                     tuple(guess.shape) == (len(depth), scene_types) and bool(guess.isfinite().all()),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,10 +15,14 @@ from cliffkit.interfaces import Backbone
 from cliffkit.jobs.plan import plan as plan_jobs
 from cliffkit.method.memory import check_images
 from cliffkit.recipe import yamlstrict
+from cliffkit.recipe.check import is_study
+from cliffkit.recipe.fit import STAGES as FITTED
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.shipped import locate
-from cliffkit.store.store import job_folder
+from cliffkit.store.job import Job
+from cliffkit.store.store import job_folder, working_folder
+from cliffkit.training.checkpoint import saved_step
 from cliffkit.verbs.inputs import (
     AnyPath,
     Data,
@@ -38,7 +44,11 @@ class Plan:
     name: str
     """The recipe's."""
     jobs: Rows
-    """In the order of their needs: columns stage, key, done."""
+    """In the order of their needs: columns stage, key, done, step, steps.
+
+    `step` is the step of the last checkpoint of a fit that was broken off, else None. `steps` is the number of steps of
+    a fit, None of a stage that trains nothing.
+    """
 
 
 def plan(
@@ -49,7 +59,7 @@ def plan(
     runs: AnyPath = "runs",
     plugins: Plugins | None = None,
 ) -> Plan:
-    """Say which jobs a recipe consists of and which of them are done. Reads the data's fingerprint, computes nothing.
+    """Say of which jobs a recipe consists, and how far they are. Reads the data's fingerprint, computes nothing.
 
     Arguments and errors as for `run`.
 
@@ -59,8 +69,16 @@ def plan(
     checked = open_recipe(recipe, registry, set)
     jobs = plan_jobs(checked, folders(data, registry))
     store = path_of(runs, "runs")
-    rows = ({"stage": job.stage, "key": job.key, "done": job_folder(store, job).is_dir()} for job in jobs)
-    return Plan(checked.name, Rows(rows, ("stage", "key", "done")))
+    return Plan(checked.name, Rows((_row(job, store) for job in jobs), ("stage", "key", "done", "step", "steps")))
+
+
+def _row(job: Job, store: Path) -> dict[str, Any]:
+    """Say how far a job is."""
+    done = job_folder(store, job).is_dir()
+    trained = job.stage in FITTED
+    step = saved_step(working_folder(store, job)) if trained and not done else None
+    steps = job.inputs["train"]["steps"] if trained else None
+    return {"stage": job.stage, "key": job.key, "done": done, "step": step, "steps": steps}
 
 
 def validate(
@@ -81,7 +99,7 @@ def validate(
     registry = (plugins or installed_plugins()).registry
     try:
         data = recipe if isinstance(recipe, Mapping) else yamlstrict.load(locate(path_of(recipe, "recipe"))).data
-        if isinstance(data, Mapping) and "base" in data:
+        if is_study(data):
             recipes = {variant.name: variant.recipe for variant in open_study(recipe, registry, set).variants}
         else:
             recipes = {"": open_recipe(recipe, registry, set)}

@@ -14,9 +14,8 @@ from cliffkit.components.registry import Registry
 from cliffkit.errors import RecipeError, UserError
 from cliffkit.events import Event
 from cliffkit.recipe import yamlstrict
-from cliffkit.recipe.check import check_recipe
+from cliffkit.recipe.check import check_written
 from cliffkit.recipe.mapping import from_memory
-from cliffkit.recipe.override import override
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.shipped import locate
 from cliffkit.study.check import check_study, load_study
@@ -78,7 +77,7 @@ def open_recipe(recipe: RecipeLike, registry: Registry, settings: Settings = ())
         document = from_memory(recipe, "recipe")
     else:
         document = yamlstrict.load(locate(path_of(recipe, "recipe")))
-    return check_recipe(override(document, texts(settings), registry), registry)
+    return check_written(document, registry, texts(settings))
 
 
 def open_study(study: StudyLike, registry: Registry, settings: Settings = ()) -> Study:
@@ -92,7 +91,7 @@ def _yaml(value: Any, path: str) -> str:
     """Write a value as YAML on one line: bare where it is read back as the same text, else as JSON."""
     if isinstance(value, str):
         try:
-            bare = yamlstrict.parse(value, path).data
+            bare = yamlstrict.parse_value(value, path)
         except RecipeError:
             bare = None
         return value if bare == value else json.dumps(value)

@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress as Bars
-
 from cliffkit.components.load import Plugins
-from cliffkit.data.splits import Roots
 from cliffkit.display.board import BoardView
-from cliffkit.display.screen import can_redraw, screen
 from cliffkit.events import Emit, Event, Notice
 from cliffkit.jobs.announce import announcer
-from cliffkit.jobs.run_folder import is_published, name_jobs, publish, run_folder
-from cliffkit.report.gallery import make_gallery
-from cliffkit.report.write import write_report
-from cliffkit.store.files import make_folder, write_text
-from cliffkit.store.store import Store
+from cliffkit.jobs.run_folder import name_jobs
 from cliffkit.study.analysis import analyse
-from cliffkit.study.board import Board
-from cliffkit.study.cells import plan_cells
+from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.forecast import choose_workers
 from cliffkit.study.forecast import forecast as expect
 from cliffkit.study.results import load_results
-from cliffkit.study.run import set_damaged_aside
-from cliffkit.study.study import Study
-from cliffkit.training.device import open_device
+from cliffkit.study.run import find_damaged, set_damaged_aside
 from cliffkit.verbs.findings import Findings, Outlook
-from cliffkit.verbs.inputs import (
-    AnyPath,
-    Data,
-    Progress,
-    Settings,
-    StudyLike,
-    folders,
-    installed_plugins,
-    open_study,
-    path_of,
-    texts,
-)
+from cliffkit.verbs.inputs import AnyPath, Data, Progress, Settings, StudyLike
+from cliffkit.verbs.opened import BUILT_IN, open_study
+from cliffkit.verbs.study_report import publish_cells, report_results
 from cliffkit.verbs.study_work import check_variants, do_cells, ended_cells, open_executor
-
-BUILT_IN = "cliffnet"
-"""The shipped study that is run where none is named."""
 
 
 def ablate(
@@ -88,16 +62,16 @@ def ablate(
         findings = cliffkit.ablate("cliffnet", set={"train.depth.steps": 50})
         findings.verdicts["none + add"]
     """
-    work = _open(study, set, data, runs, plugins, retry_failed)
+    work = open_study(study, set, data, runs, plugins)
+    if retry_failed:
+        work.board.retry()
     with BoardView(work.study.name, active=progress is True) as view:
-        tell = _teller(view, progress)
-        for note in work.study.notes:
-            tell(Notice(note))
-        name_jobs(_folder(work.board.store, work.study), (entry.job for entry in work.board.jobs.values()))
+        tell = _teller(view, progress, work.study.notes)
+        name_jobs(work.folder, (entry.job for entry in work.board.jobs.values()))
         set_damaged_aside(work.board, announcer(work.plugins, tell))
         failed = work.board.count("failed")
         if failed:
-            tell(Notice(f"{failed} cells failed before and are left alone; mend the cause, then add --retry-failed"))
+            tell(Notice(f"{failed} cells failed before and are left alone; mend the cause: {HOW_TO_RETRY}"))
         if work.board.to_do():
             ended = ended_cells(work.board)
             for job, reason, details in check_variants(work.board, work.roots, tell):
@@ -107,8 +81,8 @@ def ablate(
         elif not failed:
             tell(Notice("Nothing to do: every cell of this study is in the store."))
 
-    _publish(work.board, work.study)
-    return _report(work, device, progress)
+    publish_cells(work)
+    return report_results(work, device, progress)
 
 
 def forecast(
@@ -130,19 +104,22 @@ def forecast(
 
     Example: `cliffkit.forecast("cliffnet").expected.seconds`.
     """
-    work = _open(study, set, data, runs, plugins, retry_failed)
+    work = open_study(study, set, data, runs, plugins)
     board, roots = work.board, work.roots
+    if retry_failed:
+        board.retry(forget=False)
     with (
         BoardView(work.study.name, active=progress is True) as view,
         closing(open_executor(work.plugins.registry, executor, workers, device)) as built,
     ):
-        tell = _teller(view, progress)
-        for note in work.study.notes:
-            tell(Notice(note))
+        tell = _teller(view, progress, work.study.notes)
 
         def say(text: str) -> None:
             tell(Notice(text))
 
+        for entry, damage in find_damaged(board):
+            board.put(entry, "waiting")
+            say(f"{entry.job.stage} {entry.job.key[:8]} is damaged: {damage}; `cliffkit ablate` does it again")
         if board.to_do():
             check_variants(board, roots, tell)
         choose_workers(board, built, roots, say)
@@ -159,8 +136,11 @@ def report(
     progress: Progress = True,
     plugins: Plugins | None = None,
 ) -> Findings:
-    """Write the report of what is done of a study. Trains nothing. Arguments and errors as for `ablate`."""
-    return _report(_open(study, set, data, runs, plugins), device, progress)
+    """Write the report of what is done of a study. Trains nothing. Arguments and errors as for `ablate`.
+
+    Raises UserError too where no cell is done under these arguments, and a report is there: it is left as it is.
+    """
+    return report_results(open_study(study, set, data, runs, plugins), device, progress, keep=True)
 
 
 def load_study(
@@ -176,103 +156,19 @@ def load_study(
 
     Example: `cliffkit.load_study("cliffnet").table()`.
     """
-    work = _open(study, set, data, runs, plugins)
+    work = open_study(study, set, data, runs, plugins)
     results = load_results(work.study, work.board.cells, work.board.store)
-    return Findings(results, analyse(results), _folder(work.board.store, work.study), {}, device)
+    return Findings(results, analyse(results), work.folder, {}, device)
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """A study that is checked, with how far it is."""
+def _teller(view: BoardView, progress: Progress, notes: Iterable[str]) -> Emit:
+    """Make a function that tells an event to the view and to the caller; a study's notes are told first."""
 
-    given: StudyLike
-    settings: Sequence[str]
-    """Changes to the base recipe, as after --set."""
-    plugins: Plugins
-    roots: Roots
-    """Folders of data sets, absolute, since workers may run in other folders."""
-    study: Study
-    board: Board
-
-
-def _open(
-    study: StudyLike,
-    settings: Settings,
-    data: Data | None,
-    runs: AnyPath,
-    plugins: Plugins | None,
-    retry_failed: bool = False,
-) -> _Opened:
-    """Check a study and look how far it is; a file of the working folder goes before the shipped study."""
-    plugins = plugins or installed_plugins()
-    registry = plugins.registry
-    roots = {name: folder.resolve() for name, folder in folders(data, registry).items()}
-
-    local = Path("recipes/studies/cliffnet.yaml")
-    is_built_in = not isinstance(study, Mapping) and str(study) == BUILT_IN
-    checked = open_study(local if is_built_in and local.is_file() else study, registry, texts(settings))
-    board = Board(plan_cells(checked, roots), Store(path_of(runs, "runs")))
-    if retry_failed:
-        board.retry()
-    return _Opened(study, texts(settings), plugins, roots, checked, board)
-
-
-def _teller(view: BoardView, progress: Progress) -> Emit:
     def tell(event: Event) -> None:
         view.hear(event)
         if callable(progress):
             progress(event)
 
+    for note in notes:
+        tell(Notice(note))
     return tell
-
-
-def _folder(store: Store, study: Study) -> Path:
-    return store.root / "studies" / study.name
-
-
-def _publish(board: Board, study: Study) -> None:
-    """Lay out a run folder for every cell that is done and has none, so that `predict` and `evaluate` can use it."""
-    folder = _folder(board.store, study) / "cells"
-    for cell in board.cells:
-        if board.cell_state(cell) == "done" and not is_published(run_folder(cell.recipe, cell.jobs, folder)):
-            publish(cell.recipe, cell.jobs, board.store, parent=folder)
-
-
-def _report(work: _Opened, device: str, progress: Progress) -> Findings:
-    """Read results, compare, write the report."""
-    study, store = work.study, work.board.store
-    console = screen()
-    with Bars(console=console, transient=True, disable=progress is not True or not can_redraw(console)) as bars:
-        task = bars.add_task("reading results", total=None)
-
-        def say(text: str) -> None:
-            bars.update(task, description=text, completed=0, total=None)
-
-        def advance(done: int, total: int) -> None:
-            bars.update(task, completed=done, total=total)
-
-        results = load_results(study, work.board.cells, store)
-        say("comparing")
-        analysis = analyse(results)
-        say("gallery")
-        gallery = make_gallery(results, work.roots, open_device(device, "fp32").torch, advance)
-        folder = _folder(store, study)
-        make_folder(folder)
-        command = _command(_file(work.given, study, folder), work.settings, work.roots)
-        written = write_report(results, analysis, folder, gallery=gallery, command=command, progress=say)
-    return Findings(results, analysis, folder, written, device)
-
-
-def _file(given: StudyLike, study: Study, folder: Path) -> str:
-    """Name the study for a command. A study that is no file is written into its folder."""
-    if not isinstance(given, Mapping):
-        return str(given)
-    write_text(folder / "study.yaml", study.text)
-    return str(folder / "study.yaml")
-
-
-def _command(study: str, settings: Iterable[str], roots: Iterable[str]) -> str:
-    """Give the command that does this study again, elsewhere too: the reader fills in where data lie."""
-    words = ["cliffkit", "ablate", study]
-    words += [word for text in settings for word in ("--set", text)]
-    return " ".join([shlex.join(words), *(f"--data {name}=FOLDER" for name in roots)])

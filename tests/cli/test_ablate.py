@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from cliffkit.display.board import BoardView, summary
 from cliffkit.recipe.shipped import locate
 from cliffkit.store.artifacts import JobProgress
 from cliffkit.store.store import Store
-from cliffkit.study.board import Board, duration
+from cliffkit.study.board import HOW_TO_RETRY, Board, duration
 
 from ..conftest import Invoke
 from ..study_fixtures import BASE, STUDY, FinishedStudy, small_study, write_study
@@ -76,6 +78,37 @@ def test_report_trains_nothing_and_says_what_is_missing(invoke: Invoke, tmp_path
     assert not list((tmp_path / "runs" / "jobs").iterdir())
 
 
+def test_one_comparison_would_have_seen_one_difference(
+    invoke: Invoke, finished_study: FinishedStudy, tmp_path: Path
+) -> None:
+    study = write_study(tmp_path, f"{STUDY}exclude: [{{embedding: heg_s}}]\n")
+    ran = invoke("report", study, "--runs", finished_study.copy(tmp_path / "runs"), "--device", "cpu")
+    assert ran.exit_code == 0, ran.stderr
+    assert re.search(r"would have seen a difference of [\d.e-]+ four times in five", ran.stdout)
+
+
+def test_report_replaces_no_report_by_an_empty_one(
+    invoke: Invoke, finished_study: FinishedStudy, tmp_path: Path
+) -> None:
+    runs = finished_study.copy(tmp_path / "runs")
+    options = [write_study(tmp_path), "--runs", runs, "--device", "cpu"]
+    assert invoke("report", *options).exit_code == 0
+    folder = runs / "studies" / "small"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    ran = invoke("report", *options, "--set", "train.depth.steps=3")
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert f"{folder / 'report.html'}: left as it is, since no cell of the study is done" in ran.stderr
+    assert "give every --set that `cliffkit ablate` was given" in ran.stderr
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+    for cell in finished_study.cells:
+        shutil.rmtree(Store(runs).folder(cell.jobs[-1]))
+    Store(runs).fail(finished_study.cells[0].jobs[-1], "no space left on device", "")
+    assert invoke("report", *options).exit_code == 0, "that cells failed is news"
+    assert "no space left on device" in (folder / "report.md").read_text()
+
+
 def test_a_cell_can_predict_and_be_scored_again(invoke: Invoke, done: list[str], tmp_path: Path) -> None:
     assert invoke("ablate", *done).exit_code == 0
     cell = next((tmp_path / "runs" / "studies" / "small" / "cells").glob("small.none-add.s1-*"))
@@ -96,6 +129,8 @@ def test_failed_cells_are_reported_beside_the_others(
     assert ran.exit_code == 1
     assert "heg_s + add, seed 0: failed: evaluate: no space left on device" in ran.stdout
     assert "not measured" in ran.stdout
+    assert f"2 cells failed before and are left alone; mend the cause: {HOW_TO_RETRY}" in ran.stderr
+    assert ran.stderr.endswith(f"mend what made cells fail: {HOW_TO_RETRY}\n")
     again = invoke("ablate", *options, "--retry-failed", "--workers", "1")
     assert again.exit_code == 0, again.stderr
     assert "seed 0: failed" not in again.stdout
@@ -119,6 +154,31 @@ def test_dry_run_measures_and_runs_nothing(invoke: Invoke, tmp_path: Path, finis
     shown = invoke("ablate", study, "--runs", runs, "--device", "cpu", "--workers", CORES, "--dry-run").stdout
     assert "4 variants x 3 seeds = 12 cells, 8 done" in shown
     assert "expected: " in shown
+
+
+def test_dry_run_finds_what_is_damaged_or_failed_and_leaves_it_as_it_is(
+    invoke: Invoke, finished_study: FinishedStudy, tmp_path: Path
+) -> None:
+    cells = finished_study.cells
+    store = Store(finished_study.copy(tmp_path / "runs", f"evaluate-{cells[2].jobs[-1].key}"))
+    for job, name in ((cells[0].jobs[-1], "per_image.csv"), (cells[1].jobs[-1].needs["depth"], "weights.safetensors")):
+        with (store.folder(job) / name).open("ab") as file:
+            file.write(b"x")
+    store.fail(cells[2].jobs[-1], "no space left on device", "")
+    before = sorted(path for path in store.root.rglob("*") if not path.name.endswith(".lock"))
+
+    options = [write_study(tmp_path), "--runs", store.root, "--device", "cpu", "--workers", CORES]
+    ran = invoke("ablate", *options, "--dry-run", "--retry-failed", "--json")
+    assert ran.exit_code == 0, ran.stderr
+    assert f"evaluate {cells[0].jobs[-1].key[:8]} is damaged: per_image.csv has" in ran.stderr
+    assert "`cliffkit ablate` does it again" in ran.stderr
+    said = json.loads(ran.stdout)
+    assert (said["cells_done"], said["cells_failed"], said["jobs_done"]) == (5, 0, 15)
+    assert {stage: facts["jobs"] for stage, facts in said["stages"].items()} == {"depth": 1, "evaluate": 2}
+    lines = invoke("ablate", *options, "--dry-run").stdout.splitlines()
+    states = [next(line for line in lines if line.startswith(f"  {cell.name} ")).split()[-1] for cell in cells[:4]]
+    assert states == ["waiting", "waiting", "failed", "done"]
+    assert sorted(path for path in store.root.rglob("*") if not path.name.endswith(".lock")) == before
 
 
 def test_every_variant_that_cannot_be_built_is_told_before_anything_runs(invoke: Invoke, tmp_path: Path) -> None:
@@ -149,7 +209,7 @@ axes:
         (["study.yaml", "--executor", "lokal"], "no executor is called 'lokal'; did you mean 'local'?"),
         (["study.yaml", "--executor", "{use: local, address: auto}"], "--executor: address: unknown option; `local` "),
         (["study.yaml", "--executor", "{use: ray, cpus: 0}"], "--executor: cpus: 0: input should be greater than 0"),
-        (["study.yaml", "--executor", "{use: ray"], "--executor:1: not YAML: "),
+        (["study.yaml", "--executor", "{use: ray"], "--executor: not YAML: "),
         (["study.yaml", "--set", "train.depht.steps=3"], "no such place in the recipe"),
         (["study.yaml", "--device", "cuda:99"], "cuda:99"),
     ],

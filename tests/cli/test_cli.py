@@ -25,6 +25,7 @@ from cliffkit.components.load import load_plugins
 from cliffkit.hookspecs import hookimpl
 from cliffkit.jobs.run_folder import write_sums
 from cliffkit.scoring.metrics import METRICS
+from cliffkit.training.checkpoint import save_checkpoint
 from cliffkit_backbones import timm_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -300,7 +301,7 @@ class TestReuse:
         assert own_run.folder.is_dir()
 
     def test_another_protocol_scores_again_and_trains_nothing(self, invoke, own_run):
-        weights = own_run.folder / "weights.safetensors"
+        metrics = (own_run.folder / "metrics.json").read_bytes()
         before = jobs_of(own_run.runs)
         scored = invoke("evaluate", own_run.folder, "--protocol", "eigen", "--device", "cpu", "--json")
         result = one_object(scored)
@@ -308,8 +309,14 @@ class TestReuse:
         assert list(result["metrics"]) == ["eigen"]
         assert jobs_of(own_run.runs) == before | {f"evaluate-{result['key']}"}
         assert "evaluate  begins" in scored.stderr
+        beside = own_run.runs / Path(result["run"]).name
+        assert set(own_run.runs.glob("tiny-*")) == {own_run.folder, beside}
+        assert (own_run.folder / "metrics.json").read_bytes() == metrics
+        (depth,) = (own_run.runs / "jobs").glob("depth-*")
+        first, weights, stored = (folder / "weights.safetensors" for folder in (own_run.folder, beside, depth))
+        assert weights.read_bytes() == first.read_bytes()
+        assert weights.samefile(stored), "no second copy"
         assert "depth     begins" not in scored.stderr
-        assert (own_run.runs / Path(result["run"]).name / "weights.safetensors").read_bytes() == weights.read_bytes()
         run = one_object(
             invoke(
                 "run", own_run.recipe, "--set", "evaluate=[eigen]", "--runs", own_run.runs, "--device", "cpu", "--json"
@@ -390,6 +397,22 @@ class TestPlan:
         assert all(job["done"] for job in after["jobs"])
         lines = invoke("plan", finished.recipe, "--runs", finished.runs).stdout.splitlines()
         assert [line.split() for line in lines] == [[job["stage"], job["key"], "done"] for job in after["jobs"]]
+        assert [(job["step"], job["steps"]) for job in after["jobs"]] == [
+            (None, None),
+            (None, 6),
+            (None, 6),
+            (None, None),
+        ]
+
+    def test_a_fit_that_was_broken_off_has_its_step(self, invoke, own_run):
+        depth = next(path for path in (own_run.runs / "jobs").glob("depth-*"))
+        partial = depth.rename(depth.with_suffix(".partial"))
+        arguments = ("plan", own_run.recipe, "--runs", own_run.runs)
+        assert invoke(*arguments).stdout.splitlines()[2].endswith("  to do"), "it has no checkpoint"
+        save_checkpoint(partial, {}, {"step": 4})
+        assert invoke(*arguments).stdout.splitlines()[2].endswith("  unfinished at step 4 of 6")
+        job = one_object(invoke(*arguments, "--json"))["jobs"][2]
+        assert (job["stage"], job["done"], job["step"], job["steps"]) == ("depth", False, 4, 6)
 
 
 class TestValidate:

@@ -42,6 +42,15 @@ def test_every_job_has_its_size_its_time_and_who_names_it(own_run: Finished, inv
     text = invoke("store", "list", "--runs", own_run.runs).stdout
     assert f"4 jobs, {sum(sizes) / 1e3:.0f} kB" in text
     assert text.count(own_run.folder.name) == 4
+    assert "-: no run" not in text
+
+
+def test_a_column_without_users_is_explained(own_run: Finished, invoke: Invoke) -> None:
+    shutil.rmtree(own_run.folder)
+    *jobs, explained, total = invoke("store", "list", "--runs", own_run.runs).stdout.splitlines()
+    assert [line.split()[-1] for line in jobs] == ["-"] * 4
+    assert explained == "-: no run and no study names the job"
+    assert total.startswith("4 jobs, ")
 
 
 def test_verify_reads_every_file_and_changes_nothing(own_run: Finished, invoke: Invoke) -> None:

@@ -82,6 +82,7 @@ def test_is_told_by_the_command(invoke: Invoke, tmp_path: Path) -> None:
         "tests/test_gated.py",
     ]
     assert "class Gated(Fusion)" in (folder / "cliffkit_gated" / "gated.py").read_text()
+    assert "In this folder, the one of `pyproject.toml`:\n\n```bash\npytest" in (folder / "README.md").read_text()
     assert "$" not in "".join(path.read_text() for path in folder.rglob("*.*"))
     again = invoke("plugins", "new", "gated", "--kind", "fusion", "--out", tmp_path)
     assert again.exit_code == 2

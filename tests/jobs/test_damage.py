@@ -180,6 +180,7 @@ class TestOfAStudy:
         broken = [result for result in results.cells if result.state == "failed"]
         assert [result.cell.name for result in broken] == [finished_study.cells[0].name]
         assert "evaluate: damaged: per_image.csv has" in broken[0].reason
+        assert broken[0].damaged
         assert results.done == len(finished_study.cells) - 1
 
     def test_that_has_lost_rows_under_a_sound_record_is_no_cell(
@@ -195,3 +196,4 @@ class TestOfAStudy:
         broken = [result for result in results.cells if result.state == "failed"]
         assert [result.cell.name for result in broken] == [finished_study.cells[2].name]
         assert "test images are not those of the study's other cells; delete" in broken[0].reason
+        assert broken[0].damaged

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -181,12 +184,23 @@ def test_an_output_folder_that_cannot_be_is_an_error(tmp_path: Path) -> None:
             run([image], out)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_an_output_folder_without_permission_is_an_error_before_anything_is_predicted(tmp_path: Path) -> None:
-    image = photo(tmp_path / "a.png")
-    (tmp_path / "out").mkdir(mode=0o500)
-    with pytest.raises(UserError, match="out: cannot be written: Permission denied"):
-        run([image], tmp_path / "out")
+def test_an_output_folder_without_permission_is_an_error_before_anything_is_predicted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may write everywhere, so that the system's answer is made up."""
+    image, out = photo(tmp_path / "a.png"), tmp_path / "out"
+    out.mkdir()
+    open_file = tempfile.TemporaryFile
+
+    def refuse(*, dir: Path) -> IO[bytes]:
+        if dir == out:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(out))
+        return open_file(dir=dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(UserError, match="out: cannot be written: Permission denied; name another folder with -o"):
+        list(predict_files(None, [image], out))  # type: ignore[arg-type]  # nothing is predicted
+    assert not list(out.iterdir())
 
 
 def test_names_are_as_long_as_the_file_system_allows(tmp_path: Path) -> None:

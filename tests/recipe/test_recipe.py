@@ -353,8 +353,11 @@ class TestSet:
             ("loss.-1.use=l2", "--set loss.-1.use=l2: loss.-1.use: no such place in the recipe"),
             ("loss.first=l2", "--set loss.first=l2: loss.first: no such place in the recipe"),
             ("name.a=3", "--set name.a=3: name.a: no such place in the recipe"),
-            ("loss=[{use: l2}", "--set loss=[{use: l2}:1: not YAML: "),
-            ("loss=[{use: l2, use: l1}]", "--set loss=[{use: l2, use: l1}]:1: 0.use: repeated key"),
+            ("loss=[{use: l2}", "--set loss=[{use: l2}: loss: not YAML: "),
+            (
+                "loss=[{use: l2, use: l1}]",
+                "--set loss=[{use: l2, use: l1}]: loss.0.use: repeated key; keep one of the two",
+            ),
             # what the file never said does not have the file's line
             ("seed=x", "--set seed=x: seed: 'x' is no seed"),
             ("sead=1", "--set sead=1: sead: unknown key; did you mean 'seed'?"),
@@ -544,8 +547,8 @@ class TestAPartAlone:
             ("{use: rooms, size: [3, 4]}", "--set: size: unknown option; `rooms` takes: "),
             ({"use": "rooms", "train": "x"}, "--set: train: 'x': input should be a valid integer"),
             ("[rooms]", "--set: name a dataset, as {use: NAME}; there are: "),
-            ("{use: rooms, use: nyu}", "--set:1: use: repeated key"),
-            ("{use: rooms", "--set:1: not YAML: "),
+            ("{use: rooms, use: nyu}", "--set: use: repeated key; keep one"),
+            ("{use: rooms", "--set: not YAML: "),
         ],
     )
     def test_faults(self, registry, said, message):

@@ -2,11 +2,14 @@
 
 import shutil
 import tomllib
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
 
+from cliffkit.components.load import GROUP, load_plugins
 from cliffkit.components.registry import Registry
+from cliffkit.interfaces import Backbone
 from cliffkit.jobs.plan import plan
 from cliffkit.recipe.check import load_recipe
 
@@ -23,24 +26,32 @@ def shown(path):
     return str(path.relative_to(ROOT))
 
 
-@pytest.fixture
-def loaded(request, plugins):
-    """The recipe; that of an example only where the example is installed."""
-    path = request.param
-    if path in OF_EXAMPLES:
-        example = EXAMPLES / path.relative_to(EXAMPLES).parts[0]
-        points = tomllib.loads((example / "pyproject.toml").read_text())["project"]["entry-points"]["cliffkit"]
-        installed = {status.name for status in plugins.statuses if status.status == "loaded"}
-        if not set(points) <= installed:
-            pytest.skip(f"{example.name} is not installed")
-    return load_recipe(path, plugins.registry)
+@pytest.fixture(scope="module")
+def with_examples():
+    """The components of the installed plugins and of the examples, which are loaded from their folders."""
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    with pytest.MonkeyPatch.context() as patch:
+        for example in EXAMPLES.iterdir():
+            patch.syspath_prepend(example)
+            project = tomllib.loads((example / "pyproject.toml").read_text())["project"]
+            for name, module in project["entry-points"][GROUP].items():
+                points[name] = EntryPoint(name, module, GROUP)
+        yield load_plugins(strict=True, entries=points.values()).registry
 
 
-@pytest.mark.parametrize("loaded", [*RECIPES, *OF_EXAMPLES], ids=shown, indirect=True)
-def test_loads_and_says_itself_again(loaded, registry, tmp_path):
+@pytest.mark.parametrize("path", [*RECIPES, *OF_EXAMPLES], ids=shown)
+def test_loads_and_says_itself_again(path, with_examples, tmp_path):
+    loaded = load_recipe(path, with_examples)
     copy = tmp_path / "recipe.yaml"
     copy.write_text(loaded.to_yaml(), encoding="utf-8")
-    assert load_recipe(copy, registry).to_dict() == loaded.to_dict()
+    assert load_recipe(copy, with_examples).to_dict() == loaded.to_dict()
+
+
+def test_the_recipe_of_an_example_is_built_of_its_part(with_examples):
+    (path,) = OF_EXAMPLES
+    backbone = load_recipe(path, with_examples, ["model.backbone.pretrained=false"]).backbone
+    assert backbone.component.plugin == "lite0"
+    assert isinstance(backbone.build(), Backbone)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=shown)

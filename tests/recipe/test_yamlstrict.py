@@ -189,22 +189,34 @@ def test_an_alias_that_loops_is_a_fault(text):
     assert "an alias refers to what it stands in" in faults(text)[0]
 
 
+QUOTE = "put text that begins with this character in quotes; indent with spaces, not with tabs"
+
+
 @pytest.mark.parametrize(
-    ("text", "line"),
+    ("text", "line", "remedy"),
     [
-        ("a: 1\nb: [1, 2\nc: 3\n", 3),
-        ("a: 1\n\tb: 2\n", 2),
-        ("a: 1\nb: c: d\n", 2),
-        ("a: *nowhere\n", 1),
-        ("---\n---\n", 2),
+        ("a: 1\nb: [1, 2\nc: 3\n", 3, "check brackets, quotes, colons and indentation there"),
+        ("a: 1\n\tb: 2\n", 2, QUOTE),
+        ("a: 1\nb: c: d\n", 2, "check brackets, quotes, colons and indentation there"),
+        ("a: 1\nb: @c\n", 2, QUOTE),
+        ("a: *nowhere\n", 1, "put text that begins with * in quotes"),
+        ("---\n---\n", 2, "remove the line ---, or what stands above it"),
+        ("a: 1\nb: '\x00'\n", 2, "remove it"),
+        ('a: 1\nb: "\\UFFFFFFFF"\n', 2, "write the character itself instead of its escape"),
+        ("[" * 60, 1, "write a flatter one"),
     ],
 )
-def test_broken_yaml_is_refused_with_its_line(text, line):
-    assert re.match(rf"f\.yaml:{line}: not YAML: .", refused(text))
+def test_broken_yaml_is_refused_with_its_line_and_a_remedy(text, line, remedy):
+    (message,) = refused(text).splitlines()
+    assert re.fullmatch(rf"f\.yaml:{line}: not YAML: .+; {re.escape(remedy)}", message)
 
 
-def test_what_cannot_stand_in_yaml_is_refused():
-    assert refused("a: \x00").startswith("f.yaml: not YAML: ")
+def test_a_value_that_is_no_file_has_no_line():
+    for text, fault in {"[1, 2": "not YAML: ", "{b: 1, b: 2}": "b: repeated key; keep one of the two"}.items():
+        with pytest.raises(RecipeError) as caught:
+            yamlstrict.parse_value(text, "--option")
+        assert str(caught.value).startswith(f"--option: {fault}")
+    assert yamlstrict.parse_value("{b: 3e-4}", "--option") == {"b": 3e-4}
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "---\n"])
@@ -212,15 +224,20 @@ def test_nothing_is_none(text):
     assert data(text) is None
 
 
-def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path):
-    for path, cause in (
-        (tmp_path / "missing.yaml", "no such file"),
-        (tmp_path, "cannot be read"),
-        (tmp_path / "latin.yaml", "cannot be read"),
-    ):
-        (tmp_path / "latin.yaml").write_bytes(b"name: \xe9\n")
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    for path, cause in ((tmp_path / "missing.yaml", "no such file"), (tmp_path, "cannot be read")):
         with pytest.raises(RecipeError, match=f"^{re.escape(str(path))}: {cause}"):
             yamlstrict.load(path)
+
+
+def test_a_file_that_is_not_utf_8_is_refused_with_its_line_and_a_remedy(tmp_path):
+    path = tmp_path / "latin.yaml"
+    path.write_bytes(b"a: 1\nname: caf\xe9\n")
+    with pytest.raises(RecipeError, match=r"latin\.yaml:2: is no text in UTF-8: byte 0xe9; save it with the encoding"):
+        yamlstrict.load(path)
+    path.write_bytes(b"#" * (yamlstrict.MAX_BYTES - 1) + "é".encode() * 2)
+    with pytest.raises(RecipeError, match="is larger than 1000000 bytes"):  # its last character is cut in two
+        yamlstrict.load(path)
 
 
 def test_a_byte_order_mark_is_passed_over(tmp_path):

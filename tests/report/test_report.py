@@ -24,17 +24,19 @@ from cliffkit.components.registry import Registry
 from cliffkit.pictures.colours import relative_error
 from cliffkit.report import gallery as galleries
 from cliffkit.report import images
+from cliffkit.report.figures import curves
 from cliffkit.report.picks import pick, pick_images
 from cliffkit.report.sentences import sentence
 from cliffkit.report.svg import inline
-from cliffkit.report.wording import chance, digits, heading, listed, number, published
+from cliffkit.report.wording import chance, digits, heading, listed, number, published, troubles
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.statistics import compare, estimate, holm
 from cliffkit.store.artifacts import EmbeddingFitFacts
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, analyse
-from cliffkit.study.results import Results, load_results
+from cliffkit.study.board import HOW_TO_RETRY
+from cliffkit.study.results import CellResult, Results, load_results
 
 from ..report_fixtures import (
     AXES,
@@ -268,6 +270,22 @@ def test_figures_are_well_formed_and_their_ids_unique(hostile: Report) -> None:
     assert "var(--better)" in text
 
 
+def test_a_curve_of_one_validation_is_a_point_that_can_be_seen(hostile: Report) -> None:
+    results = hostile.results
+    single = tuple(replace(cell, curve=cell.curve[-1:]) for cell in results.cells)
+    for cells, visible in ((results.cells, False), (single, True)):
+        figure = curves(replace(results, cells=cells), hostile.analysis)
+        assert figure is not None
+        lines = [line for line in figure.axes[0].get_lines() if len(line.get_xdata())]
+        assert lines
+        assert {line.get_marker() not in ("None", "") for line in lines} == {visible}
+    others, *named = lines
+    assert len(named) + len(others.get_xdata()) == 11, "of twelve variants one failed at every seed"
+    low, high = figure.axes[0].get_ylim()
+    ends = np.concatenate([bar.vertices[:, 1] for bar in figure.axes[0].collections[-1].get_paths()])
+    assert low < ends.min() < ends.max() < high
+
+
 def test_figures_are_the_same_bytes_whenever_they_are_drawn(plain: Report, tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     again = write(plain.results, tmp_path, "no device was at hand")
@@ -403,12 +421,19 @@ def test_failed_and_waiting_cells_are_said_and_the_rest_stands(hostile: Report) 
     assert f"{names[3]} failed at every seed: {HOSTILE_REASON}" in words
     assert f"{names[5]} failed at seed 1: {HOSTILE_REASON}" in words
     assert words.count("failed at every seed") == 1
-    assert f"Not done yet: {names[6]} (seed 2)" in words
+    assert f"Not done yet: {names[6]} (seed 2). `cliffkit ablate` goes on with them." in words
+    assert f"When the cause is mended: {HOW_TO_RETRY}." in words
     assert "31 of 36 cells are done" in words
     assert "not measured" in words
     lines = {line[0].split(" tied")[0].removesuffix(" best"): line for line in hostile.page.tables["scores"][1:]}
     assert lines[names[3]][1] == NOTHING
     assert lines[names[0]][1] != NOTHING
+
+
+def test_a_damaged_cell_needs_no_retry(plain: Report) -> None:
+    damaged = CellResult(plain.results.cells[0].cell, "failed", "evaluate: damaged: a reason", damaged=True)
+    results = replace(plain.results, cells=(damaged, *plain.results.cells[1:]))
+    assert troubles(results) == [f"{damaged.cell.variant.name} failed at seed 0: evaluate: damaged: a reason"]
 
 
 def test_a_protocol_that_cannot_score_a_cell_costs_only_itself(plain: Report, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cliffkit.report.sentences import sentence
+from cliffkit.report.sentences import between, sentence
 from cliffkit.statistics import Estimate, Floats, Variance, estimate
 
 CLEAR = Estimate(-0.0123, -0.0195, -0.0051, 0.004, 0.002, 4, 0.95, 3, 50, 0, Variance(0, 0, 0))
@@ -85,3 +85,9 @@ def test_one_image_or_none_is_told_to_be_no_measurement() -> None:
     alone = estimate(np.array([[0.0]]))
     assert sentence(alone, "rmse").endswith("says nothing of others; no difference on it")
     assert math.isinf(alone.low if alone else 0)
+
+
+def test_a_range_whose_ends_are_written_alike_is_one_number() -> None:
+    narrow = replace(CLEAR, value=-0.45, low=-0.4501, high=-0.4499)
+    assert sentence(narrow, "abs_rel") == "better by 0.450 (0.450), p = 0.004"
+    assert between("0.45", "0.46") == "0.45 to 0.46"

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import permutations, product
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -34,21 +32,6 @@ from cliffkit.statistics import (
 )
 
 NAN = math.nan
-
-
-@pytest.fixture(scope="module")
-def calibration() -> ModuleType:
-    """The script that makes the tables of the docs."""
-    spec = importlib.util.spec_from_file_location(
-        "calibration", Path(__file__).parents[1] / "scripts" / "calibration.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(__import__("sys").modules, "calibration", module)  # its dataclasses look themselves up there
-        spec.loader.exec_module(module)
-    return module
 
 
 def _table(seeds: int, images: int, seed: int = 0, sds: tuple[float, float, float] = (1.0, 2.0, 0.5)) -> Floats:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import cliffkit
 from cliffkit.components.registry import Registry
 from cliffkit.data.splits import open_split
 from cliffkit.errors import RecipeError, UserError
@@ -320,6 +321,48 @@ def test_every_fault_of_every_variant_is_told_at_once(load: Load) -> None:
     found = faults(load, text)
     assert len(found) == 3
     assert all(any(word in fault for fault in found) for word in ("seed 1 stands twice", "'ad'", "'hegr'"))
+
+
+def test_a_fault_of_a_level_names_axis_and_level_also_of_several_in_one_line(load: Load) -> None:
+    found = faults(
+        load, STUDY.replace("add: {model.fusion: {use: add}}", "b: {model.fusion.use: bb}, c: {model.fusion.use: cc}")
+    )
+    assert [(fault.partition(";")[0], fault.partition(" (in ")[2]) for fault in found] == [
+        ("6: model.fusion.use: no fusion is called 'bb'", "axis 'fusion', level 'b')"),
+        ("6: model.fusion.use: no fusion is called 'cc'", "axis 'fusion', level 'c')"),
+    ]
+
+
+def test_a_recipe_where_a_study_is_needed_and_the_reverse_is_one_fault(load: Load, tmp_path: Path) -> None:
+    load(STUDY)
+    recipe, study = tmp_path / "base.yaml", tmp_path / "study.yaml"
+    for call, fault in (
+        (lambda: cliffkit.ablate(recipe), f"{recipe}: is a recipe, no study; use `cliffkit run {recipe}`"),
+        (lambda: cliffkit.run(study), f"{study}: is a study, no recipe; use `cliffkit ablate {study}`"),
+        (
+            lambda: cliffkit.plan(study, set={"seed": 1}),
+            f"{study}: is a study, no recipe; use `cliffkit ablate {study}`",
+        ),
+        (lambda: cliffkit.plan({"axes": {}}), "recipe: is a study, no recipe; use `cliffkit.ablate`"),
+        (lambda: cliffkit.load_study({"model": {}}), "study: is a recipe, no study; use `cliffkit.run`"),
+    ):
+        with pytest.raises(RecipeError) as caught:
+            call()
+        assert str(caught.value) == fault
+
+
+def test_what_is_neither_or_both_gets_the_faults_of_its_keys(load: Load, tmp_path: Path) -> None:
+    """A key too many is no reason to call a recipe a study."""
+    with pytest.raises(RecipeError, match="recipe: base: unknown key"):
+        cliffkit.plan({"model": {}, "base": "x"})
+    (fault,) = cliffkit.validate({"name": "a", "axes": {}})
+    assert fault.startswith("study: base: name the recipe that is varied")
+
+
+def test_a_study_is_no_base(load: Load, tmp_path: Path) -> None:
+    (fault,) = faults(load, STUDY, base=STUDY)
+    assert fault.startswith("2: base: ")
+    assert fault.endswith("base.yaml is a study; name the recipe that it varies")
 
 
 def test_a_fault_of_the_base_is_told_once_and_at_its_own_place(load: Load, tiny: str) -> None:

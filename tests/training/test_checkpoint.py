@@ -22,6 +22,7 @@ from cliffkit.training.checkpoint import (
     has_checkpoint,
     load_checkpoint,
     save_checkpoint,
+    saved_step,
 )
 from cliffkit.training.optimizer_state import load_optimizer, optimizer_state
 from cliffkit.training.steplog import StepLog, validation_curve
@@ -76,6 +77,18 @@ def test_the_last_checkpoint_counts_and_leaves_the_one_before_it_alone(tmp_path:
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint", "checkpoint.old"}
     drop_checkpoint(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_step_alone_is_told_without_reading_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert saved_step(tmp_path) is None
+    save(tmp_path, 10)
+    save(tmp_path, 20)
+    read: list[Path] = []
+    monkeypatch.setattr("cliffkit.store.checksums.checksum", lambda path: read.append(path))
+    assert saved_step(tmp_path) == 20
+    assert read == []
+    (tmp_path / "checkpoint" / "weights.safetensors").write_bytes(b"cut off")
+    assert saved_step(tmp_path) == 10
 
 
 class Killed(BaseException):
