@@ -37,7 +37,7 @@ Flags = NDArray[np.bool_]
 
 # Chosen by simulation of a design from 3 to 10 seeds over the ratios of the variances in docs/statistics.md.
 
-_CAUTION = 1.5  # power of seeds / to_seeds: 0 leaves up to 6.2 % false positives without futility, 1 5.4, 1.5 5.2
+_CAUTION = 1.5  # power of seeds / to_seeds: 0 leaves up to 6.1 % false positives without futility, 1 5.4, 1.5 5.2
 
 _IMAGES = 0.7  # share of the images' part that is believed: with 1, futility loses 8.3 points of power, with 0.7 7.7
 
