@@ -8,7 +8,8 @@ from numbers import Integral, Real
 from typing import Any
 
 from cliffkit.errors import Fault, RecipeError
-from cliffkit.recipe.yamlstrict import MAX_DEPTH, MAX_INTEGER, MAX_VALUES, Document, Path_, dotted
+from cliffkit.recipe.yamlnodes import MAX_DEPTH
+from cliffkit.recipe.yamlstrict import MAX_INTEGER, MAX_VALUES, Document, Path_, dotted
 from cliffkit.text import excerpt
 
 

@@ -126,7 +126,8 @@ class Store:
         versions = versions_of(name for part in job.parts for name in part.others)
         with writing(working):
             hidden = [path for path in working.rglob(".*") if path.is_file()]  # left by a kill during a write
-            for leftover in (*hidden, working / JobProgress.FILE):
+            # A record is there where an earlier attempt wrote it and could not give the folder its name.
+            for leftover in (*hidden, working / JobProgress.FILE, working / JobRecord.FILE):
                 leftover.unlink(missing_ok=True)
             sums = checksums(working)
             JobRecord(job.stage, job.key, job.inputs, seconds, time.time(), sums, versions).write(working)

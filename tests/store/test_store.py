@@ -83,6 +83,7 @@ class TestJobs:
         assert (store.working(job) / "weights").read_text() == "w"
         store.finish(job, 2)
         assert store.record(job).seconds == 2
+        assert store.damage(job, ()) is None, "a record that the first attempt left is no file of the job"
 
     def test_nothing_is_written_to_a_job_after_it_appears(self, store, monkeypatch):
         rename, seen = os.rename, []

@@ -1,0 +1,85 @@
+"""Text to nodes of YAML, with the places of its lines: what PyYAML does, with limits and remedies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from cliffkit.errors import Fault, RecipeError
+from cliffkit.text import cut
+
+MAX_DEPTH = 50
+"""Lists and mappings inside of each other."""
+
+_TOO_DEEP = "more than"
+
+_REMEDIES = {
+    _TOO_DEEP: "write a flatter one",
+    "found undefined alias": "put text that begins with * in quotes",
+    "found character": "put text that begins with this character in quotes; indent with spaces, not with tabs",
+    "but found another document": "remove the line ---, or what stands above it",
+}
+"""Remedies of faults in YAML, by the words with which PyYAML says them."""
+
+_REMEDY = "check brackets, quotes, colons and indentation there"
+
+
+@dataclass(frozen=True)
+class Lines:
+    """How the places of a text are named."""
+
+    file: str
+    shown: bool = True
+    """Whether places have lines."""
+
+    def place(self, line: int) -> str:
+        """Name a line, counted from 0."""
+        return f"{self.file}:{line + 1}" if self.shown else self.file
+
+
+def compose(text: str, lines: Lines) -> yaml.Node | None:
+    """Read the nodes of YAML. Raises RecipeError with cause and remedy for text that is not YAML."""
+    loader = None
+    try:
+        loader = _Loader(text)
+        node: yaml.Node | None = loader.get_single_node()
+        return node
+    except yaml.reader.ReaderError as error:
+        line, problem = (
+            text.count("\n", 0, error.position),
+            f"the character U+{int(error.character):04X} has no place in it",
+        )
+        remedy = "remove it"
+        cause: Exception = error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, problem = mark.line if mark else 0, error.problem or error.context or "cannot be read"
+        remedy = next((remedy for start, remedy in _REMEDIES.items() if problem.startswith(start)), _REMEDY)
+        cause = error
+    except (ValueError, OverflowError) as error:  # an escape may name no character
+        assert loader is not None
+        line, problem, cause = loader.line, cut(str(error)), error
+        remedy = "write the character itself instead of its escape"
+    raise RecipeError([Fault(lines.place(line), "", f"not YAML: {problem}; {remedy}")]) from cause
+
+
+class _Loader(yaml.SafeLoader):
+    """A loader that refuses nesting which no recipe has, before Python's own limit."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose a node; the depth counts the nodes around it. Raises ComposerError where that is too deep."""
+        if self._depth > MAX_DEPTH:
+            problem = f"{_TOO_DEEP} {MAX_DEPTH} lists and mappings inside of each other"
+            raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        self._depth += 1
+        try:
+            node: yaml.Node | None = super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+        return node
