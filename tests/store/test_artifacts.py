@@ -94,7 +94,7 @@ def test_a_run_s_file_has_its_name_and_key_first_and_is_read_as_scores_too(tmp_p
     run = FACTS[-1]
     run.write(tmp_path)
     assert list(json.loads((tmp_path / "metrics.json").read_text())) == [
-        "name", "key", "data", "protocols", "baseline_depth_m", "selection", "parameters", "failures",
+        "name", "key", "data", "protocols", "baseline_depth_m", "selection", "parameters", "failures", "divisors",
         "seconds", "jobs",
     ]  # fmt: skip
     assert Scores.read(tmp_path) == SCORES
