@@ -6,7 +6,8 @@ import functools
 import math
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
-from cliffkit.statistics import NOISE, Estimate, leaning
+from cliffkit.statistics import BETTER, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate, leaning
+from cliffkit.study.analysis import Row
 
 
 @functools.lru_cache(10_000)  # page, Markdown and JSON tell the same ones
@@ -38,6 +39,32 @@ def sentence(estimate: Estimate | None, metric: str, p_adjusted: float | None = 
         return f"{NOISE}: the two are equal on every image under every seed"
     seen = f"this study would have seen {write(estimate.detectable())} four times in five"
     return f"{NOISE}: {_signed(estimate, write)}; {seen}; {_wanted(estimate)}"
+
+
+def row_sentence(row: Row) -> str:
+    """Put the verdict on a variant or on the placebo into a sentence; empty for the reference."""
+    if row.word is None:
+        return ""
+    return placebo_sentence(row) if row.variant.is_placebo else sentence(row.difference, row.metric, row.p_adjusted)
+
+
+def placebo_sentence(row: Row) -> str:
+    """Say how a study's placebo came out, and whether it should have."""
+    difference, metric, word = row.difference, row.metric, row.word
+    lead = "Placebo: the reference under other seeds"
+    if difference is None or word == UNMEASURED:
+        return f"{lead} is not measured."
+    amount = _signed(difference, _numbers(difference, UNITS[metric]))
+    if word == THESE_WEIGHTS:
+        return f"{lead} differs by {amount}: with one seed, as much as that is luck of the training."
+    if difference.value == 0 and difference.standard_error == 0:
+        return f"{lead} is equal on every image, so the seeds change nothing: no verdict knows the luck of a training."
+    if word in (BETTER, WORSE):
+        return (
+            f"{lead} differs by {amount}: it is {word}, and should not be. That happens to one study in twenty. If it "
+            "happens again under other seeds, cells differ in more than their seeds, and no verdict can be trusted."
+        )
+    return f"{lead} differs by {amount}: {word}, as it should be."
 
 
 def between(low: str, high: str) -> str:

@@ -26,12 +26,13 @@ from cliffkit.recipe.shipped import shipped
 from cliffkit.recipe.yamlstrict import Document
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.study.expand import Axes, Expansion
+from cliffkit.study.placebo import PLACEBO, check_placebo, placebo_of
 from cliffkit.study.study import Levels, Study, Variant
 from cliffkit.text import cut, excerpt
 
 DESIGNS = ("grid", "one_at_a_time", "leave_one_out")
 
-TOP = ("name", "base", "design", "seeds", "axes", "exclude", "compare")
+TOP = ("name", "base", "design", "seeds", "axes", "exclude", "compare", PLACEBO)
 
 COMPARE = ("metric", "protocol", "reference")
 
@@ -67,6 +68,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
 
     expansion = Expansion(document, faults, (base_document, base), registry, cache)
     axes = expansion.axes(data.get("axes", {} if design == "leave_one_out" else None), design)
+    has_placebo = check_placebo(faults, data.get(PLACEBO, False), axes)
     metric, protocol, centre = _compare(faults, data.get("compare", {}), axes, base, registry)
     if not expansion.fits(axes, design, len(seeds)):
         raise faults.error()
@@ -76,8 +78,12 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
         faults.add(("compare", "reference"), message)
     faults.check()
     variants = list(expansion.variants(points, axes))
+    reference = next((variant for variant in variants if variant.levels == centre), None)
+    if has_placebo and reference is not None:
+        variants.append(placebo_of(reference, variants, seeds))
     _seed_sums(faults, variants, seeds)
     faults.check()
+    assert reference is not None
     _comparable(document, variants)
 
     return Study(
@@ -90,7 +96,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
         tuple(variants),
         metric,
         protocol,
-        reference=next(variant for variant in variants if variant.levels == centre),
+        reference=reference,
         full=tuple(next((level for level, patch in levels.items() if not patch), "") for levels in axes.values()),
         notes=tuple(dict.fromkeys(expansion.notes)),
         text=document.text or yamlstrict.dump({**data, "base": written_base.data}),

@@ -23,6 +23,8 @@ class Variant:
     levels: Levels
     """One level per axis, in the study's order."""
     recipe: Recipe
+    is_placebo: bool = False
+    """Whether it is the reference under other seeds."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,11 @@ class Study:
     text: str
     """Text of the study file; equivalent YAML for a study that is no file."""
     overrides: tuple[str, ...]
+
+    @property
+    def placebo(self) -> Variant | None:
+        """The reference under other seeds, a variant beside those that the axes span; None where there is none."""
+        return next((variant for variant in self.variants if variant.is_placebo), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Describe a study in plain JSON types."""

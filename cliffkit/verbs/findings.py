@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cliffkit.errors import UserError
 from cliffkit.jobs.run_folder import is_published, publish, run_folder
-from cliffkit.report.sentences import sentence
+from cliffkit.report.sentences import row_sentence
 from cliffkit.statistics import Estimate
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, Effect, Row
@@ -56,8 +56,7 @@ class Findings:
     def sentences(self) -> dict[str, str]:
         """Each verdict as a sentence with its numbers; nothing for the reference."""
         rows = self.analysis.first(self.results).rows
-        compared = (row for row in rows if row.word is not None)
-        return {row.variant.name: sentence(row.difference, row.metric, row.p_adjusted) for row in compared}
+        return {row.variant.name: row_sentence(row) for row in rows if row.word is not None}
 
     @property
     def failed(self) -> tuple[str, ...]:
