@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cliffkit.cli.scores import console
-from cliffkit.report.sentences import between, sentence
+from cliffkit.report.sentences import between, row_sentence
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import BETTER, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Effect
@@ -120,7 +120,7 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
                 "difference": numbers(row.difference),
                 "p_adjusted": row.p_adjusted,
                 "verdict": row.word or "reference",
-                "sentence": sentence(row.difference, row.metric, row.p_adjusted) if row.word else "",
+                "sentence": row_sentence(row, row.metric) if row.word else "",
                 "best": row.best,
                 "tied_with_best": row.tied,
             }
