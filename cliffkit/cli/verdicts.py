@@ -123,7 +123,7 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
                 "difference": numbers(row.difference),
                 "p_adjusted": row.p_adjusted,
                 "verdict": row.word or "reference",
-                "sentence": row_sentence(row),
+                "sentence": row_sentence(row, row.metric) if row.word else "",
                 "best": row.best,
                 "tied_with_best": row.tied,
             }

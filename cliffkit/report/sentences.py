@@ -6,14 +6,17 @@ import functools
 import math
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
-from cliffkit.statistics import BETTER, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate, leaning
-from cliffkit.study.analysis import Row
+from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate, leaning
+from cliffkit.study.analysis import Effect, Row
 
 
 @functools.lru_cache(10_000)  # page, Markdown and JSON tell the same ones
-def sentence(estimate: Estimate | None, metric: str, p_adjusted: float | None = None) -> str:
+def sentence(
+    estimate: Estimate | None, metric: str, p_adjusted: float | None = None, *, within: float | None = None
+) -> str:
     """Put the estimate of (variant - reference) in a metric into words, for people.
 
+    `within` is the smallest difference of interest where the verdict is `equivalent`, else None.
     Beside the word of the verdict stand the smallest detectable difference and the seeds needed, which take about 100
     times as long to compute as the word.
     """
@@ -30,6 +33,8 @@ def sentence(estimate: Estimate | None, metric: str, p_adjusted: float | None = 
     if not estimate.seeds_measured:
         lean = amount + ("" if excluded else ", which the noise of the images explains")
         return f"on these weights only: {lean}; seed noise was not measured, train more seeds"
+    if within is not None:
+        return f"{EQUIVALENT} within ±{within:g}{write.unit}, by two one-sided tests: {_signed(estimate, write)}"
     if excluded and p_adjusted is not None and p_adjusted >= 1 - estimate.confidence:
         alone = f"alone it would be {amount}, but so many comparisons find as much by chance"
         return f"{NOISE}: {alone} (Holm's {_p(p_adjusted)})"
@@ -41,11 +46,13 @@ def sentence(estimate: Estimate | None, metric: str, p_adjusted: float | None = 
     return f"{NOISE}: {_signed(estimate, write)}; {seen}; {_wanted(estimate)}"
 
 
-def row_sentence(row: Row) -> str:
-    """Put the verdict on a variant or on the placebo into a sentence; empty for the reference."""
-    if row.word is None:
-        return ""
-    return placebo_sentence(row) if row.variant.is_placebo else sentence(row.difference, row.metric, row.p_adjusted)
+def row_sentence(row: Row | Effect, metric: str) -> str:
+    """Put a verdict of a study into words."""
+    if isinstance(row, Row) and row.variant.is_placebo:
+        return placebo_sentence(row)
+    difference = row.difference if isinstance(row, Row) else row.estimate
+    within = row.smallest if row.word == EQUIVALENT else None
+    return sentence(difference, metric, row.p_adjusted, within=within)
 
 
 def placebo_sentence(row: Row) -> str:

@@ -6,14 +6,16 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-from cliffkit.report.sentences import placebo_sentence, sentence
+from cliffkit.report.sentences import placebo_sentence, row_sentence
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
-from cliffkit.statistics import BETTER, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
+from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Row, Table
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.results import CellResult, Results
 
-MARKS: Mapping[str, str] = MappingProxyType({BETTER: "▲", WORSE: "▼", NOISE: "●", THESE_WEIGHTS: "◇", UNMEASURED: "×"})
+MARKS: Mapping[str, str] = MappingProxyType(
+    {BETTER: "▲", WORSE: "▼", EQUIVALENT: "≈", NOISE: "●", THESE_WEIGHTS: "◇", UNMEASURED: "×"}
+)
 """By verdict, in the order in which verdicts are told; colour is never the only carrier."""
 
 NOTHING = "–"
@@ -176,17 +178,14 @@ def verdicts(table: Table) -> Iterator[tuple[str, list[str]]]:
     rows.sort(key=_size, reverse=True)
     for word in MARKS:
         matching = [row for row in rows if row.word == word]
-        sentences = [f"{row.variant.name}: {sentence(row.difference, row.metric, row.p_adjusted)}" for row in matching]
+        sentences = [f"{row.variant.name}: {row_sentence(row, row.metric)}" for row in matching]
         if sentences:
             yield word, sentences
 
 
 def on_average(analysis: Analysis, metric: str) -> list[str]:
     """Put the main effects into sentences."""
-    return [
-        f"{', '.join(effect.axes)}, {effect.label}: {sentence(effect.estimate, metric, effect.p_adjusted)}"
-        for effect in analysis.main
-    ]
+    return [f"{', '.join(effect.axes)}, {effect.label}: {row_sentence(effect, metric)}" for effect in analysis.main]
 
 
 def _size(row: Row) -> float:

@@ -22,7 +22,7 @@ from cliffkit.statistics import (
     verdict,
 )
 from cliffkit.study.results import Results
-from cliffkit.study.study import Variant
+from cliffkit.study.study import Study, Variant
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Row:
     """Whether its mean is the best of the table."""
     tied: bool
     """Whether its mean is the best, or not distinguishable from the best."""
+    smallest: float | None = None
+    """Smallest difference of interest in this metric; None where the study names none."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class Effect:
     """The verdict."""
     p_adjusted: float | None
     """Holm's, over the effects of its kind."""
+    smallest: float | None = None
+    """Smallest effect of interest; None where the study names none."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ def analyse(results: Results) -> Analysis:
         for axis, part in (parts or {}).items():
             label = f"{weakest.levels[axis]} → {study.full[axis]}"
             shares.append((label, (list(study.axes)[axis],), part))
-    return Analysis(tables, main, interactions, _judged(shares, study.metric), weakest)
+    return Analysis(tables, main, interactions, _judged(shares, study), weakest)
 
 
 def _table(results: Results, protocol: str, metric: str) -> Table:
@@ -141,13 +145,15 @@ def _table(results: Results, protocol: str, metric: str) -> Table:
     family = [i for i in tested if not is_placebo[i]]  # a check of the study must not cost its comparisons power
     adjusted = {i: _p(differences[i]) for i in tested}
     adjusted.update(zip(family, holm([adjusted[i] for i in family]), strict=True))
+    smallest = study.smallest if metric == study.metric else None  # it has that metric's unit
     rows = []
     for i, variant in enumerate(study.variants):
-        is_reference = variant.levels == study.reference.levels
-        word = None if is_reference else verdict(differences[i], higher_is_better=higher, p_adjusted=adjusted.get(i))
+        p, gap = adjusted.get(i), differences[i]
+        word = verdict(gap, higher_is_better=higher, p_adjusted=p, smallest=smallest)
+        word_or_none = None if variant.levels == study.reference.levels else word
         tied = i == best or (best is not None and _indistinguishable(compare(values[i], values[best])))
         tied = tied and not is_placebo[i]
-        rows.append(Row(variant, metric, means[i], differences[i], word, adjusted.get(i), i == best, tied))
+        rows.append(Row(variant, metric, means[i], gap, word_or_none, p, i == best, tied, smallest))
     return Table(protocol, metric, tuple(rows))
 
 
@@ -190,12 +196,12 @@ def _effects(
         for (j, first), (k, second) in itertools.combinations(changes, 2)
         if j != k
     ]
-    return _judged(main, study.metric), _judged(interactions, study.metric)
+    return _judged(main, study), _judged(interactions, study)
 
 
-def _judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], metric: str) -> tuple[Effect, ...]:
+def _judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], study: Study) -> tuple[Effect, ...]:
     """Give effects with their verdicts. Holm's p counts all effects given here."""
-    higher = metric in HIGHER_IS_BETTER
+    higher, smallest = study.metric in HIGHER_IS_BETTER, study.smallest
     tested = [i for i, (*_, difference) in enumerate(effects) if difference is not None and difference.seeds_measured]
     adjusted = dict(zip(tested, holm([_p(effects[i][2]) for i in tested]), strict=True))
     return tuple(
@@ -203,8 +209,9 @@ def _judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], met
             label,
             axes,
             difference,
-            verdict(difference, higher_is_better=higher, p_adjusted=adjusted.get(i)),
+            verdict(difference, higher_is_better=higher, p_adjusted=adjusted.get(i), smallest=smallest),
             adjusted.get(i),
+            smallest,
         )
         for i, (label, axes, difference) in enumerate(effects)
     )

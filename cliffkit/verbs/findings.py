@@ -47,8 +47,8 @@ class Findings:
     def verdicts(self) -> dict[str, str]:
         """The verdict on each variant against the reference, in the study's metric and protocol.
 
-        `better`, `worse`, `not distinguishable from noise`, `on these weights only` (one seed) or `not measured`; the
-        reference itself has `reference`.
+        `better`, `worse`, `equivalent`, `not distinguishable from noise`, `on these weights only` (one seed) or
+        `not measured`; the reference itself has `reference`.
         """
         return {row.variant.name: row.word or REFERENCE for row in self.analysis.first(self.results).rows}
 
@@ -56,7 +56,8 @@ class Findings:
     def sentences(self) -> dict[str, str]:
         """Each verdict as a sentence with its numbers; nothing for the reference."""
         rows = self.analysis.first(self.results).rows
-        return {row.variant.name: row_sentence(row) for row in rows if row.word is not None}
+        compared = (row for row in rows if row.word is not None)
+        return {row.variant.name: row_sentence(row, row.metric) for row in compared}
 
     @property
     def failed(self) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def test_a_placebo_that_cannot_be_told_apart_is_said_to_be_as_it_should(tmp_path
     row = table_of(study_of(tmp_path, registry), 0.0).placebo
     assert row is not None
     assert row.word == NOISE
-    assert row_sentence(row) == placebo_sentence(row)
+    assert row_sentence(row, row.metric) == placebo_sentence(row)
     assert placebo_sentence(row).startswith("Placebo: the reference under other seeds differs by ")
     assert placebo_sentence(row).endswith("not distinguishable from noise, as it should be.")
 
