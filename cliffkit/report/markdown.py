@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from cliffkit.report import wording
 from cliffkit.report.material import Material
+from cliffkit.report.summary import summary
 from cliffkit.report.tables import HEADS, Line, effect_rows
 from cliffkit.scoring.metrics import METRICS
 
@@ -20,6 +21,8 @@ def _head(material: Material) -> Iterator[str]:
     results = material.results
     yield from (
         f"# {_md(material.study.name)}",
+        "",
+        _md(summary(results, material.analysis)),
         "",
         _md(wording.question(results)),
         "",
