@@ -10,7 +10,7 @@ from cliffkit.report.exports import latex, markdown, per_image_csv, results_csv
 from cliffkit.report.figures import draw_all
 from cliffkit.report.gallery import Gallery
 from cliffkit.report.page import page
-from cliffkit.store.files import make_folder, write_atomic, write_text, writing
+from cliffkit.store.files import make_folder, remove_leftovers, write_atomic, write_text, writing
 from cliffkit.study.analysis import Analysis
 from cliffkit.study.results import Results
 from cliffkit.text import printable
@@ -35,6 +35,8 @@ def write_report(
     make_folder(folder)
     progress("figures")
     figures = draw_all(results, analysis, folder / "figures")
+    for place in (folder, folder / "figures"):
+        remove_leftovers(place)
     for path in (folder / "figures").glob("[!.]*"):  # hidden ones are what another process is writing just now
         if path.stem not in figures:
             with writing(path):

@@ -189,6 +189,15 @@ def test_the_seed_of_a_cell_is_the_recipe_s_counted_up(load: Load) -> None:
     assert [(cell.variant.name, cell.recipe.seed) for cell in cells] == [("a", 0), ("b", 10), ("a", 3), ("b", 13)]
 
 
+def test_with_the_replicate_s_seed_every_seed_of_a_study_has_its_own_generator(load: Load) -> None:
+    def generators(study: Study) -> set[str]:
+        return {job.key for job in jobs_of(plan_cells(study, {})).values() if job.stage == "embedding"}
+
+    assert len(generators(load(STUDY))) == 2
+    assert len(generators(load(STUDY, "train.embedding.seed=replicate"))) == 4
+    assert generators(load(STUDY)) < generators(load(STUDY, "train.embedding.seed=replicate"))
+
+
 def test_one_recipe_under_two_names_is_allowed_and_said(load: Load) -> None:
     study = load("name: a\nbase: base.yaml\naxes: {twin: {a: {}, b: {}}}")
     assert len(study.variants) == 2

@@ -148,7 +148,7 @@ def test_a_run_of_two_processes_is_that_of_one_to_rounding(worked: Worked, tmp_p
 def untrained(recipe: Recipe) -> dict[str, dict[str, Tensor]]:
     """The weights that each stage starts from."""
     assert recipe.train.embedding is not None
-    torch.manual_seed(recipe.train.embedding.settings.seed)
+    torch.manual_seed(recipe.generator_seed)
     embedding = build_embedding(recipe.embedding, 14).state_dict()
     torch.manual_seed(recipe.seed)
     return {"embedding": embedding, "depth": build(recipe).state_dict()}
