@@ -10,7 +10,7 @@ from cliffkit.statistics.estimate import (
     mean_squares,
     noise_of_mean,
 )
-from cliffkit.statistics.noise import Noise, mean_variance, noise_of
+from cliffkit.statistics.noise import Noise, mean_noise, noise_of
 from cliffkit.statistics.planning import detectable
 from cliffkit.statistics.sequential import Design, Look
 from cliffkit.statistics.verdict import (
@@ -47,7 +47,7 @@ __all__ = [
     "interaction",
     "leaning",
     "main_effect",
-    "mean_variance",
+    "mean_noise",
     "mean_squares",
     "noise_of",
     "noise_of_mean",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import median_low
 
 import numpy as np
 
@@ -57,24 +58,27 @@ def noise_of(estimate: Estimate) -> Noise | None:
     return Noise(estimate.variance, estimate.seeds, estimate.images)
 
 
-def mean_variance(tables: Iterable[Floats]) -> tuple[Variance, int] | None:
+def mean_noise(tables: Iterable[Floats]) -> tuple[Noise, int] | None:
     """Average the variance components of several (seeds, images) tables, and count the tables.
 
-    Components are set to 0 after averaging, not before as those of an `Estimate`, so that the average of many tables is
-    not too large where a component is small. Absent values are treated as by `estimate`. Tables with less than two
-    seeds or images are left out; None where none is left.
+    The average is at the median number of seeds and of images. Components are set to 0 after averaging, not before as
+    those of an `Estimate`, so that the average of many tables is not too large where a component is small. Absent
+    values are treated as by `estimate`. Tables with less than two seeds or images are left out; None where none is
+    left.
     """
-    components = []
+    shapes, components = [], []
     for table in tables:
         whole, _ = _balanced(_checked(table, "a table"))
         seeds, images = whole.shape
         if min(seeds, images) >= 2:
             _, x, m, e = (float(part) for part in mean_squares(whole))
+            shapes.append((seeds, images))
             components.append(((x - e) / images, (m - e) / seeds, e))
     if not components:
         return None
+    seeds, images = (median_low(counts) for counts in zip(*shapes, strict=True))
     means = np.maximum(np.mean(components, axis=0), 0.0)
-    return Variance(*(float(mean) for mean in means)), len(components)
+    return Noise(Variance(*(float(mean) for mean in means)), seeds, images), len(components)
 
 
 def _number(count: int, falling: float, fixed: float) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cliffkit.recipe.recipe import Recipe
+from cliffkit.statistics import Design
 
 COMPONENT, FULL = "component", "full"
 """The only axis of a study that leaves out one component at a time, and its level that leaves out none."""
@@ -48,6 +49,10 @@ class Study:
     text: str
     """Text of the study file; equivalent YAML for a study that is no file."""
     overrides: tuple[str, ...]
+    adaptive: Design | None = None
+    """How the seeds are spent: while they matter; None where every variant gets all of them."""
+    smallest: float | None = None
+    """Smallest difference of interest in the compared metric, in its unit; None where the study names none."""
 
     def to_dict(self) -> dict[str, Any]:
         """Describe a study in plain JSON types."""

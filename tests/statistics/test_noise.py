@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from cliffkit.statistics import Floats, Noise, Variance, compare, estimate, mean_variance, noise_of
+from cliffkit.statistics import Floats, Noise, Variance, compare, estimate, mean_noise, noise_of
 
 SDS = (0.02, 0.05, 0.3)
 
@@ -69,9 +69,11 @@ def test_one_seed_or_one_image_cannot_tell_the_parts_apart() -> None:
 def test_the_mean_of_many_tables_is_right_where_a_component_is_small() -> None:
     """Components that are cut off at 0 one by one would give twice the seeds' part here."""
     many = tables(3000, 3, 50, (0.02, 0.05, 0.3))
-    variance, count = mean_variance(many) or (None, 0)
+    noise, count = mean_noise(many) or (None, 0)
     assert count == 3000
-    assert variance is not None
+    assert noise is not None
+    assert (noise.seeds, noise.images) == (3, 50)
+    variance = noise.variance
     assert variance.seeds == pytest.approx(0.02**2, rel=0.25)
     assert variance.images == pytest.approx(0.05**2, rel=0.1)
     assert variance.rest == pytest.approx(0.3**2, rel=0.01)
@@ -84,10 +86,12 @@ def test_the_mean_leaves_out_what_is_too_small_and_is_that_of_an_estimate_where_
     with_holes = np.vstack([table, np.full(12, np.nan)])
     found = compare(with_holes, np.zeros_like(with_holes))
     assert found is not None
-    variance, count = mean_variance([table[:1], with_holes, table[:, :1]]) or (None, 0)
+    noise, count = mean_noise([table[:1], with_holes, table[:, :1]]) or (None, 0)
     assert count == 1
-    assert variance is not None
+    assert noise is not None
+    assert (noise.seeds, noise.images) == (4, 12)
+    variance = noise.variance
     assert (variance.seeds, variance.images, variance.rest) == pytest.approx(
         (found.variance.seeds, found.variance.images, found.variance.rest)
     )
-    assert mean_variance([table[:1]]) is None
+    assert mean_noise([table[:1]]) is None
