@@ -33,11 +33,15 @@ class NoiseSummary:
 
 
 def differences(results: Results, protocol: str, metric: str) -> list[Floats]:
-    """List the (seeds, images) tables of the variants' differences to the reference."""
+    """List the (seeds, images) tables of the variants' differences to the reference.
+
+    The placebo is left out: it shares no seed with the reference, so its differences are noisier.
+    """
     study, values = results.study, results.table(protocol, metric)
     reference = values[study.variants.index(study.reference)]
     pairs = zip(study.variants, values, strict=True)
-    return [rows - reference for variant, rows in pairs if variant.levels != study.reference.levels]
+    apart = (study.reference.levels, *(variant.levels for variant in study.variants if variant.is_placebo))
+    return [rows - reference for variant, rows in pairs if variant.levels not in apart]
 
 
 def summarise_noise(results: Results) -> NoiseSummary | None:

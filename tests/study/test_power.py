@@ -81,7 +81,7 @@ def test_a_like_study_lends_its_noise_in_each_metric(plan: Plan, study: Study, t
         assert power.own.low == detectable(Variance(table.seeds, table.images, table.rest), 3, 6)
 
 
-@pytest.mark.parametrize
+@pytest.mark.parametrize(
     ("field", "value"), [("data", "nyu"), ("size", (8, 8)), ("steps", 7), ("backbone", {"use": "a"})]
 )
 def test_a_study_is_like_another_only_where_data_size_backbone_and_steps_are_equal(
@@ -144,17 +144,21 @@ def test_the_noise_a_study_leaves_is_read_back_as_it_was(study: Study, tmp_path:
     assert {table.replicates for table in left.tables} == {3}
 
 
-def test_the_noise_is_that_of_the_differences_to_the_reference(study: Study, tmp_path: Path) -> None:
+def test_the_noise_is_that_of_the_differences_to_the_reference_but_for_the_placebos(
+    study: Study, registry: Registry, tiny: str, tmp_path: Path
+) -> None:
     results = make_results(study, tmp_path)
     gaps = differences(results, "full", "abs_rel")
     assert len(gaps) == len(study.variants) - 1
     values = results.table("full", "abs_rel")
+    with_placebo = make_study(tmp_path / "other", registry, tiny, placebo=True)
+    assert len(differences(make_results(with_placebo, tmp_path), "full", "abs_rel")) == len(gaps)
     others = [i for i, variant in enumerate(study.variants) if variant.name != "heg_s + cliff"]
     assert all(np.array_equal(gap, values[i] - values[3]) for gap, i in zip(gaps, others, strict=True))
     summary = summarise_noise(results)
     assert summary is not None
     assert (summary.mean, len(gaps)) == mean_noise(gaps)
-    assert (summary.curves, summary.improving) == (18, 0)
+    assert (summary.curves, summary.improving) == (18, 18)
     waiting = [("heg_s + cliff", 0), ("heg_s + cliff", 1)]
     assert summarise_noise(make_results(study, tmp_path, waiting=waiting)) is None
 
