@@ -13,8 +13,10 @@ from cliffkit.report.latex import latex
 from cliffkit.report.markdown import markdown
 from cliffkit.report.material import Material
 from cliffkit.report.page import page
+from cliffkit.store.artifacts import StudyNoise
 from cliffkit.store.files import make_folder, remove_leftovers, write_atomic, write_text, writing
 from cliffkit.study.analysis import Analysis
+from cliffkit.study.noise import study_noise
 from cliffkit.study.results import Results
 from cliffkit.text import printable
 
@@ -55,7 +57,8 @@ def write_report(
     write_atomic(folder / "results.csv", partial(results_csv, results))
     progress("per_image.csv")
     write_atomic(folder / "per_image.csv", partial(per_image_csv, results))
-    names = ["report.html", "report.md", "table.tex", "results.csv", "per_image.csv"]
+    study_noise(results).write(folder)
+    names = ["report.html", "report.md", "table.tex", "results.csv", "per_image.csv", StudyNoise.FILE]
     names += [f"figures/{name}.{kind}" for name in figures for kind in ("svg", "pdf")]
     return {name: folder / name for name in names}
 
