@@ -174,7 +174,9 @@ def _forest(axes: Axes, bars: Sequence[Bar], label: str, smallest: float | None)
             axes.plot(estimate.value, place, marker, color=colour, markersize=5, fillstyle=_fill(word))
     left_out = f"… {len(bars) - len(visible) + 1} between, in the table"
     labels = [left_out if bar is None else one_line(bar[0]) for bar in visible]
-    narrow = _is_narrow(axes.get_figure(root=True).get_figwidth())
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    narrow = _is_narrow(figure.get_figwidth())
     if narrow:
         for place, text in enumerate(labels):
             axes.text(0, place - 0.22, text, transform=axes.get_yaxis_transform(), ha="left", va="bottom")
