@@ -230,7 +230,7 @@ def test_verdicts_come_before_the_numbers(plain: Report) -> None:
     for text in (plain.text("report.html").partition("<body>")[2], plain.text("report.md")):
         assert (
             0
-            < text.index("none + add lowered abs_rel")
+            < text.index("none + add lowered")
             < text.index("forest")
             < text.index("▲ better")
             < text.index("Every metric under full")
