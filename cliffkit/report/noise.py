@@ -31,7 +31,8 @@ def noise_sentences(summary: NoiseSummary | None) -> list[str]:
     if summary.improving:
         sentences.append(
             f"In {summary.improving} of {summary.curves} cells the validation score still improved by more than "
-            f"{_percent(GAIN)} in the last {_percent(TAIL)} of the steps. More steps may lower the part of the seeds too."
+            f"{_percent(GAIN)} in the last {_percent(TAIL)} of the steps. "
+            "More steps may lower the part of the seeds too."
         )
     return sentences
 
