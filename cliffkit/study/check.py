@@ -29,11 +29,12 @@ from cliffkit.study.expand import Axes, Expansion
 from cliffkit.study.placebo import PLACEBO, check_placebo, placebo_of
 from cliffkit.study.seeds import check_seed_sums, check_seeds
 from cliffkit.study.study import Levels, Study, Variant
+from cliffkit.study.tuning import TUNE, check_tune
 from cliffkit.text import cut, excerpt
 
 DESIGNS = ("grid", "one_at_a_time", "leave_one_out")
 
-TOP = ("name", "base", "design", "seeds", "axes", "exclude", "compare", PLACEBO)
+TOP = ("name", "base", "design", "seeds", "axes", "exclude", "compare", PLACEBO, TUNE)
 
 COMPARE = ("metric", "protocol", "reference", "smallest")
 
@@ -81,6 +82,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
     if has_placebo and reference is not None:
         variants.append(placebo_of(reference, variants, seeds))
     check_seed_sums(faults, variants, seeds, adaptive)
+    tuning = check_tune(data[TUNE], expansion, variants, axes, seeds) if TUNE in data else None
     faults.check()
     assert reference is not None
     _comparable(document, variants)
@@ -102,6 +104,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
         overrides=tuple(overrides),
         adaptive=adaptive,
         smallest=smallest,
+        tuning=tuning,
     )
 
 
