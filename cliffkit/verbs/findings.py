@@ -14,6 +14,7 @@ from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, Effect, Row
 from cliffkit.study.board import Board
 from cliffkit.study.forecast import Forecast
+from cliffkit.study.power import Power
 from cliffkit.study.results import Results
 from cliffkit.study.study import Study
 from cliffkit.verbs.finished import Run
@@ -165,6 +166,8 @@ class Outlook:
     board: Board
     """How far every job and cell is."""
     expected: Forecast
+    power: Power
+    """What the study can see: its smallest differences, by number of seeds."""
 
 
 def _effect(kind: str, effect: Effect) -> dict[str, object]:
