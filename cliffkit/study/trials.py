@@ -40,7 +40,8 @@ def choose(study: Study, cells: Sequence[Cell], store: Store) -> dict[Levels, Ch
     """Choose the values of every variant by the validation scores in the store, by the variant's levels.
 
     `cells` are those of `plan_trials`. Nothing is chosen while a trial is neither done nor failed, so the choice
-    depends on no order in which trials end. Of equal scores the first in the grid counts. The placebo has the reference's.
+    depends on no order in which trials end. Of equal scores the first in the grid counts. The placebo has the
+    reference's choice.
     """
     assert study.tuning is not None
     left, choices = iter(cells), undecided(study)

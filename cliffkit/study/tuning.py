@@ -121,7 +121,8 @@ def check_tune(
     if not isinstance(data, dict) or not data:
         faults.add((TUNE,), "write {PATH: [VALUE, VALUE]}, as {train.depth.lr: [1e-3, 2e-3]}")
         return None
-    if not all([_check_values(faults, path, values, axes) for path, values in data.items()]):
+    wrong = [path for path, values in data.items() if not _check_values(faults, path, values, axes)]
+    if wrong:
         return None
     number = math.prod(map(len, data.values()))
     own = [variant for variant in variants if not variant.is_placebo]
@@ -163,13 +164,8 @@ def _check_values(faults: Faults, path: str, values: Any, axes: Axes) -> bool:
         faults.add(place, f"{cut(leaf)} {FIXED[leaf]}")
         good = False
     for axis, levels in axes.items():
-        theirs = (
-            leaf
-            for patch in levels.values()
-            for name, value in patch.items()
-            for leaf in leaves(name.split("."), value)
-        )
-        both = ours & {".".join(steps) for steps in theirs}
+        items = [item for patch in levels.values() for item in patch.items()]
+        both = ours & {".".join(steps) for name, value in items for steps in leaves(name.split("."), value)}
         if both:
             message = f"axis '{cut(axis, 40)}' sets {cut(min(both))} too, so the axis would do nothing; keep one"
             faults.add(place, message)
