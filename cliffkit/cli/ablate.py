@@ -152,6 +152,7 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
 
     study, board, expected = outlook.study, outlook.board, outlook.expected
     shared = len(board.jobs) - len(board.only_cell)
+    trials = outlook.trials
     facts = {
         "study": study.name,
         "variants": len(study.variants),
@@ -159,6 +160,8 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
         "cells": len(board.cells),
         "cells_done": board.count("done"),
         "cells_failed": board.count("failed"),
+        "trials": len(trials.cells) if trials else 0,
+        "trials_done": trials.count("done") if trials else 0,
         "jobs": len(board.jobs),
         "jobs_shared": shared,
         "jobs_done": sum(entry.state == "done" for entry in board.jobs.values()),
@@ -176,6 +179,11 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
                f"{facts['cells_done']} done, {facts['cells_failed']} failed before")  # fmt: skip
     for cell in board.cells:
         echo(f"  {cell.name:<40} {board.cell_state(cell)}")
+    if trials:
+        echo(f"tune: {len(trials.cells)} trials on the validation split come first, {facts['trials_done']} done; cells "
+             "are trained with what they choose")  # fmt: skip
+        for cell in trials.cells:
+            echo(f"  {cell.name:<40} {trials.cell_state(cell)}")
     echo(f"jobs: {len(board.jobs)}, of which {shared} shared by several cells; {facts['jobs_done']} done")
     for stage, (count, seconds) in expected.by_stage.items():
         echo(f"  {stage:<10} {count:>5} to do, {duration(seconds)} one after another")

@@ -51,14 +51,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
         raise faults.stop("a study is a mapping; see docs/studies.md")
     refuse_recipe(document)
 
-    for key in data:
-        if key not in TOP:
-            faults.add((key,), f"unknown key; {near(key, TOP, 'a study has')}")
-    name = str(data.get("name", ""))
-    faults.name(("name",), name)
-    design = data.get("design", "grid")
-    if design not in DESIGNS:
-        faults.add(("design",), f"no design is called {excerpt(design)}; {near(design, DESIGNS, 'there are')}")
+    name, design = _head(faults, data)
     seeds, adaptive = check_seeds(faults, data.get("seeds", [0, 1, 2]))
 
     written_base = _base(document, faults, folder)
@@ -106,6 +99,19 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
         smallest=smallest,
         tuning=tuning,
     )
+
+
+def _head(faults: Faults, data: Mapping[str, Any]) -> tuple[str, str]:
+    """Check the keys of a study, and give its name and design."""
+    for key in data:
+        if key not in TOP:
+            faults.add((key,), f"unknown key; {near(key, TOP, 'a study has')}")
+    name = str(data.get("name", ""))
+    faults.name(("name",), name)
+    design = data.get("design", "grid")
+    if design not in DESIGNS:
+        faults.add(("design",), f"no design is called {excerpt(design)}; {near(design, DESIGNS, 'there are')}")
+    return name, design
 
 
 def _base(document: Document, faults: Faults, folder: Path) -> Document | None:

@@ -81,8 +81,19 @@ class Choice:
 
     @property
     def trials(self) -> int:
-        """Number of networks that were trained to choose."""
+        """Number of networks that are trained to choose."""
         return len(self.tried) * self.seeds
+
+    def describe(self) -> str:
+        """Say in words what was chosen of what."""
+        if self.chosen is None:
+            return self.reason
+        if not self.seeds:
+            return "nothing to tune"
+        score = next(tried.score for tried in self.tried if tried.trial is self.chosen)
+        failed = sum(tried.state == "failed" for tried in self.tried)
+        failures = f", {failed} failed" if failed else ""
+        return f"{written(self.chosen.values)} is best of {len(self.tried)}, {self.metric} {score:.4g} on val{failures}"
 
     @property
     def recipe(self) -> Recipe:

@@ -94,6 +94,30 @@ class Findings:
         rows = (_effect(kind, effect) for kind, effects in kinds for effect in effects)
         return Rows(rows, ("kind", "axes", "change", *_ESTIMATE, "p", "verdict"))
 
+    @property
+    def tuning(self) -> Rows:
+        """The search inside every variant: a row for each combination of values that was tried on the validation split.
+
+        Columns variant, one per path, seeds (trained to try it), score (their mean), state (done, failed, waiting),
+        reason, chosen. None stands for a path that the variant lacks. No rows where the study has no search.
+        """
+        paths = tuple(self.study.tuning.grid) if self.study.tuning is not None else ()
+        rows = (
+            {
+                "variant": variant,
+                **{path: tried.trial.values.get(path) for path in paths},
+                "seeds": choice.seeds,
+                "score": tried.score,
+                "state": tried.state,
+                "reason": tried.reason,
+                "chosen": tried.trial is choice.chosen,
+            }
+            for variant, choice in self.results.choices.items()
+            for tried in choice.tried
+            if choice.seeds
+        )
+        return Rows(rows, ("variant", *paths, "seeds", "score", "state", "reason", "chosen"))
+
     def table(self, *, protocol: str | None = None, metric: str | None = None) -> Rows:
         """Give every variant's mean and its difference from the reference; by default as the study compares.
 
@@ -168,6 +192,8 @@ class Outlook:
     expected: Forecast
     power: Power
     """What the study can see: its smallest differences, by number of seeds."""
+    trials: Board | None = None
+    """How far the trials of the study's search are; None where it has none. Cells wait for what they choose."""
 
 
 def _effect(kind: str, effect: Effect) -> dict[str, object]:
