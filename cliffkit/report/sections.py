@@ -14,11 +14,15 @@ from markupsafe import Markup, escape
 
 from cliffkit.report import wording
 from cliffkit.report.costs import costs, environments
+from cliffkit.report.figures import COLUMN
 from cliffkit.report.images import tiles
 from cliffkit.report.material import Material
+from cliffkit.report.noise import HEADS as NOISE_HEADS
+from cliffkit.report.noise import noise_rows, noise_sentences
 from cliffkit.report.svg import inline
 from cliffkit.report.tables import HEADS, effect_rows, means_by_levels
 from cliffkit.scoring.metrics import METRICS
+from cliffkit.study.noise import summarise_noise
 from cliffkit.study.results import CellResult
 
 CAPTIONS: Mapping[str, str] = {
@@ -94,6 +98,15 @@ def tables(material: Material) -> Section:
     return Section("tables", "Every metric", values)
 
 
+def noise(material: Material) -> Section | None:
+    """Show where the noise of the differences comes from, and what would halve it."""
+    sentences = noise_sentences(summarise_noise(material.results))
+    if not sentences:
+        return None
+    values = {"sentences": sentences, "heads": NOISE_HEADS, "rows": noise_rows(material.first), "study": material.study}
+    return Section("noise", "Where the noise comes from", values)
+
+
 def training(material: Material) -> Section | None:
     """Show the curves of training."""
     picture = figure(material, "curves")
@@ -132,6 +145,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     verdicts,
     effects,
     tables,
+    noise,
     training,
     gallery,
     times,
@@ -141,13 +155,17 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
 
 
 def figure(material: Material, name: str) -> Markup | None:
-    """Give a figure as a part of the page, with its caption; None where it was not drawn."""
+    """Give a figure as a part of the page, with its caption, for wide screens and for narrow ones.
+
+    None where it was not drawn.
+    """
     if name not in material.figures:
         return None
     caption = escape(CAPTIONS[name])
-    picture = Markup(inline(material.figures[name], name, str(caption)))  # matplotlib has escaped the names in it
-    frame = '<figure><figcaption>{}</figcaption><div class="plot" tabindex="0">{}</div></figure>'
-    return Markup(frame).format(caption, picture)
+    # Matplotlib has escaped the names in its SVG.
+    wide, narrow = (Markup(inline(material.figures[n], n, str(caption))) for n in (name, name + COLUMN))
+    frame = '<figure><figcaption>{}</figcaption><div class="plot">{}</div><div class="plot narrow">{}</div></figure>'
+    return Markup(frame).format(caption, wide, narrow)
 
 
 def _keys(result: CellResult) -> dict[str, Any]:

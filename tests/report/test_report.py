@@ -53,6 +53,7 @@ from ..study_fixtures import FinishedStudy
 
 COMMAND = "cliffkit ablate study.yaml --set 'train.depth.steps=9'"
 NOTHING = "–"
+FIGURES = [f"{name}{width}" for name in ("forest", "curves", "effects") for width in ("", "_column")]
 SOURCE = "Someone & <others>, 2020, table 3"
 PUBLISHED = {"published": [{"metric": "abs_rel", "protocol": "full", "value": 0.1234, "source": SOURCE}]}
 
@@ -149,8 +150,17 @@ def plain(tmp_path_factory: pytest.TempPathFactory, registry: Registry, tiny: st
 
 
 def test_every_file_is_there(hostile: Report) -> None:
-    figures = {f"figures/{name}.{kind}" for name in ("forest", "curves", "effects") for kind in ("svg", "pdf")}
-    wanted = {"report.html", "report.md", "table.tex", "results.csv", "per_image.csv", "noise.json", *figures}
+    figures = {f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "pdf")}
+    wanted = {
+        "report.html",
+        "report.md",
+        "table.tex",
+        "results.csv",
+        "per_image.csv",
+        "noise.csv",
+        "noise.json",
+        *figures,
+    }
     assert set(hostile.files) == wanted
     assert all(path.stat().st_size for path in hostile.files.values())
     folder = hostile.files["report.html"].parent
@@ -227,7 +237,13 @@ def test_the_first_table_is_there_without_javascript(plain: Report) -> None:
 
 def test_verdicts_come_before_the_numbers(plain: Report) -> None:
     for text in (plain.text("report.html").partition("<body>")[2], plain.text("report.md")):
-        assert 0 < text.index("forest") < text.index("▲ better") < text.index("Every metric under full")
+        assert (
+            0
+            < text.index("none + add lowered")
+            < text.index("forest")
+            < text.index("▲ better")
+            < text.index("Every metric under full")
+        )
     assert "5 comparisons" in plain.page.words
     assert "Holm's p" in plain.page.words
 
@@ -264,7 +280,7 @@ def test_the_page_loads_nothing(report: str, request: pytest.FixtureRequest) -> 
 
 
 def test_figures_are_well_formed_and_their_ids_unique(hostile: Report) -> None:
-    for name in ("forest", "curves", "effects"):
+    for name in FIGURES:
         root = ET.parse(hostile.files[f"figures/{name}.svg"]).getroot()
         assert root.tag.endswith("svg")
         assert hostile.files[f"figures/{name}.pdf"].read_bytes().startswith(b"%PDF")
@@ -273,7 +289,7 @@ def test_figures_are_well_formed_and_their_ids_unique(hostile: Report) -> None:
     assert len(ids) == len(set(ids))
     assert {f"#{name}" for name in ids} >= {given["href"] for _, given in page.tags if "href" in given}
     text = hostile.text("report.html")
-    assert text.count('<svg role="img" aria-label="') == 3
+    assert text.count('<svg role="img" aria-label="') == 6
     assert "currentColor" in text
     assert "var(--better)" in text
 
@@ -282,7 +298,7 @@ def test_a_curve_of_one_validation_is_a_point_that_can_be_seen(hostile: Report) 
     results = hostile.results
     single = tuple(replace(cell, curve=cell.curve[-1:]) for cell in results.cells)
     for cells, visible in ((results.cells, False), (single, True)):
-        figure = curves(replace(results, cells=cells), hostile.analysis)
+        figure = curves(replace(results, cells=cells), hostile.analysis, 6.4)
         assert figure is not None
         lines = [line for line in figure.axes[0].get_lines() if len(line.get_xdata())]
         assert lines
