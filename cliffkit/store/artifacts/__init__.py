@@ -4,7 +4,7 @@ A fact reads and writes itself, so that nothing else knows how its file is laid 
 changes a dataclass here changes files that other programs may read.
 """
 
-from cliffkit.store.artifacts.facts import Fact, damaged, read_bytes, read_json
+from cliffkit.store.artifacts.facts import Fact, damaged, read_array, read_bytes, read_json
 from cliffkit.store.artifacts.jobs import Failure, JobNames, JobProgress, JobRecord, StoreStamp
 from cliffkit.store.artifacts.runs import PartRecord, RunParts
 from cliffkit.store.artifacts.scores import PerImage, ProtocolScores, RunMetrics, Scores, Selection, Summary
@@ -13,6 +13,7 @@ from cliffkit.store.artifacts.training import (
     EmbeddingFitFacts,
     Environment,
     FitFacts,
+    FullSizeFacts,
     LevelDifferences,
     PackFacts,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Fact",
     "Failure",
     "FitFacts",
+    "FullSizeFacts",
     "JobNames",
     "JobProgress",
     "JobRecord",
@@ -59,6 +61,7 @@ __all__ = [
     "StoreStamp",
     "Summary",
     "damaged",
+    "read_array",
     "read_bytes",
     "read_json",
 ]
