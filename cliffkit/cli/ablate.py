@@ -42,7 +42,8 @@ study_argument = click.argument("study", type=options.PathText(), default=BUILT_
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Show cells, jobs, and the time, disk and memory expected, by this machine's measured pace.",
+    help="Show cells, jobs, the time, disk and memory expected, by this machine's measured pace, and how small a "
+    "difference the study can see.",
 )
 @options.as_json
 @click.pass_obj
@@ -146,6 +147,7 @@ def _print_how_to_retry() -> None:
 
 def _print_outlook(outlook: Outlook, as_json: bool) -> None:
     """Print what a study will take, or one JSON object."""
+    from cliffkit.report.power import plan_lines, power_json
     from cliffkit.study.board import duration
 
     study, board, expected = outlook.study, outlook.board, outlook.expected
@@ -165,6 +167,7 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
         "disk_bytes": expected.disk_bytes,
         "memory_bytes": expected.memory_bytes,
         "stages": {stage: {"jobs": n, "seconds": seconds} for stage, (n, seconds) in expected.by_stage.items()},
+        "power": power_json(outlook.power),
     }
     if as_json:
         echo(json.dumps(facts))
@@ -178,3 +181,5 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
         echo(f"  {stage:<10} {count:>5} to do, {duration(seconds)} one after another")
     disk, memory = f"{expected.disk_bytes / 1e6:.0f} MB of disk", f"{expected.memory_bytes / 1e9:.1f} GB of memory"
     echo(f"expected: {duration(expected.seconds)} with {expected.workers} at once, {disk}, {memory}")
+    for line in plan_lines(outlook.power):
+        echo(line)

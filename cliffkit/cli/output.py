@@ -23,7 +23,19 @@ from cliffkit.components.isolate import explain
 from cliffkit.components.registry import Component
 from cliffkit.errors import PartError, Stopped
 
-PLAIN = {"↑": "^", "↓": "v", "→": "->", "×": "x", "…": "...", "█": "#", "░": ".", "−": "-", "–": "-", "±": "+-"}
+PLAIN = {
+    "↑": "^",
+    "↓": "v",
+    "→": "->",
+    "×": "x",
+    "…": "...",
+    "█": "#",
+    "░": ".",
+    "−": "-",
+    "–": "-",
+    "±": "+-",
+    "≈": "~",
+}
 """Replacements for characters that an encoding does not have. Other such characters are escaped as Python does."""
 
 ERRORS = "cliffkit.plain"

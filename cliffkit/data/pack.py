@@ -62,6 +62,10 @@ class Pack:
         """Give the index of each image's scene type, -1 where unknown."""
         return np.asarray(self._scene[self._images])
 
+    def with_depth(self) -> Pack:
+        """Give the same pack without the images that have no valid pixel."""
+        return self.only(np.flatnonzero(self._metres[self._images] > 0))
+
     def only(self, images: NDArray[np.int64]) -> Pack:
         """Give the same pack with some of its images alone, in their order."""
         part = copy(self)

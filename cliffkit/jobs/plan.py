@@ -57,7 +57,9 @@ class Planner:
         embedding = recipe.embedding
         if embedding is not None and is_prepared(embedding):
             sources = (pack, embedding, train)
-            needs["embedding"] = once("embedding", sources, lambda: self._embedding(recipe, embedding, pack))
+            needs["embedding"] = once(
+                f"embedding {recipe.generator_seed}", sources, lambda: self._embedding(recipe, embedding, pack)
+            )
         inputs: dict[str, Any] = {
             "seed": recipe.seed,
             "model": {kind: self._part(getattr(recipe, kind)) for kind in MODEL},
@@ -102,7 +104,8 @@ class Planner:
             inputs = {"embedding": generator, "seed": recipe.generator_seed}
             return self._job(recipe, "embedding", {"pack": pack}, inputs, [embedding])
         assert training is not None
-        inputs = {"embedding": generator, "train": self._fit(training, "train.embedding"), **_common(recipe.train)}
+        fit = {**self._fit(training, "train.embedding"), "seed": recipe.generator_seed}
+        inputs = {"embedding": generator, "train": fit, **_common(recipe.train)}
         return self._job(recipe, "embedding", {"pack": pack}, inputs, [embedding, *training.parts()])
 
     def _fit(self, fit: Fit, place: str) -> dict[str, Any]:

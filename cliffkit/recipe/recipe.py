@@ -46,7 +46,8 @@ class Recipe:
     @property
     def generator_seed(self) -> int:
         """Seed of the embedding generator: of its weights, and of its training where it is trained."""
-        return self.train.embedding.settings.seed if self.train.embedding else 0
+        seed = self.train.embedding.settings.seed if self.train.embedding else 0
+        return self.seed if seed == "replicate" else seed
 
     def parts(self) -> Iterable[Part]:
         """Every component it names."""

@@ -104,10 +104,11 @@ class FitSettings(Section):
 
 
 class EmbeddingSettings(FitSettings):
-    """Stage `embedding`. Its seed is its own, so that replicates of a study share one generator."""
+    """Stage `embedding`. Its seed is a number of its own, or `replicate`."""
 
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
-    """Seed of weights, batch order and augmentation."""
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | Literal["replicate"] = 0
+    """Seed of weights, batch order and augmentation; `replicate`: the recipe's, so that each seed of a study has a
+    generator of its own."""
 
 
 Metric = Literal["abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog", "delta1", "delta2", "delta3"]

@@ -19,12 +19,18 @@ from numpy.typing import NDArray
 from cliffkit.report.picks import pick
 from cliffkit.report.svg import BAD, FAINT, GOOD, INK, drawing, one_line, save
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
-from cliffkit.statistics import BETTER, NOISE, THESE_WEIGHTS, WORSE, Estimate
+from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Effect, Table
 from cliffkit.study.results import CellResult, Results
 
 LOOKS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {BETTER: ("^", GOOD), WORSE: ("v", BAD), NOISE: ("o", FAINT), THESE_WEIGHTS: ("D", FAINT)}
+    {
+        BETTER: ("^", GOOD),
+        WORSE: ("v", BAD),
+        EQUIVALENT: ("s", INK),
+        NOISE: ("o", FAINT),
+        THESE_WEIGHTS: ("D", FAINT),
+    }
 )
 """Marker and colour by verdict."""
 

@@ -6,13 +6,17 @@ import functools
 import math
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
-from cliffkit.statistics import NOISE, Estimate, leaning
+from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate, leaning
+from cliffkit.study.analysis import Effect, Row
 
 
 @functools.lru_cache(10_000)  # page, Markdown and JSON tell the same ones
-def sentence(estimate: Estimate | None, metric: str, p_adjusted: float | None = None) -> str:
+def sentence(
+    estimate: Estimate | None, metric: str, p_adjusted: float | None = None, *, within: float | None = None
+) -> str:
     """Put the estimate of (variant - reference) in a metric into words, for people.
 
+    `within` is the smallest difference of interest where the verdict is `equivalent`, else None.
     Beside the word of the verdict stand the smallest detectable difference and the seeds needed, which take about 100
     times as long to compute as the word.
     """
@@ -29,6 +33,8 @@ def sentence(estimate: Estimate | None, metric: str, p_adjusted: float | None = 
     if not estimate.seeds_measured:
         lean = amount + ("" if excluded else ", which the noise of the images explains")
         return f"on these weights only: {lean}; seed noise was not measured, train more seeds"
+    if within is not None:
+        return f"{EQUIVALENT} within ±{within:g}{write.unit}, by two one-sided tests: {_signed(estimate, write)}"
     if excluded and p_adjusted is not None and p_adjusted >= 1 - estimate.confidence:
         alone = f"alone it would be {amount}, but so many comparisons find as much by chance"
         return f"{NOISE}: {alone} (Holm's {_p(p_adjusted)})"
@@ -36,8 +42,49 @@ def sentence(estimate: Estimate | None, metric: str, p_adjusted: float | None = 
         return amount
     if estimate.standard_error == 0:
         return f"{NOISE}: the two are equal on every image under every seed"
-    seen = f"this study would have seen {write(estimate.detectable())} four times in five"
-    return f"{NOISE}: {_signed(estimate, write)}; {seen}; {_wanted(estimate)}"
+    power = f"this study would have seen {write(seen(estimate))} four times in five"
+    return f"{NOISE}: {_signed(estimate, write)}; {power}; {_wanted(estimate)}"
+
+
+@functools.lru_cache(10_000)
+def seen(estimate: Estimate) -> float:
+    """Give the smallest true difference that such a comparison finds four times in five."""
+    return estimate.detectable()
+
+
+@functools.lru_cache(10_000)
+def more_seeds(estimate: Estimate) -> int | None:
+    """Give the seeds to add to see the difference observed four times in five; None where none are enough."""
+    needed = estimate.seeds_needed()
+    return None if needed is None else max(needed - estimate.seeds, 1)
+
+
+def row_sentence(row: Row | Effect, metric: str) -> str:
+    """Put a verdict of a study into words."""
+    if isinstance(row, Row) and row.variant.is_placebo:
+        return placebo_sentence(row)
+    difference = row.difference if isinstance(row, Row) else row.estimate
+    within = row.smallest if row.word == EQUIVALENT else None
+    return sentence(difference, metric, row.p_adjusted, within=within)
+
+
+def placebo_sentence(row: Row) -> str:
+    """Say how a study's placebo came out, and whether it should have."""
+    difference, metric, word = row.difference, row.metric, row.word
+    lead = "Placebo: the reference under other seeds"
+    if difference is None or word == UNMEASURED:
+        return f"{lead} is not measured."
+    amount = _signed(difference, _numbers(difference, UNITS[metric]))
+    if word == THESE_WEIGHTS:
+        return f"{lead} differs by {amount}: with one seed, as much as that is luck of the training."
+    if difference.value == 0 and difference.standard_error == 0:
+        return f"{lead} is equal on every image, so the seeds change nothing: no verdict knows the luck of a training."
+    if word in (BETTER, WORSE):
+        return (
+            f"{lead} differs by {amount}: it is {word}, and should not be. That happens to one study in twenty. If it "
+            "happens again under other seeds, cells differ in more than their seeds, and no verdict can be trusted."
+        )
+    return f"{lead} differs by {amount}: {word}, as it should be."
 
 
 def between(low: str, high: str) -> str:
@@ -55,10 +102,9 @@ def _wanted(estimate: Estimate) -> str:
     """Say how many seeds would show the difference that was observed."""
     if estimate.value == 0:
         return "no difference was observed"
-    needed = estimate.seeds_needed()
-    if needed is None:
+    more = more_seeds(estimate)
+    if more is None:
         return "no number of seeds would show the one observed, these images alone vary too much"
-    more = max(needed - estimate.seeds, 1)
     count = "1 more seed" if more == 1 else f"about {more} more seeds" if more < 1000 else "over a thousand more seeds"
     return f"the one observed, if real, would take {count}"
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from cliffkit.report.sentences import sentence
+from cliffkit.report.sentences import placebo_sentence
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
-from cliffkit.statistics import BETTER, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
-from cliffkit.study.analysis import Analysis, Row, Table
+from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
+from cliffkit.study.analysis import Analysis, Table
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.results import CellResult, Results
 
-MARKS: Mapping[str, str] = MappingProxyType({BETTER: "▲", WORSE: "▼", NOISE: "●", THESE_WEIGHTS: "◇", UNMEASURED: "×"})
+MARKS: Mapping[str, str] = MappingProxyType(
+    {BETTER: "▲", WORSE: "▼", EQUIVALENT: "≈", NOISE: "●", THESE_WEIGHTS: "◇", UNMEASURED: "×"}
+)
 """By verdict, in the order in which verdicts are told; colour is never the only carrier."""
 
 NOTHING = "–"
@@ -72,6 +74,16 @@ def chance(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def verdict(word: str | None) -> str:
+    """Write a verdict with its mark; None is the reference's."""
+    return "reference" if word is None else f"{MARKS[word]} {word}"
+
+
+def legend() -> str:
+    """List the marks of all verdicts with their words."""
+    return ", ".join(f"{mark} {word}" for word, mark in MARKS.items())
+
+
 def listed(names: Iterable[str], most: int = 8) -> str:
     """Names with commas, the rest counted."""
     texts = list(names)
@@ -91,6 +103,9 @@ def question(results: Results) -> str:
 def state(results: Results) -> str:
     """How much of the study there is."""
     study, total = results.study, len(results.cells)
+    variants = (
+        f"{len(study.variants)} variants" if study.placebo is None else f"{len(study.variants) - 1} variants, placebo"
+    )
     counts = {word: sum(cell.state == word for cell in results.cells) for word in ("failed", "waiting")}
     rest = [f"{counts['failed']} failed"] * bool(counts["failed"])
     rest += [f"{counts['waiting']} not done yet"] * bool(counts["waiting"])
@@ -98,9 +113,7 @@ def state(results: Results) -> str:
     seeds = f"{len(study.seeds)} seed{'s' * (len(study.seeds) != 1)}"
     images = f"; {len(results.images)} test images" if results.images else ""
     return (
-        f"{done} {total} cells are done ({len(study.variants)} variants, {seeds}{images})"
-        + "".join(f", {words}" for words in rest)
-        + "."
+        f"{done} {total} cells are done ({variants}, {seeds}{images})" + "".join(f", {words}" for words in rest) + "."
     )
 
 
@@ -114,7 +127,10 @@ def caveats(results: Results, analysis: Analysis) -> list[str]:
             f"One seed only (seed {study.seeds[0]}): what differs between variants may be the luck of their training, "
             "so every difference holds for these weights only. Give the study three seeds or more."
         )
-    compared = sum(row.p_adjusted is not None for row in analysis.first(results).rows)
+    placebo = analysis.first(results).placebo
+    if placebo is not None:
+        messages.append(placebo_sentence(placebo))
+    compared = analysis.first(results).compared
     if compared > 1:
         messages.append(
             f"{compared} comparisons: better and worse are said only where Holm's p, over all of them together, is "
@@ -164,29 +180,6 @@ def best(table: Table) -> str | None:
     lead = f"Best mean: {leader.variant.name}, {spread(leader.mean, table_digits(table))}"
     ties = [row.variant.name for row in table.rows if row.tied and not row.best]
     return f"{lead}; not distinguishable from it: {listed(ties)}." if ties else f"{lead}."
-
-
-def verdicts(table: Table) -> Iterator[tuple[str, list[str]]]:
-    """Each verdict with the sentences of the variants that got it, the largest difference first."""
-    rows = [row for row in table.rows if row.word is not None]
-    rows.sort(key=_size, reverse=True)
-    for word in MARKS:
-        matching = [row for row in rows if row.word == word]
-        sentences = [f"{row.variant.name}: {sentence(row.difference, row.metric, row.p_adjusted)}" for row in matching]
-        if sentences:
-            yield word, sentences
-
-
-def on_average(analysis: Analysis, metric: str) -> list[str]:
-    """Put the main effects into sentences."""
-    return [
-        f"{', '.join(effect.axes)}, {effect.label}: {sentence(effect.estimate, metric, effect.p_adjusted)}"
-        for effect in analysis.main
-    ]
-
-
-def _size(row: Row) -> float:
-    return abs(row.difference.value) if row.difference is not None else 0.0
 
 
 def dropped(results: Results, table: Table) -> list[str]:

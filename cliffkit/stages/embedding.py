@@ -1,7 +1,8 @@
 """Stage `embedding`: fit an embedding generator to the training split's depth maps, and measure its features on them.
 
-It sees no other depth, not even to choose its weights: knowledge of val or test would leak into the loss. A generator
-that is not trained keeps the weights that it starts with.
+Images without a valid pixel are left out: they teach nothing, and would enter the statistics of batch normalisation.
+The stage sees no other depth, not even to choose weights: knowledge of val or test would leak into the loss. A
+generator that is not trained keeps the weights that it starts with.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def prepare_embedding(job: Job, context: Context) -> None:
     """Leave the generator's weights in weights.safetensors, and how its features differ in differences.json."""
     generator, seed = job.recipe.embedding, job.recipe.generator_seed
     assert generator is not None
-    train = Pack(context.needs["pack"] / "train")
+    train = Pack(context.needs["pack"] / "train").with_depth()
     torch.manual_seed(seed)
     if is_trained(generator):
         _check_labels(generator, train, job.recipe.data)
@@ -83,8 +84,8 @@ def _fit(embedding: Embedding, generator: Part, job: Job, context: Context, trai
     fitted = fit(
         FitJob(
             embedding, objective, learnt, training, Goal("objective", False, validate),
-            stage="embedding", seed=settings.seed, folder=context.folder, device=context.device, emit=context.emit,
-            checkpoint_every=context.checkpoint_every,
+            stage="embedding", seed=job.recipe.generator_seed, folder=context.folder, device=context.device,
+            emit=context.emit, checkpoint_every=context.checkpoint_every,
         )
     )  # fmt: skip
     facts = EmbeddingFitFacts(**vars(replace(fitted, init=init)))

@@ -10,6 +10,7 @@ from cliffkit.statistics.estimate import (
     mean_squares,
     noise_of_mean,
 )
+from cliffkit.statistics.noise import Noise, mean_noise, noise_of
 from cliffkit.statistics.planning import detectable
 from cliffkit.statistics.sequential import Design, Look
 from cliffkit.statistics.verdict import (
@@ -36,6 +37,7 @@ __all__ = [
     "Floats",
     "Grid",
     "Look",
+    "Noise",
     "Variance",
     "compare",
     "detectable",
@@ -45,7 +47,9 @@ __all__ = [
     "interaction",
     "leaning",
     "main_effect",
+    "mean_noise",
     "mean_squares",
+    "noise_of",
     "noise_of_mean",
     "pooled",
     "shapley",

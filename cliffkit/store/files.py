@@ -7,10 +7,13 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from cliffkit.errors import UserError
 
@@ -84,7 +87,21 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, wait: bool = Tr
 def _temporary_name(path: Path) -> str:
     """Name a temporary file of this process. The name is short, however long the final one is: both have one limit."""
     digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
-    return f".{digest}.{os.getpid()}.tmp"
+    return f".{digest}.{_machine()}.{os.getpid()}.tmp"
+
+
+def _machine() -> str:
+    """Tell this machine from others that write into the same folder."""
+    return hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed processes of this machine left in a folder; what cannot go stays."""
+    for path in folder.glob(f".*.{_machine()}.*.tmp"):
+        process = path.name.split(".")[-2]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str, *, wait: bool = True) -> None:

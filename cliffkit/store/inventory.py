@@ -11,7 +11,7 @@ from pathlib import Path
 from cliffkit.errors import UserError
 from cliffkit.store.artifacts import WEIGHTS, Failure, JobNames, JobRecord, RunMetrics
 from cliffkit.store.checksums import SUMS
-from cliffkit.store.files import writing
+from cliffkit.store.files import remove_leftovers, writing
 from cliffkit.store.store import Store
 
 SET_ASIDE, PARTIAL, REMOVED = ".damaged-", ".partial", ".removed"
@@ -59,7 +59,8 @@ def remove_job(store: Store, job: StoredJob) -> bool:
 
 
 def remove_records(store: Store) -> None:
-    """Remove logs and records of failures of jobs that have no folder and that nobody names."""
+    """Remove what killed processes left, and logs and records of failures of jobs that nobody has or names."""
+    remove_leftovers(store.jobs)
     kept = {job.name for job in list_jobs(store)} | _users(store.root).keys()
     with writing(store.jobs):
         for ending in (".log", f".{Failure.FILE}"):

@@ -14,7 +14,7 @@ from cliffkit.components.versions import versions_of
 from cliffkit.errors import UserError
 from cliffkit.store.artifacts import WEIGHTS, Failure, JobProgress, JobRecord, StoreStamp
 from cliffkit.store.checksums import checksums, find_damage
-from cliffkit.store.files import sync, writing
+from cliffkit.store.files import remove_leftovers, sync, writing
 from cliffkit.store.job import Job
 
 STORE_VERSION = 1
@@ -43,6 +43,7 @@ class Store:
         self.jobs = root / "jobs"
         try:
             self.jobs.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(root)
             if (root / StoreStamp.FILE).exists():
                 version = StoreStamp.read(root).version
             else:

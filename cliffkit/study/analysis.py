@@ -22,7 +22,7 @@ from cliffkit.statistics import (
     verdict,
 )
 from cliffkit.study.results import Results
-from cliffkit.study.study import Variant
+from cliffkit.study.study import Study, Variant
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,13 @@ class Row:
     word: str | None
     """The verdict; None for the reference itself."""
     p_adjusted: float | None
-    """Holm's, over the table's differences."""
+    """Holm's, over the table's differences; the placebo's is its own p, and counts for no other."""
     best: bool
     """Whether its mean is the best of the table."""
     tied: bool
     """Whether its mean is the best, or not distinguishable from the best."""
+    smallest: float | None = None
+    """Smallest difference of interest in this metric; None where the study names none."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,16 @@ class Table:
     protocol: str
     metric: str
     rows: tuple[Row, ...]
+
+    @property
+    def compared(self) -> int:
+        """Number of differences that Holm's p counts."""
+        return sum(row.p_adjusted is not None and not row.variant.is_placebo for row in self.rows)
+
+    @property
+    def placebo(self) -> Row | None:
+        """The row of the study's placebo; None where it has none."""
+        return next((row for row in self.rows if row.variant.is_placebo), None)
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,8 @@ class Effect:
     """The verdict."""
     p_adjusted: float | None
     """Holm's, over the effects of its kind."""
+    smallest: float | None = None
+    """Smallest effect of interest; None where the study names none."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,8 @@ def analyse(results: Results) -> Analysis:
     if len(study.axes) < 2:
         return Analysis(tables, (), (), (), None)
     values = results.table(study.protocol, study.metric)
-    measured = [i for i, rows in enumerate(values) if not np.isnan(rows).all()]
+    variants = [i for i, variant in enumerate(study.variants) if not variant.is_placebo]
+    measured = [i for i in variants if not np.isnan(values[i]).all()]
     grid = {study.variants[i].levels: values[i] for i in measured}  # effects need measured variants only
     if study.design == "grid":
         main, interactions = _effects(results, grid)
@@ -110,7 +125,7 @@ def analyse(results: Results) -> Analysis:
         for axis, part in (parts or {}).items():
             label = f"{weakest.levels[axis]} → {study.full[axis]}"
             shares.append((label, (list(study.axes)[axis],), part))
-    return Analysis(tables, main, interactions, _judged(shares, study.metric), weakest)
+    return Analysis(tables, main, interactions, _judged(shares, study), weakest)
 
 
 def _table(results: Results, protocol: str, metric: str) -> Table:
@@ -119,20 +134,26 @@ def _table(results: Results, protocol: str, metric: str) -> Table:
     higher = metric in HIGHER_IS_BETTER
     reference = values[study.variants.index(study.reference)]
     means = [_mean(rows, metric) for rows in values]
-    measured = [i for i, mean in enumerate(means) if mean is not None]
+    is_placebo = [variant.is_placebo for variant in study.variants]
+    measured = [i for i, mean in enumerate(means) if mean is not None and not is_placebo[i]]
     best = (max if higher else min)(measured, key=lambda i: _value(means[i]), default=None)
     differences = [
         None if variant.levels == study.reference.levels else compare(rows, reference)
         for variant, rows in zip(study.variants, values, strict=True)
     ]
     tested = [i for i, d in enumerate(differences) if d is not None and d.seeds_measured]
-    adjusted = dict(zip(tested, holm([_p(differences[i]) for i in tested]), strict=True))
+    family = [i for i in tested if not is_placebo[i]]  # a check of the study must not cost its comparisons power
+    adjusted = {i: _p(differences[i]) for i in tested}
+    adjusted.update(zip(family, holm([adjusted[i] for i in family]), strict=True))
+    smallest = study.smallest if metric == study.metric else None  # it has that metric's unit
     rows = []
     for i, variant in enumerate(study.variants):
-        is_reference = variant.levels == study.reference.levels
-        word = None if is_reference else verdict(differences[i], higher_is_better=higher, p_adjusted=adjusted.get(i))
+        p, gap = adjusted.get(i), differences[i]
+        word = verdict(gap, higher_is_better=higher, p_adjusted=p, smallest=smallest)
+        word_or_none = None if variant.levels == study.reference.levels else word
         tied = i == best or (best is not None and _indistinguishable(compare(values[i], values[best])))
-        rows.append(Row(variant, metric, means[i], differences[i], word, adjusted.get(i), i == best, tied))
+        tied = tied and not is_placebo[i]
+        rows.append(Row(variant, metric, means[i], gap, word_or_none, p, i == best, tied, smallest))
     return Table(protocol, metric, tuple(rows))
 
 
@@ -175,12 +196,12 @@ def _effects(
         for (j, first), (k, second) in itertools.combinations(changes, 2)
         if j != k
     ]
-    return _judged(main, study.metric), _judged(interactions, study.metric)
+    return _judged(main, study), _judged(interactions, study)
 
 
-def _judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], metric: str) -> tuple[Effect, ...]:
+def _judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], study: Study) -> tuple[Effect, ...]:
     """Give effects with their verdicts. Holm's p counts all effects given here."""
-    higher = metric in HIGHER_IS_BETTER
+    higher, smallest = study.metric in HIGHER_IS_BETTER, study.smallest
     tested = [i for i, (*_, difference) in enumerate(effects) if difference is not None and difference.seeds_measured]
     adjusted = dict(zip(tested, holm([_p(effects[i][2]) for i in tested]), strict=True))
     return tuple(
@@ -188,8 +209,9 @@ def _judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], met
             label,
             axes,
             difference,
-            verdict(difference, higher_is_better=higher, p_adjusted=adjusted.get(i)),
+            verdict(difference, higher_is_better=higher, p_adjusted=adjusted.get(i), smallest=smallest),
             adjusted.get(i),
+            smallest,
         )
         for i, (label, axes, difference) in enumerate(effects)
     )
@@ -197,7 +219,7 @@ def _judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], met
 
 def _weakest(table: Table) -> Variant | None:
     """Find the variant with the worst mean. The data choose it, so others look better beside it than they are."""
-    measured = [row for row in table.rows if row.mean is not None]
+    measured = [row for row in table.rows if row.mean is not None and not row.variant.is_placebo]
     if len(measured) < 2:
         return None
     pick = min if table.metric in HIGHER_IS_BETTER else max

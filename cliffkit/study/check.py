@@ -6,8 +6,9 @@ every fault of every variant is reported at once.
 
 from __future__ import annotations
 
+import math
 import os.path
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,20 @@ from cliffkit.recipe.evaluate import check_protocol
 from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.override import override
 from cliffkit.recipe.recipe import Recipe
-from cliffkit.recipe.schema import MAX_SEED
 from cliffkit.recipe.shipped import shipped
 from cliffkit.recipe.yamlstrict import Document
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.study.expand import Axes, Expansion
+from cliffkit.study.placebo import PLACEBO, check_placebo, placebo_of
+from cliffkit.study.seeds import check_seed_sums, check_seeds
 from cliffkit.study.study import Levels, Study, Variant
 from cliffkit.text import cut, excerpt
 
 DESIGNS = ("grid", "one_at_a_time", "leave_one_out")
 
-TOP = ("name", "base", "design", "seeds", "axes", "exclude", "compare")
+TOP = ("name", "base", "design", "seeds", "axes", "exclude", "compare", PLACEBO)
 
-COMPARE = ("metric", "protocol", "reference")
+COMPARE = ("metric", "protocol", "reference", "smallest")
 
 
 def load_study(path: Path, registry: Registry, overrides: Sequence[str] = ()) -> Study:
@@ -56,7 +58,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
     design = data.get("design", "grid")
     if design not in DESIGNS:
         faults.add(("design",), f"no design is called {excerpt(design)}; {near(design, DESIGNS, 'there are')}")
-    seeds = _seeds(faults, data.get("seeds", [0, 1, 2]))
+    seeds, adaptive = check_seeds(faults, data.get("seeds", [0, 1, 2]))
 
     written_base = _base(document, faults, folder)
     if written_base is None:
@@ -67,17 +69,20 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
 
     expansion = Expansion(document, faults, (base_document, base), registry, cache)
     axes = expansion.axes(data.get("axes", {} if design == "leave_one_out" else None), design)
-    metric, protocol, centre = _compare(faults, data.get("compare", {}), axes, base, registry)
+    has_placebo = check_placebo(faults, data.get(PLACEBO, False), axes)
+    metric, protocol, centre, smallest = _compare(faults, data.get("compare", {}), axes, base, registry)
     if not expansion.fits(axes, design, len(seeds)):
         raise faults.error()
     points = expansion.points(axes, data.get("exclude", []), centre if design == "one_at_a_time" else None)
-    if points and centre not in points and not faults:
-        message = f"'{cut(' + '.join(centre))}' is no variant of the study: it is excluded; name another one"
-        faults.add(("compare", "reference"), message)
+    _check_reference(faults, centre, points)
     faults.check()
     variants = list(expansion.variants(points, axes))
-    _seed_sums(faults, variants, seeds)
+    reference = next((variant for variant in variants if variant.levels == centre), None)
+    if has_placebo and reference is not None:
+        variants.append(placebo_of(reference, variants, seeds))
+    check_seed_sums(faults, variants, seeds, adaptive)
     faults.check()
+    assert reference is not None
     _comparable(document, variants)
 
     return Study(
@@ -90,34 +95,14 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
         tuple(variants),
         metric,
         protocol,
-        reference=next(variant for variant in variants if variant.levels == centre),
+        reference=reference,
         full=tuple(next((level for level, patch in levels.items() if not patch), "") for levels in axes.values()),
         notes=tuple(dict.fromkeys(expansion.notes)),
         text=document.text or yamlstrict.dump({**data, "base": written_base.data}),
         overrides=tuple(overrides),
+        adaptive=adaptive,
+        smallest=smallest,
     )
-
-
-def _seeds(faults: Faults, data: Any) -> tuple[int, ...]:
-    if not isinstance(data, list) or not data:
-        faults.add(("seeds",), "write a list of seeds, as [0, 1, 2]")
-        return ()
-    seen: set[int] = set()
-    for i, seed in enumerate(data):
-        if faults.seed(("seeds", i), seed):
-            if seed in seen:
-                faults.add(("seeds", i), f"seed {seed} stands twice; a seed run again is no replicate; keep one")
-            seen.add(seed)
-    return tuple(data)
-
-
-def _seed_sums(faults: Faults, variants: Sequence[Variant], seeds: Sequence[int]) -> None:
-    """Add a fault for each seed that becomes too large where a cell adds it to its recipe's."""
-    largest = max((variant.recipe.seed for variant in variants), default=0)
-    for i, seed in enumerate(seeds):
-        if seed + largest > MAX_SEED:
-            message = f"{seed} and the recipe's own seed, {largest}, are more than {MAX_SEED} together; lower one"
-            faults.add(("seeds", i), message)
 
 
 def _base(document: Document, faults: Faults, folder: Path) -> Document | None:
@@ -142,8 +127,10 @@ def _base(document: Document, faults: Faults, folder: Path) -> Document | None:
     return base
 
 
-def _compare(faults: Faults, data: Any, axes: Axes, base: Recipe, registry: Registry) -> tuple[str, str, Levels]:
-    """Give the metric, the protocol and the levels of the reference by which variants are compared."""
+def _compare(
+    faults: Faults, data: Any, axes: Axes, base: Recipe, registry: Registry
+) -> tuple[str, str, Levels, float | None]:
+    """Give metric, protocol, levels of the reference and smallest difference by which variants are compared."""
     if not isinstance(data, dict):
         faults.add(("compare",), "write {metric: abs_rel, protocol: full, reference: {AXIS: LEVEL}}")
         data = {}
@@ -160,7 +147,19 @@ def _compare(faults: Faults, data: Any, axes: Axes, base: Recipe, registry: Regi
     protocol = data.get("protocol", scored[0])
     if protocol not in scored:
         protocol = _scored(faults, str(protocol), scored, registry)
-    return metric, protocol, _reference(faults, data.get("reference", {}), axes)
+    return metric, protocol, _reference(faults, data.get("reference", {}), axes), _smallest(faults, data)
+
+
+def _smallest(faults: Faults, data: Mapping[str, Any]) -> float | None:
+    """Give the smallest difference of interest, in the metric's unit; None where there is none."""
+    value = data.get("smallest")
+    if "smallest" not in data:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        message = f"{excerpt(value)} is no difference; write the smallest of interest in the metric's unit, as 0.005"
+        faults.add(("compare", "smallest"), message)
+        return None
+    return float(value)
 
 
 def _scored(faults: Faults, short: str, scored: Sequence[str], registry: Registry) -> str:
@@ -200,6 +199,13 @@ def _reference(faults: Faults, data: Any, axes: Axes) -> Levels:
             faults.add((*place, axis), message)
         levels.append(str(level) if str(level) in patches else next(iter(patches)))
     return tuple(levels)
+
+
+def _check_reference(faults: Faults, reference: Levels, points: Sequence[Levels]) -> None:
+    """Add a fault where the reference is excluded; only where nothing else is wrong, which might be the reason."""
+    if points and reference not in points and not faults:
+        message = f"'{cut(' + '.join(reference))}' is no variant of the study: it is excluded; name another one"
+        faults.add(("compare", "reference"), message)
 
 
 def _comparable(document: Document, variants: Sequence[Variant]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cliffkit.recipe.recipe import Recipe
+from cliffkit.statistics import Design
 
 COMPONENT, FULL = "component", "full"
 """The only axis of a study that leaves out one component at a time, and its level that leaves out none."""
@@ -23,6 +24,8 @@ class Variant:
     levels: Levels
     """One level per axis, in the study's order."""
     recipe: Recipe
+    is_placebo: bool = False
+    """Whether it is the reference under other seeds."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Study:
     """Path of the study file; for a study that is no file, its name in errors."""
     base: Recipe
     seeds: tuple[int, ...]
+    """Every seed that a variant may get, in the order in which variants get them."""
     axes: Mapping[str, Levels]
     variants: tuple[Variant, ...]
     metric: str
@@ -48,16 +52,35 @@ class Study:
     text: str
     """Text of the study file; equivalent YAML for a study that is no file."""
     overrides: tuple[str, ...]
+    adaptive: Design | None = None
+    """How the seeds are spent: while they matter; None where every variant gets all of them."""
+    smallest: float | None = None
+    """Smallest difference of interest in the compared metric, in its unit; None where the study names none."""
+
+    @property
+    def placebo(self) -> Variant | None:
+        """The reference under other seeds, a variant beside those that the axes span; None where there is none."""
+        return next((variant for variant in self.variants if variant.is_placebo), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Describe a study in plain JSON types."""
         return {
             "name": self.name,
             "design": self.design,
-            "seeds": list(self.seeds),
+            "seeds": list(self.seeds) if self.adaptive is None else spelt(self.adaptive),
             "axes": {axis: list(levels) for axis, levels in self.axes.items()},
             "variants": [variant.name for variant in self.variants],
-            "compare": {"metric": self.metric, "protocol": self.protocol, "reference": self.reference.name},
+            "compare": {
+                "metric": self.metric,
+                "protocol": self.protocol,
+                "reference": self.reference.name,
+                **({} if self.smallest is None else {"smallest": self.smallest}),
+            },
             "base": self.base.to_dict(),
             "overrides": list(self.overrides),
         }
+
+
+def spelt(design: Design) -> dict[str, int]:
+    """Write a design as a study's `seeds` spells it: {from: 3, to: 10}."""
+    return {"from": design.from_seeds, "to": design.to_seeds}

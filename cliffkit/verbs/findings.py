@@ -8,12 +8,13 @@ from pathlib import Path
 
 from cliffkit.errors import UserError
 from cliffkit.jobs.run_folder import is_published, publish, run_folder
-from cliffkit.report.sentences import sentence
+from cliffkit.report.sentences import row_sentence
 from cliffkit.statistics import Estimate
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, Effect, Row
 from cliffkit.study.board import Board
 from cliffkit.study.forecast import Forecast
+from cliffkit.study.power import Power
 from cliffkit.study.results import Results
 from cliffkit.study.study import Study
 from cliffkit.verbs.finished import Run
@@ -47,8 +48,8 @@ class Findings:
     def verdicts(self) -> dict[str, str]:
         """The verdict on each variant against the reference, in the study's metric and protocol.
 
-        `better`, `worse`, `not distinguishable from noise`, `on these weights only` (one seed) or `not measured`; the
-        reference itself has `reference`.
+        `better`, `worse`, `equivalent`, `not distinguishable from noise`, `on these weights only` (one seed) or
+        `not measured`; the reference itself has `reference`.
         """
         return {row.variant.name: row.word or REFERENCE for row in self.analysis.first(self.results).rows}
 
@@ -57,7 +58,7 @@ class Findings:
         """Each verdict as a sentence with its numbers; nothing for the reference."""
         rows = self.analysis.first(self.results).rows
         compared = (row for row in rows if row.word is not None)
-        return {row.variant.name: sentence(row.difference, row.metric, row.p_adjusted) for row in compared}
+        return {row.variant.name: row_sentence(row, row.metric) for row in compared}
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -165,6 +166,8 @@ class Outlook:
     board: Board
     """How far every job and cell is."""
     expected: Forecast
+    power: Power
+    """What the study can see: its smallest differences, by number of seeds."""
 
 
 def _effect(kind: str, effect: Effect) -> dict[str, object]:

@@ -11,10 +11,12 @@ from cliffkit.display.board import BoardView
 from cliffkit.events import Emit, Event, Notice
 from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.run_folder import name_jobs
+from cliffkit.report.power import outlook
 from cliffkit.study.analysis import analyse
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.forecast import choose_workers
 from cliffkit.study.forecast import forecast as expect
+from cliffkit.study.power import foresee
 from cliffkit.study.results import load_results
 from cliffkit.study.run import find_damaged, set_damaged_aside
 from cliffkit.verbs.findings import Findings, Outlook
@@ -73,6 +75,7 @@ def ablate(
         if failed:
             tell(Notice(f"{failed} cells failed before and are left alone; mend the cause: {HOW_TO_RETRY}"))
         if work.board.to_do():
+            tell(Notice(outlook(foresee(work.study, work.board.cells, work.board.store, work.roots))))
             ended = ended_cells(work.board)
             for job, reason, details in check_variants(work.board, work.roots, tell):
                 work.board.store.fail(job, reason, details)
@@ -98,11 +101,11 @@ def forecast(
     progress: Progress = True,
     plugins: Plugins | None = None,
 ) -> Outlook:
-    """Say what is left to do of a study, and what it will take: time, disk, memory. Runs none of it.
+    """Say what is left to do of a study, what it will take (time, disk, memory), and what it can see. Runs none of it.
 
     Arguments and errors as for `ablate`. What was not measured before is measured, a few steps of each kind of work.
 
-    Example: `cliffkit.forecast("cliffnet").expected.seconds`.
+    Example: `cliffkit.forecast("cliffnet").expected.seconds`; `cliffkit.forecast("cliffnet").power.own`.
     """
     work = open_study(study, set, data, runs, plugins)
     board, roots = work.board, work.roots
@@ -123,7 +126,8 @@ def forecast(
         if board.to_do():
             check_variants(board, roots, tell)
         choose_workers(board, built, roots, say)
-        return Outlook(work.study, board, expect(board.to_do(), built, board.store, roots, say))
+        expected = expect(board.to_do(), built, board.store, roots, say)
+        return Outlook(work.study, board, expected, foresee(work.study, board.cells, board.store, roots))
 
 
 def report(

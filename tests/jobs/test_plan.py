@@ -115,6 +115,17 @@ def test_a_default_written_out_changes_nothing(jobs, setting):
     assert changed(jobs(), jobs(setting)) == set()
 
 
+@pytest.mark.parametrize("random", [(), ("embedding.trained=false",)], ids=["trained", "random"])
+def test_a_generator_with_the_replicate_s_seed_is_the_one_with_that_number(jobs, random):
+    def of(seed, generator):
+        return keys(jobs(*random, f"seed={seed}", f"train.embedding.seed={generator}"))
+
+    assert of(3, "replicate") == of(3, 3)
+    assert changed(jobs(*random), jobs(*random, "train.embedding.seed=replicate")) == set()
+    assert of(3, "replicate")["embedding"] != of(4, "replicate")["embedding"]
+    assert of(3, 0)["embedding"] == of(4, 0)["embedding"]
+
+
 def test_stages_come_in_the_order_of_their_needs(jobs):
     planned = jobs()
     assert tuple(planned) == STAGES

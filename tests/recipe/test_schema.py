@@ -208,6 +208,10 @@ def test_every_generator_takes_the_largest_seed():
     torch.Generator().manual_seed(MAX_SEED)
     np.random.default_rng([MAX_SEED, 0])
     EmbeddingSettings(steps=1, seed=MAX_SEED)
+    EmbeddingSettings(steps=1, seed="replicate")
+    for text in ("cell", "0"):
+        with pytest.raises(ValidationError):
+            EmbeddingSettings.model_validate({"steps": 1, "seed": text})
     with pytest.raises(ValidationError):
         EmbeddingSettings(steps=1, seed=MAX_SEED + 1)
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from cliffkit.components.registry import Registry
-from cliffkit.data.pack import Pack
+from cliffkit.data.pack import Pack, write_pack
 from cliffkit.errors import RecipeError, UserError
 from cliffkit.jobs.plan import plan
 from cliffkit.method.assemble import build_embedding, hierarchical_loss
@@ -103,13 +103,13 @@ def test_a_generator_without_weights_needs_no_stage_and_joins_the_loss(
     assert '"embedding": ' in (run.folder / "log.jsonl").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize(("seed", "number"), [("0", 0), ("7", 7), ("replicate", 5)])
 def test_a_generator_that_is_not_trained_keeps_the_weights_that_it_starts_with(
-    tmp_path: Path, registry: Registry, pack: Path, seed: int
+    tmp_path: Path, registry: Registry, pack: Path, seed: str, number: int
 ) -> None:
-    changes = ("embedding.trained=false", f"train.embedding={{steps: 2, seed: {seed}}}")
+    changes = ("seed=5", "embedding.trained=false", f"train.embedding={{steps: 2, seed: {seed}}}")
     folder = prepared(tmp_path, registry, pack, *changes)
-    start = drawn(seed, "embedding", lambda: HegR(0)).state_dict()
+    start = drawn(number, "embedding", lambda: HegR(0)).state_dict()
     kept = load_file(folder / WEIGHTS)
     assert kept.keys() == start.keys()
     assert all(torch.equal(kept[name], value) for name, value in start.items())
@@ -264,3 +264,24 @@ def test_the_loss_of_a_run_is_divided(tmp_path: Path, registry: Registry, run: R
     assert other.record.divisors == ()
     first = [json.loads((folder / "log.jsonl").read_text().splitlines()[0]) for folder in (run.folder, other.folder)]
     assert first[0]["embedding"] == pytest.approx(first[1]["embedding"], rel=1e-5)
+
+
+class FirstOfTiny(Tiny):
+    """`Tiny` without its last image."""
+
+    def __len__(self) -> int:
+        return self.count - 1
+
+
+@pytest.mark.parametrize("embedding", ["{use: heg_s, weights: [1, 1]}", "{use: heg_r, weights: [1, 1]}"])
+def test_a_generator_learns_nothing_from_an_image_without_a_valid_pixel(
+    tmp_path: Path, registry: Registry, embedding: str
+) -> None:
+    weights = []
+    for name, dataset in (("with", Tiny(empty=(11,))), ("without", FirstOfTiny())):
+        pack = tmp_path / name / "pack"
+        write_pack(dataset, pack / "train", (12, 16), 1.0, lambda done: None)
+        changes = (f"embedding={embedding}", "train.embedding={steps: 4, batch: 6}")
+        weights.append(load_file(prepared(tmp_path / name, registry, pack, *changes) / WEIGHTS))
+    assert len(Pack(tmp_path / "with" / "pack" / "train")) == 12
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())

@@ -102,11 +102,11 @@ def test_another_seed_gives_another_network_and_the_same_embedding(
 
 def test_another_seed_of_the_embedding_gives_another_embedding(tmp_path: Path, registry: Registry, run: Run) -> None:
     weights = []
-    for seed in (0, 1):
-        recipe = engine_recipe(tmp_path, registry, f"train.embedding.seed={seed}")
+    for seed in (0, 1, "replicate"):
+        recipe = engine_recipe(tmp_path, registry, "seed=1", f"train.embedding.seed={seed}")
         STAGES["embedding"](job_of(recipe, "embedding"), context(tmp_path / str(seed), run))
         weights.append((tmp_path / str(seed) / "weights.safetensors").read_bytes())
-    assert weights[0] != weights[1]
+    assert weights[0] != weights[1] == weights[2]
     assert weights[0] == (job_folder(run, "embedding") / "weights.safetensors").read_bytes()
 
 

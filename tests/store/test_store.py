@@ -15,7 +15,7 @@ from cliffkit.errors import UserError
 from cliffkit.store import store as store_module
 from cliffkit.store.artifacts import JobRecord
 from cliffkit.store.checksums import FileSum
-from cliffkit.store.files import link, replace_folder, write_atomic, write_json, write_text
+from cliffkit.store.files import link, remove_leftovers, replace_folder, write_atomic, write_json, write_text
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store, job_folder
 
@@ -307,3 +307,28 @@ def test_a_name_is_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
     name = "a" * os.pathconf(tmp_path, "PC_NAME_MAX")
     write_text(tmp_path / name, "whole")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "whole")]
+
+
+def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path):
+    runs = tmp_path / "runs"
+    Store(runs)
+    script = (
+        "import os, signal, sys; from pathlib import Path; from cliffkit.store.files import write_atomic\n"
+        "def write(path): path.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_atomic(Path(sys.argv[1]), write)"
+    )
+    for name in ("runs/paces.json", "other/paces.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        subprocess.run([sys.executable, "-c", script, str(tmp_path / name)], check=False)
+    (half,) = (tmp_path / "other").iterdir()
+    assert len(files(runs)) == 2
+
+    mine = half.with_name(half.name.replace(half.name.split(".")[-2], str(os.getpid())))
+    elsewhere = half.with_name(half.name.replace(half.name.split(".")[-3], "0" * 8))
+    for path in (mine, elsewhere, half.with_name(".other.tmp")):
+        path.write_text("")
+    remove_leftovers(half.parent)
+    assert files(half.parent) == {mine.name, elsewhere.name, ".other.tmp"}
+
+    Store(runs)
+    assert files(runs) == {"store.json"}

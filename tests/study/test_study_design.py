@@ -14,6 +14,7 @@ from cliffkit.errors import RecipeError, UserError
 from cliffkit.jobs.plan import plan
 from cliffkit.recipe.check import load_recipe
 from cliffkit.recipe.schema import Section
+from cliffkit.statistics import Design
 from cliffkit.study.cells import jobs_of, plan_cells
 from cliffkit.study.check import load_study
 from cliffkit.study.study import Study
@@ -189,6 +190,15 @@ def test_the_seed_of_a_cell_is_the_recipe_s_counted_up(load: Load) -> None:
     assert [(cell.variant.name, cell.recipe.seed) for cell in cells] == [("a", 0), ("b", 10), ("a", 3), ("b", 13)]
 
 
+def test_with_the_replicate_s_seed_every_seed_of_a_study_has_its_own_generator(load: Load) -> None:
+    def generators(study: Study) -> set[str]:
+        return {job.key for job in jobs_of(plan_cells(study, {})).values() if job.stage == "embedding"}
+
+    assert len(generators(load(STUDY))) == 2
+    assert len(generators(load(STUDY, "train.embedding.seed=replicate"))) == 4
+    assert generators(load(STUDY)) < generators(load(STUDY, "train.embedding.seed=replicate"))
+
+
 def test_one_recipe_under_two_names_is_allowed_and_said(load: Load) -> None:
     study = load("name: a\nbase: base.yaml\naxes: {twin: {a: {}, b: {}}}")
     assert len(study.variants) == 2
@@ -268,6 +278,16 @@ def test_one_at_a_time_does_not_expand_the_grid(load: Load) -> None:
     assert [variant.levels for variant in study.variants[:2]] == [("own",) * 5, ("own",) * 4 + ("v0",)]
 
 
+def test_a_range_of_seeds_is_a_design_and_a_list_is_none(load: Load) -> None:
+    fixed = load(STUDY)
+    assert (fixed.adaptive, fixed.smallest, fixed.to_dict()["seeds"]) == (None, None, [0, 1])
+    study = load(STUDY.replace("[0, 1]", "{from: 3, to: 5}").replace("{reference:", "{smallest: 1e-2, reference:"))
+    assert (study.seeds, study.adaptive, study.smallest) == ((0, 1, 2, 3, 4), Design(3, 5), 0.01)
+    assert study.to_dict()["seeds"] == {"from": 3, "to": 5}
+    assert study.to_dict()["compare"]["smallest"] == 0.01
+    assert len(plan_cells(study, {})) == 6 * 5
+
+
 # ---- faults, all at once
 
 
@@ -278,6 +298,16 @@ def test_one_at_a_time_does_not_expand_the_grid(load: Load) -> None:
         (("base: base.yaml\n", ""), "base: name the recipe that is varied"),
         (("seeds: [0, 1]", "seeds: [0, 1, 0]"), "3: seeds.2: seed 0 stands twice"),
         (("seeds: [0, 1]", "seeds: []"), "3: seeds: write a list of seeds"),
+        (("seeds: [0, 1]", "seeds: 3"), "3: seeds: write a list of seeds, as [0, 1, 2], or {from: 3, to: 10}"),
+        (("seeds: [0, 1]", "seeds: {from: 3}"), "3: seeds: a range of seeds needs `to`"),
+        (("seeds: [0, 1]", "seeds: {from: 1, to: 3}"), "3: seeds.from: 1 is no such number of seeds; write a whole"),
+        (("seeds: [0, 1]", "seeds: {from: 4, to: 3}"), "3: seeds.to: 3 is no such number of seeds"),
+        (("seeds: [0, 1]", "seeds: {from: 4, to: 101}"), "3: seeds.to: 101 is no such number of seeds"),
+        (("seeds: [0, 1]", "seeds: {from: 4.5, to: 9}"), "3: seeds.from: 4.5 is no such number of seeds"),
+        (("seeds: [0, 1]", "seeds: {from: 4, too: 9}"), "3: seeds.too: unknown key; did you mean 'to'?"),
+        (("{reference:", "{smallest: 0, reference:"), "7: compare.smallest: 0 is no difference; write the smallest"),
+        (("{reference:", "{smallest: small, reference:"), "7: compare.smallest: 'small' is no difference"),
+        (("{reference:", "{smallest: .inf, reference:"), "7: compare.smallest: inf is no difference"),
         (("seeds: [0, 1]", "seeds: [zero]"), "3: seeds.0: 'zero' is no seed"),
         (("seeds: [0, 1]", "design: grit"), "3: design: no design is called 'grit'; did you mean 'grid'?"),
         (("name: tiny", "name: a b"), "1: name: 'a b' is no name"),

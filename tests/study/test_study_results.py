@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from cliffkit.errors import UserError
-from cliffkit.report.sentences import sentence
+from cliffkit.report.sentences import row_sentence, sentence
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.statistics import NOISE, THESE_WEIGHTS, UNMEASURED, compare, estimate
+from cliffkit.statistics import EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, compare, estimate
 from cliffkit.store.artifacts import JobRecord
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
@@ -201,6 +201,25 @@ def test_the_same_results_under_two_names_differ_by_nothing(results: Results, no
     assert row.difference is not None
     assert (row.difference.value, row.difference.low, row.difference.high, row.difference.p) == (0, 0, 0, 1)
     assert row.word == NOISE
+
+
+def test_a_difference_that_surely_is_small_is_equivalent_in_the_study_s_metric_alone(
+    results: Results, noise: np.ndarray
+) -> None:
+    found = with_scores(results, noise + np.array([0, 0, 0.02, 0])[:, None, None])
+    words = [row.word for row in analyse(found).first(found).rows]
+    assert words == [None, NOISE, "worse", NOISE]
+    gaps = [row.difference for row in analyse(found).first(found).rows[1:]]
+    wide, narrow = max(gap.high - gap.low for gap in gaps), min(gap.high - gap.low for gap in gaps)
+    for smallest, small in ((wide, EQUIVALENT), (narrow / 100, NOISE)):
+        study = replace(found.study, smallest=smallest)
+        analysis = analyse(replace(found, study=study))
+        first = analysis.first(found)
+        assert [row.word for row in first.rows] == [None, small, "worse", small]
+        assert {row.word for row in analysis.tables["full", "rmse"].rows[1:]} == {NOISE, "worse"}, "another unit"
+        assert row_sentence(first.rows[1], "abs_rel").startswith(
+            f"equivalent within ±{smallest:g}, by two one-sided tests: " if small == EQUIVALENT else NOISE
+        )
 
 
 def test_an_adjusted_p_is_holm_s_over_the_table(results: Results, noise: np.ndarray) -> None:

@@ -1,0 +1,68 @@
+"""The seeds of a study: a list, every one of which is run, or a range whose seeds are run while they matter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cliffkit.components.near import near
+from cliffkit.recipe.faults import Faults
+from cliffkit.recipe.schema import MAX_SEED
+from cliffkit.statistics import Design
+from cliffkit.study.study import Variant
+from cliffkit.text import excerpt
+
+FROM, TO = "from", "to"
+"""The keys of a range: seeds at the first look, and the greatest number of seeds."""
+
+MOST_SEEDS = 100
+"""Greatest number of seeds of a range. Its bounds take a second to compute."""
+
+FEWEST_SEEDS = 2
+"""Least number of seeds at the first look: one says nothing about recipes."""
+
+
+def check_seeds(faults: Faults, data: Any) -> tuple[tuple[int, ...], Design | None]:
+    """Give the seeds that `seeds:` means, and the design by which a range of them is spent; None for a list."""
+    if isinstance(data, Mapping):
+        design = _range(faults, data)
+        return (tuple(range(design.to_seeds)), design) if design is not None else ((), None)
+    if not isinstance(data, list) or not data:
+        faults.add(("seeds",), "write a list of seeds, as [0, 1, 2], or {from: 3, to: 10} for seeds while they matter")
+        return (), None
+    seen: set[int] = set()
+    for i, seed in enumerate(data):
+        if faults.seed(("seeds", i), seed):
+            if seed in seen:
+                faults.add(("seeds", i), f"seed {seed} stands twice; a seed run again is no replicate; keep one")
+            seen.add(seed)
+    return tuple(data), None
+
+
+def check_seed_sums(faults: Faults, variants: Sequence[Variant], seeds: Sequence[int], design: Design | None) -> None:
+    """Add a fault for each seed that becomes too large where a cell adds it to its recipe's."""
+    largest = max((variant.recipe.seed for variant in variants), default=0)
+    for i, seed in enumerate(seeds):
+        if seed + largest > MAX_SEED:
+            message = f"{seed} and the recipe's own seed, {largest}, are more than {MAX_SEED} together; lower one"
+            faults.add(("seeds", i) if design is None else ("seeds", TO), message)
+
+
+def _range(faults: Faults, data: Mapping[str, Any]) -> Design | None:
+    """Give the design of {from: 3, to: 10}; None, with its faults, where there is none."""
+    for key in data:
+        if key not in (FROM, TO):
+            faults.add(("seeds", key), f"unknown key; {near(key, (FROM, TO), 'a range of seeds has')}")
+    least = FEWEST_SEEDS
+    for key in (FROM, TO):
+        value = data.get(key)
+        if key not in data:
+            faults.add(("seeds",), f"a range of seeds needs `{key}`; write it whole, as {{from: 3, to: 10}}")
+        elif not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MOST_SEEDS:
+            message = f"{excerpt(value)} is no such number of seeds; write a whole number from {least} to {MOST_SEEDS}"
+            faults.add(("seeds", key), message)
+        else:
+            least = value
+            continue
+        return None
+    return Design(data[FROM], data[TO])
