@@ -7,8 +7,11 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from cliffkit.report.noise import noise_numbers
 from cliffkit.scoring.metrics import METRICS
+from cliffkit.statistics import Variance, noise_of
 from cliffkit.store.spreadsheet import guarded
+from cliffkit.study.analysis import Analysis
 from cliffkit.study.results import CellResult, Results
 
 
@@ -44,6 +47,30 @@ def per_image_csv(results: Results, path: Path) -> None:
                 # By hand: a million lines through csv.writer would take half a minute.
                 rows = (",".join(map(repr, row)).replace("nan", "") for row in scores[place].tolist())
                 file.writelines(f"{start},{image},{row}\n" for image, row in zip(images, rows, strict=True))
+
+
+def noise_csv(analysis: Analysis, path: Path) -> None:
+    """One line per protocol, metric and variant whose difference was measured under two seeds and on two images."""
+    with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["protocol", "metric", "variant", "seeds", "images", *_NOISE])
+        for table in analysis.tables.values():
+            for row in table.rows:
+                noise = noise_of(row.difference)
+                if noise is not None:
+                    start = guarded(table.protocol), table.metric, guarded(row.variant.name), noise.seeds, noise.images
+                    numbers = {**_variances(noise.variance), **noise_numbers(noise)}
+                    writer.writerow([*start, *("" if numbers[name] is None else numbers[name] for name in _NOISE)])
+
+
+def _variances(variance: Variance) -> dict[str, float]:
+    return {"seed_variance": variance.seeds, "image_variance": variance.images, "rest_variance": variance.rest}
+
+
+_NOISE = (
+    *("seed_variance", "image_variance", "rest_variance"),
+    *("seeds_share", "images_share", "rest_share", "seeds_to_halve", "images_to_halve"),
+)
 
 
 def _cell_head(results: Results) -> list[str]:

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from cliffkit.report import wording
 from cliffkit.report.material import Material
+from cliffkit.report.noise import HEADS as NOISE_HEADS
+from cliffkit.report.noise import noise_rows, noise_sentences
 from cliffkit.report.tables import HEADS, Line, effect_rows
 from cliffkit.scoring.metrics import METRICS
+from cliffkit.study.noise import summarise_noise
 
 
 def markdown(material: Material) -> str:
@@ -73,6 +76,16 @@ def _metrics(material: Material) -> Iterator[str]:
     yield f"Beside the mean the verdict on the difference from the reference: {wording.legend()}."
 
 
+def _noise(material: Material) -> Iterator[str]:
+    sentences = noise_sentences(summarise_noise(material.results))
+    if not sentences:
+        return
+    yield from ("## Where the noise comes from", "", " ".join(sentences), "")
+    yield from _table_head(["variant", *NOISE_HEADS])
+    for name, cells in noise_rows(material.first).items():
+        yield _row([_md(name), *cells])
+
+
 def _training(material: Material) -> Iterator[str]:
     if "curves" in material.figures:
         yield from ("## Training", "", *_figure(material, "curves"))
@@ -89,6 +102,7 @@ SECTIONS: tuple[Callable[[Material], Iterable[str]], ...] = (
     _verdicts,
     _effects,
     _metrics,
+    _noise,
     _training,
     _reproduce,
 )

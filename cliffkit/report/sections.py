@@ -16,9 +16,12 @@ from cliffkit.report import wording
 from cliffkit.report.costs import costs, environments
 from cliffkit.report.images import tiles
 from cliffkit.report.material import Material
+from cliffkit.report.noise import HEADS as NOISE_HEADS
+from cliffkit.report.noise import noise_rows, noise_sentences
 from cliffkit.report.svg import inline
 from cliffkit.report.tables import HEADS, effect_rows, means_by_levels
 from cliffkit.scoring.metrics import METRICS
+from cliffkit.study.noise import summarise_noise
 from cliffkit.study.results import CellResult
 
 CAPTIONS: Mapping[str, str] = {
@@ -94,6 +97,15 @@ def tables(material: Material) -> Section:
     return Section("tables", "Every metric", values)
 
 
+def noise(material: Material) -> Section | None:
+    """Show where the noise of the differences comes from, and what would halve it."""
+    sentences = noise_sentences(summarise_noise(material.results))
+    if not sentences:
+        return None
+    values = {"sentences": sentences, "heads": NOISE_HEADS, "rows": noise_rows(material.first), "study": material.study}
+    return Section("noise", "Where the noise comes from", values)
+
+
 def training(material: Material) -> Section | None:
     """Show the curves of training."""
     picture = figure(material, "curves")
@@ -132,6 +144,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     verdicts,
     effects,
     tables,
+    noise,
     training,
     gallery,
     times,

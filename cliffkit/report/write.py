@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from cliffkit.report.csv_files import per_image_csv, results_csv
+from cliffkit.report.csv_files import noise_csv, per_image_csv, results_csv
 from cliffkit.report.figures import draw_all
 from cliffkit.report.gallery import Gallery
 from cliffkit.report.latex import latex
@@ -57,8 +57,9 @@ def write_report(
     write_atomic(folder / "results.csv", partial(results_csv, results))
     progress("per_image.csv")
     write_atomic(folder / "per_image.csv", partial(per_image_csv, results))
+    write_atomic(folder / "noise.csv", partial(noise_csv, analysis))
     study_noise(results).write(folder)
-    names = ["report.html", "report.md", "table.tex", "results.csv", "per_image.csv", StudyNoise.FILE]
+    names = ["report.html", "report.md", "table.tex", "results.csv", "per_image.csv", "noise.csv", StudyNoise.FILE]
     names += [f"figures/{name}.{kind}" for name in figures for kind in ("svg", "pdf")]
     return {name: folder / name for name in names}
 

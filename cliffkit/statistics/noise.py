@@ -51,9 +51,9 @@ class Noise:
         return _number(self.images, parts.images + parts.rest, parts.seeds)
 
 
-def noise_of(estimate: Estimate) -> Noise | None:
+def noise_of(estimate: Estimate | None) -> Noise | None:
     """Give the noise of an estimate by its parts; None with one seed or one image, which cannot tell them apart."""
-    if estimate.seeds < 2 or estimate.images < 2:
+    if estimate is None or estimate.seeds < 2 or estimate.images < 2:
         return None
     return Noise(estimate.variance, estimate.seeds, estimate.images)
 

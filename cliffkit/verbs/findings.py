@@ -8,8 +8,9 @@ from pathlib import Path
 
 from cliffkit.errors import UserError
 from cliffkit.jobs.run_folder import is_published, publish, run_folder
+from cliffkit.report.noise import noise_numbers
 from cliffkit.report.sentences import row_sentence
-from cliffkit.statistics import Estimate
+from cliffkit.statistics import Estimate, noise_of
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, Effect, Row
 from cliffkit.study.board import Board
@@ -24,6 +25,8 @@ REFERENCE = "reference"
 """Word in the place of the reference's verdict."""
 
 _ESTIMATE = ("value", "low", "high")
+
+_NOISE = ("seeds_share", "images_share", "rest_share", "seeds_to_halve", "images_to_halve")
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,6 +96,22 @@ class Findings:
         )
         rows = (_effect(kind, effect) for kind, effects in kinds for effect in effects)
         return Rows(rows, ("kind", "axes", "change", *_ESTIMATE, "p", "verdict"))
+
+    @property
+    def noise(self) -> Rows:
+        """Where the noise of each difference comes from, and what would halve its standard error.
+
+        Columns variant, seeds, images, the shares of the squared standard error (seeds_share, images_share,
+        rest_share), and the numbers of seeds or images in all that would halve it (seeds_to_halve, images_to_halve;
+        None: no number does). In the study's metric and protocol, without differences of one seed or one image.
+        """
+        noises = {row.variant.name: noise_of(row.difference) for row in self.analysis.first(self.results).rows}
+        rows = [
+            {"variant": name, "seeds": noise.seeds, "images": noise.images, **noise_numbers(noise)}
+            for name, noise in noises.items()
+            if noise is not None
+        ]
+        return Rows(rows, ("variant", "seeds", "images", *_NOISE))
 
     def table(self, *, protocol: str | None = None, metric: str | None = None) -> Rows:
         """Give every variant's mean and its difference from the reference; by default as the study compares.

@@ -150,7 +150,16 @@ def plain(tmp_path_factory: pytest.TempPathFactory, registry: Registry, tiny: st
 
 def test_every_file_is_there(hostile: Report) -> None:
     figures = {f"figures/{name}.{kind}" for name in ("forest", "curves", "effects") for kind in ("svg", "pdf")}
-    wanted = {"report.html", "report.md", "table.tex", "results.csv", "per_image.csv", "noise.json", *figures}
+    wanted = {
+        "report.html",
+        "report.md",
+        "table.tex",
+        "results.csv",
+        "per_image.csv",
+        "noise.csv",
+        "noise.json",
+        *figures,
+    }
     assert set(hostile.files) == wanted
     assert all(path.stat().st_size for path in hostile.files.values())
     folder = hostile.files["report.html"].parent
