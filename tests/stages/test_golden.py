@@ -78,7 +78,7 @@ GOLDEN: Mapping[str, tuple[int, Numbers]] = {
             "val median_m": 3.8750500000000003,
         },
     ),
-    "images": (1, {"files": "", "fingerprint": "test"}),
+    "images": (1, {"files": "533250fc91fc1f61", "fingerprint": "test"}),
     "embedding": (
         4,
         {

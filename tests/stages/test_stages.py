@@ -430,7 +430,9 @@ def test_a_test_image_that_cannot_be_read_or_scored_is_named(
 ) -> None:
     job = job_of(recipe, "images")
     monkeypatch.setattr(sys.modules[STAGES["images"].__module__], "open_split", lambda *_: Tiny("test", broken=2))
-    with pytest.raises(UserError, match=r"engine\.yaml:3: split 'test': tiny/test/2: the file is cut off"):
+    with pytest.raises(
+        UserError, match=r"engine\.yaml:3: data \(rooms\): split 'test': tiny/test/2: the file is cut off"
+    ):
         STAGES["images"](job, context(tmp_path / "broken", run))
     spoilt = load_file(run.folder / "weights.safetensors")
     spoilt["head.metres.bias"].fill_(math.nan)
