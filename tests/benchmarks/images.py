@@ -34,7 +34,7 @@ def computed(work: Callable[[], object]) -> float:
 
 
 def rows() -> list[Row]:
-    """One thread, as a worker of a study has it on two cores; seconds of processor time, since all cores are at work."""
+    """One thread, as a worker of a study has it on two cores; cells in processor time, since all cores are at work."""
     torch.set_num_threads(1)
     of = recipe("handbuilt_cliff_hegR", "embedding.use=none", f"data.test={MANY}")
     predict = prepared(build(of), of, torch.device("cpu"))
