@@ -78,7 +78,7 @@ class TestRun:
         assert again.metrics == finished.result["metrics"]
         assert again.baseline == finished.result["baseline"]
         assert (again.name, again.key) == ("tiny", finished.result["key"])
-        assert again.reused == ("pack", "embedding", "depth", "evaluate")
+        assert again.reused == ("pack", "images", "embedding", "depth", "evaluate")
         shown = capsys.readouterr()
         assert shown.out == ""
         assert "evaluate  done already" in shown.err
@@ -201,7 +201,7 @@ class TestFinishedRun:
         run = cliffkit.load_run(own_run.folder, device="cpu")
         scored = cliffkit.evaluate(run, ["eigen"], device="cpu", progress=False)
         assert list(scored.metrics) == ["eigen"]
-        assert scored.reused == ("pack", "embedding", "depth")
+        assert scored.reused == ("pack", "images", "embedding", "depth")
 
 
 class TestRows:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from cliffkit.data.read import read_sample
 from cliffkit.events import Emit, Progress
@@ -15,7 +17,8 @@ from cliffkit.pictures.panel import PanelRow
 from cliffkit.prediction.framing import framed, seen, truth_of
 from cliffkit.prediction.predictor import Floats, Predictor
 from cliffkit.protocols import Protocol, View
-from cliffkit.scoring.scores import Unscored, score_protocols
+from cliffkit.scoring.regions import labels_of, region_scores
+from cliffkit.scoring.scores import Unscored, score_parts, score_protocols
 from cliffkit.workers import available_cores, in_order
 
 Row = dict[str, float] | Unscored | None
@@ -29,6 +32,10 @@ class ScoredImage:
     scores: list[Row]
     baseline: list[Row]
     """Of a constant prediction."""
+    regions: list[NDArray[np.float64]]
+    """Scores of its regions, (REGIONS, METRICS); NaN where one is absent."""
+    scene: str
+    """Its scene type; empty where it is unknown."""
     picture: PanelRow | None
     """What the panel shows of it; None: it is not in the panel."""
 
@@ -51,9 +58,10 @@ def score_images(
     def score(item: tuple[int, tuple[Sample, list[Floats]]]) -> ScoredImage:
         index, (sample, predictions) = item
         name = dataset.name(index)
-        scores, baseline = score_sample(sample, protocols, predictions, median_m)
+        scores, baseline, regions = score_sample(sample, protocols, predictions, median_m)
         drawn = _picture(name, sample, protocols[0], predictions[0], scores[0]) if index in pictured else None
-        return ScoredImage(scores, baseline, drawn)
+        scene = dataset.scene_types[int(sample.scene)] if int(sample.scene) >= 0 else ""
+        return ScoredImage(scores, baseline, regions, scene, drawn)
 
     predicted = zip(indices, _predicted(dataset, indices, protocols, predict), strict=True)
     images: list[ScoredImage] = []
@@ -67,30 +75,46 @@ def score_images(
 def _predicted(
     dataset: Dataset, indices: Sequence[int], protocols: Sequence[Protocol], predict: Predictor
 ) -> Iterator[tuple[Sample, list[Floats]]]:
-    """Read images in order and predict each; the next image is read meanwhile."""
-    for sample in in_order(partial(read_sample, dataset), indices, 1):
-        yield sample, predict_sample(sample, protocols, predict)
+    """Read images in order and predict neighbours of one size at once; the next image is read meanwhile."""
+    for samples in _batches(in_order(partial(read_sample, dataset), indices, 1), predict.at_once):
+        images = torch.stack([sample.image for sample in samples])
+        predictions = [predict.batch(images, view, flip=flip) for view, flip in alike(protocols)]
+        yield from ((sample, [depths[i] for depths in predictions]) for i, sample in enumerate(samples))
 
 
-def predict_sample(sample: Sample, protocols: Sequence[Protocol], predict: Predictor) -> list[Floats]:
-    """Predict a sample once for each view and flip that protocols ask for, in the order of `alike`."""
-    return [predict(sample.image, view, flip=flip) for view, flip in alike(protocols)]
+def _batches(samples: Iterable[Sample], most: int) -> Iterator[list[Sample]]:
+    """Gather neighbouring samples of one size, `most` at most."""
+    batch: list[Sample] = []
+    for sample in samples:
+        if batch and (len(batch) == most or sample.image.shape != batch[0].image.shape):
+            yield batch
+            batch = []
+        batch.append(sample)
+    if batch:
+        yield batch
 
 
 def score_sample(
     sample: Sample, protocols: Sequence[Protocol], predictions: Sequence[Floats], median_m: float
-) -> tuple[list[Row], list[Row]]:
-    """Score what `predict_sample` gave, and the constant `median_m`, under every protocol, in the protocols' order."""
+) -> tuple[list[Row], list[Row], list[NDArray[np.float64]]]:
+    """Score a sample's predictions, the constant `median_m`, and the predictions in each region of the image.
+
+    All are scored under every protocol, in the protocols' order. There is a prediction for each view and flip, in the
+    order of `alike`.
+    """
     scores: dict[int, Row] = {}
     baseline: dict[int, Row] = {}
+    regions: dict[int, NDArray[np.float64]] = {}
     for ((view, _), members), prediction in zip(alike(protocols).items(), predictions, strict=True):
         truth, valid = truth_of(sample, view)
         group = [protocols[k] for k in members]
-        scores |= zip(members, score_protocols(prediction, truth, valid, group), strict=True)
+        parts = score_parts(prediction, truth, valid, group, labels_of(truth, valid))
+        scores |= {k: part.row for k, part in zip(members, parts, strict=True)}
+        regions |= {k: region_scores(part.sums, protocols[k]) for k, part in zip(members, parts, strict=True)}
         constant = np.full_like(truth, median_m)
         baseline |= zip(members, score_protocols(constant, truth, valid, group), strict=True)
     order = range(len(protocols))
-    return [scores[k] for k in order], [baseline[k] for k in order]
+    return [scores[k] for k in order], [baseline[k] for k in order], [regions[k] for k in order]
 
 
 def alike(protocols: Sequence[Protocol]) -> Mapping[tuple[View, bool], list[int]]:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.components.registry import NONE
-from cliffkit.data.splits import open_split
+from cliffkit.data.full_size import FullSize
 from cliffkit.errors import UserError
 from cliffkit.events import Emit, Notice
+from cliffkit.interfaces import Dataset
 from cliffkit.pictures.panel import panel
 from cliffkit.prediction.predictor import predictor
 from cliffkit.prediction.scored import Row, ScoredImage, score_images
@@ -30,6 +31,7 @@ from cliffkit.store.artifacts import (
     PackFacts,
     PerImage,
     ProtocolScores,
+    RegionScores,
     Scores,
     Selection,
 )
@@ -53,18 +55,18 @@ class Trained:
 
 
 def evaluate(job: Job, context: Context) -> None:
-    """Write metrics.json, per_image.csv and panel.png of the network that stage `depth` left."""
-    depth = context.needs["depth"]
+    """Write metrics.json, per_image.csv, regions.npz and panel.png of the network that stage `depth` left."""
+    depth, dataset = context.needs["depth"], FullSize(context.needs["images"])
     fitted = DepthFitFacts.read(depth)
     chosen = Selection("val", fitted.select, fitted.best_score, fitted.best_step)
     median_m = PackFacts.read(context.needs["pack"] / "train").median_m
-    score_trained(job, context, Trained(depth / WEIGHTS, median_m, chosen, fitted.parameters, fitted.divisors))
+    trained = Trained(depth / WEIGHTS, median_m, chosen, fitted.parameters, fitted.divisors)
+    score_trained(job, context, trained, dataset)
 
 
-def score_trained(job: Job, context: Context, trained: Trained) -> None:
-    """Write metrics.json, per_image.csv and panel.png of a trained network, wherever its weights lie."""
+def score_trained(job: Job, context: Context, trained: Trained, dataset: Dataset) -> None:
+    """Write metrics.json, per_image.csv, regions.npz and panel.png of a network and a test split, wherever they lie."""
     recipe, protocols = job.recipe, job.recipe.protocols
-    dataset = open_split(recipe, "test", context.roots)
     predict = predictor(recipe, trained.weights, context.device.torch)
 
     pictured = np.linspace(0, len(dataset) - 1, min(PANEL_ROWS, len(dataset))).round().astype(int).tolist()
@@ -87,6 +89,12 @@ def score_trained(job: Job, context: Context, trained: Trained) -> None:
         if protocol.name in summaries
     }
     PerImage(names, tables).write(context.folder)
+    regions = {
+        protocol.name: np.array([image.regions[k] for image in images], np.float32)
+        for k, protocol in enumerate(protocols)
+        if protocol.name in summaries
+    }
+    RegionScores(tuple(image.scene for image in images), regions).write(context.folder)
 
     pictures = [image.picture for image in images if image.picture is not None]
     title, subtitle = ", ".join(describe_parts(recipe)), protocols[0].describe()

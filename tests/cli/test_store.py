@@ -29,7 +29,13 @@ def listed(invoke: Invoke, runs: Path, *more: str) -> dict[str, dict[str, Any]]:
 
 def test_every_job_has_its_size_its_time_and_who_names_it(own_run: Finished, invoke: Invoke) -> None:
     jobs = listed(invoke, own_run.runs)
-    assert sorted(job["job"].partition("-")[0] for job in jobs.values()) == ["depth", "embedding", "evaluate", "pack"]
+    assert sorted(job["job"].partition("-")[0] for job in jobs.values()) == [
+        "depth",
+        "embedding",
+        "evaluate",
+        "images",
+        "pack",
+    ]
     for name, job in jobs.items():
         folder = own_run.runs / "jobs" / name
         assert job["bytes"] == sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -124,7 +130,7 @@ def test_clean_removes_what_nobody_names_and_only_that(own_run: Finished, invoke
     assert "removed: 2 jobs" in removed.stdout
     assert listed(invoke, own_run.runs).keys().isdisjoint(alone)
     again = json.loads(invoke("run", own_run.recipe, *where, "--json").stdout)
-    assert set(again["reused"]) == {"pack", "embedding", "depth", "evaluate"}
+    assert set(again["reused"]) == {"pack", "images", "embedding", "depth", "evaluate"}
 
 
 def test_what_is_unfinished_or_in_work_stays(own_run: Finished, invoke: Invoke) -> None:

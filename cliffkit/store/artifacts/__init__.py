@@ -4,9 +4,10 @@ A fact reads and writes itself, so that nothing else knows how its file is laid 
 changes a dataclass here changes files that other programs may read.
 """
 
-from cliffkit.store.artifacts.facts import Fact, damaged, read_bytes, read_json
+from cliffkit.store.artifacts.facts import Fact, damaged, read_array, read_bytes, read_json
 from cliffkit.store.artifacts.jobs import Failure, JobNames, JobProgress, JobRecord, StoreStamp
 from cliffkit.store.artifacts.noise import Likeness, StudyNoise, TableNoise
+from cliffkit.store.artifacts.regions import RegionScores
 from cliffkit.store.artifacts.runs import PartRecord, RunParts
 from cliffkit.store.artifacts.scores import PerImage, ProtocolScores, RunMetrics, Scores, Selection, Summary
 from cliffkit.store.artifacts.training import (
@@ -14,6 +15,7 @@ from cliffkit.store.artifacts.training import (
     EmbeddingFitFacts,
     Environment,
     FitFacts,
+    FullSizeFacts,
     LevelDifferences,
     PackFacts,
 )
@@ -45,6 +47,7 @@ __all__ = [
     "Fact",
     "Failure",
     "FitFacts",
+    "FullSizeFacts",
     "JobNames",
     "JobProgress",
     "JobRecord",
@@ -54,6 +57,7 @@ __all__ = [
     "PartRecord",
     "PerImage",
     "ProtocolScores",
+    "RegionScores",
     "RunMetrics",
     "RunParts",
     "Scores",
@@ -63,6 +67,7 @@ __all__ = [
     "Summary",
     "TableNoise",
     "damaged",
+    "read_array",
     "read_bytes",
     "read_json",
 ]
