@@ -15,6 +15,7 @@ from rich.table import Table
 from cliffkit.cli.scores import console
 from cliffkit.report.noise import noise_numbers, noise_sentences
 from cliffkit.report.sentences import between, placebo_sentence, row_sentence
+from cliffkit.report.where import where_rows, where_sentences
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import BETTER, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Effect
@@ -49,8 +50,8 @@ def print_study(results: Results, analysis: Analysis) -> None:
         out.print(f"intervals are of each comparison alone, p is Holm's over all {first.compared}", highlight=False)
     elif len(study.seeds) == 1:
         out.print("one seed: seed noise was not measured, and no verdict reaches beyond these weights", highlight=False)
-    for text in noise_sentences(summarise_noise(results)):
-        out.print(text, highlight=False)
+    for text in [*where_sentences(analysis.where), *noise_sentences(summarise_noise(results))]:
+        out.print(printable(text), highlight=False, markup=False)
     if first.placebo is not None:
         out.print(placebo_sentence(first.placebo), highlight=False)
     groups: list[tuple[str, Sequence[Effect]]] = [
@@ -136,6 +137,7 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
         "main_effects": rows(analysis.main),
         "interactions": rows(analysis.interactions),
         "shares": rows(analysis.shares),
+        "where": list(where_rows(analysis.where)),
         "noise": None if noise is None else noise_numbers(noise.mean),
         "cells": [
             {

@@ -23,6 +23,7 @@ from cliffkit.statistics import (
 )
 from cliffkit.study.results import Results
 from cliffkit.study.study import Study, Variant
+from cliffkit.study.where import Family, where
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class Analysis:
     shares: tuple[Effect, ...]
     """Shapley shares of the improvement from the weakest variant to the full recipe."""
     weakest: Variant | None
+    where: tuple[Family, ...] = ()
+    """Differences in regions of the images, in the study's metric and protocol."""
 
     def first(self, results: Results) -> Table:
         """Give the table in the study's own metric and protocol."""
@@ -109,7 +112,7 @@ def analyse(results: Results) -> Analysis:
     }
     first = tables[study.protocol, study.metric]
     if len(study.axes) < 2:
-        return Analysis(tables, (), (), (), None)
+        return Analysis(tables, (), (), (), None, where(results))
     values = results.table(study.protocol, study.metric)
     variants = [i for i, variant in enumerate(study.variants) if not variant.is_placebo]
     measured = [i for i in variants if not np.isnan(values[i]).all()]
@@ -125,7 +128,7 @@ def analyse(results: Results) -> Analysis:
         for axis, part in (parts or {}).items():
             label = f"{weakest.levels[axis]} → {study.full[axis]}"
             shares.append((label, (list(study.axes)[axis],), part))
-    return Analysis(tables, main, interactions, _judged(shares, study), weakest)
+    return Analysis(tables, main, interactions, _judged(shares, study), weakest, where(results))
 
 
 def _table(results: Results, protocol: str, metric: str) -> Table:
