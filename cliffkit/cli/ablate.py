@@ -66,7 +66,8 @@ def ablate(
     Without STUDY: the study cliffnet that comes with cliffkit, 27 networks on built-in data. Every cell (a variant
     under a seed) is trained and scored as `cliffkit run` would; work that cells share is done once. Stop it, or let it
     crash: the same command goes on where it was. If you add variants and seeds to the file later, only they are run,
-    and they join the table. --set changes the base recipe. Ends with the verdicts and the path of a report.
+    and they join the table. Where the file has `tune`, values are first tried inside every variant, on the validation
+    split. --set changes the base recipe. Ends with the verdicts and the path of a report.
 
     \b
         cliffkit ablate
@@ -152,6 +153,7 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
 
     study, board, expected = outlook.study, outlook.board, outlook.expected
     shared = len(board.jobs) - len(board.only_cell)
+    trials = outlook.trials
     facts = {
         "study": study.name,
         "variants": len(study.variants),
@@ -159,6 +161,8 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
         "cells": len(board.cells),
         "cells_done": board.count("done"),
         "cells_failed": board.count("failed"),
+        "trials": len(trials.cells) if trials else 0,
+        "trials_done": trials.count("done") if trials else 0,
         "jobs": len(board.jobs),
         "jobs_shared": shared,
         "jobs_done": sum(entry.state == "done" for entry in board.jobs.values()),
@@ -176,6 +180,11 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
                f"{facts['cells_done']} done, {facts['cells_failed']} failed before")  # fmt: skip
     for cell in board.cells:
         echo(f"  {cell.name:<40} {board.cell_state(cell)}")
+    if trials:
+        echo(f"tune: {len(trials.cells)} trials on the validation split come first, {facts['trials_done']} done; cells "
+             "are trained with what they choose")  # fmt: skip
+        for cell in trials.cells:
+            echo(f"  {cell.name:<40} {trials.cell_state(cell)}")
     echo(f"jobs: {len(board.jobs)}, of which {shared} shared by several cells; {facts['jobs_done']} done")
     for stage, (count, seconds) in expected.by_stage.items():
         echo(f"  {stage:<10} {count:>5} to do, {duration(seconds)} one after another")

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from cliffkit.report import wording
 from cliffkit.report.material import Material
 from cliffkit.report.sections import SECTIONS
+from cliffkit.report.summary import summary
 from cliffkit.report.wording import NOTHING
 from cliffkit.text import printable
 
@@ -29,6 +30,7 @@ def page(material: Material) -> str:
         "script": script,
         "script_hash": _hash(script),
         "study": material.study,
+        "summary": summary(material.results, material.analysis),
         "question": wording.question(material.results),
         "state": wording.state(material.results),
         "troubles": wording.troubles(material.results),

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 from markupsafe import Markup, escape
 
 from cliffkit.report import wording
+from cliffkit.report.checklist import checklist
 from cliffkit.report.costs import costs, environments
+from cliffkit.report.figures import COLUMN
 from cliffkit.report.images import tiles
 from cliffkit.report.material import Material
 from cliffkit.report.noise import HEADS as NOISE_HEADS
@@ -56,6 +58,11 @@ def verdicts(material: Material) -> Section:
         "table": material.tables[study.protocol, study.metric],
     }
     return Section("verdicts", "Verdicts", values)
+
+
+def reviewers(material: Material) -> Section:
+    """Answer what a reviewer asks of a study."""
+    return Section("checklist", "Checklist for reviewers", {"items": checklist(material.results, material.analysis)})
 
 
 def effects(material: Material) -> Section | None:
@@ -142,6 +149,7 @@ def reproduce(material: Material) -> Section:
 
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     verdicts,
+    reviewers,
     effects,
     tables,
     noise,
@@ -154,13 +162,17 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
 
 
 def figure(material: Material, name: str) -> Markup | None:
-    """Give a figure as a part of the page, with its caption; None where it was not drawn."""
+    """Give a figure as a part of the page, with its caption, for wide screens and for narrow ones.
+
+    None where it was not drawn.
+    """
     if name not in material.figures:
         return None
     caption = escape(CAPTIONS[name])
-    picture = Markup(inline(material.figures[name], name, str(caption)))  # matplotlib has escaped the names in it
-    frame = '<figure><figcaption>{}</figcaption><div class="plot" tabindex="0">{}</div></figure>'
-    return Markup(frame).format(caption, picture)
+    # Matplotlib has escaped the names in its SVG.
+    wide, narrow = (Markup(inline(material.figures[n], n, str(caption))) for n in (name, name + COLUMN))
+    frame = '<figure><figcaption>{}</figcaption><div class="plot">{}</div><div class="plot narrow">{}</div></figure>'
+    return Markup(frame).format(caption, wide, narrow)
 
 
 def _keys(result: CellResult) -> dict[str, Any]:

@@ -98,6 +98,30 @@ class Findings:
         return Rows(rows, ("kind", "axes", "change", *_ESTIMATE, "p", "verdict"))
 
     @property
+    def tuning(self) -> Rows:
+        """The search inside every variant: a row for each combination of values that was tried on the validation split.
+
+        Columns variant, one per path, seeds (trained to try it), score (their mean), state (done, failed, waiting),
+        reason, chosen. None stands for a path that the variant lacks. No rows where the study has no search.
+        """
+        paths = tuple(self.study.tuning.grid) if self.study.tuning is not None else ()
+        rows = (
+            {
+                "variant": variant,
+                **{path: tried.trial.values.get(path) for path in paths},
+                "seeds": choice.seeds,
+                "score": tried.score,
+                "state": tried.state,
+                "reason": tried.reason,
+                "chosen": tried.trial is choice.chosen,
+            }
+            for variant, choice in self.results.choices.items()
+            for tried in choice.tried
+            if choice.seeds
+        )
+        return Rows(rows, ("variant", *paths, "seeds", "score", "state", "reason", "chosen"))
+
+    @property
     def noise(self) -> Rows:
         """Where the noise of each difference comes from, and what would halve its standard error.
 
@@ -187,6 +211,8 @@ class Outlook:
     expected: Forecast
     power: Power
     """What the study can see: its smallest differences, by number of seeds."""
+    trials: Board | None = None
+    """How far the trials of the study's search are; None where it has none. Cells wait for what they choose."""
 
 
 def _effect(kind: str, effect: Effect) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from cliffkit.components.load import Plugins
@@ -23,7 +24,7 @@ from cliffkit.verbs.findings import Findings, Outlook
 from cliffkit.verbs.inputs import AnyPath, Data, Progress, Settings, StudyLike
 from cliffkit.verbs.opened import BUILT_IN, open_study
 from cliffkit.verbs.study_report import publish_cells, report_results
-from cliffkit.verbs.study_work import check_variants, do_cells, ended_cells, open_executor
+from cliffkit.verbs.study_work import check_variants, do_board, do_trials, open_executor
 
 
 def ablate(
@@ -66,21 +67,21 @@ def ablate(
     """
     work = open_study(study, set, data, runs, plugins)
     if retry_failed:
-        work.board.retry()
+        for board in work.boards:
+            board.retry()
+    build = partial(open_executor, work.plugins.registry, executor, workers, device)
     with BoardView(work.study.name, active=progress is True) as view:
         tell = _teller(view, progress, work.study.notes)
-        name_jobs(work.folder, (entry.job for entry in work.board.jobs.values()))
+        name_jobs(work.folder, work.jobs)
+        if work.trials is not None:
+            work = do_trials(work, build, view, tell, checkpoint_every)
         set_damaged_aside(work.board, announcer(work.plugins, tell))
         failed = work.board.count("failed")
         if failed:
             tell(Notice(f"{failed} cells failed before and are left alone; mend the cause: {HOW_TO_RETRY}"))
         if work.board.to_do():
             tell(Notice(outlook(foresee(work.study, work.board.cells, work.board.store, work.roots))))
-            ended = ended_cells(work.board)
-            for job, reason, details in check_variants(work.board, work.roots, tell):
-                work.board.store.fail(job, reason, details)
-            with closing(open_executor(work.plugins.registry, executor, workers, device)) as built:
-                do_cells(work.board, built, work.roots, view, tell, work.plugins, checkpoint_every, ended)
+            do_board(work.board, work, build, view, tell, checkpoint_every)
         elif not failed:
             tell(Notice("Nothing to do: every cell of this study is in the store."))
 
@@ -110,7 +111,8 @@ def forecast(
     work = open_study(study, set, data, runs, plugins)
     board, roots = work.board, work.roots
     if retry_failed:
-        board.retry(forget=False)
+        for each in work.boards:
+            each.retry(forget=False)
     with (
         BoardView(work.study.name, active=progress is True) as view,
         closing(open_executor(work.plugins.registry, executor, workers, device)) as built,
@@ -120,14 +122,16 @@ def forecast(
         def say(text: str) -> None:
             tell(Notice(text))
 
-        for entry, damage in find_damaged(board):
-            board.put(entry, "waiting")
-            say(f"{entry.job.stage} {entry.job.key[:8]} is damaged: {damage}; `cliffkit ablate` does it again")
-        if board.to_do():
-            check_variants(board, roots, tell)
-        choose_workers(board, built, roots, say)
-        expected = expect(board.to_do(), built, board.store, roots, say)
-        return Outlook(work.study, board, expected, foresee(work.study, board.cells, board.store, roots))
+        for each in work.boards:
+            for entry, damage in find_damaged(each):
+                each.put(entry, "waiting")
+                say(f"{entry.job.stage} {entry.job.key[:8]} is damaged: {damage}; `cliffkit ablate` does it again")
+            if each.to_do():
+                check_variants(each, roots, tell)
+        choose_workers(max(work.boards, key=lambda each: len(each.to_do())), built, roots, say)
+        jobs = {job.key: job for each in work.boards for job in each.to_do()}
+        expected = expect(list(jobs.values()), built, board.store, roots, say)
+        return Outlook(work.study, board, expected, foresee(work.study, board.cells, board.store, roots), work.trials)
 
 
 def report(

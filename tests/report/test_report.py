@@ -24,6 +24,7 @@ from cliffkit.components.registry import Registry
 from cliffkit.pictures.colours import relative_error
 from cliffkit.report import gallery as galleries
 from cliffkit.report import images
+from cliffkit.report.checklist import checklist
 from cliffkit.report.figures import curves
 from cliffkit.report.picks import pick, pick_images
 from cliffkit.report.sentences import placebo_sentence
@@ -53,6 +54,7 @@ from ..study_fixtures import FinishedStudy
 
 COMMAND = "cliffkit ablate study.yaml --set 'train.depth.steps=9'"
 NOTHING = "–"
+FIGURES = [f"{name}{width}" for name in ("forest", "curves", "effects") for width in ("", "_column")]
 SOURCE = "Someone & <others>, 2020, table 3"
 PUBLISHED = {"published": [{"metric": "abs_rel", "protocol": "full", "value": 0.1234, "source": SOURCE}]}
 
@@ -149,7 +151,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory, registry: Registry, tiny: st
 
 
 def test_every_file_is_there(hostile: Report) -> None:
-    figures = {f"figures/{name}.{kind}" for name in ("forest", "curves", "effects") for kind in ("svg", "pdf")}
+    figures = {f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "pdf")}
     wanted = {
         "report.html",
         "report.md",
@@ -236,9 +238,21 @@ def test_the_first_table_is_there_without_javascript(plain: Report) -> None:
 
 def test_verdicts_come_before_the_numbers(plain: Report) -> None:
     for text in (plain.text("report.html").partition("<body>")[2], plain.text("report.md")):
-        assert 0 < text.index("forest") < text.index("▲ better") < text.index("Every metric under full")
+        assert (
+            0
+            < text.index("none + add lowered")
+            < text.index("forest")
+            < text.index("▲ better")
+            < text.index("Every metric under full")
+        )
     assert "5 comparisons" in plain.page.words
     assert "Holm's p" in plain.page.words
+
+
+def test_the_checklist_stands_in_page_and_markdown(plain: Report) -> None:
+    for item in checklist(plain.results, plain.analysis):
+        assert f"{item.name}. {item.words}" in " ".join(plain.page.words.split())
+        assert f"- [{'x' if item.is_met else ' '}] **{item.name}.**" in plain.text("report.md")
 
 
 def test_nothing_from_outside_is_read_as_markup(hostile: Report) -> None:
@@ -273,7 +287,7 @@ def test_the_page_loads_nothing(report: str, request: pytest.FixtureRequest) -> 
 
 
 def test_figures_are_well_formed_and_their_ids_unique(hostile: Report) -> None:
-    for name in ("forest", "curves", "effects"):
+    for name in FIGURES:
         root = ET.parse(hostile.files[f"figures/{name}.svg"]).getroot()
         assert root.tag.endswith("svg")
         assert hostile.files[f"figures/{name}.pdf"].read_bytes().startswith(b"%PDF")
@@ -282,7 +296,7 @@ def test_figures_are_well_formed_and_their_ids_unique(hostile: Report) -> None:
     assert len(ids) == len(set(ids))
     assert {f"#{name}" for name in ids} >= {given["href"] for _, given in page.tags if "href" in given}
     text = hostile.text("report.html")
-    assert text.count('<svg role="img" aria-label="') == 3
+    assert text.count('<svg role="img" aria-label="') == 6
     assert "currentColor" in text
     assert "var(--better)" in text
 
@@ -291,7 +305,7 @@ def test_a_curve_of_one_validation_is_a_point_that_can_be_seen(hostile: Report) 
     results = hostile.results
     single = tuple(replace(cell, curve=cell.curve[-1:]) for cell in results.cells)
     for cells, visible in ((results.cells, False), (single, True)):
-        figure = curves(replace(results, cells=cells), hostile.analysis)
+        figure = curves(replace(results, cells=cells), hostile.analysis, 6.4)
         assert figure is not None
         lines = [line for line in figure.axes[0].get_lines() if len(line.get_xdata())]
         assert lines
