@@ -102,7 +102,7 @@ class TestRun:
     def test_tells_a_function_every_event(self, finished: Finished, capsys: pytest.CaptureFixture[str]) -> None:
         heard: list[Event] = []
         cliffkit.run(finished.recipe, runs=finished.runs, device="cpu", progress=heard.append)
-        assert [type(event) for event in heard] == [JobSkipped] * 4
+        assert [type(event) for event in heard] == [JobSkipped] * 5
         assert capsys.readouterr().err == ""
 
 
@@ -335,7 +335,7 @@ class TestStudy:
 def test_what_a_recipe_would_do_is_planned(finished: Finished) -> None:
     planned = cliffkit.plan(finished.recipe, runs=finished.runs)
     assert planned.name == "tiny"
-    assert planned.jobs.column("done") == [True] * 4
+    assert planned.jobs.column("done") == [True] * 5
 
 
 def test_faults_are_listed(mapping: dict[str, Any], tiny_recipe: Path) -> None:

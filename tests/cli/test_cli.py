@@ -373,7 +373,7 @@ class TestReuse:
         )
         assert result["reused"] == ["pack", "images", "embedding"]
         assert result["key"] == planned["jobs"][-1]["key"] != own_run.result["key"]
-        assert len(jobs_of(own_run.runs)) == 6
+        assert len(jobs_of(own_run.runs)) == 7
         assert result["metrics"] != own_run.result["metrics"]
 
     def test_the_same_recipe_in_another_store_has_the_same_bits(self, invoke, finished, tmp_path):
@@ -400,6 +400,7 @@ class TestPlan:
         assert [line.split() for line in lines] == [[job["stage"], job["key"], "done"] for job in after["jobs"]]
         assert [(job["step"], job["steps"]) for job in after["jobs"]] == [
             (None, None),
+            (None, None),
             (None, 6),
             (None, 6),
             (None, None),
@@ -409,10 +410,10 @@ class TestPlan:
         depth = next(path for path in (own_run.runs / "jobs").glob("depth-*"))
         partial = depth.rename(depth.with_suffix(".partial"))
         arguments = ("plan", own_run.recipe, "--runs", own_run.runs)
-        assert invoke(*arguments).stdout.splitlines()[2].endswith("  to do"), "it has no checkpoint"
+        assert invoke(*arguments).stdout.splitlines()[3].endswith("  to do"), "it has no checkpoint"
         save_checkpoint(partial, {}, {"step": 4})
-        assert invoke(*arguments).stdout.splitlines()[2].endswith("  unfinished at step 4 of 6")
-        job = one_object(invoke(*arguments, "--json"))["jobs"][2]
+        assert invoke(*arguments).stdout.splitlines()[3].endswith("  unfinished at step 4 of 6")
+        job = one_object(invoke(*arguments, "--json"))["jobs"][3]
         assert (job["stage"], job["done"], job["step"], job["steps"]) == ("depth", False, 4, 6)
 
 
@@ -979,7 +980,7 @@ class TestPlugins:
         assert done.stderr.count("plugin 'deaf' failed to hear an event: cliffkit_event: OSError: no") == 1
         names = [type(event).__name__ for event in heard]
         assert [name for name in names if name not in ("Progress", "Notice")] == [
-            *["JobSkipped"] * 3,
+            *["JobSkipped"] * 4,
             "JobStarted",
             "JobFinished",
         ]
