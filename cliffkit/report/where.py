@@ -30,7 +30,8 @@ def where_sentences(families: tuple[Family, ...]) -> list[str]:
             parts.setdefault(name, []).append(f"{word} in {listed(regions)}")
     if not parts:
         compared = sum(family.compared for family in families)
-        return [f"No variant differs from the reference in any region: {compared} comparisons."]
+        words = f"No variant differs from the reference by more than noise in any region: {compared} comparisons."
+        return [words] if compared else []
     return [f"{variant}: {'; '.join(words)}." for variant, words in parts.items()]
 
 

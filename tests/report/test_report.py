@@ -54,7 +54,7 @@ from ..study_fixtures import FinishedStudy
 
 COMMAND = "cliffkit ablate study.yaml --set 'train.depth.steps=9'"
 NOTHING = "–"
-FIGURES = [f"{name}{width}" for name in ("forest", "curves", "effects") for width in ("", "_column")]
+FIGURES = [f"{name}{width}" for name in ("forest", "curves", "effects", "over_depth") for width in ("", "_column")]
 SOURCE = "Someone & <others>, 2020, table 3"
 PUBLISHED = {"published": [{"metric": "abs_rel", "protocol": "full", "value": 0.1234, "source": SOURCE}]}
 
@@ -160,6 +160,7 @@ def test_every_file_is_there(hostile: Report) -> None:
         "per_image.csv",
         "noise.csv",
         "noise.json",
+        "where.csv",
         *figures,
     }
     assert set(hostile.files) == wanted
@@ -296,7 +297,7 @@ def test_figures_are_well_formed_and_their_ids_unique(hostile: Report) -> None:
     assert len(ids) == len(set(ids))
     assert {f"#{name}" for name in ids} >= {given["href"] for _, given in page.tags if "href" in given}
     text = hostile.text("report.html")
-    assert text.count('<svg role="img" aria-label="') == 6
+    assert text.count('<svg role="img" aria-label="') == len(FIGURES)
     assert "currentColor" in text
     assert "var(--better)" in text
 
@@ -406,7 +407,7 @@ def test_markdown_is_whole_and_inert(hostile: Report) -> None:
     assert "published" in tables[0]
     widths = [len(re.findall(r"(?<!\\)\|", line)) for line in tables[: 2 + len(study.variants)]]
     assert set(widths) == {len(HEADS) + 2}  # an escaped bar in a name opens no column
-    assert all(f"![{name}](figures/{name}.svg)" in body for name in ("forest", "curves", "effects"))
+    assert all(f"![{name}](figures/{name}.svg)" in body for name in ("forest", "curves", "effects", "over_depth"))
     assert "**" in body
 
 
@@ -538,8 +539,8 @@ def test_a_version_in_which_cells_differ_is_said_and_a_library_that_only_some_us
 
 def test_time_and_parameters_of_each_variant(plain: Report) -> None:
     table = next(lines for lines in plain.page.tables.values() if "parameters" in lines[0])
-    assert table[0] == ["variant", "parameters", "pack", "depth", "evaluate", "embedding", "together"]
-    assert table[1] == ["none + cliff", "100,000", "2.0 s", "2 min", "5.0 s", NOTHING, "2 min"]
+    assert table[0] == ["variant", "parameters", "pack", "images", "depth", "evaluate", "embedding", "together"]
+    assert table[1] == ["none + cliff", "100,000", "2.0 s", "1.0 s", "2 min", "5.0 s", NOTHING, "2 min"]
     assert len(table) == 7
 
 
@@ -601,7 +602,7 @@ def test_one_seed_is_said(registry: Registry, tiny: str, tmp_path: Path) -> None
 def test_a_study_of_which_nothing_is_done(registry: Registry, tiny: str, tmp_path: Path) -> None:
     study = make_study(tmp_path, registry, tiny)
     waiting = [(variant.name, seed) for variant in study.variants for seed in study.seeds]
-    results = replace(make_results(study, tmp_path / "runs", waiting=waiting), images=())
+    results = replace(make_results(study, tmp_path / "runs", waiting=waiting), images=(), regions=None)
     results = replace(results, scores={name: values[:, :, :0] for name, values in results.scores.items()})
     report = write(results, tmp_path / "report", galleries.make_gallery(results, {}, torch.device("cpu"), _quiet))
     assert "No cell is done yet" in report.page.words
