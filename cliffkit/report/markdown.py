@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from cliffkit.report import wording
+from cliffkit.report.checklist import checklist
 from cliffkit.report.material import Material
 from cliffkit.report.noise import HEADS as NOISE_HEADS
 from cliffkit.report.noise import noise_rows, noise_sentences
@@ -15,6 +16,8 @@ from cliffkit.report.tuning import HEADS as TUNING_HEADS
 from cliffkit.report.tuning import tuning_rows, tuning_sentence
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.study.noise import summarise_noise
+
+_HEADS = {"published": "published (not measured here)"}
 
 
 def markdown(material: Material) -> str:
@@ -43,14 +46,20 @@ def _verdicts(material: Material) -> Iterator[str]:
     yield from ("## Verdicts", "", *_figure(material, "forest"))
     yield from (_md(wording.best(material.first) or "Nothing is measured yet."), "")
     yield from (f"**{_md(table.title)}**", "")
-    most = len(HEADS) if table.sources else len(HEADS) - 1
-    yield from _table_head(["variant", *HEADS[: most - 1], "published (not measured here)"][: most + 1])
+    most = len(HEADS) if table.sources else HEADS.index("published")
+    yield from _table_head(["variant", *(_HEADS.get(head, head) for head in HEADS[:most])])
     for variant, line in zip(material.study.variants, table.rows, strict=True):
         cells = [text if column == "mean" else _md(text) for column, text in zip(HEADS, line.cells, strict=True)]
         cells[HEADS.index("mean")] = _marked(line, line.short)
         yield _row([_md(variant.name), *cells[:most]])
     notes = ["Bold: the best mean; italic: not distinguishable from it.", *table.notes, *table.sources]
     yield "\n" + " ".join(_md(note) for note in notes)
+
+
+def _checklist(material: Material) -> Iterator[str]:
+    yield from ("## Checklist for reviewers", "")
+    for item in checklist(material.results, material.analysis):
+        yield f"- [{'x' if item.is_met else ' '}] **{item.name}.** {_md(item.words)}"
 
 
 def _effects(material: Material) -> Iterator[str]:
@@ -116,6 +125,7 @@ def _reproduce(material: Material) -> Iterator[str]:
 SECTIONS: tuple[Callable[[Material], Iterable[str]], ...] = (
     _head,
     _verdicts,
+    _checklist,
     _effects,
     _metrics,
     _noise,

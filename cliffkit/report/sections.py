@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup, escape
 
 from cliffkit.report import wording
+from cliffkit.report.checklist import checklist
 from cliffkit.report.costs import costs, environments
 from cliffkit.report.figures import COLUMN
 from cliffkit.report.images import tiles
@@ -59,6 +60,11 @@ def verdicts(material: Material) -> Section:
         "table": material.tables[study.protocol, study.metric],
     }
     return Section("verdicts", "Verdicts", values)
+
+
+def reviewers(material: Material) -> Section:
+    """Answer what a reviewer asks of a study."""
+    return Section("checklist", "Checklist for reviewers", {"items": checklist(material.results, material.analysis)})
 
 
 def effects(material: Material) -> Section | None:
@@ -152,6 +158,7 @@ def reproduce(material: Material) -> Section:
 
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     verdicts,
+    reviewers,
     effects,
     tables,
     noise,

@@ -40,7 +40,7 @@ def summary(results: Results, analysis: Analysis) -> str:
         *_moved([row for row in rows if row.word == BETTER], results, table, write),
         *_moved([row for row in rows if row.word == WORSE], results, table, write),
         *_equal([row for row in rows if row.word == EQUIVALENT], write.unit),
-        *_unclear([row for row in rows if row.word == NOISE], len(rows), write.unit),
+        *_unclear([row for row in rows if row.word == NOISE], rows, write.unit),
         *_alone([row for row in rows if row.word == THESE_WEIGHTS], len(rows), write),
         *_absent([row for row in rows if row.word == UNMEASURED]),
     ]
@@ -95,13 +95,14 @@ def _equal(rows: Sequence[Row], unit: str) -> Iterator[str]:
         yield f"{_names(rows)} {were} equivalent within ±{rows[0].smallest:g}{unit}"
 
 
-def _unclear(rows: Sequence[Row], total: int, unit: str) -> Iterator[str]:
+def _unclear(rows: Sequence[Row], compared: Sequence[Row], unit: str) -> Iterator[str]:
     """Say which variants are neither better, worse nor equivalent, and what the study would have seen of them."""
     if not rows:
         return
-    if len(rows) == total and total > 1:
-        lead = f"none of the {total} variants could be told apart"
-    elif len(rows) > _MOST:
+    decided = sum(row.word in (BETTER, WORSE, EQUIVALENT) for row in compared)
+    if len(rows) == len(compared) > 1:
+        lead = f"none of the {len(rows)} variants could be told apart"
+    elif len(rows) > _MOST and len(rows) + decided == len(compared):
         lead = f"the other {len(rows)} variants could not be told apart"
     else:
         lead = f"{_names(rows)} could not be told apart"

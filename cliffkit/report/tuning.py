@@ -14,7 +14,8 @@ HEADS = ("values tried", "score on val", "trainings", "outcome")
 
 def equally_tuned(results: Results) -> bool | None:
     """Say whether every variant was tuned by as many trials; None for a study without a search."""
-    return len(_counts(results)) == 1 if results.choices else None
+    counts = _counts(results)
+    return len(counts) == 1 and 0 not in counts if counts else None
 
 
 def tuning_sentence(results: Results) -> str:
@@ -27,6 +28,8 @@ def tuning_sentence(results: Results) -> str:
     under = f"under {'seeds' if len(seeds) > 1 else 'the seed'} {', '.join(map(str, seeds))}, which no cell has"
     how = f"Values were chosen inside each variant by {metric} on the validation split, {under}."
     counts = _counts(results)
+    if list(counts) == [0]:
+        return f"{how} No trial is done yet."
     if len(counts) == 1:
         return f"{how} Every variant had {next(iter(counts))} trials."
     unequal = "; ".join(f"{count} in {', '.join(names)}" for count, names in counts.items())

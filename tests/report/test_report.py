@@ -24,6 +24,7 @@ from cliffkit.components.registry import Registry
 from cliffkit.pictures.colours import relative_error
 from cliffkit.report import gallery as galleries
 from cliffkit.report import images
+from cliffkit.report.checklist import checklist
 from cliffkit.report.figures import curves
 from cliffkit.report.picks import pick, pick_images
 from cliffkit.report.sentences import placebo_sentence
@@ -246,6 +247,12 @@ def test_verdicts_come_before_the_numbers(plain: Report) -> None:
         )
     assert "5 comparisons" in plain.page.words
     assert "Holm's p" in plain.page.words
+
+
+def test_the_checklist_stands_in_page_and_markdown(plain: Report) -> None:
+    for item in checklist(plain.results, plain.analysis):
+        assert f"{item.name}. {item.words}" in " ".join(plain.page.words.split())
+        assert f"- [{'x' if item.is_met else ' '}] **{item.name}.**" in plain.text("report.md")
 
 
 def test_nothing_from_outside_is_read_as_markup(hostile: Report) -> None:

@@ -23,6 +23,7 @@ from cliffkit.recipe.check import check_recipe
 from cliffkit.recipe.override import override
 from cliffkit.recipe.schema import MAX_SEED
 from cliffkit.recipe.yamlstrict import parse
+from cliffkit.report.checklist import checklist
 from cliffkit.report.tuning import equally_tuned, tuning_sentence
 from cliffkit.report.write import write_report
 from cliffkit.store.artifacts import DepthFitFacts, PerImage
@@ -321,6 +322,8 @@ def test_the_report_has_every_trial_and_says_whether_chances_were_equal(
         results, analyse(results), tmp_path / "report", gallery="none", command="ablate", progress=lambda text: None
     )
     page, text = (files[name].read_text(encoding="utf-8") for name in ("report.html", "report.md"))
+    checks = {item.name: item for item in checklist(results, analyse(results))}
+    assert checks["Equal tuning"].is_met
     for place in (page, text):
         assert "Every variant had 4 trials" in place
     assert text.count("| **chosen** |") == 2
@@ -342,3 +345,9 @@ def test_a_study_without_a_search_says_nothing_of_one(tmp_path: Path, registry: 
     study = study_of(tmp_path, registry, STUDY[: STUDY.index("tune")])
     results = load_results(study, plan_cells(study, {}), Store(tmp_path / "runs"))
     assert (equally_tuned(results), tuning_sentence(results), results.choices) == (None, "", {})
+    checks = {item.name: item for item in checklist(results, analyse(results))}
+    assert "`tune` tries the same values" in checks["Equal tuning"].words
+    begun = study_of(tmp_path, registry)
+    results = load_results(begun, plan_cells(begun, {}), Store(tmp_path / "runs"))
+    assert equally_tuned(results) is False
+    assert tuning_sentence(results).endswith("No trial is done yet.")
