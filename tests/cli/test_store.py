@@ -72,7 +72,7 @@ def test_verify_reads_every_file_and_changes_nothing(own_run: Finished, invoke: 
     damaged = invoke("store", "verify", "--runs", own_run.runs, "--json")
     assert damaged.exit_code == 2
     facts = json.loads(damaged.stdout)
-    assert (facts["jobs"], facts["runs"]) == (4, 1)
+    assert (facts["jobs"], facts["runs"]) == (5, 1)
     assert [(entry["folder"], entry["damage"].split()[0]) for entry in facts["damaged"]] == [
         (str(pack), "val/depth.npy"),
         (str(own_run.folder), "environment.json"),
