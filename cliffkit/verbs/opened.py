@@ -11,6 +11,7 @@ from cliffkit.data.splits import Roots
 from cliffkit.store.store import Store
 from cliffkit.study.board import Board
 from cliffkit.study.cells import plan_cells
+from cliffkit.study.chooser import Chooser
 from cliffkit.study.study import Study
 from cliffkit.verbs.inputs import AnyPath, Data, Settings, StudyLike, folders, installed_plugins, path_of, texts
 from cliffkit.verbs.inputs import open_study as read_study
@@ -50,5 +51,6 @@ def open_study(
     local = Path("recipes/studies/cliffnet.yaml")
     is_built_in = not isinstance(study, Mapping) and str(study) == BUILT_IN
     checked = read_study(local if is_built_in and local.is_file() else study, registry, texts(settings))
-    board = Board(plan_cells(checked, roots), Store(path_of(runs, "runs")))
+    cells, store = plan_cells(checked, roots), Store(path_of(runs, "runs"))
+    board = Board(cells, store, None if checked.adaptive is None else Chooser(checked, cells, store))
     return OpenedStudy(study, texts(settings), plugins, roots, checked, board)
