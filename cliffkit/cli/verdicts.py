@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cliffkit.cli.scores import console
-from cliffkit.report.sentences import between, row_sentence
+from cliffkit.report.sentences import between, placebo_sentence, row_sentence
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import BETTER, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Effect
@@ -38,14 +38,17 @@ def print_study(results: Results, analysis: Analysis) -> None:
         _add(table, (row.variant.name, mean), row.difference, row.p_adjusted, word)
     out.print(table)
     out.print("* best   = not distinguishable from the best", highlight=False)
-    differences = [row.difference for row in first.rows if row.difference is not None and row.difference.seeds_measured]
+    compared = [row.difference for row in first.rows if not row.variant.is_placebo]
+    differences = [difference for difference in compared if difference is not None and difference.seeds_measured]
     if differences:
         seen = sorted(difference.detectable() for difference in differences)
         smallest = between(f"{seen[0]:.2g}", f"{seen[-1]:.2g}")
         out.print(f"each comparison would have seen a difference of {smallest} four times in five", highlight=False)
-        out.print(f"intervals are of each comparison alone, p is Holm's over all {len(differences)}", highlight=False)
+        out.print(f"intervals are of each comparison alone, p is Holm's over all {first.compared}", highlight=False)
     elif len(study.seeds) == 1:
         out.print("one seed: seed noise was not measured, and no verdict reaches beyond these weights", highlight=False)
+    if first.placebo is not None:
+        out.print(placebo_sentence(first.placebo), highlight=False)
     groups: list[tuple[str, Sequence[Effect]]] = [
         ("main effect", analysis.main),
         ("interaction", analysis.interactions),

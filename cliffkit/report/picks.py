@@ -28,10 +28,11 @@ def pick(results: Results, most: int, *, spread_out: bool) -> list[Variant]:
 
 
 def _ranked(results: Results) -> list[Levels]:
-    """Rank the levels of the variants that have a score, from the best mean to the worst."""
+    """Rank the levels of the variants that have a score, from the best mean to the worst; not the placebo's."""
     study = results.study
     values = results.table(study.protocol, study.metric)
-    scored = [i for i in range(len(values)) if np.isfinite(values[i]).any()]
+    variants = [i for i, variant in enumerate(study.variants) if not variant.is_placebo]
+    scored = [i for i in variants if np.isfinite(values[i]).any()]
     scored.sort(key=lambda i: float(np.nanmean(values[i])), reverse=study.metric in HIGHER_IS_BETTER)
     return [study.variants[i].levels for i in scored]
 

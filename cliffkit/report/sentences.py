@@ -6,7 +6,7 @@ import functools
 import math
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
-from cliffkit.statistics import EQUIVALENT, NOISE, Estimate, leaning
+from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate, leaning
 from cliffkit.study.analysis import Effect, Row
 
 
@@ -48,9 +48,30 @@ def sentence(
 
 def row_sentence(row: Row | Effect, metric: str) -> str:
     """Put a verdict of a study into words."""
+    if isinstance(row, Row) and row.variant.is_placebo:
+        return placebo_sentence(row)
     difference = row.difference if isinstance(row, Row) else row.estimate
     within = row.smallest if row.word == EQUIVALENT else None
     return sentence(difference, metric, row.p_adjusted, within=within)
+
+
+def placebo_sentence(row: Row) -> str:
+    """Say how a study's placebo came out, and whether it should have."""
+    difference, metric, word = row.difference, row.metric, row.word
+    lead = "Placebo: the reference under other seeds"
+    if difference is None or word == UNMEASURED:
+        return f"{lead} is not measured."
+    amount = _signed(difference, _numbers(difference, UNITS[metric]))
+    if word == THESE_WEIGHTS:
+        return f"{lead} differs by {amount}: with one seed, as much as that is luck of the training."
+    if difference.value == 0 and difference.standard_error == 0:
+        return f"{lead} is equal on every image, so the seeds change nothing: no verdict knows the luck of a training."
+    if word in (BETTER, WORSE):
+        return (
+            f"{lead} differs by {amount}: it is {word}, and should not be. That happens to one study in twenty. If it "
+            "happens again under other seeds, cells differ in more than their seeds, and no verdict can be trusted."
+        )
+    return f"{lead} differs by {amount}: {word}, as it should be."
 
 
 def between(low: str, high: str) -> str:

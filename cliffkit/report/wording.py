@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-from cliffkit.report.sentences import row_sentence
+from cliffkit.report.sentences import placebo_sentence, row_sentence
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Row, Table
@@ -93,6 +93,9 @@ def question(results: Results) -> str:
 def state(results: Results) -> str:
     """How much of the study there is."""
     study, total = results.study, len(results.cells)
+    variants = (
+        f"{len(study.variants)} variants" if study.placebo is None else f"{len(study.variants) - 1} variants, placebo"
+    )
     counts = {word: sum(cell.state == word for cell in results.cells) for word in ("failed", "waiting")}
     rest = [f"{counts['failed']} failed"] * bool(counts["failed"])
     rest += [f"{counts['waiting']} not done yet"] * bool(counts["waiting"])
@@ -100,9 +103,7 @@ def state(results: Results) -> str:
     seeds = f"{len(study.seeds)} seed{'s' * (len(study.seeds) != 1)}"
     images = f"; {len(results.images)} test images" if results.images else ""
     return (
-        f"{done} {total} cells are done ({len(study.variants)} variants, {seeds}{images})"
-        + "".join(f", {words}" for words in rest)
-        + "."
+        f"{done} {total} cells are done ({variants}, {seeds}{images})" + "".join(f", {words}" for words in rest) + "."
     )
 
 
@@ -116,7 +117,10 @@ def caveats(results: Results, analysis: Analysis) -> list[str]:
             f"One seed only (seed {study.seeds[0]}): what differs between variants may be the luck of their training, "
             "so every difference holds for these weights only. Give the study three seeds or more."
         )
-    compared = sum(row.p_adjusted is not None for row in analysis.first(results).rows)
+    placebo = analysis.first(results).placebo
+    if placebo is not None:
+        messages.append(placebo_sentence(placebo))
+    compared = analysis.first(results).compared
     if compared > 1:
         messages.append(
             f"{compared} comparisons: better and worse are said only where Holm's p, over all of them together, is "
@@ -169,8 +173,8 @@ def best(table: Table) -> str | None:
 
 
 def verdicts(table: Table) -> Iterator[tuple[str, list[str]]]:
-    """Each verdict with the sentences of the variants that got it, the largest difference first."""
-    rows = [row for row in table.rows if row.word is not None]
+    """Each verdict with the sentences of the variants that got it, the largest difference first; not the placebo's."""
+    rows = [row for row in table.rows if row.word is not None and not row.variant.is_placebo]
     rows.sort(key=_size, reverse=True)
     for word in MARKS:
         matching = [row for row in rows if row.word == word]

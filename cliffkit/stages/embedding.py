@@ -84,8 +84,8 @@ def _fit(embedding: Embedding, generator: Part, job: Job, context: Context, trai
     fitted = fit(
         FitJob(
             embedding, objective, learnt, training, Goal("objective", False, validate),
-            stage="embedding", seed=job.recipe.generator_seed, folder=context.folder, device=context.device, emit=context.emit,
-            checkpoint_every=context.checkpoint_every,
+            stage="embedding", seed=job.recipe.generator_seed, folder=context.folder, device=context.device,
+            emit=context.emit, checkpoint_every=context.checkpoint_every,
         )
     )  # fmt: skip
     facts = EmbeddingFitFacts(**vars(replace(fitted, init=init)))

@@ -38,7 +38,7 @@ class Row:
     word: str | None
     """The verdict; None for the reference itself."""
     p_adjusted: float | None
-    """Holm's, over the table's differences."""
+    """Holm's, over the table's differences; the placebo's is its own p, and counts for no other."""
     best: bool
     """Whether its mean is the best of the table."""
     tied: bool
@@ -54,6 +54,16 @@ class Table:
     protocol: str
     metric: str
     rows: tuple[Row, ...]
+
+    @property
+    def compared(self) -> int:
+        """Number of differences that Holm's p counts."""
+        return sum(row.p_adjusted is not None and not row.variant.is_placebo for row in self.rows)
+
+    @property
+    def placebo(self) -> Row | None:
+        """The row of the study's placebo; None where it has none."""
+        return next((row for row in self.rows if row.variant.is_placebo), None)
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,8 @@ def analyse(results: Results) -> Analysis:
     if len(study.axes) < 2:
         return Analysis(tables, (), (), (), None)
     values = results.table(study.protocol, study.metric)
-    measured = [i for i, rows in enumerate(values) if not np.isnan(rows).all()]
+    variants = [i for i, variant in enumerate(study.variants) if not variant.is_placebo]
+    measured = [i for i in variants if not np.isnan(values[i]).all()]
     grid = {study.variants[i].levels: values[i] for i in measured}  # effects need measured variants only
     if study.design == "grid":
         main, interactions = _effects(results, grid)
@@ -123,14 +134,17 @@ def _table(results: Results, protocol: str, metric: str) -> Table:
     higher = metric in HIGHER_IS_BETTER
     reference = values[study.variants.index(study.reference)]
     means = [_mean(rows, metric) for rows in values]
-    measured = [i for i, mean in enumerate(means) if mean is not None]
+    is_placebo = [variant.is_placebo for variant in study.variants]
+    measured = [i for i, mean in enumerate(means) if mean is not None and not is_placebo[i]]
     best = (max if higher else min)(measured, key=lambda i: _value(means[i]), default=None)
     differences = [
         None if variant.levels == study.reference.levels else compare(rows, reference)
         for variant, rows in zip(study.variants, values, strict=True)
     ]
     tested = [i for i, d in enumerate(differences) if d is not None and d.seeds_measured]
-    adjusted = dict(zip(tested, holm([_p(differences[i]) for i in tested]), strict=True))
+    family = [i for i in tested if not is_placebo[i]]  # a check of the study must not cost its comparisons power
+    adjusted = {i: _p(differences[i]) for i in tested}
+    adjusted.update(zip(family, holm([adjusted[i] for i in family]), strict=True))
     smallest = study.smallest if metric == study.metric else None  # it has that metric's unit
     rows = []
     for i, variant in enumerate(study.variants):
@@ -138,6 +152,7 @@ def _table(results: Results, protocol: str, metric: str) -> Table:
         word = verdict(gap, higher_is_better=higher, p_adjusted=p, smallest=smallest)
         word_or_none = None if variant.levels == study.reference.levels else word
         tied = i == best or (best is not None and _indistinguishable(compare(values[i], values[best])))
+        tied = tied and not is_placebo[i]
         rows.append(Row(variant, metric, means[i], gap, word_or_none, p, i == best, tied, smallest))
     return Table(protocol, metric, tuple(rows))
 
@@ -204,7 +219,7 @@ def _judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], stu
 
 def _weakest(table: Table) -> Variant | None:
     """Find the variant with the worst mean. The data choose it, so others look better beside it than they are."""
-    measured = [row for row in table.rows if row.mean is not None]
+    measured = [row for row in table.rows if row.mean is not None and not row.variant.is_placebo]
     if len(measured) < 2:
         return None
     pick = min if table.metric in HIGHER_IS_BETTER else max

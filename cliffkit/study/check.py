@@ -26,13 +26,14 @@ from cliffkit.recipe.shipped import shipped
 from cliffkit.recipe.yamlstrict import Document
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.study.expand import Axes, Expansion
+from cliffkit.study.placebo import PLACEBO, check_placebo, placebo_of
 from cliffkit.study.seeds import check_seed_sums, check_seeds
 from cliffkit.study.study import Levels, Study, Variant
 from cliffkit.text import cut, excerpt
 
 DESIGNS = ("grid", "one_at_a_time", "leave_one_out")
 
-TOP = ("name", "base", "design", "seeds", "axes", "exclude", "compare")
+TOP = ("name", "base", "design", "seeds", "axes", "exclude", "compare", PLACEBO)
 
 COMPARE = ("metric", "protocol", "reference", "smallest")
 
@@ -68,17 +69,20 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
 
     expansion = Expansion(document, faults, (base_document, base), registry, cache)
     axes = expansion.axes(data.get("axes", {} if design == "leave_one_out" else None), design)
+    has_placebo = check_placebo(faults, data.get(PLACEBO, False), axes)
     metric, protocol, centre, smallest = _compare(faults, data.get("compare", {}), axes, base, registry)
     if not expansion.fits(axes, design, len(seeds)):
         raise faults.error()
     points = expansion.points(axes, data.get("exclude", []), centre if design == "one_at_a_time" else None)
-    if points and centre not in points and not faults:
-        message = f"'{cut(' + '.join(centre))}' is no variant of the study: it is excluded; name another one"
-        faults.add(("compare", "reference"), message)
+    _check_reference(faults, centre, points)
     faults.check()
     variants = list(expansion.variants(points, axes))
+    reference = next((variant for variant in variants if variant.levels == centre), None)
+    if has_placebo and reference is not None:
+        variants.append(placebo_of(reference, variants, seeds))
     check_seed_sums(faults, variants, seeds, adaptive)
     faults.check()
+    assert reference is not None
     _comparable(document, variants)
 
     return Study(
@@ -91,7 +95,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
         tuple(variants),
         metric,
         protocol,
-        reference=next(variant for variant in variants if variant.levels == centre),
+        reference=reference,
         full=tuple(next((level for level, patch in levels.items() if not patch), "") for levels in axes.values()),
         notes=tuple(dict.fromkeys(expansion.notes)),
         text=document.text or yamlstrict.dump({**data, "base": written_base.data}),
@@ -195,6 +199,13 @@ def _reference(faults: Faults, data: Any, axes: Axes) -> Levels:
             faults.add((*place, axis), message)
         levels.append(str(level) if str(level) in patches else next(iter(patches)))
     return tuple(levels)
+
+
+def _check_reference(faults: Faults, reference: Levels, points: Sequence[Levels]) -> None:
+    """Add a fault where the reference is excluded; only where nothing else is wrong, which might be the reason."""
+    if points and reference not in points and not faults:
+        message = f"'{cut(' + '.join(reference))}' is no variant of the study: it is excluded; name another one"
+        faults.add(("compare", "reference"), message)
 
 
 def _comparable(document: Document, variants: Sequence[Variant]) -> None:

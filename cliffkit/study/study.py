@@ -24,6 +24,8 @@ class Variant:
     levels: Levels
     """One level per axis, in the study's order."""
     recipe: Recipe
+    is_placebo: bool = False
+    """Whether it is the reference under other seeds."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Study:
     """How the seeds are spent: while they matter; None where every variant gets all of them."""
     smallest: float | None = None
     """Smallest difference of interest in the compared metric, in its unit; None where the study names none."""
+
+    @property
+    def placebo(self) -> Variant | None:
+        """The reference under other seeds, a variant beside those that the axes span; None where there is none."""
+        return next((variant for variant in self.variants if variant.is_placebo), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Describe a study in plain JSON types."""

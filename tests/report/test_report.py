@@ -26,7 +26,7 @@ from cliffkit.report import gallery as galleries
 from cliffkit.report import images
 from cliffkit.report.figures import curves
 from cliffkit.report.picks import pick, pick_images
-from cliffkit.report.sentences import sentence
+from cliffkit.report.sentences import placebo_sentence, sentence
 from cliffkit.report.svg import inline
 from cliffkit.report.wording import chance, digits, heading, listed, number, published, troubles
 from cliffkit.report.write import write_report
@@ -576,6 +576,18 @@ def test_a_study_of_which_nothing_is_done(registry: Registry, tiny: str, tmp_pat
     assert "0 of 18 cells are done" in report.page.words
     assert "is not done" in report.page.words
     assert not [name for name in report.files if name.startswith("figures/")]
+
+
+def test_the_placebo_has_a_row_a_bar_and_a_sentence(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    study = make_study(tmp_path, registry, tiny, placebo=True)
+    report = write(make_results(study, tmp_path), tmp_path / "report")
+    row = report.analysis.first(report.results).placebo
+    assert row is not None
+    assert placebo_sentence(row) in " ".join(report.page.words.split())
+    assert "placebo" in [line[0] for line in report.page.tables["scores"]]
+    assert "| placebo |" in report.text("report.md")
+    assert "placebo" in (tmp_path / "report" / "figures" / "forest.svg").read_text(encoding="utf-8")
+    assert f"{len(study.variants) - 1} variants, placebo, 3 seeds" in report.text("report.md")
 
 
 def test_study_notes_are_shown(plain: Report, tmp_path: Path) -> None:

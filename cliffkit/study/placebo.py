@@ -1,0 +1,45 @@
+"""The placebo of a study: its reference under other seeds, which no comparison should tell from the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from cliffkit.recipe.faults import Faults
+from cliffkit.study.study import Variant
+from cliffkit.text import excerpt
+
+PLACEBO = "placebo"
+"""Name of the placebo among the variants, and its level on every axis."""
+
+PLACEBO_OFFSET = 10_000
+"""Added to the reference's seeds; a multiple of it where the study has these seeds itself."""
+
+
+def check_placebo(faults: Faults, data: Any, axes: Mapping[str, Iterable[str]]) -> bool:
+    """Check what a study says of its placebo. No level may have its name."""
+    if not isinstance(data, bool):
+        message = f"{excerpt(data)} is neither true nor false; write true for the reference under other seeds"
+        faults.add((PLACEBO,), message)
+        return False
+    for axis, levels in axes.items():
+        if data and PLACEBO in levels:
+            message = f"'{PLACEBO}' names the reference under other seeds in this study; give the level another name"
+            faults.add(("axes", axis, PLACEBO), message)
+    return bool(data)
+
+
+def placebo_of(reference: Variant, variants: Iterable[Variant], seeds: Sequence[int]) -> Variant:
+    """Give the reference under seeds that no cell of the study has."""
+    taken = {variant.recipe.seed + seed for variant in variants for seed in seeds}
+    seed = seed_apart(reference.recipe.seed + PLACEBO_OFFSET, seeds, taken)
+    recipe = replace(reference.recipe, seed=seed, published=())
+    return Variant(PLACEBO, (PLACEBO,) * len(reference.levels), recipe, is_placebo=True)
+
+
+def seed_apart(first: int, seeds: Iterable[int], taken: set[int]) -> int:
+    """Give a recipe's seed whose sums with `seeds` are not taken: `first`, or so many times the offset more."""
+    while any(first + seed in taken for seed in seeds):
+        first += PLACEBO_OFFSET
+    return first
