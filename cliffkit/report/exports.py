@@ -150,6 +150,7 @@ def row_cells(row: Row, decimals: int) -> list[str]:
     if gap is not None:
         gaps = [number(gap.value, decimals, sign=True), wording.interval(gap, decimals, sign=True)]
     word = "reference" if row.word is None else f"{wording.MARKS[row.word]} {row.word}"
+    word += f", {row.stop}" if row.stop else ""
     counted = NOTHING if mean is None else f"{mean.seeds} × {mean.images}"
     return [*means, *gaps, wording.chance(row.p_adjusted), word, counted]
 

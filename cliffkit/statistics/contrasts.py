@@ -14,7 +14,7 @@ Grid = Mapping[tuple[str, ...], Floats]
 """Tables of one shape by the level of each axis."""
 
 Estimator = Callable[[Floats], Estimate | None]
-"""Estimates the mean of a table: `estimate`, or the `interval` of a sequential design for seeds that came one by one."""
+"""Estimates the mean of a table: `estimate`, or `Design.interval` for seeds that came one by one."""
 
 
 def holm(p: Sequence[float]) -> list[float]:

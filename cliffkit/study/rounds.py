@@ -10,12 +10,13 @@ number of workers, and on nothing that was broken off.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffkit.statistics import Design, Floats, holm
+from cliffkit.statistics import EQUIVALENT, Design, Floats, holm
 from cliffkit.statistics.sequential import DECIDED, FINISHED, FUTILE, GO_ON
 from cliffkit.study.study import Study
 
@@ -31,11 +32,26 @@ class Stop:
     """Why a variant gets no more seeds."""
 
     reason: str
-    """`DECIDED`, `EQUIVALENT`, `FUTILE`, `FINISHED` or `FAILED`."""
+    """`DECIDED`, `EQUIVALENT`, `FUTILE`, `FINISHED` or `FAILED`; in a report `GO_ON` for a variant that goes on."""
     seeds: int
     """Seeds that it was given."""
     of: int
     """Greatest number of seeds of the study."""
+
+    def __str__(self) -> str:
+        """Say why in words: "decided at 4 of 10 seeds"."""
+        if self.reason == FINISHED:
+            return f"undecided after all {self.of} seeds"
+        return f"{_WORDS[self.reason]} {self.seeds} of {self.of} seeds"
+
+
+_WORDS = {
+    DECIDED: "decided at",
+    EQUIVALENT: "found at",
+    FUTILE: "hopeless after",
+    FAILED: "no seed is scored in it and in the reference, after",
+    GO_ON: "goes on, so far",
+}
 
 
 @dataclass(frozen=True)
@@ -60,17 +76,25 @@ class Course:
 def play_study(study: Study, tables: Floats, ended: NDArray[np.bool_]) -> Course:
     """Replay a study of adaptive seeds. Arguments as of `play`."""
     assert study.adaptive is not None
-    return play(study.adaptive, tables, ended, study.variants.index(study.reference), study.smallest)
+    levels = [variant.levels for variant in study.variants]
+    apart = [i for i, variant in enumerate(study.variants) if variant.is_placebo]
+    return play(study.adaptive, tables, ended, levels.index(study.reference.levels), study.smallest, apart)
 
 
 def play(
-    design: Design, tables: Floats, ended: NDArray[np.bool_], reference: int, smallest: float | None = None
+    design: Design,
+    tables: Floats,
+    ended: NDArray[np.bool_],
+    reference: int,
+    smallest: float | None = None,
+    apart: Sequence[int] = (),
 ) -> Course:
     """Replay a study round by round, to the first round that has not ended.
 
     `tables` are the scores in the compared metric, (variants, seeds, images), NaN where absent. `ended` are the cells,
     (variants, seeds), that are done or failed. A seed that failed is left out, and the variant goes on with the next.
-    The reference has every seed that any variant has.
+    The reference has every seed that any variant has. Variants `apart`, as the placebo, are judged by their own p, and
+    count for no other.
     """
     ended = np.logical_and.accumulate(ended, axis=1)  # the order of seeds is part of the design
     tables = np.where(ended[..., None], tables, np.nan)
@@ -88,7 +112,7 @@ def play(
             p[i] = sequential_p(design, gap)
         if not ended[[reference, *going], :seeds].all():
             break
-        adjusted = dict(zip(compared, holm(list(p.values())), strict=True))
+        adjusted = family_wise(p, apart)
         for i, gap in gaps.items():
             reason = _state(design, gap, adjusted[i], smallest)
             if reason == GO_ON and seeds == design.to_seeds:  # some of its seeds failed
@@ -97,8 +121,9 @@ def play(
                 stops[i] = Stop(reason, seeds, design.to_seeds)
 
     # What others have decided since lowers Holm's p of a variant that stopped undecided.
-    for i, adjusted_p in zip(compared, holm(list(p.values())), strict=True):
-        if i in stops and adjusted_p <= design.alpha:
+    adjusted = family_wise(p, apart)
+    for i in stops:
+        if adjusted[i] <= design.alpha:
             stops[i] = replace(stops[i], reason=DECIDED)
     goes_on = [i in p and i not in stops for i in range(len(tables))]
     goes_on[reference] = any(goes_on)
@@ -113,6 +138,12 @@ def play(
 def sequential_p(design: Design, gap: Floats) -> float:
     """Give the sequential p of a table of differences; 1 where fewer than two images are scored under every seed."""
     return design.p(gap) if _images(gap) >= 2 else 1.0
+
+
+def family_wise(p: Mapping[int, float], apart: Sequence[int]) -> dict[int, float]:
+    """Give Holm's p over all variants but those apart, whose own p it is."""
+    family = [i for i in p if i not in apart]
+    return {**p, **dict(zip(family, holm([p[i] for i in family]), strict=True))}
 
 
 def _state(design: Design, gap: Floats, p_adjusted: float, smallest: float | None) -> str:

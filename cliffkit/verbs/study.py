@@ -123,7 +123,8 @@ def forecast(
         if board.to_do():
             check_variants(board, roots, tell)
         choose_workers(board, built, roots, say)
-        return Outlook(work.study, board, expect(board.to_do(), built, board.store, roots, say))
+        expected, most = (expect(jobs, built, board.store, roots, say) for jobs in (board.to_do(), board.most_to_do()))
+        return Outlook(work.study, board, expected, most)
 
 
 def report(
