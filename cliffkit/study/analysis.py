@@ -84,6 +84,8 @@ class Effect:
     """Holm's, over the effects of its kind."""
     smallest: float | None = None
     """Smallest effect of interest; None where the study names none."""
+    basis: str = ""
+    """With adaptive seeds, how many of them all of its variants have, in words."""
 
 
 @dataclass(frozen=True)
@@ -260,6 +262,7 @@ def _judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], stu
             ),
             adjusted.get(i),
             smallest,
+            _basis(study, difference),
         )
         for i, (label, axes, difference) in enumerate(effects)
     )
@@ -270,6 +273,13 @@ def _lies_within(study: Study, effect: Estimate | None) -> bool | None:
     if study.adaptive is None or study.smallest is None or effect is None:
         return None
     return -study.smallest < effect.low and effect.high < study.smallest
+
+
+def _basis(study: Study, effect: Estimate | None) -> str:
+    if study.adaptive is None:
+        return ""
+    seeds = "too few" if effect is None else f"{effect.seeds} of {study.adaptive.to_seeds}"
+    return f"over the {seeds} seeds that all its variants have"
 
 
 def _weakest(table: Table) -> Variant | None:

@@ -121,10 +121,10 @@ def load_results(study: Study, cells: Sequence[Cell], store: Store) -> Results:
         for protocol, rows in tables.items():
             scores[protocol][index] = rows
     loaded = Results(study, tuple(results), protocols, images, scores, store.root)
-    return loaded if study.adaptive is None else _as_played(loaded)
+    return loaded if study.adaptive is None else as_played(loaded)
 
 
-def _as_played(results: Results) -> Results:
+def as_played(results: Results) -> Results:
     """Leave out what no round of a study of adaptive seeds has asked for: to look at it would spend alpha silently."""
     study = results.study
     ended = [cell.state == "done" or (cell.state == "failed" and not cell.damaged) for cell in results.cells]
