@@ -42,7 +42,8 @@ study_argument = click.argument("study", type=options.PathText(), default=BUILT_
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Show cells, jobs, and the time, disk and memory expected, by this machine's measured pace.",
+    help="Show cells, jobs, the time, disk and memory expected, by this machine's measured pace, and how small a "
+    "difference the study can see.",
 )
 @options.as_json
 @click.pass_obj
@@ -66,7 +67,8 @@ def ablate(
     under a seed) is trained and scored as `cliffkit run` would; work that cells share is done once. Stop it, or let it
     crash: the same command goes on where it was. If you add variants and seeds to the file later, only they are run,
     and they join the table. With `seeds: {from: 3, to: 10}` in the file a variant gets seeds until its comparison is
-    decided or hopeless. --set changes the base recipe. Ends with the verdicts and the path of a report.
+    decided or hopeless; with `tune`, values are first tried inside every variant, on the validation split. --set
+    changes the base recipe. Ends with the verdicts and the path of a report.
 
     \b
         cliffkit ablate
@@ -147,10 +149,12 @@ def _print_how_to_retry() -> None:
 
 def _print_outlook(outlook: Outlook, as_json: bool) -> None:
     """Print what a study will take, or one JSON object."""
+    from cliffkit.report.power import plan_lines, power_json
     from cliffkit.study.board import duration
 
     study, board, expected = outlook.study, outlook.board, outlook.expected
     shared = len(board.jobs) - len(board.only_cell)
+    trials = outlook.trials
     facts = {
         "study": study.name,
         "variants": len(study.variants),
@@ -160,6 +164,8 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
         "cells_failed": board.count("failed"),
         "cells_needed": len(board.needed),
         "cells_at_most": len(board.needed) + board.may_follow,
+        "trials": len(trials.cells) if trials else 0,
+        "trials_done": trials.count("done") if trials else 0,
         "jobs": len(board.jobs),
         "jobs_shared": shared,
         "jobs_done": sum(entry.state == "done" for entry in board.jobs.values()),
@@ -169,6 +175,7 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
         "disk_bytes": expected.disk_bytes,
         "memory_bytes": expected.memory_bytes,
         "stages": {stage: {"jobs": n, "seconds": seconds} for stage, (n, seconds) in expected.by_stage.items()},
+        "power": power_json(outlook.power),
     }
     if as_json:
         echo(json.dumps(facts))
@@ -179,6 +186,11 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
                f"{facts['cells_done']} done, {facts['cells_failed']} failed before")  # fmt: skip
     for cell in board.needed:
         echo(f"  {cell.name:<40} {board.cell_state(cell)}")
+    if trials:
+        echo(f"tune: {len(trials.cells)} trials on the validation split come first, {facts['trials_done']} done; cells "
+             "are trained with what they choose")  # fmt: skip
+        for cell in trials.cells:
+            echo(f"  {cell.name:<40} {trials.cell_state(cell)}")
     echo(f"jobs: {len(board.jobs)}, of which {shared} shared by several cells; {facts['jobs_done']} done")
     for stage, (count, seconds) in expected.by_stage.items():
         echo(f"  {stage:<10} {count:>5} to do, {duration(seconds)} one after another")
@@ -187,3 +199,5 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
     if board.may_follow:
         most = f"{duration(outlook.most.seconds)}, {outlook.most.disk_bytes / 1e6:.0f} MB of disk"
         echo(f"at most:  {most}, if no comparison ends before its last seed")
+    for line in plan_lines(outlook.power):
+        echo(line)

@@ -13,10 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from cliffkit.cli.scores import console
+from cliffkit.report.noise import noise_numbers, noise_sentences
 from cliffkit.report.sentences import between, placebo_sentence, row_sentence
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import BETTER, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Effect
+from cliffkit.study.noise import summarise_noise
 from cliffkit.study.results import Results
 from cliffkit.study.rounds import NOT_NEEDED, Stop
 from cliffkit.text import printable
@@ -50,6 +52,8 @@ def print_study(results: Results, analysis: Analysis) -> None:
         out.print(f"intervals are of each comparison alone, p is Holm's over all {first.compared}", highlight=False)
     elif len(study.seeds) == 1:
         out.print("one seed: seed noise was not measured, and no verdict reaches beyond these weights", highlight=False)
+    for text in noise_sentences(summarise_noise(results)):
+        out.print(text, highlight=False)
     if first.placebo is not None:
         out.print(placebo_sentence(first.placebo), highlight=False)
     groups: list[tuple[str, Sequence[Effect]]] = [
@@ -101,7 +105,7 @@ def _add(
 
 def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -> dict[str, Any]:
     """Give the object that `--json` prints."""
-    first = analysis.first(results)
+    first, noise = analysis.first(results), summarise_noise(results)
 
     def numbers(estimate: Estimate | None) -> dict[str, Any] | None:
         if estimate is None:
@@ -145,6 +149,7 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
         "main_effects": rows(analysis.main),
         "interactions": rows(analysis.interactions),
         "shares": rows(analysis.shares),
+        "noise": None if noise is None else noise_numbers(noise.mean),
         "cells": [
             {
                 "variant": result.cell.variant.name,

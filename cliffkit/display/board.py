@@ -31,7 +31,8 @@ class BoardView:
         live = active and can_redraw(self._console)
         self._live = Live(console=self._console, auto_refresh=False) if live else None
         self._noticed: set[tuple[str, str]] = set()
-        self._printed: dict[tuple[str, int], str] | None = None
+        self._board: Board | None = None
+        self._printed: dict[tuple[str, int], str] = {}
         self._last_summary = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -75,7 +76,8 @@ class BoardView:
         if self._live:
             self._live.update(self._table(board, active), refresh=True)
             return
-        if self._printed is None:  # what ended before this study went on is no news
+        if self._board is not board:  # what ended before this study went on is no news
+            self._board = board
             self._printed = {(cell.variant.name, cell.seed): board.cell_state(cell) for cell in board.needed}
         for cell in board.needed:
             state = board.cell_state(cell)

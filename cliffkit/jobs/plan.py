@@ -23,7 +23,7 @@ from cliffkit.recipe.recipe import MODEL, Recipe
 from cliffkit.store.job import Job, PartCode
 from cliffkit.text import cut
 
-STAGE_VERSIONS = {"pack": 1, "embedding": 3, "depth": 3, "evaluate": 1}
+STAGE_VERSIONS = {"pack": 1, "embedding": 4, "depth": 4, "evaluate": 1}
 """Version of each stage. It is raised when the stage's code gives another result for the same inputs."""
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file
 
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Embedding, Loss
 from cliffkit.method.differences import divisors
+from cliffkit.method.drawn import drawn
 from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
 from cliffkit.method.network import DepthNetwork, build_network
 from cliffkit.recipe.part import Part, is_trained
@@ -30,7 +34,7 @@ class Modules:
 
 
 def assemble(recipe: Recipe, scene_types: int, prepared: Path | None = None) -> Modules:
-    """Build everything that stage depth needs, random weights drawn from torch's generator as it stands.
+    """Build everything that stage depth needs, random weights drawn for each part alone.
 
     `scene_types` is the number of scene types that the data names. `prepared` is the folder that stage `embedding`
     left. Without it a generator has random weights, and its levels are not divided.
@@ -56,10 +60,17 @@ def _bare(recipe: Recipe) -> Recipe:
 
 
 def build(recipe: Recipe) -> DepthNetwork:
-    """Build a recipe's network, its weights drawn from torch's generator as it stands."""
-    return build_network(
-        recipe.backbone.build(), recipe.pyramid.build, recipe.fusion.build, recipe.head.build, givers(recipe)
-    )
+    """Build a recipe's network. The random weights of a part follow from the recipe's seed and the part's kind.
+
+    Fusions are told apart by their level, from fine to coarse.
+    """
+
+    def factory(kind: str) -> Callable[..., Any]:
+        numbers, part = count(), getattr(recipe, kind)
+        return lambda *wired: drawn(recipe.seed, f"{kind} {next(numbers)}", partial(part.build, *wired))
+
+    backbone, pyramid, fusion, head = map(factory, MODEL)
+    return build_network(backbone(), pyramid, fusion, head, givers(recipe))
 
 
 def givers(recipe: Recipe) -> dict[str, str]:
@@ -69,11 +80,15 @@ def givers(recipe: Recipe) -> dict[str, str]:
 
 
 def build_losses(recipe: Recipe) -> list[tuple[str, float, Loss]]:
-    """Build a recipe's losses in depth space, with name and weight; a name that stands twice is numbered."""
+    """Build a recipe's losses in depth space, with name and weight; a name that stands twice is numbered.
+
+    Random weights of a loss follow from the recipe's seed and that name.
+    """
     names = [part.component.name for part in recipe.losses]
+    names = [name if names.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(names)]
     return [
-        (name if names.count(name) == 1 else f"{name}_{i}", part.engine["weight"], part.build())
-        for i, (name, part) in enumerate(zip(names, recipe.losses, strict=True))
+        (name, part.engine["weight"], drawn(recipe.seed, f"loss {name}", part.build))
+        for name, part in zip(names, recipe.losses, strict=True)
     ]
 
 
@@ -86,8 +101,8 @@ def hierarchical_loss(
     """
     if recipe.embedding is None:
         return None
-    weights = prepared / WEIGHTS if prepared else None
-    embedding, engine = build_embedding(recipe.embedding, scene_types, weights), recipe.embedding.engine
+    weights, engine = prepared / WEIGHTS if prepared else None, recipe.embedding.engine
+    embedding = build_embedding(recipe.embedding, scene_types, recipe.generator_seed, weights)
     if not any(engine["weights"]):
         return None
     scaled = prepared if engine["scale"] == "unit" else None
@@ -95,12 +110,12 @@ def hierarchical_loss(
     return HierarchicalEmbeddingLoss(embedding, engine["weights"], engine["norm"], engine["warmup_steps"], units)
 
 
-def build_embedding(part: Part, scene_types: int, weights: Path | None = None) -> Embedding:
-    """Build an embedding generator, with the weights of a file where one is given.
+def build_embedding(part: Part, scene_types: int, seed: int, weights: Path | None = None) -> Embedding:
+    """Build an embedding generator, with the weights of a file where one is given, else random ones of the seed.
 
     Raises UserError for a generator that is to be trained and has no `objective`.
     """
-    embedding = part.build(scene_types)
+    embedding = drawn(seed, "embedding", partial(part.build, scene_types))
     assert isinstance(embedding, Embedding)
     if is_trained(part) and type(embedding).objective is Embedding.objective:
         raise UserError(

@@ -52,7 +52,7 @@ def _build(recipe: Recipe, roots: Roots, device: torch.device | None, world: int
 
     _check_training(network, train.depth, "depth")
     if embedding is not None and train.embedding is not None and is_trained(embedding):
-        _check_training(build_embedding(embedding, scene_types), train.embedding, "embedding")
+        _check_training(build_embedding(embedding, scene_types, recipe.generator_seed), train.embedding, "embedding")
 
 
 def _show(recipe: Recipe, network: DepthNetwork, image: Tensor) -> None:

@@ -9,10 +9,12 @@ from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -41,7 +43,13 @@ DASHES = ("-", "--", "-.", ":")
 
 MOST_ROWS, MOST_CURVES = 60, 6
 
-WIDTH_IN, ROW_IN = 6.4, 0.23
+COLUMN = "_column"
+
+WIDTHS_IN: Mapping[str, float] = MappingProxyType({"": 6.4, COLUMN: 3.5})
+"""Width of a figure by the ending of its name: of a page, and of a paper's column or a phone."""
+
+ROW_IN, TALL_ROW_IN = 0.23, 0.44
+"""Height of a forest's row, its label beside it or above it."""
 
 Bar = tuple[str, Estimate, str]
 """A label, what was estimated, and the word of its verdict."""
@@ -51,28 +59,30 @@ def draw_all(results: Results, analysis: Analysis, folder: Path) -> dict[str, st
     """Write what there is to draw into `folder`, NAME.svg and NAME.pdf; the SVG texts by name."""
     drawn = {}
     for name, draw in (("forest", forest), ("curves", curves), ("effects", effects)):
-        with drawing():
-            figure = draw(results, analysis)
-            if figure is not None:
-                drawn[name] = save(figure, folder, name)
+        for ending, width_in in WIDTHS_IN.items():
+            with drawing():
+                figure = draw(results, analysis, width_in)
+                if figure is not None:
+                    drawn[name + ending] = save(figure, folder, name + ending)
     return drawn
 
 
-def forest(results: Results, analysis: Analysis) -> Figure | None:
+def forest(results: Results, analysis: Analysis, width_in: float) -> Figure | None:
     """Every variant's difference from the reference with its interval; None where there is none."""
-    table = analysis.first(results)
+    table, study = analysis.first(results), results.study
     bars = _bars(table)
     if not bars:
         return None
-    figure, (axes,) = _rows([len(_some(bars))])
-    _forest(axes, bars, f"difference from {one_line(results.study.reference.name)} in {_units(table.metric)}")
+    figure, (axes,) = _rows([len(_some(bars))], width_in)
+    _forest(axes, bars, f"difference from {one_line(study.reference.name)} in {_units(table.metric)}", study.smallest)
     _direction(axes, table.metric)
-    _legend(figure, _some(bars))
+    _legend(figure, _some(bars), study.smallest)
     return figure
 
 
-def effects(results: Results, analysis: Analysis) -> Figure | None:
+def effects(results: Results, analysis: Analysis, width_in: float) -> Figure | None:
     """Effects along axes, interactions and Shapley shares, one below the other; None where there is none."""
+    study = results.study
     parts = [
         (title, _effect_bars(group))
         for title, group in (
@@ -84,22 +94,22 @@ def effects(results: Results, analysis: Analysis) -> Figure | None:
     parts = [(title, bars) for title, bars in parts if bars]
     if not parts:
         return None
-    figure, panels = _rows([len(_some(bars)) for _, bars in parts])
+    figure, panels = _rows([len(_some(bars)) for _, bars in parts], width_in)
     for axes, (title, bars) in zip(panels, parts, strict=True):
-        _forest(axes, bars, f"{title}, in {_units(results.study.metric)}")
-    _direction(panels[0], results.study.metric)
-    _legend(figure, [bar for _, bars in parts for bar in _some(bars)])
+        _forest(axes, bars, f"{title}, in {_units(study.metric)}", study.smallest)
+    _direction(panels[0], study.metric)
+    _legend(figure, [bar for _, bars in parts for bar in _some(bars)], study.smallest)
     return figure
 
 
-def curves(results: Results, analysis: Analysis) -> Figure | None:
+def curves(results: Results, analysis: Analysis, width_in: float) -> Figure | None:
     """Draw validation scores by step: mean over seeds, lowest to highest seed; None where there is none."""
     curve_of = {variant.levels: _curve(results.of(variant)) for variant in results.study.variants}
     curve_of = {levels: curve for levels, curve in curve_of.items() if curve[0].size}
     if not curve_of:
         return None
     variants = [v for v in pick(results, MOST_CURVES, spread_out=False) if v.levels in curve_of]
-    figure = Figure(figsize=(WIDTH_IN, 3.6), layout="constrained")
+    figure = Figure(figsize=(width_in, 3.6), layout="constrained")
     axes = figure.add_subplot()
     rest = [curve for levels, curve in curve_of.items() if levels not in {v.levels for v in variants}]
     lines = [np.stack([steps, np.nanmean(scores, axis=0)], axis=1) for steps, scores in rest]
@@ -120,7 +130,7 @@ def curves(results: Results, analysis: Analysis) -> Figure | None:
     axes.set_ylabel(f"validation {_units(metric)}")
     handles = [*axes.get_legend_handles_labels()[0]]
     handles += [Line2D([], [], color=FAINT, linewidth=0.5, label=f"{len(rest)} other variants")] if rest else []
-    figure.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=8)
+    figure.legend(handles=handles, loc="outside lower left", ncols=_legend_columns(width_in, 2), fontsize=8)
     return figure
 
 
@@ -138,16 +148,22 @@ def _draw_curve(
             axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
-def _rows(counts: Sequence[int]) -> tuple[Figure, list[Axes]]:
+def _rows(counts: Sequence[int], width_in: float) -> tuple[Figure, list[Axes]]:
     """Make a figure with one panel above the other, each as high as its rows need."""
-    heights = [ROW_IN * count + 0.65 for count in counts]
-    figure = Figure(figsize=(WIDTH_IN, sum(heights) + 0.45), layout="constrained")
+    row_in = TALL_ROW_IN if _is_narrow(width_in) else ROW_IN
+    heights = [row_in * count + 0.65 for count in counts]
+    figure = Figure(figsize=(width_in, sum(heights) + 0.45), layout="constrained")
     return figure, list(figure.subplots(len(counts), height_ratios=heights, squeeze=False)[:, 0])
 
 
-def _forest(axes: Axes, bars: Sequence[Bar], label: str) -> None:
-    """Points with intervals, the first on top, about a line at zero."""
+def _forest(axes: Axes, bars: Sequence[Bar], label: str, smallest: float | None) -> None:
+    """Points with intervals, the first on top, about a line at zero; a band where differences are too small to matter.
+
+    In a narrow figure labels stand above their intervals.
+    """
     visible = _some(bars)
+    if smallest is not None:
+        axes.axvspan(-smallest, smallest, color=FAINT, alpha=0.15, linewidth=0)
     axes.axvline(0, color=INK, linewidth=0.8)
     for place, bar in enumerate(visible):
         if bar is not None:
@@ -157,13 +173,20 @@ def _forest(axes: Axes, bars: Sequence[Bar], label: str) -> None:
             axes.plot(ends, [place, place], color=colour, linewidth=1.4, solid_capstyle="butt")
             axes.plot(estimate.value, place, marker, color=colour, markersize=5, fillstyle=_fill(word))
     left_out = f"… {len(bars) - len(visible) + 1} between, in the table"
-    axes.set_yticks(range(len(visible)), [left_out if bar is None else one_line(bar[0]) for bar in visible])
-    axes.set_ylim(len(visible) - 0.4, -0.6)
+    labels = [left_out if bar is None else one_line(bar[0]) for bar in visible]
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    narrow = _is_narrow(figure.get_figwidth())
+    if narrow:
+        for place, text in enumerate(labels):
+            axes.text(0, place - 0.22, text, transform=axes.get_yaxis_transform(), ha="left", va="bottom")
+    axes.set_yticks([] if narrow else range(len(visible)), [] if narrow else labels)
+    axes.set_ylim(len(visible) - 0.4, -0.9 if narrow else -0.6)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.5)
     axes.set_axisbelow(True)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(4 if narrow else 5))
     axes.set_xlabel(label)
 
 
@@ -173,14 +196,27 @@ def _direction(axes: Axes, metric: str) -> None:
     axes.text(side, 1.0, words, transform=axes.transAxes, ha="right" if side else "left", va="bottom")
 
 
-def _legend(figure: Figure, bars: Iterable[Bar | None]) -> None:
+def _legend(figure: Figure, bars: Iterable[Bar | None], smallest: float | None) -> None:
+    """Explain the markers that are drawn, and the band of differences that matter to nobody."""
     words = {bar[2] for bar in bars if bar is not None}
-    handles = [
+    handles: list[Artist] = [
         Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.4, label=word, fillstyle=_fill(word))
         for word, (marker, colour) in LOOKS.items()
         if word in words
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8)
+    if smallest is not None:
+        label = f"within ±{smallest:g}, the smallest of interest"
+        handles.append(Patch(color=FAINT, alpha=0.15, linewidth=0, label=label))
+    columns = _legend_columns(figure.get_figwidth(), len(handles) if len(handles) < 4 else 2)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8)
+
+
+def _legend_columns(width_in: float, wanted: int) -> int:
+    return 1 if _is_narrow(width_in) else wanted
+
+
+def _is_narrow(width_in: float) -> bool:
+    return width_in < 5
 
 
 def _fill(word: str) -> Literal["none", "full"]:

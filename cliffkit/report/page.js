@@ -1,7 +1,7 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const make = (name, text = "", kind = "") => Object.assign(document.createElement(name), {textContent: text, className: kind});
-const kind = verdict => ["better", "worse", ""].includes(verdict) ? verdict : "quiet";
+const kind = verdict => ({better: "better", worse: "worse", equivalent: "same", "": ""})[verdict] ?? "quiet";
 // Numbers first, by what is shown; words after them.
 const key = text => { const n = parseFloat(text.replace("−", "-").replace(/^[<±]/, "").replace(/,/g, "")); return Number.isNaN(n) ? text : n; };
 const order = (a, b) => typeof a === typeof b ? (a < b ? -1 : a > b ? 1 : 0) : typeof a === "number" ? -1 : 1;
@@ -47,9 +47,10 @@ function show() {
   const shown = document.getElementById("scores");
   shown.caption.textContent = table.title;
   shown.classList.toggle("unpublished", !table.sources.length);
+  shown.classList.toggle("unplanned", !table.planned);
   fill(shown, table.rows.map((line, i) => {
     const row = make("tr");
-    row.append(name(line, i), ...line[0].map((text, k) => make("td", text, k === 5 ? "word " + kind(line[2]) : "")));
+    row.append(name(line, i), ...line[0].map((text, k) => make("td", text, k === 0 ? "word " + kind(line[2]) : "")));
     return row;
   }));
   document.getElementById("notes").replaceChildren(...[...table.notes, ...table.sources].map(note => make("li", note)));

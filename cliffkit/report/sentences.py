@@ -50,8 +50,21 @@ def sentence(
         return f"{NOISE}: the two are equal on every image under every seed{end}"
     if ended:
         return f"{NOISE}: {_signed(estimate, write)}{end}"
-    seen = f"this study would have seen {write(estimate.detectable())} four times in five"
-    return f"{NOISE}: {_signed(estimate, write)}; {seen}; {_wanted(estimate)}"
+    power = f"this study would have seen {write(seen(estimate))} four times in five"
+    return f"{NOISE}: {_signed(estimate, write)}; {power}; {_wanted(estimate)}"
+
+
+@functools.lru_cache(10_000)
+def seen(estimate: Estimate) -> float:
+    """Give the smallest true difference that such a comparison finds four times in five."""
+    return estimate.detectable()
+
+
+@functools.lru_cache(10_000)
+def more_seeds(estimate: Estimate) -> int | None:
+    """Give the seeds to add to see the difference observed four times in five; None where none are enough."""
+    needed = estimate.seeds_needed()
+    return None if needed is None else max(needed - estimate.seeds, 1)
 
 
 def row_sentence(row: Row | Effect, metric: str) -> str:
@@ -98,10 +111,9 @@ def _wanted(estimate: Estimate) -> str:
     """Say how many seeds would show the difference that was observed."""
     if estimate.value == 0:
         return "no difference was observed"
-    needed = estimate.seeds_needed()
-    if needed is None:
+    more = more_seeds(estimate)
+    if more is None:
         return "no number of seeds would show the one observed, these images alone vary too much"
-    more = max(needed - estimate.seeds, 1)
     count = "1 more seed" if more == 1 else f"about {more} more seeds" if more < 1000 else "over a thousand more seeds"
     return f"the one observed, if real, would take {count}"
 

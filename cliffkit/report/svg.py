@@ -18,6 +18,7 @@ import matplotlib
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from cliffkit.store.files import make_folder, write_atomic
 
@@ -60,11 +61,20 @@ def save(figure: Figure, folder: Path, name: str) -> str:
     make_folder(folder)
     undated = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     FigureCanvasSVG(figure)
+    _settle(figure)
     write_atomic(folder / f"{name}.svg", lambda path: figure.savefig(path, format="svg", metadata=undated))
     FigureCanvasPdf(figure)
     undated = dict.fromkeys(("Creator", "Producer", "CreationDate"))
     write_atomic(folder / f"{name}.pdf", lambda path: figure.savefig(path, format="pdf", metadata=undated))
     return (folder / f"{name}.svg").read_text(encoding="utf-8")
+
+
+def _settle(figure: Figure) -> None:
+    """Lay a figure out once, at rounded places: the solver's last digits change from one layout to the next."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(Bbox(axes.get_position().get_points().round(6)))
 
 
 def inline(svg: str, name: str, label: str) -> str:

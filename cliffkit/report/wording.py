@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from cliffkit.report.sentences import placebo_sentence, row_sentence
+from cliffkit.report.sentences import placebo_sentence
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
-from cliffkit.study.analysis import Analysis, Row, Table
+from cliffkit.study.analysis import Analysis, Table
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.rounds import NOT_NEEDED
@@ -73,6 +73,16 @@ def chance(p: float | None) -> str:
     if p is None or math.isnan(p):
         return NOTHING
     return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def verdict(word: str | None) -> str:
+    """Write a verdict with its mark; None is the reference's."""
+    return "reference" if word is None else f"{MARKS[word]} {word}"
+
+
+def legend() -> str:
+    """List the marks of all verdicts with their words."""
+    return ", ".join(f"{mark} {word}" for word, mark in MARKS.items())
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:
@@ -184,26 +194,6 @@ def best(table: Table) -> str | None:
     lead = f"Best mean: {leader.variant.name}, {spread(leader.mean, table_digits(table))}"
     ties = [row.variant.name for row in table.rows if row.tied and not row.best]
     return f"{lead}; not distinguishable from it: {listed(ties)}." if ties else f"{lead}."
-
-
-def verdicts(table: Table) -> Iterator[tuple[str, list[str]]]:
-    """Each verdict with the sentences of the variants that got it, the largest difference first; not the placebo's."""
-    rows = [row for row in table.rows if row.word is not None and not row.variant.is_placebo]
-    rows.sort(key=_size, reverse=True)
-    for word in MARKS:
-        matching = [row for row in rows if row.word == word]
-        sentences = [f"{row.variant.name}: {row_sentence(row, row.metric)}" for row in matching]
-        if sentences:
-            yield word, sentences
-
-
-def on_average(analysis: Analysis, metric: str) -> list[str]:
-    """Put the main effects into sentences."""
-    return [f"{', '.join(effect.axes)}, {effect.label}: {row_sentence(effect, metric)}" for effect in analysis.main]
-
-
-def _size(row: Row) -> float:
-    return abs(row.difference.value) if row.difference is not None else 0.0
 
 
 def dropped(results: Results, table: Table) -> list[str]:

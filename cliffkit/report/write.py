@@ -6,12 +6,17 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from cliffkit.report.exports import latex, markdown, per_image_csv, results_csv
+from cliffkit.report.csv_files import noise_csv, per_image_csv, results_csv
 from cliffkit.report.figures import draw_all
 from cliffkit.report.gallery import Gallery
+from cliffkit.report.latex import latex
+from cliffkit.report.markdown import markdown
+from cliffkit.report.material import Material
 from cliffkit.report.page import page
+from cliffkit.store.artifacts import StudyNoise
 from cliffkit.store.files import make_folder, remove_leftovers, write_atomic, write_text, writing
 from cliffkit.study.analysis import Analysis
+from cliffkit.study.noise import study_noise
 from cliffkit.study.results import Results
 from cliffkit.text import printable
 
@@ -42,16 +47,19 @@ def write_report(
             with writing(path):
                 path.unlink(missing_ok=True)  # of an earlier report, of what this study no longer has
     progress("report.html")
-    gallery_or_reason = "it was not asked for" if gallery is None else gallery
-    _write(folder / "report.html", page(results, analysis, figures, gallery_or_reason, command))
+    pictures = "it was not asked for" if gallery is None else gallery
+    material = Material(results, analysis, figures, pictures, command)
+    _write(folder / "report.html", page(material))
     progress("report.md and table.tex")
-    _write(folder / "report.md", markdown(results, analysis, command, figures))
-    _write(folder / "table.tex", latex(results, analysis))
+    _write(folder / "report.md", markdown(material))
+    _write(folder / "table.tex", latex(material))
     progress("results.csv")
     write_atomic(folder / "results.csv", partial(results_csv, results))
     progress("per_image.csv")
     write_atomic(folder / "per_image.csv", partial(per_image_csv, results))
-    names = ["report.html", "report.md", "table.tex", "results.csv", "per_image.csv"]
+    write_atomic(folder / "noise.csv", partial(noise_csv, analysis))
+    study_noise(results).write(folder)
+    names = ["report.html", "report.md", "table.tex", "results.csv", "per_image.csv", "noise.csv", StudyNoise.FILE]
     names += [f"figures/{name}.{kind}" for name in figures for kind in ("svg", "pdf")]
     return {name: folder / name for name in names}
 

@@ -50,7 +50,7 @@ def prepare_embedding(job: Job, context: Context) -> None:
     torch.manual_seed(seed)
     if is_trained(generator):
         _check_labels(generator, train, job.recipe.data)
-    embedding = build_embedding(generator, len(train.facts.scene_types))
+    embedding = build_embedding(generator, len(train.facts.scene_types), seed)
     if is_trained(generator):
         _fit(embedding, generator, job, context, train)
 

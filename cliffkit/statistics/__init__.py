@@ -10,6 +10,7 @@ from cliffkit.statistics.estimate import (
     mean_squares,
     noise_of_mean,
 )
+from cliffkit.statistics.noise import Noise, mean_noise, noise_of
 from cliffkit.statistics.planning import detectable
 from cliffkit.statistics.sequential import Design, Look
 from cliffkit.statistics.verdict import (
@@ -37,6 +38,7 @@ __all__ = [
     "Floats",
     "Grid",
     "Look",
+    "Noise",
     "Variance",
     "compare",
     "detectable",
@@ -46,7 +48,9 @@ __all__ = [
     "interaction",
     "leaning",
     "main_effect",
+    "mean_noise",
     "mean_squares",
+    "noise_of",
     "noise_of_mean",
     "pooled",
     "shapley",

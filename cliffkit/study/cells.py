@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cliffkit.data.splits import Roots
@@ -11,7 +11,8 @@ from cliffkit.errors import UserError
 from cliffkit.jobs.plan import Planner
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.store.job import Job
-from cliffkit.study.study import Study, Variant
+from cliffkit.study.study import Levels, Study, Variant
+from cliffkit.study.tuning import Choice, undecided
 
 LONGEST_SLUG = 90
 """Characters of a variant in its folder's name: the key behind it tells variants apart."""
@@ -26,7 +27,9 @@ class Cell:
     recipe: Recipe
     """The variant's recipe, with the cell's seed added to its own."""
     jobs: tuple[Job, ...]
-    """In the order of their needs, the last one `evaluate`."""
+    """In the order of their needs, the last one `evaluate`; of a trial `depth`."""
+    choice: Choice | None = None
+    """What a search chose for the variant; while it has chosen nothing, the cell is planned and cannot run."""
 
     @property
     def name(self) -> str:
@@ -34,16 +37,23 @@ class Cell:
         return f"{self.variant.name}, seed {self.seed}"
 
 
-def plan_cells(study: Study, roots: Roots) -> list[Cell]:
-    """Plan every cell, seed by seed. Raises UserError where the data cannot be used or differ between variants."""
+def plan_cells(study: Study, roots: Roots, choices: Mapping[Levels, Choice] | None = None) -> list[Cell]:
+    """Plan every cell, seed by seed. Raises UserError where the data cannot be used or differ between variants.
+
+    `choices` are what the search of a study has chosen, by the levels of variants; by default nothing yet.
+    """
     planner = Planner(roots)
+    if choices is None:
+        choices = {} if study.tuning is None else undecided(study)
     cells = []
     for seed in study.seeds:
         for variant in study.variants:
             slug = re.sub(r"[^A-Za-z0-9_-]+", "-", variant.name)[:LONGEST_SLUG]
             name = f"{study.name}.{slug}.s{seed}"
-            recipe = replace(variant.recipe, name=name, seed=variant.recipe.seed + seed)
-            cells.append(Cell(variant, seed, recipe, tuple(planner.plan(recipe))))
+            choice = choices.get(variant.levels)
+            tuned = variant.recipe if choice is None else choice.recipe
+            recipe = replace(tuned, name=name, seed=variant.recipe.seed + seed)
+            cells.append(Cell(variant, seed, recipe, tuple(planner.plan(recipe)), choice))
     _check_data(cells)
     return cells
 

@@ -29,11 +29,12 @@ from cliffkit.study.expand import Axes, Expansion
 from cliffkit.study.placebo import PLACEBO, check_placebo, placebo_of
 from cliffkit.study.seeds import check_seed_sums, check_seeds
 from cliffkit.study.study import Levels, Study, Variant
+from cliffkit.study.tuning import TUNE, check_tune
 from cliffkit.text import cut, excerpt
 
 DESIGNS = ("grid", "one_at_a_time", "leave_one_out")
 
-TOP = ("name", "base", "design", "seeds", "axes", "exclude", "compare", PLACEBO)
+TOP = ("name", "base", "design", "seeds", "axes", "exclude", "compare", PLACEBO, TUNE)
 
 COMPARE = ("metric", "protocol", "reference", "smallest")
 
@@ -50,14 +51,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
         raise faults.stop("a study is a mapping; see docs/studies.md")
     refuse_recipe(document)
 
-    for key in data:
-        if key not in TOP:
-            faults.add((key,), f"unknown key; {near(key, TOP, 'a study has')}")
-    name = str(data.get("name", ""))
-    faults.name(("name",), name)
-    design = data.get("design", "grid")
-    if design not in DESIGNS:
-        faults.add(("design",), f"no design is called {excerpt(design)}; {near(design, DESIGNS, 'there are')}")
+    name, design = _head(faults, data)
     seeds, adaptive = check_seeds(faults, data.get("seeds", [0, 1, 2]))
 
     written_base = _base(document, faults, folder)
@@ -81,6 +75,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
     if has_placebo and reference is not None:
         variants.append(placebo_of(reference, variants, seeds))
     check_seed_sums(faults, variants, seeds, adaptive)
+    tuning = check_tune(data[TUNE], expansion, variants, axes, seeds) if TUNE in data else None
     faults.check()
     assert reference is not None
     _comparable(document, variants)
@@ -102,7 +97,21 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
         overrides=tuple(overrides),
         adaptive=adaptive,
         smallest=smallest,
+        tuning=tuning,
     )
+
+
+def _head(faults: Faults, data: Mapping[str, Any]) -> tuple[str, str]:
+    """Check the keys of a study, and give its name and design."""
+    for key in data:
+        if key not in TOP:
+            faults.add((key,), f"unknown key; {near(key, TOP, 'a study has')}")
+    name = str(data.get("name", ""))
+    faults.name(("name",), name)
+    design = data.get("design", "grid")
+    if design not in DESIGNS:
+        faults.add(("design",), f"no design is called {excerpt(design)}; {near(design, DESIGNS, 'there are')}")
+    return name, design
 
 
 def _base(document: Document, faults: Faults, folder: Path) -> Document | None:

@@ -59,6 +59,19 @@ def _value_at(data: Any, steps: Iterable[str]) -> Any:
     return data
 
 
+def has_place(data: Any, steps: Iterable[str]) -> bool:
+    """Say whether a recipe's data have a value at a path, null included."""
+    for step in steps:
+        i = position(step)
+        if isinstance(data, list) and i is not None and i < len(data):
+            data = data[i]
+        elif isinstance(data, dict) and step in data:
+            data = data[step]
+        else:
+            return False
+    return True
+
+
 def leaves(steps: list[str], value: Any) -> Iterator[list[str]]:
     """Give the paths that a patch writes, down to values that are no mappings."""
     if isinstance(value, dict) and value:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from cliffkit.recipe.faults import Faults
+from cliffkit.study.seeds import offset_apart
 from cliffkit.study.study import Variant
 from cliffkit.text import excerpt
 
@@ -14,7 +15,7 @@ PLACEBO = "placebo"
 """Name of the placebo among the variants, and its level on every axis."""
 
 PLACEBO_OFFSET = 10_000
-"""Added to the reference's seeds; a multiple of it where the study has these seeds itself."""
+"""Added to the reference's seeds, unless the study has these seeds itself."""
 
 
 def check_placebo(faults: Faults, data: Any, axes: Mapping[str, Iterable[str]]) -> bool:
@@ -33,13 +34,7 @@ def check_placebo(faults: Faults, data: Any, axes: Mapping[str, Iterable[str]]) 
 def placebo_of(reference: Variant, variants: Iterable[Variant], seeds: Sequence[int]) -> Variant:
     """Give the reference under seeds that no cell of the study has."""
     taken = {variant.recipe.seed + seed for variant in variants for seed in seeds}
-    seed = seed_apart(reference.recipe.seed + PLACEBO_OFFSET, seeds, taken)
+    own = [reference.recipe.seed + seed for seed in seeds]
+    seed = reference.recipe.seed + offset_apart(PLACEBO_OFFSET, own, taken)
     recipe = replace(reference.recipe, seed=seed, published=())
     return Variant(PLACEBO, (PLACEBO,) * len(reference.levels), recipe, is_placebo=True)
-
-
-def seed_apart(first: int, seeds: Iterable[int], taken: set[int]) -> int:
-    """Give a recipe's seed whose sums with `seeds` are not taken: `first`, or so many times the offset more."""
-    while any(first + seed in taken for seed in seeds):
-        first += PLACEBO_OFFSET
-    return first

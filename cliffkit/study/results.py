@@ -20,6 +20,7 @@ from cliffkit.store.store import LARGE, Store
 from cliffkit.study.cells import Cell
 from cliffkit.study.rounds import NOT_NEEDED, Course, play_study
 from cliffkit.study.study import Levels, Study, Variant
+from cliffkit.study.tuning import Choice
 from cliffkit.training.steplog import validation_curve
 
 Floats = NDArray[np.float64]
@@ -84,6 +85,14 @@ class Results:
         return by_levels
 
     @cached_property
+    def choices(self) -> dict[str, Choice]:
+        """What the search chose, by the name of the variant; empty for a study without one."""
+        variants = [variant for variant in self.study.variants if not variant.is_placebo]
+        first = {variant.name: self.of(variant) for variant in variants}
+        choices = {name: cells[0].cell.choice for name, cells in first.items() if cells}
+        return {name: choice for name, choice in choices.items() if choice is not None}
+
+    @cached_property
     def done(self) -> int:
         """Number of cells that are done."""
         return sum(result.state == "done" for result in self.cells)
@@ -143,6 +152,8 @@ def as_played(results: Results) -> Results:
 
 
 def _load(cell: Cell, store: Store) -> CellResult:
+    if cell.choice is not None and cell.choice.chosen is None:
+        return CellResult(cell, "failed" if cell.choice.is_failed else "waiting", cell.choice.reason)
     evaluate = cell.jobs[-1]
     if not store.done(evaluate):
         failures = [(job, store.failure(job)) for job in cell.jobs if not store.done(job)]

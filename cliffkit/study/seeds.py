@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any
 
 from cliffkit.components.near import near
@@ -20,6 +20,9 @@ MOST_SEEDS = 100
 
 FEWEST_SEEDS = 2
 """Least number of seeds at the first look: one says nothing about recipes."""
+
+STRIDE = 10_000
+"""Distance of offsets that are tried for seeds that no cell of a study has."""
 
 
 def check_seeds(faults: Faults, data: Any) -> tuple[tuple[int, ...], Design | None]:
@@ -46,6 +49,13 @@ def check_seed_sums(faults: Faults, variants: Sequence[Variant], seeds: Sequence
         if seed + largest > MAX_SEED:
             message = f"{seed} and the recipe's own seed, {largest}, are more than {MAX_SEED} together; lower one"
             faults.add(("seeds", i) if design is None else ("seeds", TO), message)
+
+
+def offset_apart(first: int, seeds: Collection[int], taken: Set[int]) -> int:
+    """Give what to add to seeds so that none is taken: `first`, or `STRIDE` more as often as that is needed."""
+    while any(seed + first in taken for seed in seeds):
+        first += STRIDE
+    return first
 
 
 def _range(faults: Faults, data: Mapping[str, Any]) -> Design | None:

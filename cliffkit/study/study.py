@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from cliffkit.recipe.recipe import Recipe
@@ -26,6 +27,47 @@ class Variant:
     recipe: Recipe
     is_placebo: bool = False
     """Whether it is the reference under other seeds."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Values that are tried inside a variant."""
+
+    variant: Variant
+    values: Mapping[str, Any]
+    """By path in the recipe, of the paths that the variant's recipe has."""
+    recipe: Recipe
+    """The variant's recipe with these values."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The same small search inside every variant, on the validation split."""
+
+    grid: Mapping[str, tuple[Any, ...]]
+    """Values by path."""
+    trials: tuple[Trial, ...]
+    """Of every variant but the placebo, in the order of variants and grid."""
+    seeds: tuple[int, ...]
+    """Added to a recipe's seed, one after another; no cell of the study has such a seed."""
+
+    def of(self, variant: Variant) -> tuple[Trial, ...]:
+        """List the trials of a variant."""
+        return self._by_levels[variant.levels]
+
+    def seeds_of(self, trials: Sequence[Trial]) -> tuple[int, ...]:
+        """Give the seeds of each trial of a variant: so many that all variants have as many fits.
+
+        None where the variant has nothing to try.
+        """
+        return self.seeds[: len(self.seeds) // len(trials)] if trials[0].values else ()
+
+    @cached_property
+    def _by_levels(self) -> dict[Levels, tuple[Trial, ...]]:
+        groups: dict[Levels, list[Trial]] = {}
+        for trial in self.trials:
+            groups.setdefault(trial.variant.levels, []).append(trial)
+        return {levels: tuple(trials) for levels, trials in groups.items()}
 
 
 @dataclass(frozen=True)
@@ -57,6 +99,9 @@ class Study:
     smallest: float | None = None
     """Smallest difference of interest in the compared metric, in its unit; None where the study names none."""
 
+    tuning: Tuning | None = None
+    """The search inside every variant; None where the study has none."""
+
     @property
     def placebo(self) -> Variant | None:
         """The reference under other seeds, a variant beside those that the axes span; None where there is none."""
@@ -76,6 +121,7 @@ class Study:
                 "reference": self.reference.name,
                 **({} if self.smallest is None else {"smallest": self.smallest}),
             },
+            **({} if self.tuning is None else {"tune": {path: list(v) for path, v in self.tuning.grid.items()}}),
             "base": self.base.to_dict(),
             "overrides": list(self.overrides),
         }

@@ -22,6 +22,7 @@ from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.shipped import locate
 from cliffkit.store.job import Job
 from cliffkit.store.store import job_folder, working_folder
+from cliffkit.study.tuning import written
 from cliffkit.training.checkpoint import saved_step
 from cliffkit.verbs.inputs import (
     AnyPath,
@@ -100,7 +101,10 @@ def validate(
     try:
         data = recipe if isinstance(recipe, Mapping) else yamlstrict.load(locate(path_of(recipe, "recipe"))).data
         if is_study(data):
-            recipes = {variant.name: variant.recipe for variant in open_study(recipe, registry, set).variants}
+            study = open_study(recipe, registry, set)
+            recipes = {variant.name: variant.recipe for variant in study.variants}
+            for trial in study.tuning.trials if study.tuning is not None else ():
+                recipes[f"{trial.variant.name}, trial {written(trial.values)}"] = trial.recipe
         else:
             recipes = {"": open_recipe(recipe, registry, set)}
     except RecipeError as error:

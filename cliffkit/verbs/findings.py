@@ -8,12 +8,14 @@ from pathlib import Path
 
 from cliffkit.errors import UserError
 from cliffkit.jobs.run_folder import is_published, publish, run_folder
+from cliffkit.report.noise import noise_numbers
 from cliffkit.report.sentences import row_sentence
-from cliffkit.statistics import Estimate
+from cliffkit.statistics import Estimate, noise_of
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, Effect, Row
 from cliffkit.study.board import Board
 from cliffkit.study.forecast import Forecast
+from cliffkit.study.power import Power
 from cliffkit.study.results import Results
 from cliffkit.study.rounds import NOT_NEEDED, Stop
 from cliffkit.study.study import Study
@@ -24,6 +26,8 @@ REFERENCE = "reference"
 """Word in the place of the reference's verdict."""
 
 _ESTIMATE = ("value", "low", "high")
+
+_NOISE = ("seeds_share", "images_share", "rest_share", "seeds_to_halve", "images_to_halve")
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,6 +110,46 @@ class Findings:
         rows = (_effect(kind, effect) for kind, effects in kinds for effect in effects)
         return Rows(rows, ("kind", "axes", "change", *_ESTIMATE, "p", "verdict"))
 
+    @property
+    def tuning(self) -> Rows:
+        """The search inside every variant: a row for each combination of values that was tried on the validation split.
+
+        Columns variant, one per path, seeds (trained to try it), score (their mean), state (done, failed, waiting),
+        reason, chosen. None stands for a path that the variant lacks. No rows where the study has no search.
+        """
+        paths = tuple(self.study.tuning.grid) if self.study.tuning is not None else ()
+        rows = (
+            {
+                "variant": variant,
+                **{path: tried.trial.values.get(path) for path in paths},
+                "seeds": choice.seeds,
+                "score": tried.score,
+                "state": tried.state,
+                "reason": tried.reason,
+                "chosen": tried.trial is choice.chosen,
+            }
+            for variant, choice in self.results.choices.items()
+            for tried in choice.tried
+            if choice.seeds
+        )
+        return Rows(rows, ("variant", *paths, "seeds", "score", "state", "reason", "chosen"))
+
+    @property
+    def noise(self) -> Rows:
+        """Where the noise of each difference comes from, and what would halve its standard error.
+
+        Columns variant, seeds, images, the shares of the squared standard error (seeds_share, images_share,
+        rest_share), and the numbers of seeds or images in all that would halve it (seeds_to_halve, images_to_halve;
+        None: no number does). In the study's metric and protocol, without differences of one seed or one image.
+        """
+        noises = {row.variant.name: noise_of(row.difference) for row in self.analysis.first(self.results).rows}
+        rows = [
+            {"variant": name, "seeds": noise.seeds, "images": noise.images, **noise_numbers(noise)}
+            for name, noise in noises.items()
+            if noise is not None
+        ]
+        return Rows(rows, ("variant", "seeds", "images", *_NOISE))
+
     def table(self, *, protocol: str | None = None, metric: str | None = None) -> Rows:
         """Give every variant's mean and its difference from the reference; by default as the study compares.
 
@@ -181,6 +225,10 @@ class Outlook:
     expected: Forecast
     most: Forecast
     """The same if every cell runs that may follow; with a list of seeds it is `expected`."""
+    power: Power
+    """What the study can see: its smallest differences, by number of seeds."""
+    trials: Board | None = None
+    """How far the trials of the study's search are; None where it has none. Cells wait for what they choose."""
 
 
 def _effect(kind: str, effect: Effect) -> dict[str, object]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cliffkit.components.load import Plugins
 from cliffkit.data.splits import Roots
+from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.study.board import Board
 from cliffkit.study.cells import plan_cells
 from cliffkit.study.chooser import Chooser
 from cliffkit.study.study import Study
+from cliffkit.study.trials import choose, plan_trials
 from cliffkit.verbs.inputs import AnyPath, Data, Settings, StudyLike, folders, installed_plugins, path_of, texts
 from cliffkit.verbs.inputs import open_study as read_study
 
@@ -33,6 +35,22 @@ class OpenedStudy:
     """Folders of data sets, absolute, since workers may run in other folders."""
     study: Study
     board: Board
+    trials: Board | None = None
+    """How far the trials of the study's search are; None where it has none."""
+
+    @property
+    def boards(self) -> list[Board]:
+        """The boards, that of the trials first: cells are planned anew when the trials are done."""
+        return [self.board] if self.trials is None else [self.trials, self.board]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Every job of trials and cells."""
+        return [entry.job for board in self.boards for entry in board.jobs.values()]
+
+    def tuned(self) -> OpenedStudy:
+        """Give the study with its cells planned by what its trials, as far as they are done, have chosen."""
+        return replace(self, board=_board(self.study, self.roots, self.board.store, self.trials))
 
     @property
     def folder(self) -> Path:
@@ -51,6 +69,16 @@ def open_study(
     local = Path("recipes/studies/cliffnet.yaml")
     is_built_in = not isinstance(study, Mapping) and str(study) == BUILT_IN
     checked = read_study(local if is_built_in and local.is_file() else study, registry, texts(settings))
-    cells, store = plan_cells(checked, roots), Store(path_of(runs, "runs"))
-    board = Board(cells, store, None if checked.adaptive is None else Chooser(checked, cells, store))
-    return OpenedStudy(study, texts(settings), plugins, roots, checked, board)
+    store = Store(path_of(runs, "runs"))
+    trials = None if checked.tuning is None else Board(plan_trials(checked, roots), store)
+    return OpenedStudy(study, texts(settings), plugins, roots, checked, _board(checked, roots, store, trials), trials)
+
+
+def _board(study: Study, roots: Roots, store: Store, trials: Board | None) -> Board:
+    """Plan a study's cells; those of variants whose trials all failed have failed too."""
+    cells = plan_cells(study, roots, None if trials is None else choose(study, trials.cells, store))
+    board = Board(cells, store, None if study.adaptive is None else Chooser(study, cells, store))
+    for cell in cells:
+        if cell.choice is not None and cell.choice.is_failed:
+            board.put(board.jobs[cell.jobs[-1].key], "failed", cell.choice.reason)
+    return board

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from cliffkit.components.load import Plugins
@@ -11,17 +12,19 @@ from cliffkit.display.board import BoardView
 from cliffkit.events import Emit, Event, Notice
 from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.run_folder import name_jobs
+from cliffkit.report.power import outlook
 from cliffkit.study.analysis import analyse
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.forecast import choose_workers
 from cliffkit.study.forecast import forecast as expect
+from cliffkit.study.power import foresee
 from cliffkit.study.results import load_results
 from cliffkit.study.run import find_damaged, set_damaged_aside
 from cliffkit.verbs.findings import Findings, Outlook
 from cliffkit.verbs.inputs import AnyPath, Data, Progress, Settings, StudyLike
 from cliffkit.verbs.opened import BUILT_IN, open_study
 from cliffkit.verbs.study_report import publish_cells, report_results
-from cliffkit.verbs.study_work import check_variants, do_cells, ended_cells, open_executor
+from cliffkit.verbs.study_work import check_variants, do_board, do_trials, open_executor
 
 
 def ablate(
@@ -64,20 +67,21 @@ def ablate(
     """
     work = open_study(study, set, data, runs, plugins)
     if retry_failed:
-        work.board.retry()
+        for board in work.boards:
+            board.retry()
+    build = partial(open_executor, work.plugins.registry, executor, workers, device)
     with BoardView(work.study.name, active=progress is True) as view:
         tell = _teller(view, progress, work.study.notes)
-        name_jobs(work.folder, (entry.job for entry in work.board.jobs.values()))
+        name_jobs(work.folder, work.jobs)
+        if work.trials is not None:
+            work = do_trials(work, build, view, tell, checkpoint_every)
         set_damaged_aside(work.board, announcer(work.plugins, tell))
         failed = work.board.count("failed")
         if failed:
             tell(Notice(f"{failed} cells failed before and are left alone; mend the cause: {HOW_TO_RETRY}"))
         if work.board.to_do():
-            ended = ended_cells(work.board)
-            for job, reason, details in check_variants(work.board, work.roots, tell):
-                work.board.store.fail(job, reason, details)
-            with closing(open_executor(work.plugins.registry, executor, workers, device)) as built:
-                do_cells(work.board, built, work.roots, view, tell, work.plugins, checkpoint_every, ended)
+            tell(Notice(outlook(foresee(work.study, work.board.cells, work.board.store, work.roots))))
+            do_board(work.board, work, build, view, tell, checkpoint_every)
         elif not failed:
             tell(Notice("Nothing to do: every cell of this study is in the store."))
 
@@ -98,16 +102,17 @@ def forecast(
     progress: Progress = True,
     plugins: Plugins | None = None,
 ) -> Outlook:
-    """Say what is left to do of a study, and what it will take: time, disk, memory. Runs none of it.
+    """Say what is left to do of a study, what it will take (time, disk, memory), and what it can see. Runs none of it.
 
     Arguments and errors as for `ablate`. What was not measured before is measured, a few steps of each kind of work.
 
-    Example: `cliffkit.forecast("cliffnet").expected.seconds`.
+    Example: `cliffkit.forecast("cliffnet").expected.seconds`; `cliffkit.forecast("cliffnet").power.own`.
     """
     work = open_study(study, set, data, runs, plugins)
     board, roots = work.board, work.roots
     if retry_failed:
-        board.retry(forget=False)
+        for each in work.boards:
+            each.retry(forget=False)
     with (
         BoardView(work.study.name, active=progress is True) as view,
         closing(open_executor(work.plugins.registry, executor, workers, device)) as built,
@@ -117,14 +122,22 @@ def forecast(
         def say(text: str) -> None:
             tell(Notice(text))
 
-        for entry, damage in find_damaged(board):
-            board.put(entry, "waiting")
-            say(f"{entry.job.stage} {entry.job.key[:8]} is damaged: {damage}; `cliffkit ablate` does it again")
-        if board.to_do():
-            check_variants(board, roots, tell)
-        choose_workers(board, built, roots, say)
-        expected, most = (expect(jobs, built, board.store, roots, say) for jobs in (board.to_do(), board.most_to_do()))
-        return Outlook(work.study, board, expected, most)
+        for each in work.boards:
+            for entry, damage in find_damaged(each):
+                each.put(entry, "waiting")
+                say(f"{entry.job.stage} {entry.job.key[:8]} is damaged: {damage}; `cliffkit ablate` does it again")
+            if each.to_do():
+                check_variants(each, roots, tell)
+        choose_workers(max(work.boards, key=lambda each: len(each.to_do())), built, roots, say)
+        expected, most = (
+            expect(list({job.key: job for job in jobs}.values()), built, board.store, roots, say)
+            for jobs in (
+                [job for each in work.boards for job in each.to_do()],
+                [job for each in work.boards for job in each.most_to_do()],
+            )
+        )
+        power = foresee(work.study, board.cells, board.store, roots)
+        return Outlook(work.study, board, expected, most, power, work.trials)
 
 
 def report(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
 from cliffkit.components.load import Plugins
@@ -15,12 +16,14 @@ from cliffkit.errors import PartError, RecipeError, UserError
 from cliffkit.events import CellFinished, Emit, Notice
 from cliffkit.interfaces import Executor
 from cliffkit.jobs.announce import announcer
+from cliffkit.jobs.run_folder import name_jobs
 from cliffkit.method.buildable import check_buildable
 from cliffkit.recipe.check import check_part
 from cliffkit.store.job import Job
 from cliffkit.study.board import Board
 from cliffkit.study.forecast import choose_workers
-from cliffkit.study.run import run_cells
+from cliffkit.study.run import run_cells, set_damaged_aside
+from cliffkit.verbs.opened import OpenedStudy
 
 
 def open_executor(registry: Registry, executor: str | Mapping[str, Any], workers: int | None, device: str) -> Executor:
@@ -74,6 +77,45 @@ def check_variants(board: Board, roots: Roots, tell: Emit) -> list[tuple[Job, st
 def ended_cells(board: Board) -> set[int]:
     """Give the ids of the cells that are done or failed."""
     return {id(cell) for cell in board.needed if board.cell_state(cell) in ("done", "failed")}
+
+
+def do_board(
+    board: Board,
+    work: OpenedStudy,
+    build: Callable[[], Executor],
+    view: BoardView,
+    tell: Emit,
+    checkpoint_every: int | None,
+) -> None:
+    """Do what is left of a board on an executor that is built for it; parts that cannot be built fail their cells."""
+    ended = ended_cells(board)
+    for job, reason, details in check_variants(board, work.roots, tell):
+        board.store.fail(job, reason, details)
+    with closing(build()) as built:
+        do_cells(board, built, work.roots, view, tell, work.plugins, checkpoint_every, ended)
+
+
+def do_trials(
+    work: OpenedStudy, build: Callable[[], Executor], view: BoardView, tell: Emit, checkpoint_every: int | None
+) -> OpenedStudy:
+    """Do the trials of a study's search, and plan its cells with the values that they choose.
+
+    Cells whose values cannot be chosen, since a trial was stopped, are left to the next `ablate`.
+    """
+    board = work.trials
+    assert board is not None
+    set_damaged_aside(board, announcer(work.plugins, tell))
+    if board.to_do():
+        do_board(board, work, build, view, tell, checkpoint_every)
+    work = work.tuned()
+    name_jobs(work.folder, work.jobs)
+    for cell in work.board.cells:
+        if cell.choice is not None and cell.choice.chosen is None:
+            work.board.put(work.board.jobs[cell.jobs[-1].key], "failed", cell.choice.reason)
+    for cell in work.board.cells:
+        if cell.seed == work.study.seeds[0] and cell.choice is not None and not cell.variant.is_placebo:
+            tell(Notice(f"{cell.variant.name}: {cell.choice.describe()}"))
+    return work
 
 
 def do_cells(

@@ -121,10 +121,9 @@ def slope(features: Features, prediction: Tensor, truth: Tensor, valid: Tensor) 
 
 def trained(kind: str, mask: Mask | None, filled: bool, pack: Pack) -> Embedding:
     """A generator of the recipe, trained on maps with such holes, filled or 0; on dense ones where there is no mask."""
-    torch.manual_seed(0)
     part = recipe("cliff_hegS", f"embedding.use={kind}").embedding
     assert part is not None
-    embedding = build_embedding(part, len(pack.facts.scene_types)).to(memory_format=torch.channels_last).train()
+    embedding = build_embedding(part, len(pack.facts.scene_types), 0).to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(embedding.parameters(), lr=2e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS[kind])
     numbers, generator = np.random.default_rng(0), torch.Generator().manual_seed(1)

@@ -125,9 +125,8 @@ class NaiveLoop:
         assert whole.hierarchical is not None
         from cliffkit.method.assemble import build_embedding
 
-        torch.manual_seed(0)
         assert of.embedding is not None
-        self.embedding = build_embedding(of.embedding, SCENE_TYPES).eval()
+        self.embedding = build_embedding(of.embedding, SCENE_TYPES, 0).eval()
         self.weights = whole.hierarchical.weights
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-4)
         batch = of.train.depth.settings.batch

@@ -52,11 +52,10 @@ def naive(of: Recipe, pack: Path, weights: Path) -> float:
     """fp32, NCHW, Adam, prediction and truth through the embedding with gradients; its validation abs_rel."""
     device, settings = open_device("cpu", "fp32"), of.train.depth.settings
     train, val = Pack(pack / "train"), Pack(pack / "val")
-    torch.manual_seed(of.seed)
     network = build(of).train()
     losses = build_losses(of)
     assert of.embedding is not None
-    embedding = build_embedding(of.embedding, len(train.facts.scene_types)).eval()
+    embedding = build_embedding(of.embedding, len(train.facts.scene_types), of.generator_seed).eval()
     embedding.load_state_dict(load_file(weights))
     engine = of.embedding.engine
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)

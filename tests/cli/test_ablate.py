@@ -154,6 +154,14 @@ def test_dry_run_measures_and_runs_nothing(invoke: Invoke, tmp_path: Path, finis
     shown = invoke("ablate", study, "--runs", runs, "--device", "cpu", "--workers", CORES, "--dry-run").stdout
     assert "4 variants x 3 seeds = 12 cells, 8 done" in shown
     assert "expected: " in shown
+    assert said["power"]["source"] == "own cells"
+    assert [(plan["seeds"], plan["own"]) for plan in said["power"]["detectable"]] == [
+        (3, True),
+        (5, False),
+        (10, False),
+    ]
+    assert f"  {said['power']['outlook']}\n" in shown
+    assert "3 seeds will not see less than" in shown
 
 
 def test_dry_run_finds_what_is_damaged_or_failed_and_leaves_it_as_it_is(

@@ -24,14 +24,16 @@ from cliffkit.components.registry import Registry
 from cliffkit.pictures.colours import relative_error
 from cliffkit.report import gallery as galleries
 from cliffkit.report import images
+from cliffkit.report.checklist import checklist
 from cliffkit.report.figures import curves
 from cliffkit.report.picks import pick, pick_images
-from cliffkit.report.sentences import placebo_sentence, sentence
+from cliffkit.report.sentences import placebo_sentence
 from cliffkit.report.svg import inline
+from cliffkit.report.tables import HEADS
 from cliffkit.report.wording import chance, digits, heading, listed, number, published, troubles
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
-from cliffkit.statistics import compare, estimate, holm
+from cliffkit.statistics import NOISE, compare, estimate, holm
 from cliffkit.store.artifacts import EmbeddingFitFacts
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, analyse
@@ -52,6 +54,7 @@ from ..study_fixtures import FinishedStudy
 
 COMMAND = "cliffkit ablate study.yaml --set 'train.depth.steps=9'"
 NOTHING = "–"
+FIGURES = [f"{name}{width}" for name in ("forest", "curves", "effects") for width in ("", "_column")]
 SOURCE = "Someone & <others>, 2020, table 3"
 PUBLISHED = {"published": [{"metric": "abs_rel", "protocol": "full", "value": 0.1234, "source": SOURCE}]}
 
@@ -148,8 +151,17 @@ def plain(tmp_path_factory: pytest.TempPathFactory, registry: Registry, tiny: st
 
 
 def test_every_file_is_there(hostile: Report) -> None:
-    figures = {f"figures/{name}.{kind}" for name in ("forest", "curves", "effects") for kind in ("svg", "pdf")}
-    wanted = {"report.html", "report.md", "table.tex", "results.csv", "per_image.csv", *figures}
+    figures = {f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "pdf")}
+    wanted = {
+        "report.html",
+        "report.md",
+        "table.tex",
+        "results.csv",
+        "per_image.csv",
+        "noise.csv",
+        "noise.json",
+        *figures,
+    }
     assert set(hostile.files) == wanted
     assert all(path.stat().st_size for path in hostile.files.values())
     folder = hostile.files["report.html"].parent
@@ -165,28 +177,37 @@ def test_tables_hold_what_the_arrays_say(plain: Report, protocol: str, metric: s
     table = plain.page.data["tables"][f"{protocol}|{metric}"]
     others = [own for variant, own in zip(study.variants, values, strict=True) if variant is not study.reference]
     adjusted = iter(holm([each.p for own in others if (each := compare(own, start))]))
-    for variant, own, (cells, short, word, _) in zip(study.variants, values, table["rows"], strict=True):
+    first = (protocol, metric) == (study.protocol, study.metric)
+    for variant, own, (texts, short, word, _) in zip(study.variants, values, table["rows"], strict=True):
+        cells = dict(zip(HEADS, texts, strict=True))
         mean = estimate(own)
         assert mean is not None
-        decimals = len(cells[0].partition(".")[2])
-        rounded = pytest.approx(np.mean(own), abs=0.5001 * 10**-decimals)
-        assert float(cells[0]) == rounded
-        assert float(short.split(" ± ")[0]) == rounded
-        low, high = (float(end) for end in cells[1].strip("[]").replace("−", "-").split(", "))
-        assert (low, high) == pytest.approx((mean.low, mean.high), abs=0.5001 * 10**-decimals)
-        assert cells[6] == f"{len(study.seeds)} × {len(results.images)}"
+        value, half = short.split(" ± ")
+        near = 0.5001 * 10 ** -len(value.partition(".")[2])
+        assert float(value) == pytest.approx(np.mean(own), abs=near)
+        low, high = max(mean.low, 0), min(mean.high, 1 if metric in HIGHER_IS_BETTER else np.inf)
+        assert float(half) == pytest.approx((high - low) / 2, abs=near)
+        assert cells["mean"] == short
+        assert cells["seeds × images"] == f"{len(study.seeds)} × {len(results.images)}"
+        plan = [cells["would have seen"], cells["more seeds for it"]]
         if variant is study.reference:
-            assert cells[2:6] == [NOTHING, NOTHING, NOTHING, "reference"]
+            assert texts[:4] == ["reference", NOTHING, NOTHING, NOTHING]
+            assert plan == ([NOTHING, NOTHING] if first else ["", ""])
             continue
-        assert float(cells[2].replace("−", "-")) == pytest.approx(np.mean(own - start), abs=0.5001 * 10**-decimals)
+        assert float(cells["difference"].replace("−", "-")) == pytest.approx(np.mean(own - start), abs=near)
         found = compare(own, start)
         assert found is not None
+        low, high = (float(end) for end in cells["95 % interval"].strip("[]").replace("−", "-").split(", "))
+        assert (low, high) == pytest.approx((found.low, found.high), abs=near)
         better = (found.value > 0) == (metric in HIGHER_IS_BETTER)
         p = next(adjusted)
         told = "not distinguishable from noise" if p >= 0.05 else "better" if better else "worse"
-        assert cells[4] == chance(p)
-        assert cells[5].endswith(told)
+        assert cells["p (Holm)"] == chance(p)
+        assert cells["verdict"].endswith(told)
         assert word == told
+        needed = found.seeds_needed()
+        more = str(max(needed - 3, 1)) if needed is not None and told == NOISE else NOTHING
+        assert plan == ([f"{found.detectable():.2g}", more] if first else ["", ""])
 
 
 def test_best_and_its_ties_are_marked(plain: Report) -> None:
@@ -216,12 +237,22 @@ def test_the_first_table_is_there_without_javascript(plain: Report) -> None:
 
 
 def test_verdicts_come_before_the_numbers(plain: Report) -> None:
-    for text in (plain.text("report.html"), plain.text("report.md")):
-        row = next(row for row in plain.analysis.first(plain.results).rows if row.word)
-        words = sentence(row.difference, row.metric, row.p_adjusted).split(",")[0].split("(")[0].strip()
-        assert 0 < text.index(words) < text.index("eigen")
+    for text in (plain.text("report.html").partition("<body>")[2], plain.text("report.md")):
+        assert (
+            0
+            < text.index("none + add lowered")
+            < text.index("forest")
+            < text.index("▲ better")
+            < text.index("Every metric under full")
+        )
     assert "5 comparisons" in plain.page.words
     assert "Holm's p" in plain.page.words
+
+
+def test_the_checklist_stands_in_page_and_markdown(plain: Report) -> None:
+    for item in checklist(plain.results, plain.analysis):
+        assert f"{item.name}. {item.words}" in " ".join(plain.page.words.split())
+        assert f"- [{'x' if item.is_met else ' '}] **{item.name}.**" in plain.text("report.md")
 
 
 def test_nothing_from_outside_is_read_as_markup(hostile: Report) -> None:
@@ -256,7 +287,7 @@ def test_the_page_loads_nothing(report: str, request: pytest.FixtureRequest) -> 
 
 
 def test_figures_are_well_formed_and_their_ids_unique(hostile: Report) -> None:
-    for name in ("forest", "curves", "effects"):
+    for name in FIGURES:
         root = ET.parse(hostile.files[f"figures/{name}.svg"]).getroot()
         assert root.tag.endswith("svg")
         assert hostile.files[f"figures/{name}.pdf"].read_bytes().startswith(b"%PDF")
@@ -265,7 +296,7 @@ def test_figures_are_well_formed_and_their_ids_unique(hostile: Report) -> None:
     assert len(ids) == len(set(ids))
     assert {f"#{name}" for name in ids} >= {given["href"] for _, given in page.tags if "href" in given}
     text = hostile.text("report.html")
-    assert text.count('<svg role="img" aria-label="') == 3
+    assert text.count('<svg role="img" aria-label="') == 6
     assert "currentColor" in text
     assert "var(--better)" in text
 
@@ -274,7 +305,7 @@ def test_a_curve_of_one_validation_is_a_point_that_can_be_seen(hostile: Report) 
     results = hostile.results
     single = tuple(replace(cell, curve=cell.curve[-1:]) for cell in results.cells)
     for cells, visible in ((results.cells, False), (single, True)):
-        figure = curves(replace(results, cells=cells), hostile.analysis)
+        figure = curves(replace(results, cells=cells), hostile.analysis, 6.4)
         assert figure is not None
         lines = [line for line in figure.axes[0].get_lines() if len(line.get_xdata())]
         assert lines
@@ -372,8 +403,9 @@ def test_markdown_is_whole_and_inert(hostile: Report) -> None:
     assert study.text.rstrip() in reproduce
     assert "<script" not in body.replace("\\<", "")
     tables = [line for line in body.splitlines() if line.startswith("|")]
-    widths = {len(re.findall(r"(?<!\\)\|", line)) for line in tables if "published" in tables[0]}
-    assert widths <= {10, 11}  # nine or ten columns: an escaped bar in a name opens none
+    assert "published" in tables[0]
+    widths = [len(re.findall(r"(?<!\\)\|", line)) for line in tables[: 2 + len(study.variants)]]
+    assert set(widths) == {len(HEADS) + 2}  # an escaped bar in a name opens no column
     assert all(f"![{name}](figures/{name}.svg)" in body for name in ("forest", "curves", "effects"))
     assert "**" in body
 
@@ -384,15 +416,14 @@ def test_latex_is_balanced_and_escaped(hostile: Report) -> None:
     bare = re.sub(r"\\[\\&%$#_{}]", "", "\n".join(line for line in text.splitlines() if not line.startswith("%")))
     assert bare.count("{") == bare.count("}")
     assert bare.count("$") % 2 == 0
-    assert not set('%#_^~|<>"') & set(re.sub(r"\$\^\\dagger\$", "", bare))
-    assert bare.count(r"\begin{table}") == bare.count(r"\end{table}") == 1
+    assert not set('%#_^~|<>"') & set(re.sub(r"\$\^\{\\[a-z]+\}\$", "", bare))
+    assert bare.count(r"\begin{table}") == bare.count(r"\end{table}") == 2
     assert text.isascii()
     lines = [line for line in text.splitlines() if line.startswith(r"\raggedright")]
-    assert len(lines) == len(hostile.results.study.variants)
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {len(METRICS)}
-    assert r"\textbf{" in text
-    assert r"\underline{" in text
-    assert r"$^\dagger$" in text
+    count = len(hostile.results.study.variants)
+    assert [len(re.findall(r"(?<!\\)&", line)) for line in lines] == [5] * count + [len(METRICS)] * count
+    for mark in (r"\textbf{", r"\underline{", r"$^{\triangle}$", r"$\circ$ not dist", r"$\times$ not measured"):
+        assert mark in text
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex with booktabs")
@@ -411,8 +442,8 @@ def test_long_latex_tables_go_on(registry: Registry, tiny: str, tmp_path: Path) 
     axes = {"lr": {f"lr{i}": {"train.depth.lr": 0.01 + i / 100} if i else {} for i in range(25)}}
     results = make_results(make_study(tmp_path, registry, tiny, axes=axes), tmp_path / "runs", images=4)
     text = write(results, tmp_path / "report").text("table.tex")
-    assert text.count(r"\begin{table}") == 2
-    assert "continued" in text
+    assert text.count(r"\begin{table}") == 4
+    assert text.count(r"\caption{Continued.}") == 2
 
 
 def test_failed_and_waiting_cells_are_said_and_the_rest_stands(hostile: Report) -> None:
@@ -426,8 +457,9 @@ def test_failed_and_waiting_cells_are_said_and_the_rest_stands(hostile: Report) 
     assert "31 of 36 cells are done" in words
     assert "not measured" in words
     lines = {line[0].split(" tied")[0].removesuffix(" best"): line for line in hostile.page.tables["scores"][1:]}
-    assert lines[names[3]][1] == NOTHING
-    assert lines[names[0]][1] != NOTHING
+    mean = 1 + HEADS.index("mean")
+    assert lines[names[3]][mean] == NOTHING
+    assert lines[names[0]][mean] != NOTHING
 
 
 def test_a_damaged_cell_needs_no_retry(plain: Report) -> None:
@@ -466,11 +498,11 @@ def test_published_numbers_stand_apart_and_only_for_the_base_recipe(hostile: Rep
     page, base = hostile.page, results.study.full
     assert published(results, "full", "abs_rel") == {base: (0.1234, SOURCE)}
     assert published(results, "eigen", "abs_rel") == {}
-    column = [row[0][7] for row in page.data["tables"]["full|abs_rel"]["rows"]]
+    column = [row[0][-1] for row in page.data["tables"]["full|abs_rel"]["rows"]]
     assert [text for text in column if text] == ["0.1234 [1]"]
     assert column[[variant.levels for variant in results.study.variants].index(base)] == "0.1234 [1]"
     assert f"[1] as published, not measured here: {SOURCE}" in page.words
-    assert not any(row[0][7] for row in page.data["tables"]["full|rmse"]["rows"])
+    assert not any(row[0][-1] for row in page.data["tables"]["full|rmse"]["rows"])
     assert "published (not measured here)" in hostile.text("report.md")
 
 
@@ -562,7 +594,7 @@ def test_one_seed_is_said(registry: Registry, tiny: str, tmp_path: Path) -> None
     report = write(results, tmp_path / "report")
     assert "One seed only (seed 7)" in report.page.words
     assert "on these weights only" in report.page.words
-    assert "comparisons" not in report.page.words
+    assert " comparisons" not in report.page.words
     assert "One seed only" in report.text("report.md")
 
 

@@ -137,25 +137,25 @@ def test_all_text_has_contrast(browser: Any, report: Path, width: int, scheme: s
 
 
 def test_sorting_by_click(page: Any) -> None:
-    head = page.find_element("css selector", "#scores thead th:nth-child(2)")
-    before = numbers(column(page, 1))
+    head = page.find_element("css selector", "#scores thead th:nth-child(6)")
+    before = numbers(column(page, 5))
     assert before != sorted(before)
     for way, values in (("ascending", sorted(before)), ("descending", sorted(before, reverse=True))):
         head.find_element("tag name", "button").click()
         assert head.get_attribute("aria-sort") == way
-        assert numbers(column(page, 1)) == values
-        assert column(page, 1)[-1] == "–"  # what was not measured is last either way
+        assert numbers(column(page, 5)) == values
+        assert column(page, 5)[-1] == "–"  # what was not measured is last either way
 
 
 def test_sorting_by_keyboard_and_by_differences(page: Any) -> None:
-    button = page.find_element("css selector", "#scores thead th:nth-child(4) button")
+    button = page.find_element("css selector", "#scores thead th:nth-child(3) button")
     page.execute_script("arguments[0].focus()", button)
     page.switch_to.active_element.send_keys(Keys.ENTER)
-    values = numbers(column(page, 3))
+    values = numbers(column(page, 2))
     assert values == sorted(values)
     assert min(values) < 0 < max(values)
     page.switch_to.active_element.send_keys(Keys.SPACE)
-    assert numbers(column(page, 3)) == values[::-1]
+    assert numbers(column(page, 2)) == values[::-1]
 
 
 def test_times_sort_by_their_length(page: Any) -> None:
@@ -176,18 +176,21 @@ def test_times_sort_by_their_length(page: Any) -> None:
 def test_another_metric_changes_the_table(page: Any) -> None:
     at_first = [page.execute_script(CELLS, name) for name in ("scores", "every")]
     chosen = Select(page.find_element("id", "choose-metric"))
-    errors = column(page, 1)
-    page.find_element("css selector", "#scores thead th:nth-child(2) button").click()
+    errors = column(page, 5)
+    planned = page.find_element("css selector", "#scores thead th:nth-child(8)")
+    assert planned.is_displayed()
+    page.find_element("css selector", "#scores thead th:nth-child(6) button").click()
     chosen.select_by_value("delta1")
-    shares = numbers(column(page, 1))
-    assert column(page, 1) != errors
+    assert not planned.is_displayed()
+    shares = numbers(column(page, 5))
+    assert column(page, 5) != errors
     assert shares == sorted(shares)  # it stays sorted
     assert "delta1 ↑" in page.find_element("css selector", "#scores caption").text
     assert page.find_elements("css selector", "#scores b, #scores script") == []
     assert HOSTILE_LEVEL in page.find_element("id", "scores").text
     page.refresh()
     Select(page.find_element("id", "choose-protocol")).select_by_visible_text("eigen")
-    assert column(page, 1) != errors
+    assert column(page, 5) != errors
     assert "Every metric under eigen" in page.find_element("css selector", "#every caption").text
     Select(page.find_element("id", "choose-protocol")).select_by_visible_text("full")
     # What the script draws is what was there without it.

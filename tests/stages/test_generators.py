@@ -16,6 +16,7 @@ from cliffkit.errors import RecipeError, UserError
 from cliffkit.jobs.plan import plan
 from cliffkit.method.assemble import build_embedding, hierarchical_loss
 from cliffkit.method.differences import AT_ONCE, divisors, measure, pairs
+from cliffkit.method.drawn import drawn
 from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
 from cliffkit.stages import STAGES, leaves
 from cliffkit.stages.context import Context
@@ -108,8 +109,7 @@ def test_a_generator_that_is_not_trained_keeps_the_weights_that_it_starts_with(
 ) -> None:
     changes = ("seed=5", "embedding.trained=false", f"train.embedding={{steps: 2, seed: {seed}}}")
     folder = prepared(tmp_path, registry, pack, *changes)
-    torch.manual_seed(number)
-    start = HegR(0).state_dict()
+    start = drawn(number, "embedding", lambda: HegR(0)).state_dict()
     kept = load_file(folder / WEIGHTS)
     assert kept.keys() == start.keys()
     assert all(torch.equal(kept[name], value) for name, value in start.items())
@@ -161,7 +161,7 @@ def test_on_unit_scale_two_random_training_maps_differ_by_one_in_every_level(
     assert sum(len(one.image) for one, _ in everything) == 12
     for k in range(loss.embedding.levels):
         weights = [float(i == k) for i in range(loss.embedding.levels)]
-        embedding = build_embedding(recipe.embedding, scene_types, folder / WEIGHTS)
+        embedding = build_embedding(recipe.embedding, scene_types, 0, folder / WEIGHTS)
         level = HierarchicalEmbeddingLoss(embedding, weights, norm, 0, loss.divisors)  # type: ignore[arg-type]
         values = [float(level(one.depth, other, 0)) for one, other in everything]
         share = [len(one.image) / 12 for one, _ in everything]

@@ -141,14 +141,12 @@ def test_a_run_of_two_processes_is_that_of_one_to_rounding(worked: Worked, tmp_p
     assert len(logs[0]) == len(logs[1]) == 12
     for one, two in zip(*logs, strict=True):
         for field in ("objective", "l1", "embedding"):
-            assert two.get(field, 0) == pytest.approx(one.get(field, 0), rel=5e-4)
+            assert two.get(field, 0) == pytest.approx(one.get(field, 0), rel=1e-3)
         assert two.get("val", {}) == pytest.approx(one.get("val", {}), rel=1e-3)
 
 
 def untrained(recipe: Recipe) -> dict[str, dict[str, Tensor]]:
     """The weights that each stage starts from."""
     assert recipe.train.embedding is not None
-    torch.manual_seed(recipe.generator_seed)
-    embedding = build_embedding(recipe.embedding, 14).state_dict()
-    torch.manual_seed(recipe.seed)
+    embedding = build_embedding(recipe.embedding, 14, recipe.generator_seed).state_dict()
     return {"embedding": embedding, "depth": build(recipe).state_dict()}

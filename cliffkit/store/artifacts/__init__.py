@@ -6,6 +6,7 @@ changes a dataclass here changes files that other programs may read.
 
 from cliffkit.store.artifacts.facts import Fact, damaged, read_bytes, read_json
 from cliffkit.store.artifacts.jobs import Failure, JobNames, JobProgress, JobRecord, StoreStamp
+from cliffkit.store.artifacts.noise import Likeness, StudyNoise, TableNoise
 from cliffkit.store.artifacts.runs import PartRecord, RunParts
 from cliffkit.store.artifacts.scores import PerImage, ProtocolScores, RunMetrics, Scores, Selection, Summary
 from cliffkit.store.artifacts.training import (
@@ -48,6 +49,7 @@ __all__ = [
     "JobProgress",
     "JobRecord",
     "LevelDifferences",
+    "Likeness",
     "PackFacts",
     "PartRecord",
     "PerImage",
@@ -57,7 +59,9 @@ __all__ = [
     "Scores",
     "Selection",
     "StoreStamp",
+    "StudyNoise",
     "Summary",
+    "TableNoise",
     "damaged",
     "read_bytes",
     "read_json",

@@ -1,0 +1,180 @@
+"""The sections of report.html, in the order of `SECTIONS`.
+
+A section is a function that reads the report's material and gives the values of its template,
+`templates/NAME.html.j2`, or None where there is nothing to show. A new section is such a function, its template, and
+its place in `SECTIONS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from markupsafe import Markup, escape
+
+from cliffkit.report import wording
+from cliffkit.report.checklist import checklist
+from cliffkit.report.costs import costs, environments
+from cliffkit.report.figures import COLUMN
+from cliffkit.report.images import tiles
+from cliffkit.report.material import Material
+from cliffkit.report.noise import HEADS as NOISE_HEADS
+from cliffkit.report.noise import noise_rows, noise_sentences
+from cliffkit.report.svg import inline
+from cliffkit.report.tables import HEADS, effect_rows, means_by_levels
+from cliffkit.scoring.metrics import METRICS
+from cliffkit.study.noise import summarise_noise
+from cliffkit.study.results import CellResult
+
+CAPTIONS: Mapping[str, str] = {
+    "forest": "Difference of each variant from the reference, with its 95 % interval",
+    "curves": "Validation score during training: mean over seeds, band from the lowest to the highest seed",
+    "effects": "Effects per axis, interactions and shares, with 95 % intervals",
+}
+
+
+class Section(NamedTuple):
+    """A section of the page."""
+
+    name: str
+    """Its template and its anchor."""
+    title: str
+    values: Mapping[str, Any]
+    """What the template shows."""
+
+
+def verdicts(material: Material) -> Section:
+    """Show the differences from the reference, as a picture and as a table that other metrics can fill."""
+    study, results = material.study, material.results
+    values = {
+        "figure": figure(material, "forest"),
+        "best": wording.best(material.first),
+        "caveats": wording.caveats(results, material.analysis),
+        "study": study,
+        "names": [variant.name for variant in study.variants],
+        "protocols": results.protocols,
+        "metrics": [(metric, wording.heading(metric)) for metric in METRICS],
+        "heads": HEADS,
+        "table": material.tables[study.protocol, study.metric],
+    }
+    return Section("verdicts", "Verdicts", values)
+
+
+def reviewers(material: Material) -> Section:
+    """Answer what a reviewer asks of a study."""
+    return Section("checklist", "Checklist for reviewers", {"items": checklist(material.results, material.analysis)})
+
+
+def effects(material: Material) -> Section | None:
+    """Show what changes along axes do on average, how they interact, and the shares of components."""
+    analysis, study = material.analysis, material.study
+    parts = (
+        ("Each change on average over the other axes", analysis.main),
+        ("Interactions", analysis.interactions),
+        ("Shapley shares", analysis.shares),
+    )
+    groups = [(title, effect_rows(group)) for title, group in parts if group]
+    if not groups:
+        return None
+    values = {
+        "figure": figure(material, "effects"),
+        "groups": groups,
+        "weakest": analysis.weakest,
+        "full": " + ".join(study.full),
+        "study": study,
+    }
+    return Section("effects", "Effects", values)
+
+
+def tables(material: Material) -> Section:
+    """Show every metric, and the means along two axes."""
+    study = material.study
+    names = [variant.name for variant in study.variants]
+    texts = {f"{protocol}|{metric}": table._asdict() for (protocol, metric), table in material.tables.items()}
+    values = {
+        "study": study,
+        "names": names,
+        "heads": [wording.heading(metric) for metric in METRICS],
+        "columns": [material.tables[study.protocol, metric].rows for metric in METRICS],
+        "title": material.tables[study.protocol, study.metric].title,
+        "legend": wording.legend(),
+        "means": means_by_levels(material.results, material.first),
+        "data": {"names": names, "metrics": METRICS, "marks": dict(wording.MARKS), "tables": texts},
+    }
+    return Section("tables", "Every metric", values)
+
+
+def noise(material: Material) -> Section | None:
+    """Show where the noise of the differences comes from, and what would halve it."""
+    sentences = noise_sentences(summarise_noise(material.results))
+    if not sentences:
+        return None
+    values = {"sentences": sentences, "heads": NOISE_HEADS, "rows": noise_rows(material.first), "study": material.study}
+    return Section("noise", "Where the noise comes from", values)
+
+
+def training(material: Material) -> Section | None:
+    """Show the curves of training."""
+    picture = figure(material, "curves")
+    return None if picture is None else Section("training", "Training", {"figure": picture})
+
+
+def gallery(material: Material) -> Section:
+    """Show the same test images under the variants."""
+    return Section("gallery", "Gallery", {"gallery": tiles(material.gallery, material.study.metric)})
+
+
+def times(material: Material) -> Section:
+    """Show time and parameters of each variant."""
+    return Section("costs", "Time and parameters", {"costs": costs(material.results)})
+
+
+def protocol(material: Material) -> Section:
+    """Show how cells were scored and their weights chosen."""
+    scores = next((cell.scores for cell in material.results.cells if cell.scores is not None), None)
+    values = {"protocols": material.results.protocols, "study": material.study, "scores": scores}
+    return Section("protocol", "Protocol", values)
+
+
+def reproduce(material: Material) -> Section:
+    """Show the command, the study, the environments and the keys of the cells."""
+    values = {
+        "command": material.command,
+        "study": material.study,
+        "environment": environments(material.results),
+        "cells": [_keys(result) for result in material.results.cells],
+    }
+    return Section("reproduce", "Reproduce", values)
+
+
+SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
+    verdicts,
+    reviewers,
+    effects,
+    tables,
+    noise,
+    training,
+    gallery,
+    times,
+    protocol,
+    reproduce,
+)
+
+
+def figure(material: Material, name: str) -> Markup | None:
+    """Give a figure as a part of the page, with its caption, for wide screens and for narrow ones.
+
+    None where it was not drawn.
+    """
+    if name not in material.figures:
+        return None
+    caption = escape(CAPTIONS[name])
+    # Matplotlib has escaped the names in its SVG.
+    wide, narrow = (Markup(inline(material.figures[n], n, str(caption))) for n in (name, name + COLUMN))
+    frame = '<figure><figcaption>{}</figcaption><div class="plot">{}</div><div class="plot narrow">{}</div></figure>'
+    return Markup(frame).format(caption, wide, narrow)
+
+
+def _keys(result: CellResult) -> dict[str, Any]:
+    keys = {job.stage: job.key for job in result.cell.jobs}
+    return {"variant": result.cell.variant.name, "seed": result.cell.seed, "state": result.state, "keys": keys}
