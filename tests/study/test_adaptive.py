@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,15 +107,19 @@ def pretend(tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch)
     def planned(text: str) -> tuple[Study, list[Cell]]:
         return small_study(tmp_path, registry, text)
 
-    def run(text: str, runs: str, most: int = 10_000, **how: object) -> tuple[Board, Pretending]:
+    def run(
+        text: str, runs: str, most: int = 10_000, meanwhile: Callable[[], None] | None = None, **how: object
+    ) -> tuple[Board, Pretending]:
         study, cells = planned(text)
         store = Store(tmp_path / runs)
         board = Board(cells, store, None if study.adaptive is None else Chooser(study, cells, store))
         executor = Pretending(cells, store, **how)  # type: ignore[arg-type]
-        looks = iter(range(most))
+        looks, waits = iter(range(most)), [meanwhile] if meanwhile else []
 
         def show(board: Board) -> None:
             executor.end_one(board)
+            if waits and len(executor.evaluated) == 2:
+                waits.pop()()
             if next(looks, None) is None:
                 raise KeyboardInterrupt
 
@@ -147,13 +151,20 @@ def test_the_order_of_arrivals_workers_and_breaks_change_nothing(pretend: Preten
     assert ended(board) == expected
 
 
-def test_two_at_once_share_the_rounds(pretend: Pretend) -> None:
+def test_another_ablate_may_work_on_the_same_rounds(pretend: Pretend) -> None:
     expected = ended(pretend(RATES, "alone")[0])
-    with ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda order: pretend(RATES, "shared", order=order), range(2)))
-    assert [ended(board) for board, _ in both] == [expected] * 2
-    names = [name for _, executor in both for name in executor.evaluated]
+    others: list[Pretending] = []
+
+    def work() -> None:
+        other, executor = pretend(RATES, "shared", order=1)
+        assert ended(other) == expected
+        others.append(executor)
+
+    board, executor = pretend(RATES, "shared", meanwhile=work)
+    assert ended(board) == expected
+    names = [*executor.evaluated, *others[0].evaluated]
     assert len(names) == len(set(names)) == sum(expected.values())
+    assert executor.evaluated
 
 
 def test_cells_that_are_not_needed_are_called_so_and_left_alone(pretend: Pretend) -> None:
