@@ -17,7 +17,8 @@ from cliffkit.report.noise import noise_numbers, noise_sentences
 from cliffkit.report.sentences import between, placebo_sentence, row_sentence
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import BETTER, WORSE, Estimate
-from cliffkit.study.analysis import Analysis, Effect
+from cliffkit.study.analysis import Analysis
+from cliffkit.study.effects import Effect
 from cliffkit.study.noise import summarise_noise
 from cliffkit.study.results import Results
 from cliffkit.study.rounds import NOT_NEEDED, Stop

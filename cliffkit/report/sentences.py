@@ -7,7 +7,8 @@ import math
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate, leaning
-from cliffkit.study.analysis import Effect, Row
+from cliffkit.study.analysis import Row
+from cliffkit.study.effects import Effect
 
 
 @functools.lru_cache(10_000)  # page, Markdown and JSON tell the same ones

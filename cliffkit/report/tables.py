@@ -8,7 +8,8 @@ from cliffkit.report import wording
 from cliffkit.report.sentences import more_seeds, seen
 from cliffkit.report.wording import NOTHING, number
 from cliffkit.statistics import NOISE, Estimate
-from cliffkit.study.analysis import Effect, Row, Table
+from cliffkit.study.analysis import Row, Table
+from cliffkit.study.effects import Effect
 from cliffkit.study.results import Results
 
 HEADS = (

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
-from cliffkit.statistics import (
-    Estimate,
-    Estimator,
-    Floats,
-    estimate,
-    holm,
-    interaction,
-    main_effect,
-    shapley,
-    verdict,
-)
+from cliffkit.statistics import Estimate, Floats, estimate, shapley, verdict
 from cliffkit.statistics.sequential import GO_ON
+from cliffkit.study.effects import Effect, effects_of, estimator_of, judged
 from cliffkit.study.results import Results
 from cliffkit.study.rounds import Stop, family_wise, sequential_p
 from cliffkit.study.study import Study, Variant
@@ -72,23 +62,6 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Effect:
-    """The effect of a change along axes, averaged over the other axes; or a component's share of an improvement."""
-
-    label: str
-    axes: tuple[str, ...]
-    estimate: Estimate | None
-    word: str
-    """The verdict."""
-    p_adjusted: float | None
-    """Holm's, over the effects of its kind."""
-    smallest: float | None = None
-    """Smallest effect of interest; None where the study names none."""
-    basis: str = ""
-    """With adaptive seeds, how many of them all of its variants have, in words."""
-
-
-@dataclass(frozen=True)
 class Analysis:
     """Everything that is concluded from a study."""
 
@@ -122,17 +95,17 @@ def analyse(results: Results) -> Analysis:
     measured = [i for i in variants if not np.isnan(values[i]).all()]
     grid = {study.variants[i].levels: values[i] for i in measured}  # effects need measured variants only
     if study.design == "grid":
-        main, interactions = _effects(results, grid)
+        main, interactions = effects_of(study, grid)
     else:
         main, interactions = (), ()
     shares: list[tuple[str, tuple[str, ...], Estimate | None]] = []
     weakest = _weakest(first) if study.design == "grid" else None
     if weakest is not None and study.full in grid:
-        parts = shapley(grid, weakest.levels, study.full, estimator=_estimator(study))
+        parts = shapley(grid, weakest.levels, study.full, estimator=estimator_of(study))
         for axis, part in (parts or {}).items():
             label = f"{weakest.levels[axis]} → {study.full[axis]}"
             shares.append((label, (list(study.axes)[axis],), part))
-    return Analysis(tables, main, interactions, _judged(shares, study), weakest)
+    return Analysis(tables, main, interactions, judged(shares, study), weakest)
 
 
 def _table(results: Results, protocol: str, metric: str) -> Table:
@@ -145,7 +118,7 @@ def _table(results: Results, protocol: str, metric: str) -> Table:
     measured = [i for i, mean in enumerate(means) if mean is not None and not is_placebo[i]]
     best = (max if higher else min)(measured, key=lambda i: _value(means[i]), default=None)
     gaps = {i: rows - reference for i, rows in enumerate(values) if study.variants[i].levels != study.reference.levels}
-    estimator = _estimator(study)
+    estimator = estimator_of(study)
     differences = {i: estimator(gap) for i, gap in gaps.items()}
     adjusted = _adjusted(study, gaps, differences)
     smallest = study.smallest if metric == study.metric else None  # it has that metric's unit
@@ -171,11 +144,6 @@ def _stops(results: Results) -> dict[int, Stop]:
         return {}
     pairs = zip(course.stops, course.counted, strict=True)
     return {i: stop or Stop(GO_ON, seeds, design.to_seeds) for i, (stop, seeds) in enumerate(pairs)}
-
-
-def _estimator(study: Study) -> Estimator:
-    """Give what estimates a difference: where seeds came one by one, with the repeated interval, valid at any stop."""
-    return estimate if study.adaptive is None else study.adaptive.interval
 
 
 def _adjusted(study: Study, gaps: Mapping[int, Floats], differences: Mapping[int, Estimate | None]) -> dict[int, float]:
@@ -212,74 +180,8 @@ def _value(mean: Estimate | None) -> float:
     return mean.value
 
 
-def _p(difference: Estimate | None) -> float:
-    assert difference is not None
-    return difference.p
-
-
 def _indistinguishable(difference: Estimate | None) -> bool:
     return difference is not None and difference.seeds_measured and difference.low <= 0 <= difference.high
-
-
-def _effects(
-    results: Results, grid: Mapping[tuple[str, ...], NDArray[np.float64]]
-) -> tuple[tuple[Effect, ...], tuple[Effect, ...]]:
-    study, estimator = results.study, _estimator(results.study)
-    names, start = list(study.axes), study.reference.levels
-    changes = [(k, level) for k, name in enumerate(names) for level in study.axes[name] if level != start[k]]
-    main = [
-        (f"{start[k]} → {level}", (names[k],), main_effect(grid, k, level, start[k], estimator=estimator))
-        for k, level in changes
-    ]
-    interactions = [
-        (
-            f"{first} with {second}",
-            (names[j], names[k]),
-            interaction(grid, (j, k), (first, second), (start[j], start[k]), estimator=estimator),
-        )
-        for (j, first), (k, second) in itertools.combinations(changes, 2)
-        if j != k
-    ]
-    return _judged(main, study), _judged(interactions, study)
-
-
-def _judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], study: Study) -> tuple[Effect, ...]:
-    """Give effects with their verdicts. Holm's p counts all effects given here."""
-    higher, smallest = study.metric in HIGHER_IS_BETTER, study.smallest
-    tested = [i for i, (*_, difference) in enumerate(effects) if difference is not None and difference.seeds_measured]
-    adjusted = dict(zip(tested, holm([_p(effects[i][2]) for i in tested]), strict=True))
-    return tuple(
-        Effect(
-            label,
-            axes,
-            difference,
-            verdict(
-                difference,
-                higher_is_better=higher,
-                p_adjusted=adjusted.get(i),
-                smallest=smallest,
-                is_equivalent=_lies_within(study, difference),
-            ),
-            adjusted.get(i),
-            smallest,
-            _basis(study, difference),
-        )
-        for i, (label, axes, difference) in enumerate(effects)
-    )
-
-
-def _lies_within(study: Study, effect: Estimate | None) -> bool | None:
-    """Say whether the repeated interval of an effect lies within the smallest of interest; None at fixed seeds."""
-    if study.adaptive is None or study.smallest is None or effect is None:
-        return None
-    return -study.smallest < effect.low and effect.high < study.smallest
-
-
-def _basis(study: Study, effect: Estimate | None) -> str:
-    if study.adaptive is None:
-        return ""
-    seeds = "too few" if effect is None else f"{effect.seeds} of {study.adaptive.to_seeds}"
-    return f"over the {seeds} seeds that all its variants have"
 
 
 def _weakest(table: Table) -> Variant | None:

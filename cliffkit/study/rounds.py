@@ -140,7 +140,7 @@ def sequential_p(design: Design, gap: Floats) -> float:
     return design.p(gap) if _images(gap) >= 2 else 1.0
 
 
-def family_wise(p: Mapping[int, float], apart: Sequence[int]) -> dict[int, float]:
+def family_wise(p: Mapping[int, float], apart: Sequence[int] = ()) -> dict[int, float]:
     """Give Holm's p over all variants but those apart, whose own p it is."""
     family = [i for i in p if i not in apart]
     return {**p, **dict(zip(family, holm([p[i] for i in family]), strict=True))}

@@ -12,8 +12,9 @@ from cliffkit.report.noise import noise_numbers
 from cliffkit.report.sentences import row_sentence
 from cliffkit.statistics import Estimate, noise_of
 from cliffkit.store.store import Store
-from cliffkit.study.analysis import Analysis, Effect, Row
+from cliffkit.study.analysis import Analysis, Row
 from cliffkit.study.board import Board
+from cliffkit.study.effects import Effect
 from cliffkit.study.forecast import Forecast
 from cliffkit.study.power import Power
 from cliffkit.study.results import Results
