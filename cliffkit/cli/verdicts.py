@@ -106,6 +106,9 @@ def _add(
     )
 
 
+_NUMBERS = ("value", "low", "high", "p", "df", "seeds", "images", "dropped")
+
+
 def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -> dict[str, Any]:
     """Give the object that `--json` prints."""
     first, noise = analysis.first(results), summarise_noise(results)
@@ -113,8 +116,7 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
     def numbers(estimate: Estimate | None) -> dict[str, Any] | None:
         if estimate is None:
             return None
-        kept = ("value", "low", "high", "p", "df", "seeds", "images", "dropped")
-        fields = {name: value for name, value in dataclasses.asdict(estimate).items() if name in kept}
+        fields = {name: getattr(estimate, name) for name in _NUMBERS}
         return {name: value if math.isfinite(value) else None for name, value in fields.items()}  # JSON has no infinity
 
     def rows(effects: Iterable[Effect]) -> list[dict[str, Any]]:
