@@ -13,7 +13,7 @@ from cliffkit.study.cells import Cell, jobs_of
 from cliffkit.study.chooser import Chooser
 from cliffkit.study.rounds import NOT_NEEDED
 
-ORDER = ("evaluate", "pack", "embedding", "depth")
+ORDER = ("evaluate", "pack", "images", "embedding", "depth")
 """Order in which jobs begin: first those that end a cell, then those that other jobs wait for."""
 
 ELSEWHERE_SECONDS = 2.0
