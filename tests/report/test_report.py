@@ -427,8 +427,10 @@ def test_latex_is_balanced_and_escaped(hostile: Report) -> None:
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex with booktabs")
-def test_latex_compiles(hostile: Report, tmp_path: Path) -> None:
-    (tmp_path / "table.tex").write_text(hostile.text("table.tex"), encoding="utf-8")
+@pytest.mark.parametrize("report", ["hostile", "plain"])
+def test_latex_compiles(report: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    written: Report = request.getfixturevalue(report)
+    (tmp_path / "table.tex").write_text(written.text("table.tex"), encoding="utf-8")
     main = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n\\input{table}\n\\end{document}\n"
     (tmp_path / "main.tex").write_text(main, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "main.tex"]
@@ -436,6 +438,7 @@ def test_latex_compiles(hostile: Report, tmp_path: Path) -> None:
     if "`booktabs.sty' not found" in ran.stdout:
         pytest.skip("this LaTeX has no booktabs")
     assert ran.returncode == 0, ran.stdout[-2000:]
+    assert report == "hostile" or "Overfull" not in ran.stdout, "the tables are wider than a page"
 
 
 def test_long_latex_tables_go_on(registry: Registry, tiny: str, tmp_path: Path) -> None:
