@@ -58,7 +58,7 @@ def latex(material: Material) -> str:
         "% distinguishable from it. Symbols: verdicts on the difference from the reference.",
         *_tables(
             _difference_caption(material),
-            r"@{}p{0.24\textwidth}rrr@{\quad}lr@{}",
+            r"@{}p{0.2\textwidth}rrr@{\quad}lr@{}",
             _DIFFERENCE_HEAD,
             list(_difference_rows(material)),
         ),

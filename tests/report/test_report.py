@@ -221,7 +221,7 @@ def test_best_and_its_ties_are_marked(plain: Report) -> None:
         assert found is not None
         assert (flag != "") == (found.low <= 0 <= found.high)
     names = [line[0] for line in plain.page.tables["scores"][1:]]
-    assert [name.endswith("tied with the best") for name in names] == [flag == "tied" for flag in flags]
+    assert [name.endswith(" tied") for name in names] == [flag == "tied" for flag in flags]
     assert "tied" in flags
 
 
