@@ -53,6 +53,8 @@ def print_study(results: Results, analysis: Analysis) -> None:
         out.print(text, highlight=False)
     if first.placebo is not None:
         out.print(placebo_sentence(first.placebo), highlight=False)
+    for name, choice in results.choices.items():
+        out.print(printable(f"tuned, {name}: {choice.describe()}"), highlight=False, markup=False)
     groups: list[tuple[str, Sequence[Effect]]] = [
         ("main effect", analysis.main),
         ("interaction", analysis.interactions),
@@ -136,6 +138,7 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
         "main_effects": rows(analysis.main),
         "interactions": rows(analysis.interactions),
         "shares": rows(analysis.shares),
+        "tuning": _tuning_json(results),
         "noise": None if noise is None else noise_numbers(noise.mean),
         "cells": [
             {
@@ -149,4 +152,18 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
         ],
         "files": {name: str(path) for name, path in written.items()},
         "time": time.time(),
+    }
+
+
+def _tuning_json(results: Results) -> dict[str, Any]:
+    """Give the trials of a study's search and what was chosen, by variant; empty for a study without one."""
+    return {
+        name: {
+            "trials": choice.trials,
+            "chosen": None if choice.chosen is None else choice.chosen.values,
+            "tried": [
+                {"values": tried.trial.values, "score": tried.score, "state": tried.state} for tried in choice.tried
+            ],
+        }
+        for name, choice in results.choices.items()
     }

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cliffkit.report.costs import environments
 from cliffkit.report.sentences import between, placebo_sentence, seen
+from cliffkit.report.tuning import equally_tuned, tuning_sentence
 from cliffkit.report.wording import listed
 from cliffkit.scoring.metrics import UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
@@ -90,8 +91,13 @@ def _protocol(results: Results, analysis: Analysis) -> Item:
 
 
 def _tuning(results: Results, analysis: Analysis) -> Item:
-    words = "No variant was tuned: each has the settings of the base recipe, which may suit one better than another."
-    return Item("Equal tuning", False, words)
+    equal = equally_tuned(results)
+    if equal is None:
+        words = (
+            "No variant was tuned: each has the settings of the base recipe, which may suit one better than another."
+        )
+        return Item("Equal tuning", False, f"{words} `tune` tries the same values inside each.")
+    return Item("Equal tuning", equal, tuning_sentence(results))
 
 
 def _recipe(results: Results, analysis: Analysis) -> Item:
@@ -102,7 +108,10 @@ def _recipe(results: Results, analysis: Analysis) -> Item:
         return Item(name, False, words)
     if full.mean is None:
         return Item(name, False, f"The base recipe, {full.variant.name}, has no score yet.")
-    words = f"The base recipe, {full.variant.name}, is itself a variant: what a main table quotes are these runs."
+    tuned = ", with the values that its search chose" if results.choices else ""
+    words = (
+        f"The base recipe, {full.variant.name}, is itself a variant{tuned}: a main table quotes these runs."
+    )
     return Item(name, True, words)
 
 

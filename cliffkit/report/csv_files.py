@@ -13,15 +13,19 @@ from cliffkit.statistics import Variance, noise_of
 from cliffkit.store.spreadsheet import guarded
 from cliffkit.study.analysis import Analysis
 from cliffkit.study.results import CellResult, Results
+from cliffkit.study.tuning import text_of
 
 
 def results_csv(results: Results, path: Path) -> None:
-    """One line per cell, protocol and metric."""
+    """One line per cell, protocol and metric; the values that a search chose stand behind the seed."""
+    tuned = list(results.study.tuning.grid) if results.study.tuning is not None else []
     with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*_cell_head(results), "protocol", "metric", "value", "images", "state"])
+        writer.writerow([*_cell_head(results), *map(guarded, tuned), "protocol", "metric", "value", "images", "state"])
         for result in results.cells:
-            start = _cell(result)
+            choice = result.cell.choice
+            values = choice.chosen.values if choice is not None and choice.chosen is not None else {}
+            start = [*_cell(result), *(guarded(text_of(values[path])) if path in values else "" for path in tuned)]
             for protocol in results.protocols:
                 known = result.scores.protocols.get(protocol.name) if result.scores is not None else None
                 scored = known.metrics if known is not None else {}

@@ -12,6 +12,8 @@ from cliffkit.report.noise import HEADS as NOISE_HEADS
 from cliffkit.report.noise import noise_rows, noise_sentences
 from cliffkit.report.summary import summary
 from cliffkit.report.tables import HEADS, Line, effect_rows
+from cliffkit.report.tuning import HEADS as TUNING_HEADS
+from cliffkit.report.tuning import tuning_rows, tuning_sentence
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.study.noise import summarise_noise
 
@@ -98,6 +100,17 @@ def _noise(material: Material) -> Iterator[str]:
         yield _row([_md(name), *cells])
 
 
+def _tuning(material: Material) -> Iterator[str]:
+    sentence = tuning_sentence(material.results)
+    if not sentence:
+        return
+    yield from ("## Tuning", "", _md(sentence), "")
+    yield from _table_head(["variant", *TUNING_HEADS])
+    for name, cells, is_chosen in tuning_rows(material.results):
+        texts = [_md(cell) for cell in cells]
+        yield _row([_md(name), *(f"**{text}**" if is_chosen else text for text in texts)])
+
+
 def _training(material: Material) -> Iterator[str]:
     if "curves" in material.figures:
         yield from ("## Training", "", *_figure(material, "curves"))
@@ -116,6 +129,7 @@ SECTIONS: tuple[Callable[[Material], Iterable[str]], ...] = (
     _effects,
     _metrics,
     _noise,
+    _tuning,
     _training,
     _reproduce,
 )

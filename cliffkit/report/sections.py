@@ -22,6 +22,8 @@ from cliffkit.report.noise import HEADS as NOISE_HEADS
 from cliffkit.report.noise import noise_rows, noise_sentences
 from cliffkit.report.svg import inline
 from cliffkit.report.tables import HEADS, effect_rows, means_by_levels
+from cliffkit.report.tuning import HEADS as TUNING_HEADS
+from cliffkit.report.tuning import tuning_rows, tuning_sentence
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.study.noise import summarise_noise
 from cliffkit.study.results import CellResult
@@ -104,6 +106,13 @@ def tables(material: Material) -> Section:
     return Section("tables", "Every metric", values)
 
 
+def tuning(material: Material) -> Section | None:
+    """Show what was tried inside each variant and what was chosen."""
+    sentence, rows = tuning_sentence(material.results), tuning_rows(material.results)
+    values = {"sentence": sentence, "heads": TUNING_HEADS, "rows": rows}
+    return Section("tuning", "Tuning", values) if sentence else None
+
+
 def noise(material: Material) -> Section | None:
     """Show where the noise of the differences comes from, and what would halve it."""
     sentences = noise_sentences(summarise_noise(material.results))
@@ -153,6 +162,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     effects,
     tables,
     noise,
+    tuning,
     training,
     gallery,
     times,

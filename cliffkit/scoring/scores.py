@@ -1,14 +1,14 @@
 """Scores of images under protocols, fast: each pixel is read once for all metrics and for all protocols that share it.
 
-The definitions stand in `scoring.metrics`. With d the true and p the predicted depth and e = ln(p / d), every metric is
-a function of seven sums over an image's scored pixels and of counts for delta 1-3; the sums are float64.
+The definitions stand in `scoring.metrics`. Every metric is a function of sums over an image's scored pixels
+(`scoring.sums`). Where pixels have labels, the sums of each label are kept apart, at next to no cost.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,43 +17,22 @@ from cliffkit.errors import UserError
 from cliffkit.protocols import Protocol
 from cliffkit.scoring.alignments import SCALES
 from cliffkit.scoring.metrics import METRICS
-
-_DELTA_LOGS = tuple(k * math.log(1.25) for k in (1, 2, 3))
-
-_SLACK = 1e-13
-"""Tolerance of a logarithm, so that a ratio of exactly 1.25^k counts as such. No other ratio of float32 is so near."""
-
-_BOUNDS = tuple(tuple(log + slack for log in _DELTA_LOGS) for slack in (-_SLACK, _SLACK))
-"""Upper bounds of |e| for delta 1-3: strict, then inclusive."""
-
-_BLOCK = 8192  # pixels at a time: a block's float64 temporaries stay in the processor's cache
-
-Floats = NDArray[np.floating[Any]]
-
-
-class _Change(NamedTuple):
-    """What a protocol does to predicted depth before the metrics, in the order of the fields."""
-
-    scale: float
-    replace: bool
-    low: float | None
-    high: float | None
-    floor: float | None
-
-
-class _Group(NamedTuple):
-    """Pixels that exactly the same protocols score."""
-
-    depth: Floats
-    prediction: Floats
-    members: frozenset[int]
-    """Indices of these protocols among all."""
+from cliffkit.scoring.sums import N_SUMS, Change, Floats, Group, Sums, change_of, metrics_of, sums_of
 
 
 class Unscored(NamedTuple):
     """Why a protocol cannot score an image."""
 
     reason: str
+
+
+class Parts(NamedTuple):
+    """The scores of an image under one protocol, and the sums of which they are made."""
+
+    row: dict[str, float] | Unscored | None
+    """Metrics of all scored pixels; None where no pixel is scored."""
+    sums: Mapping[int, Sums]
+    """Of the scored pixels of each label, aligned and clamped with all pixels; empty where nothing is scored."""
 
 
 def score_image(
@@ -80,44 +59,58 @@ def score_protocols(
     Pixels are grouped by the protocols that score them. Protocols that treat a group's predictions alike share its
     sums, and most do where no clamp changes a prediction. This is less work than one protocol after the other.
     """
+    return [parts.row for parts in score_parts(prediction, depth, valid, protocols)]
+
+
+def score_parts(
+    prediction: Floats,
+    depth: Floats,
+    valid: NDArray[np.bool_],
+    protocols: Sequence[Protocol],
+    labels: NDArray[np.uint8] | None = None,
+) -> list[Parts]:
+    """Compute what `score_protocols` gives, with the sums of the pixels of each label, (H, W); None: all are 0."""
     if not prediction.shape == depth.shape == valid.shape or depth.ndim != 2:
         shapes = f"prediction {prediction.shape}, depth {depth.shape}, valid {valid.shape}"
         raise ValueError(f"{shapes} must be of one shape (H, W), that of the protocol's view")
     if len({(protocol.view, protocol.flip) for protocol in protocols}) > 1:
         raise ValueError("protocols scored together must have one view and one flip")
-    groups = list(_groups(prediction, depth, valid, protocols))
+    groups = list(_groups(prediction, depth, valid, protocols, labels))
     modes = sorted({protocol.delta_inclusive for protocol in protocols})
 
-    cache: dict[tuple[int, _Change], NDArray[np.float64]] = {}  # sums by group and change: the shared work
-    scores: list[dict[str, float] | Unscored | None] = []
+    cache: dict[tuple[int, Change], Sums] = {}  # sums by group and change: the shared work
+    scores: list[Parts] = []
     for index, protocol in enumerate(protocols):
         mine = {number: group for number, group in enumerate(groups) if index in group.members}
         if not mine:
-            scores.append(None)
+            scores.append(Parts(None, {}))
             continue
         try:
             scores.append(_score(mine, protocol, modes, cache))
         except ValueError as error:
-            scores.append(Unscored(str(error)))
+            scores.append(Parts(Unscored(str(error)), {}))
     return scores
 
 
 def _score(
-    groups: Mapping[int, _Group],
+    groups: Mapping[int, Group],
     protocol: Protocol,
     modes: Sequence[bool],
-    cache: dict[tuple[int, _Change], NDArray[np.float64]],
-) -> dict[str, float]:
+    cache: dict[tuple[int, Change], Sums],
+) -> Parts:
     """Score one protocol's groups of pixels, by their numbers; sums are taken from the cache, and put there."""
     scale = _scale(list(groups.values()), protocol)
-    total = np.zeros(_N_SUMS)
+    sums: dict[int, Sums] = {}
     for number, group in groups.items():
-        change = _change(group.prediction, scale, protocol)
+        change = change_of(group.prediction, scale, protocol)
+        if change is None:
+            count = sum(np.count_nonzero(~np.isfinite(group.prediction)) for group in groups.values())
+            raise ValueError(f"{count} predicted depths are NaN or infinite; protocol '{protocol.name}' has no rule")
         if (number, change) not in cache:
-            with np.errstate(over="ignore", invalid="ignore"):  # `_metrics` refuses what comes of it
-                cache[number, change] = _sums(group, change, modes)
-        total += cache[number, change]
-    return _metrics(total, protocol)
+            with np.errstate(over="ignore", invalid="ignore"):  # `metrics_of` refuses what comes of it
+                cache[number, change] = sums_of(group, change, modes)
+        sums[group.label] = sums.get(group.label, np.zeros(N_SUMS)) + cache[number, change]
+    return Parts(metrics_of(sum(sums.values(), np.zeros(N_SUMS)), protocol), sums)
 
 
 def summarise(rows: Sequence[Mapping[str, float] | None], protocol: Protocol) -> dict[str, float]:
@@ -140,15 +133,21 @@ def summarise(rows: Sequence[Mapping[str, float] | None], protocol: Protocol) ->
 
 
 def _groups(
-    prediction: Floats, depth: Floats, valid: NDArray[np.bool_], protocols: Sequence[Protocol]
-) -> Iterator[_Group]:
-    """Split the scored pixels so that the same protocols score all of a group.
+    prediction: Floats,
+    depth: Floats,
+    valid: NDArray[np.bool_],
+    protocols: Sequence[Protocol],
+    labels: NDArray[np.uint8] | None,
+) -> Iterator[Group]:
+    """Split the scored pixels so that all of a group have one label and are scored by the same protocols.
 
     Each pixel has a code, bit k for protocol k. Pixels that a clamp may change have one bit more, so that they stand
-    apart and the protocols share the sums of all other pixels.
+    apart and the protocols share the sums of all other pixels. Labels, below 256, stand in the bits above.
     """
-    assert len(protocols) < 64, "a bit each, and one for the clamps"
-    codes = np.zeros(depth.shape, dtype=np.uint8 if len(protocols) < 8 else np.uint64)
+    assert len(protocols) < 56, "a bit each, one for the clamps, eight for the labels"
+    first = len(protocols) + 1  # bit of the labels
+    bits = first + (0 if labels is None else int(labels.max(initial=0)).bit_length())
+    codes = np.zeros(depth.shape, dtype=np.uint8 if bits <= 8 else np.uint16 if bits <= 16 else np.uint64)
     for index, protocol in enumerate(protocols):
         window = protocol.crop.slices(*depth.shape) if protocol.crop is not None else (slice(None), slice(None))
         top = math.inf if protocol.max_depth_m is None else protocol.max_depth_m
@@ -163,15 +162,18 @@ def _groups(
             bitten = (codes > 0) & ~((prediction >= low) & (prediction <= high))
         codes |= bitten * codes.dtype.type(1 << len(protocols))
 
+    if labels is not None:
+        codes |= (codes > 0) * (labels.astype(codes.dtype) << codes.dtype.type(first))
+
     while code := int(codes.max(initial=0)):
         chosen = codes == code
         pixels = np.flatnonzero(chosen)
         members = frozenset(index for index in range(len(protocols)) if code >> index & 1)
-        yield _Group(depth.ravel().take(pixels), prediction.ravel().take(pixels), members)
+        yield Group(depth.ravel().take(pixels), prediction.ravel().take(pixels), members, code >> first)
         codes *= ~chosen
 
 
-def _scale(groups: Sequence[_Group], protocol: Protocol) -> float:
+def _scale(groups: Sequence[Group], protocol: Protocol) -> float:
     """Align the prediction of a protocol's pixels with their truth: the factor."""
     if protocol.align == "none":
         return 1.0  # without copying the pixels
@@ -181,95 +183,3 @@ def _scale(groups: Sequence[_Group], protocol: Protocol) -> float:
         return SCALES[protocol.align](prediction, depth)
     except ValueError as error:
         raise ValueError(f"protocol '{protocol.name}' {error}") from error
-
-
-def _change(prediction: Floats, scale: float, protocol: Protocol) -> _Change:
-    """List what the protocol changes in these predictions.
-
-    Steps without effect are left out, so that equal work is found equal. Raises ValueError for a prediction
-    that is not finite where the protocol has no rule for it.
-    """
-    low, high = protocol.clamp_low_m, protocol.clamp_high_m
-    least, most = float(prediction.min()) * scale, float(prediction.max()) * scale
-    if not (math.isfinite(least) and math.isfinite(most)):
-        if not protocol.replace_nonfinite:
-            count = np.count_nonzero(~np.isfinite(prediction))
-            raise ValueError(f"{count} predicted depths are NaN or infinite; protocol '{protocol.name}' has no rule")
-        return _Change(scale, True, low, high, protocol.floor_m)
-    low = None if low is None or low <= least else low
-    high = None if high is None or high >= most else high
-    least = least if low is None else low
-    return _Change(scale, False, low, high, None if least >= protocol.floor_m else protocol.floor_m)
-
-
-# Rows of the sums, after which come the counts of delta 1-3, strict, then inclusive.
-_N, _ABS_REL, _SQ_REL, _SQ, _ABS_E, _E, _E2 = range(7)
-
-_DELTA = 7
-
-_N_SUMS = _DELTA + 2 * len(_DELTA_LOGS)
-
-
-def _sums(group: _Group, change: _Change, modes: Sequence[bool]) -> NDArray[np.float64]:
-    """Add up every per-pixel term over a group's pixels, block by block in memory that is used again."""
-    total = np.zeros(_N_SUMS)
-    size = min(_BLOCK, group.depth.size)
-    d_, p_, a_, b_ = np.empty((4, size))
-    hit_ = np.empty(size, dtype=np.bool_)
-    for start in range(0, group.depth.size, size):
-        n = min(size, group.depth.size - start)
-        d, p, a, b, hit = d_[:n], p_[:n], a_[:n], b_[:n], hit_[:n]
-        d[:] = group.depth[start : start + n]
-        p[:] = group.prediction[start : start + n]
-        _apply(change, p)
-        total[_N] += n
-
-        np.subtract(p, d, out=a)  # a = p - d
-        total[_SQ] += a @ a
-        np.divide(p, d, out=p)  # p = p / d from here on
-        np.subtract(p, 1, out=b)  # b = (p - d) / d
-        total[_SQ_REL] += a @ b
-        total[_ABS_REL] += np.abs(b, out=b).sum()
-
-        if change.floor is not None:
-            np.maximum(p, np.divide(change.floor, d, out=b), out=p)
-        np.log(p, out=a)  # a = e
-        total[_E] += a.sum()
-        total[_E2] += a @ a
-        total[_ABS_E] += np.abs(a, out=a).sum()
-        for inclusive in modes:
-            for k, bound in enumerate(_BOUNDS[inclusive]):
-                total[_DELTA + len(_DELTA_LOGS) * inclusive + k] += np.count_nonzero(np.less(a, bound, out=hit))
-    return total
-
-
-def _apply(change: _Change, prediction: NDArray[np.float64]) -> None:
-    """Scale, replace, clamp in place; the floor comes later, since differences do not see it."""
-    if change.scale != 1:
-        prediction *= change.scale
-    if change.replace:
-        assert change.low is not None
-        np.nan_to_num(prediction, copy=False, nan=change.low, posinf=math.inf, neginf=-math.inf)
-    if change.low is not None:
-        np.maximum(prediction, change.low, out=prediction)
-    if change.high is not None:
-        np.minimum(prediction, change.high, out=prediction)
-
-
-def _metrics(total: NDArray[np.float64], protocol: Protocol) -> dict[str, float]:
-    """Turn an image's sums into its metrics. Raises ValueError for one that is not finite."""
-    mean = (total / total[_N]).tolist()
-    first = _DELTA + len(_DELTA_LOGS) * protocol.delta_inclusive
-    values = (
-        mean[_ABS_REL],
-        mean[_SQ_REL],
-        math.sqrt(mean[_SQ]),
-        math.sqrt(mean[_E2]),
-        mean[_ABS_E] / math.log(10),
-        100 * math.sqrt(max(0.0, mean[_E2] - mean[_E] ** 2)),
-        *mean[first : first + len(_DELTA_LOGS)],
-    )
-    metrics = dict(zip(METRICS, values, strict=True))
-    if not all(math.isfinite(value) for value in values):
-        raise ValueError(f"depths too large or too small to score under protocol '{protocol.name}': {metrics}")
-    return metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 import signal
@@ -22,8 +23,12 @@ from cliffkit.recipe.check import check_recipe
 from cliffkit.recipe.override import override
 from cliffkit.recipe.schema import MAX_SEED
 from cliffkit.recipe.yamlstrict import parse
+from cliffkit.report.checklist import checklist
+from cliffkit.report.tuning import equally_tuned, tuning_sentence
+from cliffkit.report.write import write_report
 from cliffkit.store.artifacts import DepthFitFacts, PerImage
 from cliffkit.store.store import Store
+from cliffkit.study.analysis import analyse
 from cliffkit.study.board import Board
 from cliffkit.study.cells import Cell, plan_cells
 from cliffkit.study.check import load_study
@@ -296,3 +301,53 @@ def test_trials_run_once_whatever_shares_them(searched: tuple[Study, list[Cell],
     assert again.given == []
     assert not list((runs / "jobs").glob("evaluate-*"))
     assert PerImage.FILE not in {path.name for path in runs.rglob("*")}
+
+
+# ---- the report
+
+
+def test_the_report_has_every_trial_and_says_whether_chances_were_equal(
+    searched: tuple[Study, list[Cell], Path], tmp_path: Path
+) -> None:
+    study, trials, runs = searched
+    store = Store(shutil.copytree(runs, tmp_path / "runs"))
+    cells = plan_cells(study, {}, choose(study, trials, store))
+    results = load_results(study, cells, store)
+    assert equally_tuned(results) is True
+    assert tuning_sentence(results) == (
+        "Values were chosen inside each variant by abs_rel on the validation split, under seeds 20000, 20001, which no "
+        "cell has. Every variant had 4 trials."
+    )
+    files = write_report(
+        results, analyse(results), tmp_path / "report", gallery="none", command="ablate", progress=lambda text: None
+    )
+    page, text = (files[name].read_text(encoding="utf-8") for name in ("report.html", "report.md"))
+    checks = {item.name: item for item in checklist(results, analyse(results))}
+    assert checks["Equal tuning"].is_met
+    for place in (page, text):
+        assert "Every variant had 4 trials" in place
+    assert text.count("| **chosen** |") == 2
+    assert page.count("train.depth.lr=1e-05") == 3
+    with files["results.csv"].open(encoding="utf-8") as file:
+        rows = {(row["variant"], row["train.depth.lr"], row["embedding.weights"]) for row in csv.DictReader(file)}
+    assert {("none", "0.01", ""), ("placebo", "0.01", "")} < rows
+    assert len(rows) == 3
+
+    fit = trials[0].jobs[-1]
+    shutil.rmtree(store.folder(fit))
+    store.fail(fit, "the training diverged", "")
+    results = load_results(study, plan_cells(study, {}, choose(study, trials, store)), store)
+    assert equally_tuned(results) is False
+    assert "unequal chances: 2 in none; 4 in filters" in tuning_sentence(results)
+
+
+def test_a_study_without_a_search_says_nothing_of_one(tmp_path: Path, registry: Registry) -> None:
+    study = study_of(tmp_path, registry, STUDY[: STUDY.index("tune")])
+    results = load_results(study, plan_cells(study, {}), Store(tmp_path / "runs"))
+    assert (equally_tuned(results), tuning_sentence(results), results.choices) == (None, "", {})
+    checks = {item.name: item for item in checklist(results, analyse(results))}
+    assert "`tune` tries the same values" in checks["Equal tuning"].words
+    begun = study_of(tmp_path, registry)
+    results = load_results(begun, plan_cells(begun, {}), Store(tmp_path / "runs"))
+    assert equally_tuned(results) is False
+    assert tuning_sentence(results).endswith("No trial is done yet.")
