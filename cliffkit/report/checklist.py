@@ -109,9 +109,7 @@ def _recipe(results: Results, analysis: Analysis) -> Item:
     if full.mean is None:
         return Item(name, False, f"The base recipe, {full.variant.name}, has no score yet.")
     tuned = ", with the values that its search chose" if results.choices else ""
-    words = (
-        f"The base recipe, {full.variant.name}, is itself a variant{tuned}: a main table quotes these runs."
-    )
+    words = f"The base recipe, {full.variant.name}, is itself a variant{tuned}: a main table quotes these runs."
     return Item(name, True, words)
 
 
