@@ -78,7 +78,7 @@ class TestRun:
         assert again.metrics == finished.result["metrics"]
         assert again.baseline == finished.result["baseline"]
         assert (again.name, again.key) == ("tiny", finished.result["key"])
-        assert again.reused == ("pack", "embedding", "depth", "evaluate")
+        assert again.reused == ("pack", "images", "embedding", "depth", "evaluate")
         shown = capsys.readouterr()
         assert shown.out == ""
         assert "evaluate  done already" in shown.err
@@ -102,7 +102,7 @@ class TestRun:
     def test_tells_a_function_every_event(self, finished: Finished, capsys: pytest.CaptureFixture[str]) -> None:
         heard: list[Event] = []
         cliffkit.run(finished.recipe, runs=finished.runs, device="cpu", progress=heard.append)
-        assert [type(event) for event in heard] == [JobSkipped] * 4
+        assert [type(event) for event in heard] == [JobSkipped] * 5
         assert capsys.readouterr().err == ""
 
 
@@ -201,7 +201,7 @@ class TestFinishedRun:
         run = cliffkit.load_run(own_run.folder, device="cpu")
         scored = cliffkit.evaluate(run, ["eigen"], device="cpu", progress=False)
         assert list(scored.metrics) == ["eigen"]
-        assert scored.reused == ("pack", "embedding", "depth")
+        assert scored.reused == ("pack", "images", "embedding", "depth")
 
 
 class TestRows:
@@ -335,7 +335,7 @@ class TestStudy:
 def test_what_a_recipe_would_do_is_planned(finished: Finished) -> None:
     planned = cliffkit.plan(finished.recipe, runs=finished.runs)
     assert planned.name == "tiny"
-    assert planned.jobs.column("done") == [True] * 4
+    assert planned.jobs.column("done") == [True] * 5
 
 
 def test_faults_are_listed(mapping: dict[str, Any], tiny_recipe: Path) -> None:

@@ -61,7 +61,7 @@ def test_shows_progress_as_bars(executed: Any) -> None:
     """By rich, in the output of a widget."""
     state = executed.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"].values()
     shown = json.dumps([each["state"].get("outputs", []) for each in state])
-    for stage in ("pack", "embedding", "depth", "evaluate"):
+    for stage in ("pack", "images", "embedding", "depth", "evaluate"):
         assert f"{stage} " in shown
     assert "40/40" in shown
 

@@ -33,10 +33,10 @@ def run(
 ) -> None:
     """Train and score the network of RECIPE: a file, or a name that `cliffkit recipes` lists.
 
-    Four stages: pack (data to training size), embedding (the embedding generator, on training depth), depth (the
-    network; best weights by the validation split), evaluate (the test split, every protocol, beside a constant
-    prediction). Work that the store in the runs folder holds already is not done again. A run that was stopped goes
-    on from its last checkpoint.
+    Five stages: pack (data to training size), images (test images at full size), embedding (the embedding generator,
+    on training depth), depth (the network; best weights by the validation split), evaluate (the test images, every
+    protocol, beside a constant prediction). Work that the store in the runs folder holds already is not done again. A
+    run that was stopped goes on from its last checkpoint.
 
     \b
         cliffkit run cliff_hegR

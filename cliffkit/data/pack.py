@@ -7,6 +7,7 @@ import os
 import weakref
 from collections.abc import Callable
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from cliffkit.data.read import read_in_order
+from cliffkit.data.resize import at_training_size
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Batch, Dataset, Sample
 from cliffkit.store.artifacts import PackFacts, damaged
@@ -117,7 +119,7 @@ def write_pack(
     """
     make_folder(folder)
     arrays = _Arrays(dataset, folder, size)
-    for start, chunk in read_in_order(dataset, size, crop):
+    for start, chunk in read_in_order(dataset, partial(at_training_size, size=size, crop=crop)):
         for i, sample in enumerate(chunk, start):
             arrays.put(i, sample)
         progress(start + len(chunk))

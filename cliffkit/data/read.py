@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
@@ -12,12 +13,11 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from cliffkit.data.resize import at_training_size
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Dataset, Sample
 from cliffkit.workers import available_cores, begin_worker, without_main
 
-CHUNK = 36
+CHUNK = 12
 """Images read by a process at a time: a multiple of how many a chunk of the usual HDF5 files holds, as 3 or 6."""
 
 IMAGES_PER_PROCESS = 64
@@ -34,24 +34,32 @@ def read_sample(dataset: Dataset, index: int) -> Sample:
         raise UserError(f"{dataset.name(index)}: {error}") from error
 
 
-def read_in_order(dataset: Dataset, size: tuple[int, int], crop: float) -> Iterator[tuple[int, list[Sample]]]:
-    """Give runs of neighbouring images at training size, in order, read by as many processes as pay.
+Change = Callable[[Sample], Sample]
+
+
+def read_in_order(dataset: Dataset, change: Change) -> Iterator[tuple[int, list[Sample]]]:
+    """Give runs of neighbouring images in order, each changed by a picklable function, read by processes that pay.
 
     Where the system gives no other process, this one reads. Raises UserError where an image cannot be read, or a
     process that reads dies.
     """
     ranges = [(start, min(start + CHUNK, len(dataset))) for start in range(0, len(dataset), CHUNK)]
-    pool = _open_pool(min(available_cores(), len(dataset) // IMAGES_PER_PROCESS))
+    processes = min(available_cores(), len(dataset) // IMAGES_PER_PROCESS)
+    pool = _open_pool(processes)
     if pool is None:
         for start, stop in ranges:
-            yield start, _read(dataset, start, stop, size, crop)
+            yield start, _read(dataset, start, stop, change)
         return
     with pool:
         try:
-            with without_main():
-                futures = [pool.submit(_read_arrays, dataset, start, stop, size, crop) for start, stop in ranges]
-            for (start, _), future in zip(ranges, futures, strict=True):
-                yield start, [_sample(arrays) for arrays in future.result()]
+            upcoming: deque[tuple[int, Future[list[Arrays]]]] = deque()
+            for start, stop in ranges:
+                with without_main():
+                    upcoming.append((start, pool.submit(_read_arrays, dataset, start, stop, change)))
+                if len(upcoming) > 2 * processes:  # no more are in memory, however slow the caller is
+                    yield _samples(*upcoming.popleft())
+            while upcoming:
+                yield _samples(*upcoming.popleft())
         except BrokenProcessPool as error:
             raise UserError(
                 "a process that reads images was killed, as happens when memory runs out, or crashed, as on a damaged "
@@ -83,22 +91,26 @@ def _begin() -> None:
     torch.set_num_threads(1)
 
 
-def _read(dataset: Dataset, start: int, stop: int, size: tuple[int, int], crop: float) -> list[Sample]:
-    return [at_training_size(read_sample(dataset, i), size, crop) for i in range(start, stop)]
+def _read(dataset: Dataset, start: int, stop: int, change: Change) -> list[Sample]:
+    return [change(read_sample(dataset, i)) for i in range(start, stop)]
 
 
 Arrays = tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]
 """A sample's own tensors and its extras, as arrays: tensors sent between processes would hold a file open each."""
 
 
-def _read_arrays(dataset: Dataset, start: int, stop: int, size: tuple[int, int], crop: float) -> list[Arrays]:
+def _read_arrays(dataset: Dataset, start: int, stop: int, change: Change) -> list[Arrays]:
     return [
         (
             {name: tensor.numpy() for name, tensor in sample._replace(extras={}).tensors().items()},
             {name: tensor.numpy() for name, tensor in sample.extras.items()},
         )
-        for sample in _read(dataset, start, stop, size, crop)
+        for sample in _read(dataset, start, stop, change)
     ]
+
+
+def _samples(start: int, future: Future[list[Arrays]]) -> tuple[int, list[Sample]]:
+    return start, [_sample(arrays) for arrays in future.result()]
 
 
 def _sample(arrays: Arrays) -> Sample:

@@ -16,7 +16,7 @@ from cliffkit.errors import UserError
 from cliffkit.events import Emit, JobFinished, JobSetAside, JobSkipped, JobStarted, Notice
 from cliffkit.jobs.announce import telling_store
 from cliffkit.jobs.code import check_code
-from cliffkit.stages import STAGES, TRAINED, leaves, worth_keeping
+from cliffkit.stages import ARRAYS_READ, STAGES, TRAINED, leaves, worth_keeping
 from cliffkit.stages.context import Context
 from cliffkit.store.job import Job
 from cliffkit.store.store import ARRAYS, DamagedJobError, Store
@@ -96,10 +96,10 @@ def set_aside(job: Job, damage: str, store: Store) -> JobSetAside:
 def _check_needs(job: Job, means: Means) -> None:
     """Raise DamagedJobError, in every process, where a job that this one reads is damaged.
 
-    Arrays of packs are compared by the stages that read them.
+    Arrays are compared by the stages that read them.
     """
-    for need in job.needs.values():
-        skip = () if job.stage in TRAINED else ARRAYS
+    for stage, need in job.needs.items():
+        skip = () if stage in ARRAYS_READ.get(job.stage, ()) else ARRAYS
         damage = _agree(means.device, means.store.damage(need, skip) if means.is_main else None)
         if damage is not None:
             raise DamagedJobError(need, damage)

@@ -23,7 +23,7 @@ from cliffkit.recipe.recipe import MODEL, Recipe
 from cliffkit.store.job import Job, PartCode
 from cliffkit.text import cut
 
-STAGE_VERSIONS = {"pack": 1, "embedding": 4, "depth": 4, "evaluate": 1}
+STAGE_VERSIONS = {"pack": 1, "images": 1, "embedding": 4, "depth": 4, "evaluate": 2}
 """Version of each stage. It is raised when the stage's code gives another result for the same inputs."""
 
 
@@ -48,10 +48,11 @@ class Planner:
         self._codes: dict[Component, PartCode] = {}
 
     def plan(self, recipe: Recipe) -> list[Job]:
-        """Give jobs as the function `plan` does; equal packs and embedding generators are one job."""
+        """Give jobs as the function `plan` does; equal packs, test images and embedding generators are one job."""
         once, train = self._once, recipe.train
         prints = once("prints", (recipe.data,), lambda: self._fingerprints(recipe))
         pack = once("pack", (recipe.data,), lambda: self._pack(recipe, prints))
+        images = once("images", (recipe.data,), lambda: self._images(recipe, prints["test"]))
         needs = {"pack": pack}
         embedding = recipe.embedding
         if embedding is not None and is_prepared(embedding):
@@ -70,24 +71,31 @@ class Planner:
         model = [getattr(recipe, kind) for kind in MODEL]
         trained_by = [*([embedding] if embedding else []), *recipe.losses, *train.depth.parts()]
         depth = self._job(recipe, "depth", needs, inputs, [*model, *trained_by])
-        return [*needs.values(), depth, self._evaluate(recipe, {"pack": pack, "depth": depth}, prints["test"])]
+        evaluate = self._evaluate(recipe, {"pack": pack, "images": images, "depth": depth}, prints["test"])
+        return [pack, images, *list(needs.values())[1:], depth, evaluate]
 
     def plan_scoring(self, recipe: Recipe, keys: Mapping[str, str]) -> Job:
         """Plan stage `evaluate` alone, on a network whose jobs are known by their keys, wherever they were done.
 
         The key of the stage is the key that `plan` gives. Opens the test split only.
         """
-        needs = {stage: Job(stage, keys[stage], {}, {}, recipe) for stage in ("pack", "depth")}
-        return self._evaluate(recipe, needs, open_split(recipe, "test", self._roots).fingerprint())
+        test = open_split(recipe, "test", self._roots).fingerprint()
+        pack, depth = (Job(stage, keys[stage], {}, {}, recipe) for stage in ("pack", "depth"))
+        return self._evaluate(recipe, {"pack": pack, "images": self._images(recipe, test), "depth": depth}, test)
 
     def _evaluate(self, recipe: Recipe, needs: Mapping[str, Job], test: str) -> Job:
         protocols = [self._once("protocol", (protocol,), partial(_protocol, protocol)) for protocol in recipe.protocols]
-        parts = [recipe.data, *(getattr(recipe, kind) for kind in MODEL)]
+        parts = [getattr(recipe, kind) for kind in MODEL]
         return self._job(recipe, "evaluate", needs, {"test": test, "protocols": protocols}, parts)
 
     def _pack(self, recipe: Recipe, prints: Mapping[str, str]) -> Job:
         inputs = {"data": self._part(recipe.data), "train": prints["train"], "val": prints["val"]}
         return self._job(recipe, "pack", {}, inputs, [recipe.data])
+
+    def _images(self, recipe: Recipe, test: str) -> Job:
+        """Plan the test images, which no option of training size changes."""
+        data = {name: value for name, value in self._part(recipe.data).items() if name not in recipe.data.engine}
+        return self._job(recipe, "images", {}, {"data": data, "test": test}, [recipe.data])
 
     def _embedding(self, recipe: Recipe, embedding: Part, pack: Job) -> Job:
         items, training = self._part(embedding).items(), recipe.train.embedding

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from cliffkit.data.splits import Roots
+from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
 from cliffkit.events import Emit, JobFinished, JobSkipped, JobStarted
 from cliffkit.jobs.parts import CODE
@@ -62,7 +62,8 @@ def _score(run: Path, folder: Path, job: Job, metrics: RunMetrics, context: Cont
         facts = metrics.selection, metrics.parameters, metrics.divisors
         trained = Trained(run / WEIGHTS, metrics.baseline_depth_m, *facts)
         with context.device.determinism(job.recipe.train.deterministic):
-            score_trained(job, replace(context, folder=working), trained)
+            test = open_split(job.recipe, "test", context.roots)
+            score_trained(job, replace(context, folder=working), trained, test)
         seconds = time.monotonic() - started
         _complete(working, run, job, metrics, seconds)
         replace_folder(working, folder)

@@ -1,8 +1,8 @@
 """Depth of whole images or of a view of them, at their own size: the same code for `evaluate` and `predict`.
 
 The network sees every image at the scale of training, and a squeezed view at the size of training. It computes in
-float32, one image at a time. Its depth is brought to the wanted size bilinearly. So every caller gets the same depth
-for the same image.
+float32. Its depth is brought to the wanted size bilinearly. So every caller gets the same depth for the same image, to
+rounding: images that are predicted at once are added up in another order than an image alone.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ Floats = NDArray[np.float32]
 
 WHOLE = View()
 
+MOST_IMAGES, MOST_PIXELS = 16, 2**19
+"""Most images that are predicted at once, and most pixels of them at the size of training: more saves no time."""
+
 
 @dataclass(frozen=True)
 class Predictor:
@@ -46,18 +49,29 @@ class Predictor:
 
     def __call__(self, image: Tensor, view: View = WHOLE, *, flip: bool = False) -> Floats:
         """(3, H, W) uint8 RGB to the view's depth in metres; `flip` averages with the mirrored image's."""
-        height, width = image.shape[-2:]
+        depth: Floats = self.batch(image[None], view, flip=flip)[0]
+        return depth
+
+    @property
+    def at_once(self) -> int:
+        """Number of images that are predicted at once where there are many."""
+        height, width = self.size
+        return max(1, min(MOST_IMAGES, MOST_PIXELS // (height * width)))
+
+    def batch(self, images: Tensor, view: View = WHOLE, *, flip: bool = False) -> Floats:
+        """Predict (B, 3, H, W) uint8 RGB at once, (B, h, w) metres, as a call does one image."""
+        height, width = images.shape[-2:]
         top, left, h, w = image_region(height, width, view)
         at_scale = (
             max(1, round(self.size[0] / self.crop * h / height)),
             max(1, round(self.size[1] / self.crop * w / width)),
         )
         feed = self.size if view.squeezed else at_scale
-        region = resize_image(image[None, :, top : top + h, left : left + w].to(self.device), feed)
+        region = resize_image(images[..., top : top + h, left : left + w].to(self.device), feed)
         depth = self._depth(region, view.size or (h, w))
         if flip:
             depth = (depth + self._depth(region.flip(-1), view.size or (h, w)).flip(-1)) / 2
-        return depth[0, 0].cpu().numpy()
+        return depth[:, 0].cpu().numpy()
 
     @torch.inference_mode()
     def _depth(self, image: Tensor, size: tuple[int, int]) -> Tensor:

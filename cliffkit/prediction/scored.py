@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import torch
 
 from cliffkit.data.read import read_sample
 from cliffkit.events import Emit, Progress
@@ -67,20 +68,32 @@ def score_images(
 def _predicted(
     dataset: Dataset, indices: Sequence[int], protocols: Sequence[Protocol], predict: Predictor
 ) -> Iterator[tuple[Sample, list[Floats]]]:
-    """Read images in order and predict each; the next image is read meanwhile."""
-    for sample in in_order(partial(read_sample, dataset), indices, 1):
-        yield sample, predict_sample(sample, protocols, predict)
+    """Read images in order and predict neighbours of one size at once; the next image is read meanwhile."""
+    for samples in _batches(in_order(partial(read_sample, dataset), indices, 1), predict.at_once):
+        images = torch.stack([sample.image for sample in samples])
+        predictions = [predict.batch(images, view, flip=flip) for view, flip in alike(protocols)]
+        yield from ((sample, [depths[i] for depths in predictions]) for i, sample in enumerate(samples))
 
 
-def predict_sample(sample: Sample, protocols: Sequence[Protocol], predict: Predictor) -> list[Floats]:
-    """Predict a sample once for each view and flip that protocols ask for, in the order of `alike`."""
-    return [predict(sample.image, view, flip=flip) for view, flip in alike(protocols)]
+def _batches(samples: Iterable[Sample], most: int) -> Iterator[list[Sample]]:
+    """Gather neighbouring samples of one size, `most` at most."""
+    batch: list[Sample] = []
+    for sample in samples:
+        if batch and (len(batch) == most or sample.image.shape != batch[0].image.shape):
+            yield batch
+            batch = []
+        batch.append(sample)
+    if batch:
+        yield batch
 
 
 def score_sample(
     sample: Sample, protocols: Sequence[Protocol], predictions: Sequence[Floats], median_m: float
 ) -> tuple[list[Row], list[Row]]:
-    """Score what `predict_sample` gave, and the constant `median_m`, under every protocol, in the protocols' order."""
+    """Score a sample's predictions, and the constant `median_m`, under every protocol, in the protocols' order.
+
+    There is a prediction for each view and flip, in the order of `alike`.
+    """
     scores: dict[int, Row] = {}
     baseline: dict[int, Row] = {}
     for ((view, _), members), prediction in zip(alike(protocols).items(), predictions, strict=True):

@@ -1,14 +1,16 @@
-"""The four stages: functions of a job and its context that fill the job's folder."""
+"""The five stages: functions of a job and its context that fill the job's folder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from cliffkit.data.full_size import CAMERAS, INDEX, PIXELS
 from cliffkit.stages.context import Context
 from cliffkit.stages.depth import fit_depth
 from cliffkit.stages.embedding import prepare_embedding
 from cliffkit.stages.evaluate import evaluate
+from cliffkit.stages.images import images
 from cliffkit.stages.pack import SPLITS, pack
 from cliffkit.store.artifacts import (
     LOG,
@@ -16,6 +18,7 @@ from cliffkit.store.artifacts import (
     WEIGHTS,
     Environment,
     FitFacts,
+    FullSizeFacts,
     LevelDifferences,
     PackFacts,
     PerImage,
@@ -27,6 +30,7 @@ from cliffkit.training.tensors import kept_batches
 
 STAGES: Mapping[str, Callable[[Job, Context], None]] = {
     "pack": pack,
+    "images": images,
     "embedding": prepare_embedding,
     "depth": fit_depth,
     "evaluate": evaluate,
@@ -35,6 +39,7 @@ PACKED = (PackFacts.FILE, "image.npy", "depth.npy", "metres.npy", "scene.npy")
 
 LEAVES: Mapping[str, tuple[str, ...]] = {
     "pack": tuple(f"{split}/{name}" for split in SPLITS for name in PACKED),
+    "images": (FullSizeFacts.FILE, PIXELS, INDEX, CAMERAS),
     "embedding": (WEIGHTS, FitFacts.FILE, LOG, LevelDifferences.FILE),
     "depth": (WEIGHTS, FitFacts.FILE, LOG, Environment.FILE),
     "evaluate": (Scores.FILE, PerImage.FILE, PANEL),
@@ -43,6 +48,9 @@ LEAVES: Mapping[str, tuple[str, ...]] = {
 
 TRAINED = ("embedding", "depth")
 """Stages that all processes of a distributed run work on together; the main process does the other stages alone."""
+
+ARRAYS_READ: Mapping[str, tuple[str, ...]] = {"embedding": ("pack",), "depth": ("pack",), "evaluate": ("images",)}
+"""Stages whose arrays a stage reads: their content is compared with its checksums before the stage begins."""
 
 
 def is_fit(job: Job) -> bool:

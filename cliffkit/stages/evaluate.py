@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.components.registry import NONE
-from cliffkit.data.splits import open_split
+from cliffkit.data.full_size import FullSize
 from cliffkit.errors import UserError
 from cliffkit.events import Emit, Notice
+from cliffkit.interfaces import Dataset
 from cliffkit.pictures.panel import panel
 from cliffkit.prediction.predictor import predictor
 from cliffkit.prediction.scored import Row, ScoredImage, score_images
@@ -54,17 +55,17 @@ class Trained:
 
 def evaluate(job: Job, context: Context) -> None:
     """Write metrics.json, per_image.csv and panel.png of the network that stage `depth` left."""
-    depth = context.needs["depth"]
+    depth, dataset = context.needs["depth"], FullSize(context.needs["images"])
     fitted = DepthFitFacts.read(depth)
     chosen = Selection("val", fitted.select, fitted.best_score, fitted.best_step)
     median_m = PackFacts.read(context.needs["pack"] / "train").median_m
-    score_trained(job, context, Trained(depth / WEIGHTS, median_m, chosen, fitted.parameters, fitted.divisors))
+    trained = Trained(depth / WEIGHTS, median_m, chosen, fitted.parameters, fitted.divisors)
+    score_trained(job, context, trained, dataset)
 
 
-def score_trained(job: Job, context: Context, trained: Trained) -> None:
-    """Write metrics.json, per_image.csv and panel.png of a trained network, wherever its weights lie."""
+def score_trained(job: Job, context: Context, trained: Trained, dataset: Dataset) -> None:
+    """Write metrics.json, per_image.csv and panel.png of a network and a test split, wherever they lie."""
     recipe, protocols = job.recipe, job.recipe.protocols
-    dataset = open_split(recipe, "test", context.roots)
     predict = predictor(recipe, trained.weights, context.device.torch)
 
     pictured = np.linspace(0, len(dataset) - 1, min(PANEL_ROWS, len(dataset))).round().astype(int).tolist()

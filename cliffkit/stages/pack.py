@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 from cliffkit.data.pack import PACKED_PIXEL_BYTES, write_pack
 from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
 from cliffkit.events import Notice, Progress
-from cliffkit.recipe.part import Part
 from cliffkit.stages.context import Context
-from cliffkit.store.files import writing
+from cliffkit.stages.space import check_space
 from cliffkit.store.job import Job
 
 SPLITS = ("train", "val")
-"""The test split is never packed: stage `evaluate` reads it at full size, and nothing else reads it at all."""
+"""The test split is never packed: stage `images` keeps it at full size, and stage `evaluate` alone reads it."""
 
 
 def pack(job: Job, context: Context) -> None:
@@ -23,7 +21,11 @@ def pack(job: Job, context: Context) -> None:
     data = job.recipe.data
     datasets = {split: open_split(job.recipe, split, context.roots) for split in SPLITS}
     total = sum(len(dataset) for dataset in datasets.values())
-    _check_space(data, total, context.folder)
+    height, width = data.engine["size"]
+    check_space(
+        data, f"{total} images of {height}x{width} pixels", total * height * width * PACKED_PIXEL_BYTES, context.folder,
+        "lower data.size, or use fewer images",
+    )  # fmt: skip
     before = 0
     for split, dataset in datasets.items():
         shutil.rmtree(context.folder / split, ignore_errors=True)  # what a killed attempt left
@@ -38,16 +40,3 @@ def pack(job: Job, context: Context) -> None:
         if facts.without_depth:
             context.emit(Notice(f"{facts.without_depth} of {len(dataset)} {split} images have no valid depth"))
         before += len(dataset)
-
-
-def _check_space(data: Part, images: int, folder: Path) -> None:
-    """Raise UserError where the packs of so many images take more than is free, before anything is written."""
-    height, width = data.engine["size"]
-    needed = images * height * width * PACKED_PIXEL_BYTES
-    with writing(folder, needed):
-        free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise UserError(
-            f"{data.place}: {images} images of {height}x{width} pixels take {needed / 1e9:,.1f} GB of disk, and "
-            f"{free / 1e9:,.1f} GB are free in {folder.parent}; make room, lower data.size, or use fewer images"
-        )

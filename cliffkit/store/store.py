@@ -19,8 +19,8 @@ from cliffkit.store.job import Job
 
 STORE_VERSION = 1
 
-ARRAYS = (".npy",)
-"""Endings of the files of packs: as large as the data. A job that reads them checks them before it begins."""
+ARRAYS = (".npy", ".bin")
+"""Endings of the files of packs and test images: as large as the data. A job checks those that it reads first."""
 
 LARGE = (*ARRAYS, Path(WEIGHTS).suffix)
 """Endings of all files that are not small."""

@@ -11,7 +11,7 @@ from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.study.cells import Cell, jobs_of
 
-ORDER = ("evaluate", "pack", "embedding", "depth")
+ORDER = ("evaluate", "pack", "images", "embedding", "depth")
 """Order in which jobs begin: first those that end a cell, then those that other jobs wait for."""
 
 ELSEWHERE_SECONDS = 2.0

@@ -25,6 +25,9 @@ NEARLY = 0.95
 """Share of the best speed from which more workers are preferred to more threads per worker: workers also share work
 that threads cannot speed up."""
 
+ALONE = ("pack", "images")
+"""Stages that use every core by themselves."""
+
 MEMORY_SHARE = 0.8
 """Of the free memory, for all workers together."""
 
@@ -165,10 +168,10 @@ def forecast(
         pace = paces[job.key]
         count, seconds = by_stage.get(job.stage, (0, 0.0))
         by_stage[job.stage] = (count + 1, seconds + pace.seconds * units(job))
-        disk += pace.weights_bytes + (_pack_bytes(job, roots) if job.stage == "pack" else _FILES_BYTES)
-    alone = by_stage.get("pack", (0, 0.0))[1]  # uses every core by itself
-    shared = sum(seconds for stage, (_, seconds) in by_stage.items() if stage != "pack")
-    longest = max((paces[job.key].seconds * units(job) for job in jobs if job.stage != "pack"), default=0.0)
+        disk += pace.kept_bytes + (_pack_bytes(job, roots) if job.stage == "pack" else _FILES_BYTES)
+    alone = sum(seconds for stage, (_, seconds) in by_stage.items() if stage in ALONE)
+    shared = sum(seconds for stage, (_, seconds) in by_stage.items() if stage not in ALONE)
+    longest = max((paces[job.key].seconds * units(job) for job in jobs if job.stage not in ALONE), default=0.0)
     memory = executor.slots * max((pace.memory_bytes for pace in paces.values()), default=0)
     seconds = alone + max(shared / executor.slots, longest)
     return Forecast(seconds, executor.slots, disk, memory, by_stage)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from cliffkit.data.full_size import PIXELS
 from cliffkit.interfaces import Place
 from cliffkit.stages import TRAINED, is_fit
 from cliffkit.store.artifacts import WEIGHTS, FitFacts, read_json
@@ -23,10 +24,11 @@ class Pace(NamedTuple):
     """The measured cost of a job."""
 
     seconds: float
-    """Time per step of a fit, or of a whole pack or evaluation."""
+    """Time per step of a fit, or of any other job as a whole."""
     memory_bytes: int
     """Largest memory of the process; on a GPU, the memory that torch allocated there."""
-    weights_bytes: int = 0
+    kept_bytes: int = 0
+    """Bytes of the weights or of the test images that it leaves."""
 
 
 def kind_of_work(job: Job, place: Place) -> str:
@@ -93,5 +95,6 @@ def learn_from(job: Job, place: Place, memory_bytes: int, store: Store, paces: P
     """Keep the pace of a job that was done just now."""
     folder = store.folder(job)
     seconds = FitFacts.read(folder).seconds / units(job) if is_fit(job) else store.record(job).seconds
-    weights = (folder / WEIGHTS).stat().st_size if job.stage in TRAINED else 0
-    paces.learn({kind_of_work(job, place): Pace(seconds, memory_bytes, weights)})
+    large = WEIGHTS if job.stage in TRAINED else PIXELS if job.stage == "images" else None
+    kept = (folder / large).stat().st_size if large else 0
+    paces.learn({kind_of_work(job, place): Pace(seconds, memory_bytes, kept)})

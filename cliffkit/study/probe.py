@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cliffkit.data.full_size import bytes_of
 from cliffkit.data.pack import EXTRA, STEPS
 from cliffkit.data.read import read_sample
 from cliffkit.data.resize import at_training_size
 from cliffkit.data.splits import Roots, open_split
-from cliffkit.interfaces import Dataset, Place
+from cliffkit.interfaces import Dataset, Place, Sample
 from cliffkit.jobs.worker import peak_memory
 from cliffkit.method.assemble import build
 from cliffkit.method.differences import PAIRS
@@ -38,6 +39,9 @@ PROBE_SECONDS = 2.0
 
 PROBED_IMAGES = 4
 
+SCORED_IMAGES = 8
+"""Images on which an evaluation is measured: more at once are not much faster."""
+
 
 @dataclass(frozen=True)
 class ProbeTask:
@@ -55,6 +59,8 @@ def probe(task: ProbeTask, place: Place) -> Pace:
     weights = 0
     if job.stage == "pack":
         seconds = _probe_pack(job, roots)
+    elif job.stage == "images":
+        seconds, weights = _probe_images(job, roots)
     elif job.stage == "evaluate":
         seconds = _probe_evaluate(job, roots, device.torch)
     else:
@@ -138,12 +144,42 @@ def _probe_pack(job: Job, roots: Roots) -> float:
     return seconds_per_image * sum(map(len, splits)) / available_cores()
 
 
+def _probe_images(job: Job, roots: Roots) -> tuple[float, int]:
+    """Read a few test images on one core; returns the seconds for all images on all cores, and their bytes."""
+    test = open_split(job.recipe, "test", roots)
+    started = time.monotonic()
+    few = _First(test, PROBED_IMAGES)
+    seconds = (time.monotonic() - started) / len(few) * len(test)
+    height, width = few[0].image.shape[-2:]
+    return seconds / available_cores(), bytes_of(height, width) * len(test)
+
+
 @dataclass(frozen=True)
 class _Untrained(Predictor):
     """A network with random weights. Its depths are raised to at least 0.1 m, so that every protocol can score them."""
 
-    def __call__(self, image: Tensor, view: View = WHOLE, *, flip: bool = False) -> Floats:
-        return np.maximum(super().__call__(image, view, flip=flip), np.float32(0.1))
+    def batch(self, images: Tensor, view: View = WHOLE, *, flip: bool = False) -> Floats:
+        return np.maximum(super().batch(images, view, flip=flip), np.float32(0.1))
+
+
+class _First(Dataset):
+    """The first images of a split, in memory: stage `evaluate` finds its images drawn or decoded."""
+
+    def __init__(self, dataset: Dataset, count: int) -> None:
+        self.scene_types, self._dataset = dataset.scene_types, dataset
+        self._samples = [read_sample(dataset, index) for index in range(min(count, len(dataset)))]
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self._samples[index]
+
+    def name(self, index: int) -> str:
+        return self._dataset.name(index)
+
+    def fingerprint(self) -> str:
+        return self._dataset.fingerprint()
 
 
 def _probe_evaluate(job: Job, roots: Roots, device: torch.device) -> float:
@@ -152,8 +188,8 @@ def _probe_evaluate(job: Job, roots: Roots, device: torch.device) -> float:
     test = open_split(recipe, "test", roots)
     predict = _Untrained(**vars(prepared(build(recipe), recipe, device)))
 
-    few = min(PROBED_IMAGES, len(test))
-    score_images(test, range(1), recipe.protocols, predict, 1.0, _unheard)  # the first time is slower
+    few = _First(test, min(SCORED_IMAGES, predict.at_once))
+    score_images(few, range(1), recipe.protocols, predict, 1.0, _unheard)  # the first time is slower
     started = time.monotonic()
-    score_images(test, range(few), recipe.protocols, predict, 1.0, _unheard)
-    return (time.monotonic() - started) / few * len(test)
+    score_images(few, range(len(few)), recipe.protocols, predict, 1.0, _unheard)
+    return (time.monotonic() - started) / len(few) * len(test)

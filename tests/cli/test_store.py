@@ -29,7 +29,13 @@ def listed(invoke: Invoke, runs: Path, *more: str) -> dict[str, dict[str, Any]]:
 
 def test_every_job_has_its_size_its_time_and_who_names_it(own_run: Finished, invoke: Invoke) -> None:
     jobs = listed(invoke, own_run.runs)
-    assert sorted(job["job"].partition("-")[0] for job in jobs.values()) == ["depth", "embedding", "evaluate", "pack"]
+    assert sorted(job["job"].partition("-")[0] for job in jobs.values()) == [
+        "depth",
+        "embedding",
+        "evaluate",
+        "images",
+        "pack",
+    ]
     for name, job in jobs.items():
         folder = own_run.runs / "jobs" / name
         assert job["bytes"] == sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -40,23 +46,23 @@ def test_every_job_has_its_size_its_time_and_who_names_it(own_run: Finished, inv
     oldest = listed(invoke, own_run.runs, "--sort", "age")
     assert next(iter(oldest)).startswith("pack-")
     text = invoke("store", "list", "--runs", own_run.runs).stdout
-    assert f"4 jobs, {sum(sizes) / 1e3:.0f} kB" in text
-    assert text.count(own_run.folder.name) == 4
+    assert f"5 jobs, {sum(sizes) / 1e3:.0f} kB" in text
+    assert text.count(own_run.folder.name) == 5
     assert "-: no run" not in text
 
 
 def test_a_column_without_users_is_explained(own_run: Finished, invoke: Invoke) -> None:
     shutil.rmtree(own_run.folder)
     *jobs, explained, total = invoke("store", "list", "--runs", own_run.runs).stdout.splitlines()
-    assert [line.split()[-1] for line in jobs] == ["-"] * 4
+    assert [line.split()[-1] for line in jobs] == ["-"] * 5
     assert explained == "-: no run and no study names the job"
-    assert total.startswith("4 jobs, ")
+    assert total.startswith("5 jobs, ")
 
 
 def test_verify_reads_every_file_and_changes_nothing(own_run: Finished, invoke: Invoke) -> None:
     sound = invoke("store", "verify", "--runs", own_run.runs)
     assert (sound.exit_code, sound.stderr) == (0, "")
-    assert "4 jobs (" in sound.stdout
+    assert "5 jobs (" in sound.stdout
     assert "1 run verified; every file is as it was written" in sound.stdout
 
     (pack,) = (own_run.runs / "jobs").glob("pack-*")
@@ -66,7 +72,7 @@ def test_verify_reads_every_file_and_changes_nothing(own_run: Finished, invoke: 
     damaged = invoke("store", "verify", "--runs", own_run.runs, "--json")
     assert damaged.exit_code == 2
     facts = json.loads(damaged.stdout)
-    assert (facts["jobs"], facts["runs"]) == (4, 1)
+    assert (facts["jobs"], facts["runs"]) == (5, 1)
     assert [(entry["folder"], entry["damage"].split()[0]) for entry in facts["damaged"]] == [
         (str(pack), "val/depth.npy"),
         (str(own_run.folder), "environment.json"),
@@ -81,7 +87,7 @@ def test_a_run_that_has_lost_a_file_is_damaged(own_run: Finished, invoke: Invoke
     assert verified.exit_code == 2
     assert f"damaged: {own_run.folder}: {gone} cannot be read: No such file or directory" in verified.stderr
     assert "run and ablate do damaged jobs again" in verified.stderr
-    assert "4 jobs" in verified.stdout
+    assert "5 jobs" in verified.stdout
     assert "and 1 run verified\n" in verified.stdout
     invoke("run", own_run.recipe, "--runs", own_run.runs, "--device", "cpu")
     assert invoke("store", "verify", "--runs", own_run.runs).exit_code == 0
@@ -91,7 +97,7 @@ def test_clean_without_a_terminal_says_how_and_removes_nothing(own_run: Finished
     shutil.rmtree(own_run.folder)
     asked = invoke("store", "clean", "--runs", own_run.runs)
     assert (asked.exit_code, asked.stderr) == (0, "nothing is removed; add --yes to remove what is listed\n")
-    assert len(listed(invoke, own_run.runs)) == 4
+    assert len(listed(invoke, own_run.runs)) == 5
 
 
 def test_logs_and_failures_of_jobs_that_are_gone_are_removed(own_run: Finished, invoke: Invoke) -> None:
@@ -124,7 +130,7 @@ def test_clean_removes_what_nobody_names_and_only_that(own_run: Finished, invoke
     assert "removed: 2 jobs" in removed.stdout
     assert listed(invoke, own_run.runs).keys().isdisjoint(alone)
     again = json.loads(invoke("run", own_run.recipe, *where, "--json").stdout)
-    assert set(again["reused"]) == {"pack", "embedding", "depth", "evaluate"}
+    assert set(again["reused"]) == {"pack", "images", "embedding", "depth", "evaluate"}
 
 
 def test_what_is_unfinished_or_in_work_stays(own_run: Finished, invoke: Invoke) -> None:

@@ -214,7 +214,7 @@ def test_cliffkit_event_hears_a_run_and_may_raise(plugin: Make, tiny_recipe: Pat
     assert Path(json.loads(ran.stdout)["run"], "weights.safetensors").exists()
     assert ran.stderr.count("plugin 'noisy' failed to hear an event: cliffkit_event: RuntimeError: no disk") == 1
 
-    stages = ["pack", "embedding", "depth", "evaluate"]
+    stages = ["pack", "images", "embedding", "depth", "evaluate"]
     assert [event.stage for event in heard if isinstance(event, events.JobStarted)] == stages
     assert [event.stage for event in heard if isinstance(event, events.JobFinished)] == stages
     validated = [event for event in heard if isinstance(event, events.Validated) and event.stage == "depth"]
@@ -225,7 +225,7 @@ def test_cliffkit_event_hears_a_run_and_may_raise(plugin: Make, tiny_recipe: Pat
     heard.clear()
     again = CliRunner().invoke(cli, arguments, obj=loaded)
     assert again.exit_code == 0, again.stderr
-    assert [type(event) for event in heard] == [events.JobSkipped] * 4
+    assert [type(event) for event in heard] == [events.JobSkipped] * 5
 
 
 # ---- plugins that fail

@@ -227,7 +227,7 @@ def test_the_median_is_that_of_the_packed_depth_to_a_tenth_of_a_millimetre(tmp_p
 def test_progress_reaches_the_number_of_images(tmp_path: Path) -> None:
     told: list[int] = []
     write_pack(Tiny(count=70), tmp_path / "pack", (6, 8), 1.0, told.append)
-    assert told == [36, 70]
+    assert told == [12, 24, 36, 48, 60, 70]
 
 
 def test_several_processes_write_the_same_bytes_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

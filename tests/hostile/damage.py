@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from random import Random
 
+from cliffkit.store.store import ARRAYS
+
 from ..store_fixtures import DAMAGES
 from .child import Child, fault
 from .kinds import Prepared
@@ -14,7 +16,12 @@ from .runs import Unbroken
 REFUSED = ("store.json",)
 """Files without which nobody can know what the folder is: a message, nothing is done."""
 
-BEFORE = {"pack": ("embedding", "depth", "evaluate"), "embedding": ("depth", "evaluate"), "depth": ("evaluate",)}
+BEFORE = {
+    "pack": ("embedding", "depth", "evaluate"),
+    "images": ("evaluate",),
+    "embedding": ("depth", "evaluate"),
+    "depth": ("evaluate",),
+}
 """Stages that read what a stage leaves."""
 
 
@@ -37,7 +44,7 @@ def prepare(folder: Path) -> Prepared:
             code, output = Child(unbroken.run(runs)).end()
             finding = fault(code, output) or (None if code == 2 else f"ended with {code}: {output}")
             shutil.copy2(unbroken.runs / name, runs / name)
-        unread = not read and name.suffix == ".npy" and damage == "a bit flipped"
+        unread = not read and name.suffix in ARRAYS and damage == "a bit flipped"
         if unread:  # compared by size alone while nobody reads it
             shutil.copy2(unbroken.runs / name, runs / name)
         finding = finding or unbroken.going_on(runs)

@@ -36,7 +36,7 @@ def job(runs: Path, stage: str) -> Path:
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
 def test_every_file_of_every_job_is_missed_when_it_is_damaged(own_run: Finished, damage: Damage) -> None:
-    stages = ("pack", "embedding", "depth", "evaluate")
+    stages = ("pack", "images", "embedding", "depth", "evaluate")
     for folder in (job(own_run.runs, stage) for stage in stages):
         whole = folder.with_name("whole")
         shutil.copytree(folder, whole)
@@ -64,6 +64,8 @@ def test_every_file_of_every_job_is_missed_when_it_is_damaged(own_run: Finished,
         ("embedding", "log.jsonl", "cut off"),
         ("pack", "train/meta.json", "removed"),
         ("pack", "val/depth.npy", "cut off"),  # a size is always compared
+        ("images", "pixels.bin", "cut off"),
+        ("images", "images.json", "a bit flipped"),
     ],
 )
 def test_a_run_does_a_damaged_job_again_and_keeps_it(
@@ -94,6 +96,16 @@ def test_arrays_of_a_pack_are_compared_before_a_fit_reads_them(own_run: Finished
     assert "is damaged: train/image.npy has other bytes than were written" in other.stderr
     clean = invoke("run", own_run.recipe, "--runs", own_run.runs.parent / "clean", *where[2:], "--set", "seed=1")
     assert json.loads(other.stdout)["metrics"] == json.loads(clean.stdout)["metrics"]
+
+
+def test_the_test_images_are_compared_before_a_network_is_scored_on_them(own_run: Finished, invoke: Invoke) -> None:
+    flip(job(own_run.runs, "images") / "pixels.bin")
+    where = ("--runs", own_run.runs, "--device", "cpu", "--json")
+    again = invoke("run", own_run.recipe, *where)
+    assert "damaged" not in again.stderr, "nothing reads them"
+    other = invoke("run", own_run.recipe, *where, "--set", "evaluate=[full, eigen]")
+    assert "is damaged: pixels.bin has other bytes than were written" in other.stderr
+    assert json.loads(other.stdout)["metrics"]["full"] == pytest.approx(own_run.result["metrics"]["full"], rel=1e-9)
 
 
 def test_nothing_good_is_replaced_by_something_damaged(finished_study: FinishedStudy, tmp_path: Path) -> None:

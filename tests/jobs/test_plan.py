@@ -21,7 +21,7 @@ from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.check import check_recipe
 from cliffkit.recipe.override import override
 
-STAGES = ("pack", "embedding", "depth", "evaluate")
+STAGES = ("pack", "images", "embedding", "depth", "evaluate")
 
 
 @pytest.fixture
@@ -47,6 +47,8 @@ def changed(one, other):
 ALL = set(STAGES)
 TRAINING = {"embedding", "depth", "evaluate"}
 DEPTH = {"depth", "evaluate"}
+PACKED = ALL - {"images"}
+TEST = {"images", "evaluate"}
 DEPENDS = [
     ("name=other", set()),
     ("evaluate=[eigen]", {"evaluate"}),
@@ -79,8 +81,8 @@ DEPENDS = [
     ("embedding.use=heg_r", TRAINING),
     ("train.precision=fp32", TRAINING),
     ("train.deterministic=true", TRAINING),
-    ("data.size=[32, 64]", ALL),
-    ("data.crop=0.9", ALL),
+    ("data.size=[32, 64]", PACKED),
+    ("data.crop=0.9", PACKED),
     ("data.train=25", ALL),
     ("data.seed=1", ALL),
 ]
@@ -131,9 +133,10 @@ def test_stages_come_in_the_order_of_their_needs(jobs):
     assert tuple(planned) == STAGES
     assert {stage: set(job.needs) for stage, job in planned.items()} == {
         "pack": set(),
+        "images": set(),
         "embedding": {"pack"},
         "depth": {"pack", "embedding"},
-        "evaluate": {"pack", "depth"},
+        "evaluate": {"pack", "images", "depth"},
     }
     for job in planned.values():
         assert all(need is planned[stage] for stage, need in job.needs.items())
@@ -141,7 +144,7 @@ def test_stages_come_in_the_order_of_their_needs(jobs):
 
 def test_without_a_trained_embedding_there_is_no_such_stage(jobs):
     planned = jobs("embedding.use=none")
-    assert tuple(planned) == ("pack", "depth", "evaluate")
+    assert tuple(planned) == ("pack", "images", "depth", "evaluate")
     assert planned["pack"].key == jobs()["pack"].key
     trained_elsewhere = jobs("embedding.use=none", "train.embedding.steps=99")
     assert keys(planned) == keys(trained_elsewhere)  # what is not read does not count
@@ -154,7 +157,7 @@ def test_the_key_is_the_hash_of_what_it_shows(jobs):
 
 
 def test_keys_of_one_recipe_differ(jobs):
-    assert len(set(keys(jobs()).values())) == 4
+    assert len(set(keys(jobs()).values())) == 5
 
 
 def test_the_words_of_a_protocol_do_not_count(jobs):
@@ -209,9 +212,10 @@ def test_a_stage_knows_the_code_that_it_computes_with(jobs):
     parts = {stage: [part.component.kind for part in job.parts] for stage, job in jobs().items()}
     assert parts == {
         "pack": ["dataset"],
+        "images": ["dataset"],
         "embedding": ["embedding", "optimizer", "schedule", "augment"],
         "depth": [*model, "embedding", "loss", "optimizer", "schedule", "augment", "augment"],
-        "evaluate": ["dataset", *model],
+        "evaluate": model,
     }
 
 
@@ -230,7 +234,9 @@ class TestWhereDataLie:
         assert changed(here, jobs("data.use=pairs")) == set()
         assert str(tmp_path) not in json.dumps([job.inputs for job in here.values()])
 
-    @pytest.mark.parametrize(("image", "stages"), [(0, ALL), (4, ALL), (6, {"evaluate"})])  # train, val, test
+    @pytest.mark.parametrize(
+        ("image", "stages"), [(0, PACKED), (4, PACKED), (6, {"images", "evaluate"})]
+    )  # train, val, test
     def test_but_what_they_hold_does(self, jobs, pairs, image, stages):
         before = jobs("data.use=pairs", roots={"pairs": pairs})
         path = pairs / f"depth/{image}.png"

@@ -76,7 +76,7 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_an_unbroken_one(tmp_path: P
         at[stage] = json.loads(state.read_text())["state"]["step"] if state.exists() else None
         assert at[stage] == left
     finished = do(recipe, broken, precision="bf16")
-    assert set(finished.reused) == {"pack", "embedding"}
+    assert set(finished.reused) == {"pack", "images", "embedding"}
     assert bits(finished.folder) == bits(unbroken.folder)
     log = map(json.loads, (finished.folder / "log.jsonl").read_text().splitlines())
     steps = [(line["stage"], line["step"]) for line in log if "lr" in line]

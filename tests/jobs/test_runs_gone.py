@@ -36,7 +36,7 @@ def at(stage: str, act: Callable[[], object]) -> Callable[[Event], None]:
     return hear
 
 
-@pytest.mark.parametrize("stage", ["pack", "embedding", "depth", "evaluate"])
+@pytest.mark.parametrize("stage", ["pack", "images", "embedding", "depth", "evaluate"])
 def test_a_runs_folder_that_is_removed_is_a_message_and_the_next_run_is_whole(
     tmp_path: Path, registry: Registry, unbroken: Path, stage: str
 ) -> None:

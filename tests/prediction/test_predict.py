@@ -14,16 +14,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import cliffkit
+import cliffkit.prediction.predictor as predictor_module
 from cliffkit.cli.scores import print_run
 from cliffkit.components.registry import Registry
 from cliffkit.data.resize import at_training_size
 from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
 from cliffkit.events import Notice
+from cliffkit.interfaces import Sample
 from cliffkit.jobs.run_folder import write_sums
 from cliffkit.method.network import DepthNetwork
 from cliffkit.prediction.files import predict_files, read_image
-from cliffkit.prediction.predictor import Predictor, load_run, predictor
+from cliffkit.prediction.predictor import WHOLE, Predictor, load_run, predictor
+from cliffkit.prediction.scored import score_images
 from cliffkit.protocols import View
 from cliffkit.recipe.check import load_recipe
 from cliffkit.recipe.part import Part
@@ -127,7 +130,7 @@ def test_with_flip_a_mirrored_image_has_the_mirrored_depth(run: Run, recipe: Rec
     assert np.abs(predict(mirrored) - predict(image)[:, ::-1]).max() > 1e-3, "without it, it has not"
 
 
-def test_the_same_image_gives_the_same_bits_to_evaluate_and_to_predict(
+def test_the_same_image_has_the_same_scores_of_evaluate_and_of_predict_to_rounding(
     tmp_path: Path, run: Run, recipe: Recipe
 ) -> None:
     data = open_split(recipe, "test", {})
@@ -141,7 +144,8 @@ def test_the_same_image_gives_the_same_bits_to_evaluate_and_to_predict(
         depth_m = np.load(facts["depth_npy"])
         np.testing.assert_array_equal(depth_m, predict(data[i].image))
         truth, valid = data[i].depth.numpy()[0], data[i].valid.numpy()[0]
-        assert {name: float(row[name]) for name in METRICS} == score_image(depth_m, truth, valid, full())
+        alone = score_image(depth_m, truth, valid, full())
+        assert {name: float(row[name]) for name in METRICS} == pytest.approx(alone, rel=1e-5), "several at once"
         assert (facts["min_m"], facts["max_m"]) == (depth_m.min(), depth_m.max())
         stored = np.asarray(Image.open(facts["depth_png"])).astype(np.float64) / 1000
         assert np.abs(stored - np.clip(depth_m, 0, 65.535)).max() <= 0.0005001, "millimetres"
@@ -150,6 +154,49 @@ def test_the_same_image_gives_the_same_bits_to_evaluate_and_to_predict(
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
         f"{i}.{form}" for i in range(4) for form in ("npy", "depth.png", "colour.png")
     )
+
+
+class Sizes(Tiny):
+    """Images of two sizes, in runs of several."""
+
+    def __getitem__(self, index: int) -> Sample:
+        self.size = (48, 64) if index // 9 % 2 else (40, 52)
+        return super().__getitem__(index)
+
+
+def test_images_are_predicted_several_at_once_in_their_order_and_to_rounding_as_alone(
+    run: Run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = predictor(recipe, run.folder / "weights.safetensors", CPU)
+    data, protocols = Sizes("test", count=40), (full(), eigen(), replace(full(), name="mirrored", flip=True))
+    alone = [
+        [predict(data[i].image, protocol.view, flip=protocol.flip) for protocol in (protocols[0], protocols[2])]
+        for i in range(len(data))
+    ]
+    together: list[tuple[bool, Any]] = []
+    predict_batch = Predictor.batch
+
+    def watched(self: Predictor, images: Tensor, view: View = WHOLE, *, flip: bool = False) -> Any:
+        depths = predict_batch(self, images, view, flip=flip)
+        together.append((flip, depths))
+        return depths
+
+    monkeypatch.setattr(Predictor, "batch", watched)
+    monkeypatch.setattr(predictor_module, "MOST_IMAGES", 5)
+    scored = score_images(data, range(len(data)), protocols, predict, 5.0, lambda event: None)
+    assert [len(depths) for flip, depths in together if not flip] == [5, 4, 5, 4, 5, 4, 5, 4, 4]
+    for flip in (False, True):
+        depths = [depth for mirrored, several in together if mirrored == flip for depth in several]
+        for depth, (plain, both) in zip(depths, alone, strict=True):
+            np.testing.assert_allclose(depth, both if flip else plain, rtol=1e-5, atol=1e-5)
+    for image, sample, (plain, _) in zip(scored, map(data.__getitem__, range(40)), alone, strict=True):
+        expected = score_image(plain, sample.depth.numpy()[0], sample.valid.numpy()[0], protocols[0])
+        assert image.scores[0] == (expected and pytest.approx(expected, rel=1e-4))
+
+
+@pytest.mark.parametrize(("size", "most"), [((64, 96), 16), ((228, 304), 7), ((480, 640), 1), ((2000, 3000), 1)])
+def test_larger_images_are_fewer_at_once(size: tuple[int, int], most: int) -> None:
+    assert Predictor(Lopsided(), size, 1.0, CPU).at_once == most
 
 
 def test_images_of_every_mode_are_read_as_rgb(tmp_path: Path) -> None:

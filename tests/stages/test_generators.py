@@ -99,7 +99,7 @@ def test_a_generator_without_weights_needs_no_stage_and_joins_the_loss(
 ) -> None:
     recipe = engine_recipe(tmp_path, registry, *SHORT, f"embedding={{use: {name}, warmup_steps: 0}}")
     run = do(recipe, tmp_path / "runs")
-    assert list(run.record.jobs) == ["pack", "depth", "evaluate"]
+    assert list(run.record.jobs) == ["pack", "images", "depth", "evaluate"]
     assert '"embedding": ' in (run.folder / "log.jsonl").read_text(encoding="utf-8")
 
 
@@ -132,7 +132,7 @@ def test_a_random_generator_needs_no_training_in_the_recipe_and_no_labels(tmp_pa
     changes = (SHORT[0], "embedding={use: heg_s, trained: false}", "train.embedding=null")
     recipe = engine_recipe(tmp_path, registry, *changes)
     assert recipe.train.embedding is None
-    assert [job.stage for job in plan(recipe, {})] == ["pack", "embedding", "depth", "evaluate"]
+    assert [job.stage for job in plan(recipe, {})] == ["pack", "images", "embedding", "depth", "evaluate"]
 
 
 def test_weights_to_start_from_are_refused_for_a_generator_that_is_not_trained(
@@ -177,8 +177,8 @@ def test_unit_scale_needs_a_stage_also_where_nothing_is_trained_and_never_trains
     plain, unit = keys(), keys("embedding.scale=unit")
     assert plain["embedding"] == unit["embedding"]
     assert plain["depth"] != unit["depth"]
-    assert list(keys("embedding={use: filters}")) == ["pack", "depth", "evaluate"]
-    assert list(keys("embedding={use: filters, scale: unit}")) == ["pack", "embedding", "depth", "evaluate"]
+    assert list(keys("embedding={use: filters}")) == ["pack", "images", "depth", "evaluate"]
+    assert list(keys("embedding={use: filters, scale: unit}")) == ["pack", "images", "embedding", "depth", "evaluate"]
 
 
 def test_differences_are_means_over_what_is_valid_in_both_maps(tmp_path: Path) -> None:

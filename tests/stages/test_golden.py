@@ -21,8 +21,18 @@ from cliffkit.jobs.plan import STAGE_VERSIONS
 from cliffkit.recipe.check import load_recipe
 from cliffkit.stages import STAGES
 from cliffkit.stages.context import Context
-from cliffkit.store.artifacts import LOG, WEIGHTS, DepthFitFacts, FitFacts, LevelDifferences, PackFacts, Scores
+from cliffkit.store.artifacts import (
+    LOG,
+    WEIGHTS,
+    DepthFitFacts,
+    FitFacts,
+    FullSizeFacts,
+    LevelDifferences,
+    PackFacts,
+    Scores,
+)
 from cliffkit.store.job import Job
+from cliffkit.store.store import ARRAYS
 
 from ..engine_fixtures import cpu
 from . import golden_parts
@@ -68,6 +78,7 @@ GOLDEN: Mapping[str, tuple[int, Numbers]] = {
             "val median_m": 3.8750500000000003,
         },
     ),
+    "images": (1, {"files": "533250fc91fc1f61", "fingerprint": "test"}),
     "embedding": (
         4,
         {
@@ -111,7 +122,7 @@ GOLDEN: Mapping[str, tuple[int, Numbers]] = {
         },
     ),
     "evaluate": (
-        1,
+        2,
         {
             "baseline_depth_m": 4.00005,
             "whole: abs_rel": 0.6089212720077497,
@@ -147,7 +158,13 @@ GOLDEN: Mapping[str, tuple[int, Numbers]] = {
 }
 """By stage: the version, and what it gives."""
 
-TOLERANCE = {"pack": (0.0, 0.0), "embedding": (1e-5, 1e-7), "depth": (1e-5, 1e-7), "evaluate": (1e-9, 0.0)}
+TOLERANCE = {
+    "pack": (0.0, 0.0),
+    "images": (0.0, 0.0),
+    "embedding": (1e-5, 1e-7),
+    "depth": (1e-5, 1e-7),
+    "evaluate": (1e-9, 0.0),
+}
 """Relative and absolute. Convolutions add in another order on other processors."""
 
 
@@ -211,6 +228,13 @@ def test_pack_gives_the_listed_arrays(folders: dict[str, Path]) -> None:
         facts = PackFacts.read(folders["pack"] / split)
         found |= {f"{split} arrays": digest.hexdigest()[:16], f"{split} median_m": facts.median_m}
     hold("pack", found)
+
+
+def test_images_gives_the_listed_files(folders: dict[str, Path]) -> None:
+    names = sorted(path.name for path in folders["images"].iterdir() if path.suffix in ARRAYS)
+    content = b"".join(name.encode() + (folders["images"] / name).read_bytes() for name in names)
+    facts = FullSizeFacts.read(folders["images"])
+    hold("images", {"files": hashlib.sha256(content).hexdigest()[:16], "fingerprint": facts.fingerprint})
 
 
 def test_embedding_gives_the_listed_weights(folders: dict[str, Path]) -> None:

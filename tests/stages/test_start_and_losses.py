@@ -122,7 +122,7 @@ def test_an_embedding_generator_starts_from_a_file_too(tmp_path: Path, registry:
     file = first.folder.parent / "jobs" / f"embedding-{first.record.jobs['embedding']}" / WEIGHTS
     changes = (f"train.embedding.init={file}", "train.embedding.freeze=[full_size]", "train.embedding.steps=1")
     recipe = engine_recipe(tmp_path, registry, *SHORT, *changes)
-    job = plan(recipe, {})[1]
+    job = next(job for job in plan(recipe, {}) if job.stage == "embedding")
     pack = first.folder.parent / "jobs" / f"pack-{first.record.jobs['pack']}"
     STAGES["embedding"](job, Context(tmp_path, {"pack": pack}, cpu(), {}, lambda event: None))
     before, after = load_file(file), load_file(tmp_path / WEIGHTS)

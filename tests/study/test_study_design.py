@@ -228,7 +228,7 @@ def test_the_built_in_study_is_27_cells_that_share_a_pack_and_two_generators(reg
     stages = [job.stage for job in jobs_of(cells).values()]
     assert len(cells) == 27
     assert {stage: stages.count(stage) for stage in set(stages)} == {
-        "pack": 1, "embedding": 2, "depth": 27, "evaluate": 27,
+        "pack": 1, "images": 1, "embedding": 2, "depth": 27, "evaluate": 27,
     }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from cliffkit.components.registry import Registry
 from cliffkit.interfaces import Executor, Place, Result, Task
@@ -23,7 +24,7 @@ from cliffkit.study.cells import jobs_of
 from cliffkit.study.check import load_study
 from cliffkit.study.forecast import choose_slots, choose_workers
 from cliffkit.study.pace import Pace, Paces, kind_of_work, units
-from cliffkit.study.probe import PROBED_IMAGES, ProbeTask, probe
+from cliffkit.study.probe import SCORED_IMAGES, ProbeTask, probe
 from cliffkit.study.results import load_results
 
 from ..protocol_fixtures import PROTOCOLS
@@ -37,7 +38,7 @@ def one_of_each(cells: list) -> dict[str, Job]:
     return {job.stage: job for cell in cells if cell.variant.name == "heg_s + cliff" for job in cell.jobs}
 
 
-@pytest.mark.parametrize("stage", ["pack", "embedding", "depth", "evaluate"])
+@pytest.mark.parametrize("stage", ["pack", "images", "embedding", "depth", "evaluate"])
 def test_a_probe_measures_every_stage(
     finished_study: FinishedStudy, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
@@ -46,7 +47,7 @@ def test_a_probe_measures_every_stage(
     pace = probe(ProbeTask(job, {}), HERE)
     assert 0 < pace.seconds < 30
     assert pace.memory_bytes > 50e6
-    assert (pace.weights_bytes > 1000) == (stage in ("embedding", "depth"))
+    assert (pace.kept_bytes > 1000) == (stage in ("images", "embedding", "depth"))
     assert units(job) == (4 if stage in ("embedding", "depth") else 1)
 
 
@@ -56,15 +57,15 @@ def test_an_evaluation_is_probed_as_it_is_done_one_prediction_for_all_protocols_
     job = one_of_each(finished_study.cells)["evaluate"]
     protocols = tuple(PROTOCOLS[name] for name in ("full", "eigen", "garg"))
     called: list[int] = []
-    predict = Predictor.__call__
+    predict = Predictor.batch
 
-    def counted(self: Predictor, *image: Any, **more: Any) -> Any:
-        called.append(len(called))
-        return predict(self, *image, **more)
+    def counted(self: Predictor, images: Tensor, *view: Any, **more: Any) -> Any:
+        called.append(len(images))
+        return predict(self, images, *view, **more)
 
-    monkeypatch.setattr(Predictor, "__call__", counted)
+    monkeypatch.setattr(Predictor, "batch", counted)
     probe(ProbeTask(replace(job, recipe=replace(job.recipe, protocols=protocols)), {}), HERE)
-    assert len(called) == 1 + PROBED_IMAGES
+    assert called == [1, min(SCORED_IMAGES, job.recipe.data.options["test"])]
 
 
 def test_a_probe_leaves_nothing_in_the_store(finished_study: FinishedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +129,7 @@ def test_generators_that_are_not_fitted_run_in_a_study_and_have_a_pace(tmp_path:
         assert known is not None
         assert units(job) == 1
         assert 0 < min(known.seconds, measured.seconds) <= max(known.seconds, measured.seconds) < 30
-        assert measured.weights_bytes == known.weights_bytes
+        assert measured.kept_bytes == known.kept_bytes
 
 
 class Deaf(Inline):

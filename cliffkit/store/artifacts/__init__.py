@@ -4,7 +4,7 @@ A fact reads and writes itself, so that nothing else knows how its file is laid 
 changes a dataclass here changes files that other programs may read.
 """
 
-from cliffkit.store.artifacts.facts import Fact, damaged, read_bytes, read_json
+from cliffkit.store.artifacts.facts import Fact, damaged, read_array, read_bytes, read_json
 from cliffkit.store.artifacts.jobs import Failure, JobNames, JobProgress, JobRecord, StoreStamp
 from cliffkit.store.artifacts.noise import Likeness, StudyNoise, TableNoise
 from cliffkit.store.artifacts.runs import PartRecord, RunParts
@@ -14,6 +14,7 @@ from cliffkit.store.artifacts.training import (
     EmbeddingFitFacts,
     Environment,
     FitFacts,
+    FullSizeFacts,
     LevelDifferences,
     PackFacts,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "Fact",
     "Failure",
     "FitFacts",
+    "FullSizeFacts",
     "JobNames",
     "JobProgress",
     "JobRecord",
@@ -63,6 +65,7 @@ __all__ = [
     "Summary",
     "TableNoise",
     "damaged",
+    "read_array",
     "read_bytes",
     "read_json",
 ]

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from cliffkit.errors import UserError
@@ -79,6 +81,17 @@ def read_json(path: Path) -> Any:
         return json.loads(content)
     except ValueError as error:
         raise damaged(path, f"is no JSON: {error}") from error
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """Read an array as a whole. Raises UserError where its file is missing or damaged."""
+    try:
+        array: NDArray[Any] = np.load(path)
+    except OSError as error:
+        raise damaged(path, f"cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise damaged(path, f"is damaged, {error}") from error
+    return array
 
 
 def _job_folder(path: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""What the stages pack, embedding and depth leave beside arrays and weights."""
+"""What the stages pack, images, embedding and depth leave beside arrays and weights."""
 
 from __future__ import annotations
 
@@ -27,6 +27,20 @@ class PackFacts(Fact):
     """Images without a valid pixel."""
     scene_types: tuple[str, ...]
     """Names, in the order of their numbers; empty where the data has none."""
+
+
+@dataclass(frozen=True)
+class FullSizeFacts(Fact):
+    """The test images at full size."""
+
+    FILE: ClassVar[str] = "images.json"
+
+    names: tuple[str, ...]
+    """As the data set gives them, in order."""
+    scene_types: tuple[str, ...]
+    """Names, in the order of their numbers; empty where the data has none."""
+    fingerprint: str
+    """Of the data set's split."""
 
 
 @dataclass(frozen=True)
