@@ -143,7 +143,7 @@ def _done(cell: Cell, scores: Mapping[str, Any], number: int, environment: Envir
     )
     start = float(np.nanmean(next(iter(scores.values()))[:, 0]))
     curve = [(step, start + 0.4 * float(np.exp(-step / 150)) + 0.003 * cell.seed) for step in range(50, 501, 50)]
-    seconds = {"pack": 2.0, "embedding": 30.0, "depth": 100.0 + number, "evaluate": 5.0}
+    seconds = {"pack": 2.0, "images": 3.0, "embedding": 30.0, "depth": 100.0 + number, "evaluate": 5.0}
     seconds = {job.stage: seconds[job.stage] for job in cell.jobs}
     return CellResult(cell, "done", "", made_up, seconds, environment, curve)
 
