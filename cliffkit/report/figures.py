@@ -21,7 +21,8 @@ from cliffkit.report.picks import pick
 from cliffkit.report.svg import BAD, FAINT, GOOD, INK, one_line
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, WORSE, Estimate
-from cliffkit.study.analysis import Analysis, Effect, Table
+from cliffkit.study.analysis import Analysis, Table
+from cliffkit.study.effects import Effect
 from cliffkit.study.results import CellResult, Results
 
 LOOKS: Mapping[str, tuple[str, str]] = MappingProxyType(

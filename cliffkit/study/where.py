@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.scoring.regions import DEPTH, EDGES, REGIONS
-from cliffkit.statistics import Estimate, estimate, holm, pooled, verdict
+from cliffkit.statistics import Estimate, holm, pooled, verdict
+from cliffkit.study.effects import estimator_of
 from cliffkit.study.results import Results
+from cliffkit.study.rounds import sequential_p
 from cliffkit.study.study import Study, Variant
 
 Floats = NDArray[np.float64]
@@ -105,12 +107,12 @@ def _judged(study: Study, gaps: Mapping[tuple[int, int], Floats]) -> dict[tuple[
 
     Adaptive seeds have their own intervals and p, valid at any stop, and every comparison counts from the start.
     """
-    design = study.adaptive
-    differences = {key: estimate(gap) if design is None else design.interval(gap) for key, gap in gaps.items()}
+    design, estimator = study.adaptive, estimator_of(study)
+    differences = {key: estimator(gap) for key, gap in gaps.items()}
     if design is None:
         p = {key: gap.p for key, gap in differences.items() if gap and gap.seeds_measured and gap.images > 1}
     else:
-        p = {key: design.p(gap) for key, gap in gaps.items()}
+        p = {key: sequential_p(design, gap) for key, gap in gaps.items()}
     adjusted = dict(zip(p, holm(list(p.values())), strict=True))
     higher = study.metric in HIGHER_IS_BETTER
     return {

@@ -14,11 +14,13 @@ from cliffkit.report.where import COLUMNS as WHERE
 from cliffkit.report.where import where_rows
 from cliffkit.statistics import Estimate, noise_of
 from cliffkit.store.store import Store
-from cliffkit.study.analysis import Analysis, Effect, Row
+from cliffkit.study.analysis import Analysis, Row
 from cliffkit.study.board import Board
+from cliffkit.study.effects import Effect
 from cliffkit.study.forecast import Forecast
 from cliffkit.study.power import Power
 from cliffkit.study.results import Results
+from cliffkit.study.rounds import NOT_NEEDED, Stop
 from cliffkit.study.study import Study
 from cliffkit.verbs.finished import Run
 from cliffkit.verbs.rows import Rows
@@ -59,6 +61,15 @@ class Findings:
         return {row.variant.name: row.word or REFERENCE for row in self.analysis.first(self.results).rows}
 
     @property
+    def stops(self) -> dict[str, Stop]:
+        """Why each variant got no more seeds, or that it goes on; empty where every variant gets all seeds.
+
+        `str(stop)` says it in words, as "decided at 4 of 10 seeds".
+        """
+        rows = self.analysis.first(self.results).rows
+        return {row.variant.name: row.stop for row in rows if row.stop is not None}
+
+    @property
     def sentences(self) -> dict[str, str]:
         """Each verdict as a sentence with its numbers; nothing for the reference."""
         rows = self.analysis.first(self.results).rows
@@ -72,7 +83,10 @@ class Findings:
 
     @property
     def cells(self) -> Rows:
-        """Each cell, a variant under a seed: columns variant, seed, state (done, failed, waiting), reason, key."""
+        """Each cell, a variant under a seed: columns variant, seed, state, reason, key.
+
+        States are done, failed, waiting, and with adaptive seeds not needed.
+        """
         rows = (
             {
                 "variant": result.cell.variant.name,
@@ -193,7 +207,8 @@ class Findings:
     def __repr__(self) -> str:
         """Write the study's name, what is compared, and the table."""
         study = self.study
-        head = f"{study.name}: {self.results.done} of {len(self.results.cells)} cells done"
+        needed = sum(result.state != NOT_NEEDED for result in self.results.cells)
+        head = f"{study.name}: {self.results.done} of {needed} cells done"
         return f"{head}; {study.metric} under {study.protocol} against {study.reference.name}\n{self.table()!r}"
 
     def _row(self, row: Row, axes: Iterable[str]) -> dict[str, object]:
@@ -220,6 +235,8 @@ class Outlook:
     board: Board
     """How far every job and cell is."""
     expected: Forecast
+    most: Forecast
+    """The same if every cell runs that may follow; with a list of seeds it is `expected`."""
     power: Power
     """What the study can see: its smallest differences, by number of seeds."""
     trials: Board | None = None

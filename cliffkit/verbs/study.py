@@ -129,9 +129,15 @@ def forecast(
             if each.to_do():
                 check_variants(each, roots, tell)
         choose_workers(max(work.boards, key=lambda each: len(each.to_do())), built, roots, say)
-        jobs = {job.key: job for each in work.boards for job in each.to_do()}
-        expected = expect(list(jobs.values()), built, board.store, roots, say)
-        return Outlook(work.study, board, expected, foresee(work.study, board.cells, board.store, roots), work.trials)
+        expected, most = (
+            expect(list({job.key: job for job in jobs}.values()), built, board.store, roots, say)
+            for jobs in (
+                [job for each in work.boards for job in each.to_do()],
+                [job for each in work.boards for job in each.most_to_do()],
+            )
+        )
+        power = foresee(work.study, board.cells, board.store, roots)
+        return Outlook(work.study, board, expected, most, power, work.trials)
 
 
 def report(

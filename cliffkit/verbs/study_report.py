@@ -27,7 +27,7 @@ PAGE = "report.html"
 def publish_cells(work: OpenedStudy) -> None:
     """Lay out a run folder for every cell that is done and has none, so that `predict` and `evaluate` can use it."""
     board, folder = work.board, work.folder / "cells"
-    for cell in board.cells:
+    for cell in board.needed:
         if board.cell_state(cell) == "done" and not is_published(run_folder(cell.recipe, cell.jobs, folder)):
             publish(cell.recipe, cell.jobs, board.store, parent=folder)
 

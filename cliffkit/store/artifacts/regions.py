@@ -43,7 +43,7 @@ class RegionScores:
         """Read the file of a folder. Raises UserError where the file is missing or damaged."""
         path = folder / cls.FILE
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 protocols, scenes, scores = (arrays[name] for name in ("protocols", "scenes", "scores"))
             if scores.shape != (len(protocols), len(scenes), len(REGIONS), len(METRICS)):
                 raise ValueError(f"scores of shape {scores.shape}")
