@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import html.parser
+import io
 import json
 import re
 import shutil
@@ -464,6 +465,24 @@ def test_failed_and_waiting_cells_are_said_and_the_rest_stands(hostile: Report) 
     mean = 1 + HEADS.index("mean")
     assert lines[names[3]][mean] == NOTHING
     assert lines[names[0]][mean] != NOTHING
+
+
+def test_adaptive_seeds_say_why_each_variant_stopped(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    study = make_study(tmp_path, registry, tiny, seeds={"from": 3, "to": 7})
+    results = make_results(study, tmp_path / "runs")
+    report = write(results, tmp_path / "report")
+    stops = [row.stop for row in report.analysis.first(results).rows[1:]]
+    assert {stop.reason for stop in stops if stop} >= {"decided", "futile"}
+    needed = sum(result.state != "not needed" for result in results.cells)
+    assert 0 < needed < len(results.cells) == 6 * 7
+    for name in ("report.md", "report.html"):
+        text = report.text(name).replace("\\", "")
+        assert f"All {needed} needed cells are done (6 variants, 3 to 7 seeds; 24 test images)." in text
+        assert all(str(stop) in text for stop in stops)
+        assert "decided early are too large on average" in text
+    rows = list(csv.DictReader(io.StringIO(report.text("results.csv"))))
+    assert {row["state"] for row in rows} == {"done", "not needed"}
+    assert {row["value"] for row in rows if row["state"] == "not needed"} == {""}
 
 
 def test_a_damaged_cell_needs_no_retry(plain: Report) -> None:

@@ -36,8 +36,9 @@ from cliffkit.study.results import Results, as_played, load_results
 from cliffkit.study.rounds import NOT_NEEDED, Stop, play
 from cliffkit.study.run import run_cells
 from cliffkit.study.study import Study
+from cliffkit.verbs.study import report as write_report
 
-from ..study_fixtures import BASE, STUDY, FinishedStudy, Inline, small_study
+from ..study_fixtures import BASE, STUDY, FinishedStudy, Inline, small_study, write_study
 
 EFFECTS = {"own": 0.0, "clear": 0.05, "close": 0.0035, "null": 0.0, "near": 0.003}
 """Made-up difference of each variant from the reference."""
@@ -212,6 +213,32 @@ def test_a_cell_that_fails_holds_nobody_up_and_joins_when_it_is_mended(pretend: 
     mended, executor = pretend(RATES, "runs")
     assert executor.evaluated == ["clear, seed 1"]
     assert ended(mended) == expected
+
+
+def test_a_larger_end_on_the_same_cells_is_said_and_kept(tmp_path: Path, finished_study: FinishedStudy) -> None:
+    runs = finished_study.copy(tmp_path / "runs")
+
+    def reported(seeds: str) -> tuple[str, ...]:
+        file = write_study(tmp_path, adaptive(seeds=seeds))
+        return write_report(file, runs=runs, device="cpu", progress=False).study.notes
+
+    assert reported("{from: 2, to: 2}") == ()
+    assert reported("{from: 2, to: 2}") == ()
+    (note,) = reported("{from: 2, to: 3}")
+    assert note.startswith(
+        "seeds: {from: 2, to: 3} is a new design, for cells that were reported under {from: 2, to: 2}"
+    )
+    assert "is a new design" in (runs / "studies" / "small" / "report.md").read_text().replace("\\", "")
+    (note,) = reported("{from: 2, to: 2}")
+    assert "reported under {from: 2, to: 3} before" in note
+    assert len(reported("[0, 1]")) == 1, "after looks that allowed for no such seeds"
+
+
+def test_a_list_of_seeds_that_grows_is_no_new_design(tmp_path: Path, finished_study: FinishedStudy) -> None:
+    runs = finished_study.copy(tmp_path / "runs")
+    for seeds in ("[0]", "[0, 1]"):
+        file = write_study(tmp_path, adaptive(seeds=seeds))
+        assert write_report(file, runs=runs, device="cpu", progress=False).study.notes == ()
 
 
 # ---- results

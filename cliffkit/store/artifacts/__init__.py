@@ -5,7 +5,7 @@ changes a dataclass here changes files that other programs may read.
 """
 
 from cliffkit.store.artifacts.facts import Fact, damaged, read_array, read_bytes, read_json
-from cliffkit.store.artifacts.jobs import Failure, JobNames, JobProgress, JobRecord, StoreStamp
+from cliffkit.store.artifacts.jobs import Failure, JobNames, JobProgress, JobRecord, StoreStamp, StudyDesigns
 from cliffkit.store.artifacts.noise import Likeness, StudyNoise, TableNoise
 from cliffkit.store.artifacts.regions import RegionScores
 from cliffkit.store.artifacts.runs import PartRecord, RunParts
@@ -63,6 +63,7 @@ __all__ = [
     "Scores",
     "Selection",
     "StoreStamp",
+    "StudyDesigns",
     "StudyNoise",
     "Summary",
     "TableNoise",
