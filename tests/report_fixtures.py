@@ -12,6 +12,7 @@ import yaml
 from cliffkit.components.registry import Registry
 from cliffkit.report.gallery import Gallery, GalleryImage, VariantPredictions
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
+from cliffkit.scoring.regions import REGIONS
 from cliffkit.scoring.scores import summarise
 from cliffkit.store.artifacts import Environment, ProtocolScores, Scores, Selection
 from cliffkit.study.cells import Cell, plan_cells
@@ -113,8 +114,19 @@ def make_results(
                     (environments or {}).get(seed, ENVIRONMENT),
                 )
             )
-    results = Results(study, tuple(cells), study.base.protocols, names, scores, store)
+    regions = _regions(scores[study.protocol][..., METRICS.index(study.metric)])
+    scenes = tuple(("kitchen", "office", "")[i % 3] for i in range(images))
+    results = Results(study, tuple(cells), study.base.protocols, names, scores, store, regions, scenes)
     return results if study.adaptive is None else as_played(results)
+
+
+def _regions(whole: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Scores of regions, (..., images, REGIONS): three ranges of depth, one of them in half of the images; edges."""
+    regions = np.full((*whole.shape, len(REGIONS)), np.nan)
+    for k in (1, 2, 3, len(REGIONS) - 2, len(REGIONS) - 1):
+        regions[..., k] = whole * (0.8 + 0.1 * k)
+    regions[..., : whole.shape[-1] // 2, 3] = np.nan
+    return regions
 
 
 def _metrics(abs_rel: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -16,12 +16,13 @@ from cliffkit.cli.scores import console
 from cliffkit.report.noise import noise_numbers, noise_sentences
 from cliffkit.report.sentences import between, placebo_sentence, row_sentence
 from cliffkit.report.summary import summary
+from cliffkit.report.where import where_rows, where_sentences
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import BETTER, WORSE, Estimate
 from cliffkit.study.analysis import Analysis
 from cliffkit.study.effects import Effect
 from cliffkit.study.noise import summarise_noise
-from cliffkit.study.results import Results
+from cliffkit.study.results import CellResult, Results
 from cliffkit.study.rounds import NOT_NEEDED, Stop
 from cliffkit.text import printable
 
@@ -55,8 +56,8 @@ def print_study(results: Results, analysis: Analysis) -> None:
         out.print(f"intervals are of each comparison alone, p is Holm's over all {first.compared}", highlight=False)
     elif len(study.seeds) == 1:
         out.print("one seed: seed noise was not measured, and no verdict reaches beyond these weights", highlight=False)
-    for text in noise_sentences(summarise_noise(results)):
-        out.print(text, highlight=False)
+    for text in [*where_sentences(analysis.where), *noise_sentences(summarise_noise(results))]:
+        out.print(printable(text), highlight=False, markup=False)
     if first.placebo is not None:
         out.print(placebo_sentence(first.placebo), highlight=False)
     for name, choice in results.choices.items():
@@ -156,18 +157,10 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
         "main_effects": rows(analysis.main),
         "interactions": rows(analysis.interactions),
         "shares": rows(analysis.shares),
+        "where": list(where_rows(analysis.where)),
         "tuning": _tuning_json(results),
         "noise": None if noise is None else noise_numbers(noise.mean),
-        "cells": [
-            {
-                "variant": result.cell.variant.name,
-                "seed": result.cell.seed,
-                "state": result.state,
-                "reason": result.reason,
-                "key": result.cell.jobs[-1].key,
-            }
-            for result in results.cells
-        ],
+        "cells": [_cell_json(result) for result in results.cells],
         "files": {name: str(path) for name, path in written.items()},
         "time": time.time(),
     }
@@ -184,4 +177,14 @@ def _tuning_json(results: Results) -> dict[str, Any]:
             ],
         }
         for name, choice in results.choices.items()
+    }
+
+
+def _cell_json(result: CellResult) -> dict[str, Any]:
+    return {
+        "variant": result.cell.variant.name,
+        "seed": result.cell.seed,
+        "state": result.state,
+        "reason": result.reason,
+        "key": result.cell.jobs[-1].key,
     }

@@ -16,6 +16,7 @@ from cliffkit.study.effects import Effect, effects_of, estimator_of, judged
 from cliffkit.study.results import Results
 from cliffkit.study.rounds import Stop, family_wise, sequential_p
 from cliffkit.study.study import Study, Variant
+from cliffkit.study.where import Family, where
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Analysis:
     shares: tuple[Effect, ...]
     """Shapley shares of the improvement from the weakest variant to the full recipe."""
     weakest: Variant | None
+    where: tuple[Family, ...] = ()
+    """Differences in regions of the images, in the study's metric and protocol."""
 
     def first(self, results: Results) -> Table:
         """Give the table in the study's own metric and protocol."""
@@ -89,7 +92,7 @@ def analyse(results: Results) -> Analysis:
     }
     first = tables[study.protocol, study.metric]
     if len(study.axes) < 2:
-        return Analysis(tables, (), (), (), None)
+        return Analysis(tables, (), (), (), None, where(results))
     values = results.table(study.protocol, study.metric)
     variants = [i for i, variant in enumerate(study.variants) if not variant.is_placebo]
     measured = [i for i in variants if not np.isnan(values[i]).all()]
@@ -105,7 +108,7 @@ def analyse(results: Results) -> Analysis:
         for axis, part in (parts or {}).items():
             label = f"{weakest.levels[axis]} → {study.full[axis]}"
             shares.append((label, (list(study.axes)[axis],), part))
-    return Analysis(tables, main, interactions, judged(shares, study), weakest)
+    return Analysis(tables, main, interactions, judged(shares, study), weakest, where(results))
 
 
 def _table(results: Results, protocol: str, metric: str) -> Table:

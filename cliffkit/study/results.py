@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from cliffkit.errors import UserError
 from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
+from cliffkit.scoring.regions import REGIONS
 from cliffkit.stages import is_fit
 from cliffkit.statistics import pooled
-from cliffkit.store.artifacts import LOG, DepthFitFacts, EmbeddingFitFacts, Environment, PerImage, Scores
+from cliffkit.store.artifacts import LOG, DepthFitFacts, EmbeddingFitFacts, Environment, PerImage, RegionScores, Scores
 from cliffkit.store.store import LARGE, Store
 from cliffkit.study.cells import Cell
 from cliffkit.study.rounds import NOT_NEEDED, Course, play_study
@@ -66,6 +67,10 @@ class Results:
     scores: Mapping[str, Floats]
     """By protocol: (variants, seeds, images, metrics), NaN where a cell is not done or an image has no scored pixel."""
     store: Path
+    regions: Floats | None = None
+    """Scores of regions in the study's metric and protocol: (variants, seeds, images, REGIONS), NaN where absent."""
+    scenes: tuple[str, ...] = ()
+    """Scene type of each test image; empty where it is unknown."""
     course: Course | None = None
     """How far a study of adaptive seeds is; None where every variant gets all seeds."""
 
@@ -118,18 +123,23 @@ def load_results(study: Study, cells: Sequence[Cell], store: Store) -> Results:
     images = PerImage.read(store.folder(finished[0].cell.jobs[-1])).images if finished else ()
     shape = (len(study.variants), len(study.seeds), len(images), len(METRICS))
     scores = {protocol.name: np.full(shape, np.nan) for protocol in protocols}
+    regions, scenes = np.full((*shape[:3], len(REGIONS)), np.nan), ("",) * len(images)
     for i, result in enumerate(results):
         if result.state != "done":
             continue
         index = order[result.cell.variant.levels], seeds[result.cell.seed]
         try:
             tables = _per_image(result, store, images)
+            local = _regions(result, store, images)
         except UserError as error:
             results[i] = CellResult(result.cell, "failed", f"evaluate: {error}", damaged=True)
             continue
         for protocol, rows in tables.items():
             scores[protocol][index] = rows
-    loaded = Results(study, tuple(results), protocols, images, scores, store.root)
+        scenes = local.scenes
+        if study.protocol in local.scores:
+            regions[index] = local.scores[study.protocol][..., METRICS.index(study.metric)]
+    loaded = Results(study, tuple(results), protocols, images, scores, store.root, regions, scenes)
     return loaded if study.adaptive is None else as_played(loaded)
 
 
@@ -227,3 +237,15 @@ def _per_image(result: CellResult, store: Store, images: Sequence[str]) -> Mappi
             "run the study again"
         )
     return table.scores
+
+
+def _regions(result: CellResult, store: Store, images: Sequence[str]) -> RegionScores:
+    """Read a cell's scores of regions. Raises UserError where they are not of so many images."""
+    folder = store.folder(result.cell.jobs[-1])
+    regions = RegionScores.read(folder)
+    if len(regions.scenes) != len(images):
+        raise UserError(
+            f"{folder / RegionScores.FILE}: has {len(regions.scenes)} images, the study's other cells have "
+            f"{len(images)}; delete {folder} and run the study again"
+        )
+    return regions

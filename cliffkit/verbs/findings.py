@@ -11,6 +11,8 @@ from cliffkit.jobs.run_folder import is_published, publish, run_folder
 from cliffkit.report.noise import noise_numbers
 from cliffkit.report.sentences import row_sentence
 from cliffkit.report.summary import summary
+from cliffkit.report.where import COLUMNS as WHERE
+from cliffkit.report.where import where_rows
 from cliffkit.statistics import Estimate, noise_of
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, Row
@@ -156,6 +158,15 @@ class Findings:
             if noise is not None
         ]
         return Rows(rows, ("variant", "seeds", "images", *_NOISE))
+
+    @property
+    def where(self) -> Rows:
+        """Differences from the reference in regions of the images, in the study's metric and protocol.
+
+        Columns family (depth, edges, scenes), region, region_images, variant, value, low, high, p (Holm's, over the
+        family), verdict, seeds, images.
+        """
+        return Rows(where_rows(self.analysis.where), WHERE)
 
     def table(self, *, protocol: str | None = None, metric: str | None = None) -> Rows:
         """Give every variant's mean and its difference from the reference; by default as the study compares.

@@ -20,6 +20,7 @@ from cliffkit.study.forecast import forecast as expect
 from cliffkit.study.power import foresee
 from cliffkit.study.results import load_results
 from cliffkit.study.run import find_damaged, set_damaged_aside
+from cliffkit.verbs.designs import earlier_designs
 from cliffkit.verbs.findings import Findings, Outlook
 from cliffkit.verbs.inputs import AnyPath, Data, Progress, Settings, StudyLike
 from cliffkit.verbs.opened import BUILT_IN, open_study
@@ -71,7 +72,7 @@ def ablate(
             board.retry()
     build = partial(open_executor, work.plugins.registry, executor, workers, device)
     with BoardView(work.study.name, active=progress is True) as view:
-        tell = _teller(view, progress, work.study.notes)
+        tell = _teller(view, progress, [*work.study.notes, *earlier_designs(work)])
         name_jobs(work.folder, work.jobs)
         if work.trials is not None:
             work = do_trials(work, build, view, tell, checkpoint_every)

@@ -144,7 +144,7 @@ def test_dry_run_measures_and_runs_nothing(invoke: Invoke, tmp_path: Path, finis
     assert ran.exit_code == 0, ran.stderr
     said = json.loads(ran.stdout)
     assert (said["cells"], said["cells_done"], said["jobs"], said["jobs_done"]) == (12, 8, 27, 19)
-    assert said["jobs_shared"] == 2
+    assert said["jobs_shared"] == 3
     assert set(said["stages"]) == {"depth", "evaluate"}
     assert said["stages"]["depth"]["jobs"] == 4
     assert 0 < said["seconds"] < 600

@@ -36,8 +36,9 @@ from cliffkit.study.results import Results, as_played, load_results
 from cliffkit.study.rounds import NOT_NEEDED, Stop, play
 from cliffkit.study.run import run_cells
 from cliffkit.study.study import Study
+from cliffkit.verbs.study import report as write_report
 
-from ..study_fixtures import BASE, STUDY, FinishedStudy, Inline, small_study
+from ..study_fixtures import BASE, STUDY, FinishedStudy, Inline, small_study, write_study
 
 EFFECTS = {"own": 0.0, "clear": 0.05, "close": 0.0035, "null": 0.0, "near": 0.003}
 """Made-up difference of each variant from the reference."""
@@ -214,6 +215,32 @@ def test_a_cell_that_fails_holds_nobody_up_and_joins_when_it_is_mended(pretend: 
     assert ended(mended) == expected
 
 
+def test_a_larger_end_on_the_same_cells_is_said_and_kept(tmp_path: Path, finished_study: FinishedStudy) -> None:
+    runs = finished_study.copy(tmp_path / "runs")
+
+    def reported(seeds: str) -> tuple[str, ...]:
+        file = write_study(tmp_path, adaptive(seeds=seeds))
+        return write_report(file, runs=runs, device="cpu", progress=False).study.notes
+
+    assert reported("{from: 2, to: 2}") == ()
+    assert reported("{from: 2, to: 2}") == ()
+    (note,) = reported("{from: 2, to: 3}")
+    assert note.startswith(
+        "seeds: {from: 2, to: 3} is a new design, for cells that were reported under {from: 2, to: 2}"
+    )
+    assert "is a new design" in (runs / "studies" / "small" / "report.md").read_text().replace("\\", "")
+    (note,) = reported("{from: 2, to: 2}")
+    assert "reported under {from: 2, to: 3} before" in note
+    assert len(reported("[0, 1]")) == 1, "after looks that allowed for no such seeds"
+
+
+def test_a_list_of_seeds_that_grows_is_no_new_design(tmp_path: Path, finished_study: FinishedStudy) -> None:
+    runs = finished_study.copy(tmp_path / "runs")
+    for seeds in ("[0]", "[0, 1]"):
+        file = write_study(tmp_path, adaptive(seeds=seeds))
+        assert write_report(file, runs=runs, device="cpu", progress=False).study.notes == ()
+
+
 # ---- results
 
 
@@ -231,7 +258,7 @@ def with_scores(results: Results, abs_rel: np.ndarray, study: Study) -> Results:
         for variant in study.variants
         for seed in study.seeds
     )
-    return as_played(replace(results, study=study, images=images, cells=cells, scores={"full": scores}))
+    return as_played(replace(results, study=study, images=images, cells=cells, scores={"full": scores}, regions=None))
 
 
 @pytest.fixture
@@ -333,7 +360,7 @@ def test_a_list_of_seeds_is_judged_as_ever(results: Results, study: Study) -> No
     abs_rel = 0.3 + 0.01 * random.standard_normal((4, 8, 40)) + np.array([0, 0.03, 0.0, -0.0035])[:, None, None]
     fixed = replace(study, adaptive=None)
     scores = {"full": np.repeat(abs_rel[..., None], len(METRICS), axis=-1)}
-    found = replace(results, study=fixed, scores=scores)
+    found = replace(results, study=fixed, scores=scores, regions=None)
     rows = analyse(found).first(found).rows
     assert [row.difference for row in rows[1:]] == [compare(table, abs_rel[0]) for table in abs_rel[1:]]
     assert [row.mean for row in rows] == [estimate(table) for table in abs_rel]
