@@ -15,6 +15,7 @@ from harness import Row, progress, quartiles, seconds
 from cliffkit.components.load import load_plugins
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import METRICS
+from cliffkit.scoring.regions import REGIONS
 from cliffkit.scoring.scores import summarise
 from cliffkit.store.artifacts import (
     LOG,
@@ -24,9 +25,11 @@ from cliffkit.store.artifacts import (
     JobRecord,
     PerImage,
     ProtocolScores,
+    RegionScores,
     Scores,
     Selection,
 )
+from cliffkit.store.checksums import checksums
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
 from cliffkit.study.cells import Cell, jobs_of, plan_cells
@@ -142,7 +145,6 @@ def _fill(store: Store, cells: Sequence[Cell], pool: Path) -> None:
     for i, job in enumerate(jobs_of(cells).values()):
         own = store.folder(job)
         own.mkdir()
-        JobRecord(job.stage, job.key, job.inputs, 1.5, 0.0).write(own)
         if job.stage == "embedding":
             EmbeddingFitFacts(4, 0.1, 1.5, 0.0, None).write(own)
         if job.stage == "depth":
@@ -152,6 +154,7 @@ def _fill(store: Store, cells: Sequence[Cell], pool: Path) -> None:
         if job.stage == "evaluate":
             for path in (pool / str(i % POOL)).iterdir():
                 os.link(path, own / path.name)
+        JobRecord(job.stage, job.key, job.inputs, 1.5, 0.0, checksums(own)).write(own)
 
 
 def _write_scores(folder: Path, cell: Cell, seed: int) -> None:
@@ -163,6 +166,8 @@ def _write_scores(folder: Path, cell: Cell, seed: int) -> None:
         metrics = summarise([dict(zip(METRICS, row, strict=True)) for row in values.tolist()], protocol)
         scored[protocol.name] = ProtocolScores(protocol, protocol.describe(), metrics, metrics)
         tables[protocol.name] = values
+    local = {name: np.repeat(table[:, None], len(REGIONS), axis=1) for name, table in tables.items()}
+    RegionScores(("bathroom",) * IMAGES, local).write(folder)
     PerImage(tuple(f"bathroom/rgb_{i:05d}.jpg" for i in range(IMAGES)), tables).write(folder)
     data = {"use": "rooms", "test_fingerprint": "0123456789abcdef"}
     Scores(data, scored, 2.5, Selection("val", "abs_rel", 0.1, 400), 100_000).write(folder)
