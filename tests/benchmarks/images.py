@@ -36,7 +36,7 @@ def computed(work: Callable[[], object]) -> float:
 def rows() -> list[Row]:
     """One thread, as a worker of a study has it on two cores; cells in processor time, since all cores are at work."""
     torch.set_num_threads(1)
-    of = recipe("handbuilt_cliff_hegR", "embedding.use=none", f"data.test={MANY}")
+    of = recipe("handbuilt_cliff_hegR", "embedding.use=none", "data.size=[64,96]", f"data.test={MANY}")
     predict = prepared(build(of), of, torch.device("cpu"))
 
     def score(dataset: Dataset, start: int, stop: int, step: int) -> None:
@@ -64,7 +64,9 @@ def rows() -> list[Row]:
     figures = (
         f"processor time: training {trained:.0f} s, scoring {many:.1f} and {few:.1f} s; drawn once, in {drawn_s:.0f} s"
     )
-    what = f"a cell of {STEPS} steps, recipes/handbuilt_cliff_hegR without embedding, 1 thread, {MANY} test images"
+    what = (
+        f"a cell of {STEPS} steps, recipes/handbuilt_cliff_hegR without embedding, 64x96, 1 thread, {MANY} test images"
+    )
     return [
         row(what, f"with {FEW} test images", cells, "<= 1.1", figures, unit="s"),
         row("scoring 96 rooms several at once", "one at a time, read from the same file", several, "", unit="s"),

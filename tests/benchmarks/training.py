@@ -16,7 +16,7 @@ TIMM = ["model.backbone.use=timm", NYU_SIZE, "train.depth.batch=8"]
 STEPS = {
     "ResNet-18, HEG-S, 228x304, batch 8": ("cliff_hegS", [*TIMM, "model.backbone.name=resnet18"], 2, 9),
     "recipes/cliff_hegR, 64x96, batch 16": ("cliff_hegR", [], 10, 15),
-    "recipes/handbuilt_cliff_hegR, 64x96, batch 16": ("handbuilt_cliff_hegR", [], 20, 15),
+    "recipes/handbuilt_cliff_hegR, 64x96, batch 16": ("handbuilt_cliff_hegR", ["data.size=[64,96]"], 20, 15),
 }
 NAIVE = {"ResNet-18": "resnet18", "ResNet-50": "resnet50"}
 PAIRS = 7
