@@ -65,10 +65,10 @@ def ablate(
 
     Without STUDY: the study cliffnet that comes with cliffkit, 50 small networks at most on built-in data. Every cell
     (a variant under a seed) is trained and scored as `cliffkit run` would; work that cells share is done once. Stop it,
-    or let it crash: the same command goes on where it was. If you add variants and seeds to the file later, only they are run,
-    and they join the table. With `seeds: {from: 3, to: 10}` in the file a variant gets seeds until its comparison is
-    decided or hopeless; with `tune`, values are first tried inside every variant, on the validation split. --set
-    changes the base recipe. Ends with the verdicts and the path of a report.
+    or let it crash: the same command goes on where it was. If you add variants and seeds to the file later, only they
+    are run, and they join the table. With `seeds: {from: 3, to: 10}` in the file a variant gets seeds until its
+    comparison is decided or hopeless; with `tune`, values are first tried inside every variant, on the validation
+    split. --set changes the base recipe. Ends with the verdicts and the path of a report.
 
     \b
         cliffkit ablate
