@@ -143,8 +143,8 @@ def test_dry_run_measures_and_runs_nothing(invoke: Invoke, tmp_path: Path, finis
     ran = invoke("ablate", study, "--runs", runs, "--device", "cpu", "--workers", CORES, "--dry-run", "--json")
     assert ran.exit_code == 0, ran.stderr
     said = json.loads(ran.stdout)
-    assert (said["cells"], said["cells_done"], said["jobs"], said["jobs_done"]) == (12, 8, 26, 18)
-    assert said["jobs_shared"] == 2
+    assert (said["cells"], said["cells_done"], said["jobs"], said["jobs_done"]) == (12, 8, 27, 19)
+    assert said["jobs_shared"] == 3
     assert set(said["stages"]) == {"depth", "evaluate"}
     assert said["stages"]["depth"]["jobs"] == 4
     assert 0 < said["seconds"] < 600
@@ -181,7 +181,7 @@ def test_dry_run_finds_what_is_damaged_or_failed_and_leaves_it_as_it_is(
     assert f"evaluate {cells[0].jobs[-1].key[:8]} is damaged: per_image.csv has" in ran.stderr
     assert "`cliffkit ablate` does it again" in ran.stderr
     said = json.loads(ran.stdout)
-    assert (said["cells_done"], said["cells_failed"], said["jobs_done"]) == (5, 0, 15)
+    assert (said["cells_done"], said["cells_failed"], said["jobs_done"]) == (5, 0, 16)
     assert {stage: facts["jobs"] for stage, facts in said["stages"].items()} == {"depth": 1, "evaluate": 2}
     lines = invoke("ablate", *options, "--dry-run").stdout.splitlines()
     states = [next(line for line in lines if line.startswith(f"  {cell.name} ")).split()[-1] for cell in cells[:4]]
