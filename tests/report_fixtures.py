@@ -12,11 +12,12 @@ import yaml
 from cliffkit.components.registry import Registry
 from cliffkit.report.gallery import Gallery, GalleryImage, VariantPredictions
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
+from cliffkit.scoring.regions import REGIONS
 from cliffkit.scoring.scores import summarise
 from cliffkit.store.artifacts import Environment, ProtocolScores, Scores, Selection
 from cliffkit.study.cells import Cell, plan_cells
 from cliffkit.study.check import load_study
-from cliffkit.study.results import CellResult, Results
+from cliffkit.study.results import CellResult, Results, as_played
 from cliffkit.study.study import Study
 
 HOSTILE_LEVEL = '=cmd() <b>&_%$#{}~^\\ "x" | `y` *z*'
@@ -48,7 +49,7 @@ def make_study(
     recipe: str,
     *,
     axes: Mapping[str, Any] = AXES,
-    seeds: Sequence[int] = (0, 1, 2),
+    seeds: Sequence[int] | Mapping[str, int] = (0, 1, 2),
     evaluate: Sequence[str] = ("full", "eigen"),
     base: Mapping[str, Any] | None = None,
     **more: Any,
@@ -57,7 +58,13 @@ def make_study(
     folder.mkdir(parents=True, exist_ok=True)
     written = {**yaml.safe_load(recipe), "evaluate": list(evaluate), **(base or {})}
     (folder / "base.yaml").write_text(yaml.safe_dump(written, allow_unicode=True), encoding="utf-8")
-    study = {"name": "made-up", "base": "base.yaml", "seeds": list(seeds), "axes": dict(axes), **more}
+    study = {
+        "name": "made-up",
+        "base": "base.yaml",
+        "seeds": dict(seeds) if isinstance(seeds, Mapping) else list(seeds),
+        "axes": dict(axes),
+        **more,
+    }
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump(study, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return load_study(path, registry)
@@ -107,7 +114,19 @@ def make_results(
                     (environments or {}).get(seed, ENVIRONMENT),
                 )
             )
-    return Results(study, tuple(cells), study.base.protocols, names, scores, store)
+    regions = _regions(scores[study.protocol][..., METRICS.index(study.metric)])
+    scenes = tuple(("kitchen", "office", "")[i % 3] for i in range(images))
+    results = Results(study, tuple(cells), study.base.protocols, names, scores, store, regions, scenes)
+    return results if study.adaptive is None else as_played(results)
+
+
+def _regions(whole: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Scores of regions, (..., images, REGIONS): three ranges of depth, one of them in half of the images; edges."""
+    regions = np.full((*whole.shape, len(REGIONS)), np.nan)
+    for k in (1, 2, 3, len(REGIONS) - 2, len(REGIONS) - 1):
+        regions[..., k] = whole * (0.8 + 0.1 * k)
+    regions[..., : whole.shape[-1] // 2, 3] = np.nan
+    return regions
 
 
 def _metrics(abs_rel: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -136,7 +155,7 @@ def _done(cell: Cell, scores: Mapping[str, Any], number: int, environment: Envir
     )
     start = float(np.nanmean(next(iter(scores.values()))[:, 0]))
     curve = [(step, start + 0.4 * float(np.exp(-step / 150)) + 0.003 * cell.seed) for step in range(50, 501, 50)]
-    seconds = {"pack": 2.0, "embedding": 30.0, "depth": 100.0 + number, "evaluate": 5.0}
+    seconds = {"pack": 2.0, "images": 3.0, "embedding": 30.0, "depth": 100.0 + number, "evaluate": 5.0}
     seconds = {job.stage: seconds[job.stage] for job in cell.jobs}
     return CellResult(cell, "done", "", made_up, seconds, environment, curve)
 

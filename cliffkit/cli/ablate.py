@@ -66,8 +66,9 @@ def ablate(
     Without STUDY: the study cliffnet that comes with cliffkit, 27 networks on built-in data. Every cell (a variant
     under a seed) is trained and scored as `cliffkit run` would; work that cells share is done once. Stop it, or let it
     crash: the same command goes on where it was. If you add variants and seeds to the file later, only they are run,
-    and they join the table. Where the file has `tune`, values are first tried inside every variant, on the validation
-    split. --set changes the base recipe. Ends with the verdicts and the path of a report.
+    and they join the table. With `seeds: {from: 3, to: 10}` in the file a variant gets seeds until its comparison is
+    decided or hopeless; with `tune`, values are first tried inside every variant, on the validation split. --set
+    changes the base recipe. Ends with the verdicts and the path of a report.
 
     \b
         cliffkit ablate
@@ -161,6 +162,8 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
         "cells": len(board.cells),
         "cells_done": board.count("done"),
         "cells_failed": board.count("failed"),
+        "cells_needed": len(board.needed),
+        "cells_at_most": len(board.needed) + board.may_follow,
         "trials": len(trials.cells) if trials else 0,
         "trials_done": trials.count("done") if trials else 0,
         "jobs": len(board.jobs),
@@ -168,6 +171,7 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
         "jobs_done": sum(entry.state == "done" for entry in board.jobs.values()),
         "workers": expected.workers,
         "seconds": expected.seconds,
+        "seconds_at_most": outlook.most.seconds,
         "disk_bytes": expected.disk_bytes,
         "memory_bytes": expected.memory_bytes,
         "stages": {stage: {"jobs": n, "seconds": seconds} for stage, (n, seconds) in expected.by_stage.items()},
@@ -176,9 +180,11 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
     if as_json:
         echo(json.dumps(facts))
         return
-    echo(f"{study.name}: {len(study.variants)} variants x {len(study.seeds)} seeds = {len(board.cells)} cells, "
+    seeds = len(study.seeds) if study.adaptive is None else f"{study.adaptive.from_seeds} to {study.adaptive.to_seeds}"
+    counts = f"{len(board.needed)} to {facts['cells_at_most']}" if board.may_follow else str(len(board.needed))
+    echo(f"{study.name}: {len(study.variants)} variants x {seeds} seeds = {counts} cells, "
                f"{facts['cells_done']} done, {facts['cells_failed']} failed before")  # fmt: skip
-    for cell in board.cells:
+    for cell in board.needed:
         echo(f"  {cell.name:<40} {board.cell_state(cell)}")
     if trials:
         echo(f"tune: {len(trials.cells)} trials on the validation split come first, {facts['trials_done']} done; cells "
@@ -190,5 +196,8 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
         echo(f"  {stage:<10} {count:>5} to do, {duration(seconds)} one after another")
     disk, memory = f"{expected.disk_bytes / 1e6:.0f} MB of disk", f"{expected.memory_bytes / 1e9:.1f} GB of memory"
     echo(f"expected: {duration(expected.seconds)} with {expected.workers} at once, {disk}, {memory}")
+    if board.may_follow:
+        most = f"{duration(outlook.most.seconds)}, {outlook.most.disk_bytes / 1e6:.0f} MB of disk"
+        echo(f"at most:  {most}, if no comparison ends before its last seed")
     for line in plan_lines(outlook.power):
         echo(line)

@@ -15,11 +15,14 @@ from rich.table import Table
 from cliffkit.cli.scores import console
 from cliffkit.report.noise import noise_numbers, noise_sentences
 from cliffkit.report.sentences import between, placebo_sentence, row_sentence
+from cliffkit.report.where import where_rows, where_sentences
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import BETTER, WORSE, Estimate
-from cliffkit.study.analysis import Analysis, Effect
+from cliffkit.study.analysis import Analysis
+from cliffkit.study.effects import Effect
 from cliffkit.study.noise import summarise_noise
-from cliffkit.study.results import Results
+from cliffkit.study.results import CellResult, Results
+from cliffkit.study.rounds import NOT_NEEDED, Stop
 from cliffkit.text import printable
 
 STYLES = {BETTER: "green", WORSE: "red"}
@@ -36,21 +39,23 @@ def print_study(results: Results, analysis: Analysis) -> None:
     for row in first.rows:
         mark = "*" if row.best else "=" if row.tied else " "
         mean = "" if row.mean is None else f"{row.mean.value:.4f}{mark}"
-        word = "reference" if row.word is None else row.word
-        _add(table, (row.variant.name, mean), row.difference, row.p_adjusted, word)
+        _add(table, (row.variant.name, mean), row.difference, row.p_adjusted, row.word or "reference", row.stop)
     out.print(table)
     out.print("* best   = not distinguishable from the best", highlight=False)
     compared = [row.difference for row in first.rows if not row.variant.is_placebo]
     differences = [difference for difference in compared if difference is not None and difference.seeds_measured]
-    if differences:
+    if study.adaptive is not None:
+        out.print("intervals and p allow for all looks; differences decided early are too large on average",
+                  highlight=False)  # fmt: skip
+    elif differences:
         seen = sorted(difference.detectable() for difference in differences)
         smallest = between(f"{seen[0]:.2g}", f"{seen[-1]:.2g}")
         out.print(f"each comparison would have seen a difference of {smallest} four times in five", highlight=False)
         out.print(f"intervals are of each comparison alone, p is Holm's over all {first.compared}", highlight=False)
     elif len(study.seeds) == 1:
         out.print("one seed: seed noise was not measured, and no verdict reaches beyond these weights", highlight=False)
-    for text in noise_sentences(summarise_noise(results)):
-        out.print(text, highlight=False)
+    for text in [*where_sentences(analysis.where), *noise_sentences(summarise_noise(results))]:
+        out.print(printable(text), highlight=False, markup=False)
     if first.placebo is not None:
         out.print(placebo_sentence(first.placebo), highlight=False)
     for name, choice in results.choices.items():
@@ -70,7 +75,7 @@ def print_study(results: Results, analysis: Analysis) -> None:
             out.print("")
             out.print(table)
     for result in results.cells:
-        if result.state != "done" or result.reason:
+        if result.state not in ("done", NOT_NEEDED) or result.reason:
             reason = f": {result.reason}" if result.reason else ""
             out.print(printable(f"{result.cell.name}: {result.state}{reason}"), highlight=False, markup=False)
 
@@ -82,7 +87,14 @@ def _table(first: str, second: str, third: str) -> Table:
     return table
 
 
-def _add(table: Table, head: tuple[str, str], difference: Estimate | None, p: float | None, word: str) -> None:
+def _add(
+    table: Table,
+    head: tuple[str, str],
+    difference: Estimate | None,
+    p: float | None,
+    word: str,
+    stop: Stop | None = None,
+) -> None:
     cells = ["", "", ""]
     if difference is not None:
         cells = [
@@ -90,7 +102,12 @@ def _add(table: Table, head: tuple[str, str], difference: Estimate | None, p: fl
             f"{difference.low:+.4f} to {difference.high:+.4f}",
             "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
         ]
-    table.add_row(*(escape(printable(text)) for text in head), *cells, word, style=STYLES.get(word))
+    table.add_row(
+        *(escape(printable(text)) for text in head), *cells, f"{word}, {stop}" if stop else word, style=STYLES.get(word)
+    )
+
+
+_NUMBERS = ("value", "low", "high", "p", "df", "seeds", "images", "dropped")
 
 
 def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -> dict[str, Any]:
@@ -100,8 +117,7 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
     def numbers(estimate: Estimate | None) -> dict[str, Any] | None:
         if estimate is None:
             return None
-        kept = ("value", "low", "high", "p", "df", "seeds", "images", "dropped")
-        fields = {name: value for name, value in dataclasses.asdict(estimate).items() if name in kept}
+        fields = {name: getattr(estimate, name) for name in _NUMBERS}
         return {name: value if math.isfinite(value) else None for name, value in fields.items()}  # JSON has no infinity
 
     def rows(effects: Iterable[Effect]) -> list[dict[str, Any]]:
@@ -129,6 +145,7 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
                 "difference": numbers(row.difference),
                 "p_adjusted": row.p_adjusted,
                 "verdict": row.word or "reference",
+                "stop": dataclasses.asdict(row.stop) if row.stop else None,
                 "sentence": row_sentence(row, row.metric) if row.word else "",
                 "best": row.best,
                 "tied_with_best": row.tied,
@@ -138,18 +155,10 @@ def study_json(results: Results, analysis: Analysis, written: dict[str, Path]) -
         "main_effects": rows(analysis.main),
         "interactions": rows(analysis.interactions),
         "shares": rows(analysis.shares),
+        "where": list(where_rows(analysis.where)),
         "tuning": _tuning_json(results),
         "noise": None if noise is None else noise_numbers(noise.mean),
-        "cells": [
-            {
-                "variant": result.cell.variant.name,
-                "seed": result.cell.seed,
-                "state": result.state,
-                "reason": result.reason,
-                "key": result.cell.jobs[-1].key,
-            }
-            for result in results.cells
-        ],
+        "cells": [_cell_json(result) for result in results.cells],
         "files": {name: str(path) for name, path in written.items()},
         "time": time.time(),
     }
@@ -166,4 +175,14 @@ def _tuning_json(results: Results) -> dict[str, Any]:
             ],
         }
         for name, choice in results.choices.items()
+    }
+
+
+def _cell_json(result: CellResult) -> dict[str, Any]:
+    return {
+        "variant": result.cell.variant.name,
+        "seed": result.cell.seed,
+        "state": result.state,
+        "reason": result.reason,
+        "key": result.cell.jobs[-1].key,
     }

@@ -78,8 +78,8 @@ class BoardView:
             return
         if self._board is not board:  # what ended before this study went on is no news
             self._board = board
-            self._printed = {(cell.variant.name, cell.seed): board.cell_state(cell) for cell in board.cells}
-        for cell in board.cells:
+            self._printed = {(cell.variant.name, cell.seed): board.cell_state(cell) for cell in board.needed}
+        for cell in board.needed:
             state = board.cell_state(cell)
             if state in ("done", "failed") and self._printed.get((cell.variant.name, cell.seed)) != state:
                 self._printed[cell.variant.name, cell.seed] = state
@@ -109,29 +109,30 @@ class BoardView:
             detail = _progress(current) if current else (board.cell_reason(cell).splitlines() or [""])[0][:60]
             texts = detail if isinstance(detail, tuple) else (Text(printable(detail)), "", "")
             table.add_row(Text(printable(cell.variant.name)), str(cell.seed), _styled(state), *texts)
-        if len(cells) < len(board.cells):
-            table.add_row(f"… {len(board.cells) - len(cells)} more", style="dim")
+        if len(cells) < len(board.needed):
+            table.add_row(f"… {len(board.needed) - len(cells)} more", style="dim")
         return table
 
 
 def summary(board: Board, name: str) -> str:
     """Say in one line how many cells are in each state, and when the study will be done."""
     counts = {state: board.count(state) for state in ("running", "elsewhere", "failed")}
-    parts = [f"{board.count('done')} of {len(board.cells)} cells done"]
+    parts = [f"{board.count('done')} of {len(board.needed)} cells done"]
     words = {"running": "running", "elsewhere": "in another process", "failed": "failed"}
     parts += [f"{count} {words[state]}" for state, count in counts.items() if count]
     seconds = seconds_left(board)
+    parts += [f"at most {board.may_follow} more may follow"] * bool(board.may_follow)
     return f"{name}: {', '.join(parts)}" + ("" if seconds is None else f"; about {duration(seconds)} left")
 
 
 def _fitting(board: Board, rows: int) -> list[Cell]:
     """Give the cells that fit into `rows`, in the study's order. Where not all fit, running cells go first."""
-    if len(board.cells) <= rows:
-        return list(board.cells)
+    if len(board.needed) <= rows:
+        return list(board.needed)
     order = ("running", "elsewhere", "failed", "waiting", "done")
-    ranked = sorted(board.cells, key=lambda cell: order.index(board.cell_state(cell)))
+    ranked = sorted(board.needed, key=lambda cell: order.index(board.cell_state(cell)))
     kept = {id(cell) for cell in ranked[: max(1, rows - 1)]}
-    return [cell for cell in board.cells if id(cell) in kept]
+    return [cell for cell in board.needed if id(cell) in kept]
 
 
 def _label(board: Board, entry: JobState) -> str:

@@ -18,6 +18,7 @@ from cliffkit.store.artifacts import (
     Environment,
     JobNames,
     PerImage,
+    RegionScores,
     RunMetrics,
     RunParts,
     Scores,
@@ -27,7 +28,10 @@ from cliffkit.store.files import link, make_folder, write_text, writing
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 
-FILES = (RECIPE, WEIGHTS, LOSSES, LOG, RunMetrics.FILE, PerImage.FILE, PANEL, Environment.FILE, RunParts.FILE)
+SCORED = (PerImage.FILE, RegionScores.FILE, PANEL)
+"""Files that stage evaluate leaves for people and for later computations."""
+
+FILES = (RECIPE, WEIGHTS, LOSSES, LOG, RunMetrics.FILE, *SCORED, Environment.FILE, RunParts.FILE)
 """Files of a run's folder, beside the texts of its parts."""
 
 CHECKED = (RECIPE, WEIGHTS, RunMetrics.FILE, PerImage.FILE)
@@ -95,7 +99,7 @@ def _lay_out(folder: Path, recipe: Recipe, jobs: Sequence[Job], store: Store) ->
     write_text(folder / LOG, log)
     depth = last.needs["depth"]
     learnt = [LOSSES] if (store.folder(depth) / LOSSES).exists() else []
-    for job, names in ((last, (PerImage.FILE, PANEL)), (depth, (WEIGHTS, Environment.FILE, *learnt))):
+    for job, names in ((last, SCORED), (depth, (WEIGHTS, Environment.FILE, *learnt))):
         for name in names:
             link(store.folder(job) / name, folder / name)
     write_text(folder / RECIPE, recipe.to_yaml())

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from cliffkit.data.read import read_sample
 from cliffkit.events import Emit, Progress
@@ -16,7 +17,8 @@ from cliffkit.pictures.panel import PanelRow
 from cliffkit.prediction.framing import framed, seen, truth_of
 from cliffkit.prediction.predictor import Floats, Predictor
 from cliffkit.protocols import Protocol, View
-from cliffkit.scoring.scores import Unscored, score_protocols
+from cliffkit.scoring.regions import labels_of, region_scores
+from cliffkit.scoring.scores import Unscored, score_parts, score_protocols
 from cliffkit.workers import available_cores, in_order
 
 Row = dict[str, float] | Unscored | None
@@ -30,6 +32,10 @@ class ScoredImage:
     scores: list[Row]
     baseline: list[Row]
     """Of a constant prediction."""
+    regions: list[NDArray[np.float64]]
+    """Scores of its regions, (REGIONS, METRICS); NaN where one is absent."""
+    scene: str
+    """Its scene type; empty where it is unknown."""
     picture: PanelRow | None
     """What the panel shows of it; None: it is not in the panel."""
 
@@ -52,9 +58,10 @@ def score_images(
     def score(item: tuple[int, tuple[Sample, list[Floats]]]) -> ScoredImage:
         index, (sample, predictions) = item
         name = dataset.name(index)
-        scores, baseline = score_sample(sample, protocols, predictions, median_m)
+        scores, baseline, regions = score_sample(sample, protocols, predictions, median_m)
         drawn = _picture(name, sample, protocols[0], predictions[0], scores[0]) if index in pictured else None
-        return ScoredImage(scores, baseline, drawn)
+        scene = dataset.scene_types[int(sample.scene)] if int(sample.scene) >= 0 else ""
+        return ScoredImage(scores, baseline, regions, scene, drawn)
 
     predicted = zip(indices, _predicted(dataset, indices, protocols, predict), strict=True)
     images: list[ScoredImage] = []
@@ -89,21 +96,25 @@ def _batches(samples: Iterable[Sample], most: int) -> Iterator[list[Sample]]:
 
 def score_sample(
     sample: Sample, protocols: Sequence[Protocol], predictions: Sequence[Floats], median_m: float
-) -> tuple[list[Row], list[Row]]:
-    """Score a sample's predictions, and the constant `median_m`, under every protocol, in the protocols' order.
+) -> tuple[list[Row], list[Row], list[NDArray[np.float64]]]:
+    """Score a sample's predictions, the constant `median_m`, and the predictions in each region of the image.
 
-    There is a prediction for each view and flip, in the order of `alike`.
+    All are scored under every protocol, in the protocols' order. There is a prediction for each view and flip, in the
+    order of `alike`.
     """
     scores: dict[int, Row] = {}
     baseline: dict[int, Row] = {}
+    regions: dict[int, NDArray[np.float64]] = {}
     for ((view, _), members), prediction in zip(alike(protocols).items(), predictions, strict=True):
         truth, valid = truth_of(sample, view)
         group = [protocols[k] for k in members]
-        scores |= zip(members, score_protocols(prediction, truth, valid, group), strict=True)
+        parts = score_parts(prediction, truth, valid, group, labels_of(truth, valid))
+        scores |= {k: part.row for k, part in zip(members, parts, strict=True)}
+        regions |= {k: region_scores(part.sums, protocols[k]) for k, part in zip(members, parts, strict=True)}
         constant = np.full_like(truth, median_m)
         baseline |= zip(members, score_protocols(constant, truth, valid, group), strict=True)
     order = range(len(protocols))
-    return [scores[k] for k in order], [baseline[k] for k in order]
+    return [scores[k] for k in order], [baseline[k] for k in order], [regions[k] for k in order]
 
 
 def alike(protocols: Sequence[Protocol]) -> Mapping[tuple[View, bool], list[int]]:

@@ -86,7 +86,7 @@ def _protocol(results: Results, analysis: Analysis) -> Item:
         words = f"{protocol.name} could not score {listed(unscored)}: the head of this report has the reason."
         return Item(name, False, words)
     data = cells[0].scores.data
-    images = f"the same {len(results.images)} test images (fingerprint {data['test_fingerprint']})"
+    images = f"the same {len(results.images)} test images (fingerprint {data['test_fingerprint'][:16]})"
     return Item(name, True, f"Every cell is scored on {images}. {protocol.describe()}.".replace("..", "."))
 
 
@@ -109,9 +109,7 @@ def _recipe(results: Results, analysis: Analysis) -> Item:
     if full.mean is None:
         return Item(name, False, f"The base recipe, {full.variant.name}, has no score yet.")
     tuned = ", with the values that its search chose" if results.choices else ""
-    words = (
-        f"The base recipe, {full.variant.name}, is itself a variant{tuned}: a main table quotes these runs."
-    )
+    words = f"The base recipe, {full.variant.name}, is itself a variant{tuned}: a main table quotes these runs."
     return Item(name, True, words)
 
 

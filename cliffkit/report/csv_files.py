@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cliffkit.report.noise import noise_numbers
+from cliffkit.report.where import COLUMNS, where_rows
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import Variance, noise_of
 from cliffkit.store.spreadsheet import guarded
@@ -75,6 +76,16 @@ _NOISE = (
     *("seed_variance", "image_variance", "rest_variance"),
     *("seeds_share", "images_share", "rest_share", "seeds_to_halve", "images_to_halve"),
 )
+
+
+def where_csv(analysis: Analysis, path: Path) -> None:
+    """One line per region and variant, in the study's metric and protocol."""
+    with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in where_rows(analysis.where):
+            cells = [guarded(value) if isinstance(value, str) else value for value in row.values()]
+            writer.writerow(["" if cell is None else cell for cell in cells])
 
 
 def _cell_head(results: Results) -> list[str]:

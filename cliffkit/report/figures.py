@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -19,10 +18,11 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from cliffkit.report.picks import pick
-from cliffkit.report.svg import BAD, FAINT, GOOD, INK, drawing, one_line, save
+from cliffkit.report.svg import BAD, FAINT, GOOD, INK, one_line
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, WORSE, Estimate
-from cliffkit.study.analysis import Analysis, Effect, Table
+from cliffkit.study.analysis import Analysis, Table
+from cliffkit.study.effects import Effect
 from cliffkit.study.results import CellResult, Results
 
 LOOKS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -55,18 +55,6 @@ Bar = tuple[str, Estimate, str]
 """A label, what was estimated, and the word of its verdict."""
 
 
-def draw_all(results: Results, analysis: Analysis, folder: Path) -> dict[str, str]:
-    """Write what there is to draw into `folder`, NAME.svg and NAME.pdf; the SVG texts by name."""
-    drawn = {}
-    for name, draw in (("forest", forest), ("curves", curves), ("effects", effects)):
-        for ending, width_in in WIDTHS_IN.items():
-            with drawing():
-                figure = draw(results, analysis, width_in)
-                if figure is not None:
-                    drawn[name + ending] = save(figure, folder, name + ending)
-    return drawn
-
-
 def forest(results: Results, analysis: Analysis, width_in: float) -> Figure | None:
     """Every variant's difference from the reference with its interval; None where there is none."""
     table, study = analysis.first(results), results.study
@@ -74,7 +62,7 @@ def forest(results: Results, analysis: Analysis, width_in: float) -> Figure | No
     if not bars:
         return None
     figure, (axes,) = _rows([len(_some(bars))], width_in)
-    _forest(axes, bars, f"difference from {one_line(study.reference.name)} in {_units(table.metric)}", study.smallest)
+    _forest(axes, bars, f"difference from {one_line(study.reference.name)} in {units(table.metric)}", study.smallest)
     _direction(axes, table.metric)
     _legend(figure, _some(bars), study.smallest)
     return figure
@@ -96,7 +84,7 @@ def effects(results: Results, analysis: Analysis, width_in: float) -> Figure | N
         return None
     figure, panels = _rows([len(_some(bars)) for _, bars in parts], width_in)
     for axes, (title, bars) in zip(panels, parts, strict=True):
-        _forest(axes, bars, f"{title}, in {_units(study.metric)}", study.smallest)
+        _forest(axes, bars, f"{title}, in {units(study.metric)}", study.smallest)
     _direction(panels[0], study.metric)
     _legend(figure, [bar for _, bars in parts for bar in _some(bars)], study.smallest)
     return figure
@@ -127,10 +115,10 @@ def curves(results: Results, analysis: Analysis, width_in: float) -> Figure | No
         axes.set_yscale("log")
     metric = next(cell.scores.selection.score for cell in results.cells if cell.scores is not None)
     axes.set_xlabel("step")
-    axes.set_ylabel(f"validation {_units(metric)}")
+    axes.set_ylabel(f"validation {units(metric)}")
     handles = [*axes.get_legend_handles_labels()[0]]
     handles += [Line2D([], [], color=FAINT, linewidth=0.5, label=f"{len(rest)} other variants")] if rest else []
-    figure.legend(handles=handles, loc="outside lower left", ncols=_legend_columns(width_in, 2), fontsize=8)
+    figure.legend(handles=handles, loc="outside lower left", ncols=legend_columns(width_in, 2), fontsize=8)
     return figure
 
 
@@ -150,7 +138,7 @@ def _draw_curve(
 
 def _rows(counts: Sequence[int], width_in: float) -> tuple[Figure, list[Axes]]:
     """Make a figure with one panel above the other, each as high as its rows need."""
-    row_in = TALL_ROW_IN if _is_narrow(width_in) else ROW_IN
+    row_in = TALL_ROW_IN if is_narrow(width_in) else ROW_IN
     heights = [row_in * count + 0.65 for count in counts]
     figure = Figure(figsize=(width_in, sum(heights) + 0.45), layout="constrained")
     return figure, list(figure.subplots(len(counts), height_ratios=heights, squeeze=False)[:, 0])
@@ -176,7 +164,7 @@ def _forest(axes: Axes, bars: Sequence[Bar], label: str, smallest: float | None)
     labels = [left_out if bar is None else one_line(bar[0]) for bar in visible]
     figure = axes.get_figure(root=True)
     assert figure is not None
-    narrow = _is_narrow(figure.get_figwidth())
+    narrow = is_narrow(figure.get_figwidth())
     if narrow:
         for place, text in enumerate(labels):
             axes.text(0, place - 0.22, text, transform=axes.get_yaxis_transform(), ha="left", va="bottom")
@@ -207,15 +195,17 @@ def _legend(figure: Figure, bars: Iterable[Bar | None], smallest: float | None) 
     if smallest is not None:
         label = f"within ±{smallest:g}, the smallest of interest"
         handles.append(Patch(color=FAINT, alpha=0.15, linewidth=0, label=label))
-    columns = _legend_columns(figure.get_figwidth(), len(handles) if len(handles) < 4 else 2)
+    columns = legend_columns(figure.get_figwidth(), len(handles) if len(handles) < 4 else 2)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8)
 
 
-def _legend_columns(width_in: float, wanted: int) -> int:
-    return 1 if _is_narrow(width_in) else wanted
+def legend_columns(width_in: float, wanted: int) -> int:
+    """Give the columns of a legend: one in a narrow figure."""
+    return 1 if is_narrow(width_in) else wanted
 
 
-def _is_narrow(width_in: float) -> bool:
+def is_narrow(width_in: float) -> bool:
+    """Tell whether a figure is as narrow as a paper's column."""
     return width_in < 5
 
 
@@ -252,5 +242,6 @@ def _curve(cells: Sequence[CellResult]) -> tuple[NDArray[np.float64], NDArray[np
     return np.array(steps, dtype=np.float64), np.array([[curve[step] for step in steps] for curve in curves])
 
 
-def _units(metric: str) -> str:
+def units(metric: str) -> str:
+    """Name a metric with its unit."""
     return f"{metric} [{UNITS[metric]}]" if UNITS[metric] else metric

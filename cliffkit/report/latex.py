@@ -56,20 +56,29 @@ def latex(material: Material) -> str:
         r"% \usepackage{booktabs}",
         "% Two tables: differences from the reference, and every metric. Bold: best mean. Underlined: not",
         "% distinguishable from it. Symbols: verdicts on the difference from the reference.",
-        *_tables(_difference_caption(material), "@{}lrrrlr@{}", _DIFFERENCE_HEAD, list(_difference_rows(material))),
+        *_tables(
+            _difference_caption(material),
+            r"@{}p{0.2\textwidth}rrr@{\quad}lr@{}",
+            _DIFFERENCE_HEAD,
+            list(_difference_rows(material)),
+        ),
     ]
     names = [wording.heading(metric).partition(" ") for metric in METRICS]
-    head = ["".join(rf" & {_tex(name)}" for name, _, _ in names) + r" \\"]
-    head += ["variant" + "".join(rf" & {_tex(unit)}" for _, _, unit in names) + r" \\"]
-    lines += _tables(_metric_caption(material), rf"@{{}}l{'r' * len(METRICS)}@{{}}", head, list(_metric_rows(material)))
+    head = ["".join(rf" & \scriptsize {_tex(name)}" for name, _, _ in names) + r" \\"]
+    head += ["variant" + "".join(rf" & \scriptsize {_tex(unit)}" for _, _, unit in names) + r" \\"]
+    lines += _tables(
+        _metric_caption(material),
+        rf"@{{}}p{{0.15\textwidth}}{'r' * len(METRICS)}@{{\hspace{{4pt}}}}",
+        head,
+        list(_metric_rows(material)),
+    )
     return "\n".join(lines) + "\n"
 
 
 def _tables(caption: str, columns: str, head: Iterable[str], rows: list[str]) -> Iterator[str]:
     """Write rows as one table, or as several where a page holds no more."""
-    columns = columns.replace("l", r"p{0.2\textwidth}", 1)
     for start in range(0, len(rows), _ROWS):
-        yield from (r"\begin{table}", r"\centering\footnotesize\setlength{\tabcolsep}{2pt}")
+        yield from (r"\begin{table}", r"\centering\footnotesize\setlength{\tabcolsep}{2.2pt}")
         yield rf"\caption{{{caption if start == 0 else 'Continued.'}}}"
         yield from (rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *head, r"\midrule")
         yield from (*rows[start : start + _ROWS], r"\bottomrule", r"\end{tabular}", r"\end{table}")
@@ -85,10 +94,10 @@ def _difference_rows(material: Material) -> Iterator[str]:
         gaps, gap = [NOTHING, NOTHING], row.difference
         if gap is not None:
             gaps = [number(gap.value, decimals, sign=True), wording.interval(gap, decimals, sign=True)]
-        word = "reference" if row.word is None else rf"${_MARKS[row.word]}$ {row.word}"
+        word = "reference" if row.word is None else rf"${_MARKS[row.word]}$ {row.word.removesuffix(' from noise')}"
         mean = NOTHING if row.mean is None else number(row.mean.value, decimals)
         cells = [_name(row), _flagged(row, _tex(mean)), *map(_tex, gaps), word, _tex(wording.chance(row.p_adjusted))]
-        yield " & ".join(cells) + r" \\"
+        yield " & ".join(cells) + r" \\ \addlinespace[2pt]"
 
 
 def _metric_rows(material: Material) -> Iterator[str]:
@@ -104,7 +113,7 @@ def _metric_cell(row: Row, decimals: int) -> str:
     if row.mean is None:
         return _tex(NOTHING)
     mean, wide = (_tex(number(value, decimals)) for value in (row.mean.value, wording.half(row.mean)))
-    mark = f"$^{{{_MARKS[row.word]}}}$" if row.word else ""
+    mark = rf"\rlap{{$^{{{_MARKS[row.word]}}}$}}" if row.word else ""
     mean = _flagged(row, mean) + mark
     return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{mean}\\[-1pt]\scriptsize$\pm${wide}\end{{tabular}}"
 

@@ -14,6 +14,7 @@ from cliffkit.report.summary import summary
 from cliffkit.report.tables import HEADS, Line, effect_rows
 from cliffkit.report.tuning import HEADS as TUNING_HEADS
 from cliffkit.report.tuning import tuning_rows, tuning_sentence
+from cliffkit.report.where import where_sentences, where_table
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.study.noise import summarise_noise
 
@@ -90,6 +91,20 @@ def _metrics(material: Material) -> Iterator[str]:
     yield f"Beside the mean the verdict on the difference from the reference: {wording.legend()}."
 
 
+def _where(material: Material) -> Iterator[str]:
+    families = material.analysis.where
+    if not families:
+        return
+    yield from ("## Where it helps", "", *(f"- {_md(sentence)}" for sentence in where_sentences(families)), "")
+    yield from _figure(material, "over_depth")
+    for family in families:
+        table = where_table(family)
+        yield from _table_head([table["title"], *map(_md, table["heads"])])
+        for name, cells in table["rows"]:
+            yield _row([_md(name), *(_md(text) for text, _ in cells)])
+        yield ""
+
+
 def _noise(material: Material) -> Iterator[str]:
     sentences = noise_sentences(summarise_noise(material.results))
     if not sentences:
@@ -128,6 +143,7 @@ SECTIONS: tuple[Callable[[Material], Iterable[str]], ...] = (
     _checklist,
     _effects,
     _metrics,
+    _where,
     _noise,
     _tuning,
     _training,

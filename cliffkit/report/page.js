@@ -30,7 +30,7 @@ document.querySelectorAll("table.sortable").forEach(table => {
 function name(line, i) {
   const head = make("th", data.names[i], line[3]);
   head.scope = "row";
-  if (line[3]) head.append(" ", make("small", line[3] === "best" ? "best" : "tied with the best"));
+  if (line[3]) head.append(" ", make("small", line[3] === "best" ? "best" : "tied"));
   return head;
 }
 

@@ -24,6 +24,7 @@ from cliffkit.report.svg import inline
 from cliffkit.report.tables import HEADS, effect_rows, means_by_levels
 from cliffkit.report.tuning import HEADS as TUNING_HEADS
 from cliffkit.report.tuning import tuning_rows, tuning_sentence
+from cliffkit.report.where import where_sentences, where_table
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.study.noise import summarise_noise
 from cliffkit.study.results import CellResult
@@ -31,6 +32,7 @@ from cliffkit.study.results import CellResult
 CAPTIONS: Mapping[str, str] = {
     "forest": "Difference of each variant from the reference, with its 95 % interval",
     "curves": "Validation score during training: mean over seeds, band from the lowest to the highest seed",
+    "over_depth": "Difference from the reference in ranges of true depth, with its 95 % interval; filled: decided",
     "effects": "Effects per axis, interactions and shares, with 95 % intervals",
 }
 
@@ -122,6 +124,20 @@ def noise(material: Material) -> Section | None:
     return Section("noise", "Where the noise comes from", values)
 
 
+def where(material: Material) -> Section | None:
+    """Show in which regions of the images the variants differ from the reference."""
+    families = material.analysis.where
+    if not families:
+        return None
+    values = {
+        "sentences": where_sentences(families),
+        "figure": figure(material, "over_depth"),
+        "tables": [where_table(family) for family in families],
+        "study": material.study,
+    }
+    return Section("where", "Where it helps", values)
+
+
 def training(material: Material) -> Section | None:
     """Show the curves of training."""
     picture = figure(material, "curves")
@@ -161,6 +177,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     reviewers,
     effects,
     tables,
+    where,
     noise,
     tuning,
     training,

@@ -7,21 +7,28 @@ import math
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate, leaning
-from cliffkit.study.analysis import Effect, Row
+from cliffkit.study.analysis import Row
+from cliffkit.study.effects import Effect
 
 
 @functools.lru_cache(10_000)  # page, Markdown and JSON tell the same ones
 def sentence(
-    estimate: Estimate | None, metric: str, p_adjusted: float | None = None, *, within: float | None = None
+    estimate: Estimate | None,
+    metric: str,
+    p_adjusted: float | None = None,
+    *,
+    within: float | None = None,
+    ended: str = "",
 ) -> str:
     """Put the estimate of (variant - reference) in a metric into words, for people.
 
-    `within` is the smallest difference of interest where the verdict is `equivalent`, else None.
+    `within` is the smallest difference of interest where the verdict is `equivalent`, else None. With adaptive
+    seeds `ended` says why there are no more, in the place of what so many fixed seeds could have seen.
     Beside the word of the verdict stand the smallest detectable difference and the seeds needed, which take about 100
     times as long to compute as the word.
     """
     if estimate is None:
-        return "not measured: no image is scored in both"
+        return f"not measured: {ended or 'no image is scored in both'}"
     word = leaning(estimate, higher_is_better=metric in HIGHER_IS_BETTER)
     write = _numbers(estimate, UNITS[metric])
     excluded = estimate.p < 1 - estimate.confidence
@@ -29,19 +36,21 @@ def sentence(
     if estimate.images == 1:
         lean = f"{word} by {write(abs(estimate.value))} on it" if estimate.value else "no difference on it"
         return f"not measured: one image says nothing of others; {lean}"
-    amount = f"{word} {_amount(estimate, write)}"
+    amount, end = f"{word} {_amount(estimate, write)}", f"; {ended}" if ended else ""
     if not estimate.seeds_measured:
         lean = amount + ("" if excluded else ", which the noise of the images explains")
         return f"on these weights only: {lean}; seed noise was not measured, train more seeds"
     if within is not None:
-        return f"{EQUIVALENT} within ±{within:g}{write.unit}, by two one-sided tests: {_signed(estimate, write)}"
+        return f"{EQUIVALENT} within ±{within:g}{write.unit}, by two one-sided tests: {_signed(estimate, write)}{end}"
     if excluded and p_adjusted is not None and p_adjusted >= 1 - estimate.confidence:
         alone = f"alone it would be {amount}, but so many comparisons find as much by chance"
-        return f"{NOISE}: {alone} (Holm's {_p(p_adjusted)})"
+        return f"{NOISE}: {alone} (Holm's {_p(p_adjusted)}){end}"
     if excluded:
-        return amount
+        return f"{amount}{end}"
     if estimate.standard_error == 0:
-        return f"{NOISE}: the two are equal on every image under every seed"
+        return f"{NOISE}: the two are equal on every image under every seed{end}"
+    if ended:
+        return f"{NOISE}: {_signed(estimate, write)}{end}"
     power = f"this study would have seen {write(seen(estimate))} four times in five"
     return f"{NOISE}: {_signed(estimate, write)}; {power}; {_wanted(estimate)}"
 
@@ -65,7 +74,8 @@ def row_sentence(row: Row | Effect, metric: str) -> str:
         return placebo_sentence(row)
     difference = row.difference if isinstance(row, Row) else row.estimate
     within = row.smallest if row.word == EQUIVALENT else None
-    return sentence(difference, metric, row.p_adjusted, within=within)
+    ended = str(row.stop or "") if isinstance(row, Row) else row.basis
+    return sentence(difference, metric, row.p_adjusted, within=within, ended=ended)
 
 
 def placebo_sentence(row: Row) -> str:

@@ -8,7 +8,8 @@ from cliffkit.report import wording
 from cliffkit.report.sentences import more_seeds, seen
 from cliffkit.report.wording import NOTHING, number
 from cliffkit.statistics import NOISE, Estimate
-from cliffkit.study.analysis import Effect, Row, Table
+from cliffkit.study.analysis import Row, Table
+from cliffkit.study.effects import Effect
 from cliffkit.study.results import Results
 
 HEADS = (
@@ -79,11 +80,17 @@ def row_cells(row: Row, decimals: int) -> list[str]:
         gaps = [number(gap.value, decimals, sign=True), wording.interval(gap, decimals, sign=True)]
     counted = NOTHING if row.mean is None else f"{row.mean.seeds} × {row.mean.images}"
     mean = wording.spread(row.mean, decimals)
-    return [wording.verdict(row.word), *gaps, wording.chance(row.p_adjusted), mean, counted]
+    verdict = wording.verdict(row.word) + (f", {row.stop}" if row.stop else "")
+    return [verdict, *gaps, wording.chance(row.p_adjusted), mean, counted]
 
 
 def outlook(row: Row) -> tuple[str, str]:
-    """Write what a comparison would have seen four times in five, and the seeds that would show what it observed."""
+    """Write what a comparison would have seen four times in five, and the seeds that would show what it observed.
+
+    Nothing with adaptive seeds: the verdict says why there are no more.
+    """
+    if row.stop is not None:
+        return NOTHING, NOTHING
     if row.difference is None or not row.difference.seeds_measured or row.difference.images == 1:
         return NOTHING, NOTHING
     smallest = seen(row.difference)

@@ -12,6 +12,7 @@ from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEAS
 from cliffkit.study.analysis import Analysis, Table
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.results import CellResult, Results
+from cliffkit.study.rounds import NOT_NEEDED
 
 MARKS: Mapping[str, str] = MappingProxyType(
     {BETTER: "▲", WORSE: "▼", EQUIVALENT: "≈", NOISE: "●", THESE_WEIGHTS: "◇", UNMEASURED: "×"}
@@ -102,18 +103,24 @@ def question(results: Results) -> str:
 
 def state(results: Results) -> str:
     """How much of the study there is."""
-    study, total = results.study, len(results.cells)
+    study, total = results.study, sum(cell.state != NOT_NEEDED for cell in results.cells)
     variants = (
         f"{len(study.variants)} variants" if study.placebo is None else f"{len(study.variants) - 1} variants, placebo"
     )
     counts = {word: sum(cell.state == word for cell in results.cells) for word in ("failed", "waiting")}
     rest = [f"{counts['failed']} failed"] * bool(counts["failed"])
     rest += [f"{counts['waiting']} not done yet"] * bool(counts["waiting"])
-    done = "All" if not rest else f"{results.done} of"
+    done, total_words = "All" if not rest else f"{results.done} of", f"{total}"
     seeds = f"{len(study.seeds)} seed{'s' * (len(study.seeds) != 1)}"
+    if study.adaptive is not None:
+        seeds, total_words = f"{study.adaptive.from_seeds} to {study.adaptive.to_seeds} seeds", f"{total} needed"
+    if results.course is not None and results.course.may_follow:
+        rest.append(f"at most {results.course.may_follow} more may follow")
     images = f"; {len(results.images)} test images" if results.images else ""
     return (
-        f"{done} {total} cells are done ({variants}, {seeds}{images})" + "".join(f", {words}" for words in rest) + "."
+        f"{done} {total_words} cells are done ({variants}, {seeds}{images})"
+        + "".join(f", {words}" for words in rest)
+        + "."
     )
 
 
@@ -130,6 +137,12 @@ def caveats(results: Results, analysis: Analysis) -> list[str]:
     placebo = analysis.first(results).placebo
     if placebo is not None:
         messages.append(placebo_sentence(placebo))
+    if study.adaptive is not None:
+        messages.append(
+            f"Seeds came one by one, {study.adaptive.from_seeds} to {study.adaptive.to_seeds} for each variant, and "
+            "stopped where a comparison was decided or hopeless. Intervals and p allow for all looks together. "
+            "Differences of variants that were decided early are too large on average: luck helped them to stop."
+        )
     compared = analysis.first(results).compared
     if compared > 1:
         messages.append(
@@ -151,7 +164,8 @@ def troubles(results: Results) -> list[str]:
         cells = results.of(variant)
         failed = [result for result in cells if result.state == "failed"]
         for reason, seeds in _reasons(failed).items():
-            where = "at every seed" if len(seeds) == len(cells) else f"at seed{'s' * (len(seeds) > 1)} {listed(seeds)}"
+            needed = sum(result.state != NOT_NEEDED for result in cells)
+            where = "at every seed" if len(seeds) == needed else f"at seed{'s' * (len(seeds) > 1)} {listed(seeds)}"
             failures.setdefault((where, reason), []).append(variant.name)
         for reason, seeds in _reasons(result for result in cells if result.state == "done" and result.reason).items():
             unscored.setdefault(reason, []).append(f"{variant.name} (seed {listed(seeds)})")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from cliffkit.report.csv_files import noise_csv, per_image_csv, results_csv
-from cliffkit.report.figures import draw_all
+from cliffkit.report.csv_files import noise_csv, per_image_csv, results_csv, where_csv
+from cliffkit.report.draw import draw_all
 from cliffkit.report.gallery import Gallery
 from cliffkit.report.latex import latex
 from cliffkit.report.markdown import markdown
@@ -58,8 +58,10 @@ def write_report(
     progress("per_image.csv")
     write_atomic(folder / "per_image.csv", partial(per_image_csv, results))
     write_atomic(folder / "noise.csv", partial(noise_csv, analysis))
+    write_atomic(folder / "where.csv", partial(where_csv, analysis))
     study_noise(results).write(folder)
-    names = ["report.html", "report.md", "table.tex", "results.csv", "per_image.csv", "noise.csv", StudyNoise.FILE]
+    names = ["report.html", "report.md", "table.tex", "results.csv", "per_image.csv", "noise.csv", "where.csv"]
+    names.append(StudyNoise.FILE)
     names += [f"figures/{name}.{kind}" for name in figures for kind in ("svg", "pdf")]
     return {name: folder / name for name in names}
 

@@ -22,6 +22,7 @@ from cliffkit.store.artifacts import (
     LevelDifferences,
     PackFacts,
     PerImage,
+    RegionScores,
     Scores,
 )
 from cliffkit.store.job import Job
@@ -42,7 +43,7 @@ LEAVES: Mapping[str, tuple[str, ...]] = {
     "images": (FullSizeFacts.FILE, PIXELS, INDEX, CAMERAS),
     "embedding": (WEIGHTS, FitFacts.FILE, LOG, LevelDifferences.FILE),
     "depth": (WEIGHTS, FitFacts.FILE, LOG, Environment.FILE),
-    "evaluate": (Scores.FILE, PerImage.FILE, PANEL),
+    "evaluate": (Scores.FILE, PerImage.FILE, RegionScores.FILE, PANEL),
 }
 """Files that each stage leaves, a stage of TRAINED where it is a fit."""
 

@@ -31,6 +31,7 @@ from cliffkit.store.artifacts import (
     PackFacts,
     PerImage,
     ProtocolScores,
+    RegionScores,
     Scores,
     Selection,
 )
@@ -54,7 +55,7 @@ class Trained:
 
 
 def evaluate(job: Job, context: Context) -> None:
-    """Write metrics.json, per_image.csv and panel.png of the network that stage `depth` left."""
+    """Write metrics.json, per_image.csv, regions.npz and panel.png of the network that stage `depth` left."""
     depth, dataset = context.needs["depth"], FullSize(context.needs["images"])
     fitted = DepthFitFacts.read(depth)
     chosen = Selection("val", fitted.select, fitted.best_score, fitted.best_step)
@@ -64,7 +65,7 @@ def evaluate(job: Job, context: Context) -> None:
 
 
 def score_trained(job: Job, context: Context, trained: Trained, dataset: Dataset) -> None:
-    """Write metrics.json, per_image.csv and panel.png of a network and a test split, wherever they lie."""
+    """Write metrics.json, per_image.csv, regions.npz and panel.png of a network and a test split, wherever they lie."""
     recipe, protocols = job.recipe, job.recipe.protocols
     predict = predictor(recipe, trained.weights, context.device.torch)
 
@@ -88,6 +89,12 @@ def score_trained(job: Job, context: Context, trained: Trained, dataset: Dataset
         if protocol.name in summaries
     }
     PerImage(names, tables).write(context.folder)
+    regions = {
+        protocol.name: np.array([image.regions[k] for image in images], np.float32)
+        for k, protocol in enumerate(protocols)
+        if protocol.name in summaries
+    }
+    RegionScores(tuple(image.scene for image in images), regions).write(context.folder)
 
     pictures = [image.picture for image in images if image.picture is not None]
     title, subtitle = ", ".join(describe_parts(recipe)), protocols[0].describe()

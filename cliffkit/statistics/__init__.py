@@ -1,6 +1,6 @@
 """Is a difference between recipes more than noise? Estimates, contrasts and verdicts over crossed seeds and images."""
 
-from cliffkit.statistics.contrasts import Grid, holm, interaction, main_effect, pooled, shapley
+from cliffkit.statistics.contrasts import Estimator, Grid, holm, interaction, main_effect, pooled, shapley
 from cliffkit.statistics.estimate import (
     Estimate,
     Floats,
@@ -34,6 +34,7 @@ __all__ = [
     "WORSE",
     "Design",
     "Estimate",
+    "Estimator",
     "Floats",
     "Grid",
     "Look",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -12,6 +12,9 @@ from cliffkit.statistics.estimate import Estimate, Floats, _checked, estimate
 
 Grid = Mapping[tuple[str, ...], Floats]
 """Tables of one shape by the level of each axis."""
+
+Estimator = Callable[[Floats], Estimate | None]
+"""Estimates the mean of a table: `estimate`, or `Design.interval` for seeds that came one by one."""
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -37,17 +40,25 @@ def pooled(table: Floats) -> Floats:
     return scaled
 
 
-def main_effect(grid: Grid, axis: int, level: str, reference: str, *, confidence: float = 0.95) -> Estimate | None:
+def main_effect(
+    grid: Grid, axis: int, level: str, reference: str, *, estimator: Estimator = estimate
+) -> Estimate | None:
     """Estimate the effect of `level` in place of `reference` on one axis: the mean over the other axes' combinations.
 
     Combinations that the grid lacks at either level are left out; None where none is left. A seed or image absent in
-    one combination is absent. Raises ValueError for an axis that the grid has not, and as `estimate` does.
+    one combination is absent: only seeds that all of them have count. Raises ValueError for an axis that the grid has
+    not, and as `estimate` does.
     """
-    return _contrast(grid, {axis: (level, reference)}, confidence)
+    return _contrast(grid, {axis: (level, reference)}, estimator)
 
 
 def interaction(
-    grid: Grid, axes: tuple[int, int], levels: tuple[str, str], references: tuple[str, str], *, confidence: float = 0.95
+    grid: Grid,
+    axes: tuple[int, int],
+    levels: tuple[str, str],
+    references: tuple[str, str],
+    *,
+    estimator: Estimator = estimate,
 ) -> Estimate | None:
     """Estimate what the first axis's change adds to the effect of the second's: y11 - y10 - y01 + y00.
 
@@ -56,10 +67,10 @@ def interaction(
     """
     if axes[0] == axes[1]:
         raise ValueError(f"both axes are {axes[0]}: an interaction is between two")
-    return _contrast(grid, dict(zip(axes, zip(levels, references, strict=True), strict=True)), confidence)
+    return _contrast(grid, dict(zip(axes, zip(levels, references, strict=True), strict=True)), estimator)
 
 
-def _contrast(grid: Grid, changes: Mapping[int, tuple[str, str]], confidence: float) -> Estimate | None:
+def _contrast(grid: Grid, changes: Mapping[int, tuple[str, str]], estimator: Estimator) -> Estimate | None:
     """Estimate the difference (of differences) between the levels of each change, over the other axes."""
     _check_grid(grid, changes)
     tables = []
@@ -69,11 +80,11 @@ def _contrast(grid: Grid, changes: Mapping[int, tuple[str, str]], confidence: fl
         cells = _corners(start, {axis: reference for axis, (_, reference) in changes.items()})
         if all(cell in grid for cell in cells):
             tables.append(sum((grid[cell] * (-1) ** len(changed) for cell, changed in cells.items()), np.float64(0)))
-    return estimate(np.mean(tables, axis=0), confidence=confidence) if tables else None
+    return estimator(np.mean(tables, axis=0)) if tables else None
 
 
 def shapley(
-    grid: Grid, weakest: tuple[str, ...], full: tuple[str, ...], *, confidence: float = 0.95
+    grid: Grid, weakest: tuple[str, ...], full: tuple[str, ...], *, estimator: Estimator = estimate
 ) -> dict[int, Estimate] | None:
     """Each component's share of y(full) - y(weakest), by axis; axes on which the two agree are left out.
 
@@ -94,7 +105,7 @@ def shapley(
             others = len(switched - {axis})
             weight = math.factorial(others) * math.factorial(len(axes) - 1 - others) / math.factorial(len(axes))
             total = total + (weight if axis in switched else -weight) * grid[cell]
-        share = estimate(total, confidence=confidence)
+        share = estimator(total)
         if share is None:
             return None
         shares[axis] = share

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
-from cliffkit.statistics import (
-    Estimate,
-    compare,
-    estimate,
-    holm,
-    interaction,
-    main_effect,
-    shapley,
-    verdict,
-)
+from cliffkit.statistics import Estimate, Floats, estimate, shapley, verdict
+from cliffkit.statistics.sequential import GO_ON
+from cliffkit.study.effects import Effect, effects_of, estimator_of, judged
 from cliffkit.study.results import Results
+from cliffkit.study.rounds import Stop, family_wise, sequential_p
 from cliffkit.study.study import Study, Variant
+from cliffkit.study.where import Family, where
 
 
 @dataclass(frozen=True)
@@ -45,6 +39,8 @@ class Row:
     """Whether its mean is the best, or not distinguishable from the best."""
     smallest: float | None = None
     """Smallest difference of interest in this metric; None where the study names none."""
+    stop: Stop | None = None
+    """Why it gets no more seeds, or that it goes on; only with adaptive seeds, in the compared metric and protocol."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +63,6 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Effect:
-    """The effect of a change along axes, averaged over the other axes; or a component's share of an improvement."""
-
-    label: str
-    axes: tuple[str, ...]
-    estimate: Estimate | None
-    word: str
-    """The verdict."""
-    p_adjusted: float | None
-    """Holm's, over the effects of its kind."""
-    smallest: float | None = None
-    """Smallest effect of interest; None where the study names none."""
-
-
-@dataclass(frozen=True)
 class Analysis:
     """Everything that is concluded from a study."""
 
@@ -93,6 +74,8 @@ class Analysis:
     shares: tuple[Effect, ...]
     """Shapley shares of the improvement from the weakest variant to the full recipe."""
     weakest: Variant | None
+    where: tuple[Family, ...] = ()
+    """Differences in regions of the images, in the study's metric and protocol."""
 
     def first(self, results: Results) -> Table:
         """Give the table in the study's own metric and protocol."""
@@ -109,23 +92,23 @@ def analyse(results: Results) -> Analysis:
     }
     first = tables[study.protocol, study.metric]
     if len(study.axes) < 2:
-        return Analysis(tables, (), (), (), None)
+        return Analysis(tables, (), (), (), None, where(results))
     values = results.table(study.protocol, study.metric)
     variants = [i for i, variant in enumerate(study.variants) if not variant.is_placebo]
     measured = [i for i in variants if not np.isnan(values[i]).all()]
     grid = {study.variants[i].levels: values[i] for i in measured}  # effects need measured variants only
     if study.design == "grid":
-        main, interactions = _effects(results, grid)
+        main, interactions = effects_of(study, grid)
     else:
         main, interactions = (), ()
     shares: list[tuple[str, tuple[str, ...], Estimate | None]] = []
     weakest = _weakest(first) if study.design == "grid" else None
     if weakest is not None and study.full in grid:
-        parts = shapley(grid, weakest.levels, study.full)
+        parts = shapley(grid, weakest.levels, study.full, estimator=estimator_of(study))
         for axis, part in (parts or {}).items():
             label = f"{weakest.levels[axis]} → {study.full[axis]}"
             shares.append((label, (list(study.axes)[axis],), part))
-    return Analysis(tables, main, interactions, _judged(shares, study), weakest)
+    return Analysis(tables, main, interactions, judged(shares, study), weakest, where(results))
 
 
 def _table(results: Results, protocol: str, metric: str) -> Table:
@@ -137,24 +120,53 @@ def _table(results: Results, protocol: str, metric: str) -> Table:
     is_placebo = [variant.is_placebo for variant in study.variants]
     measured = [i for i, mean in enumerate(means) if mean is not None and not is_placebo[i]]
     best = (max if higher else min)(measured, key=lambda i: _value(means[i]), default=None)
-    differences = [
-        None if variant.levels == study.reference.levels else compare(rows, reference)
-        for variant, rows in zip(study.variants, values, strict=True)
-    ]
-    tested = [i for i, d in enumerate(differences) if d is not None and d.seeds_measured]
-    family = [i for i in tested if not is_placebo[i]]  # a check of the study must not cost its comparisons power
-    adjusted = {i: _p(differences[i]) for i in tested}
-    adjusted.update(zip(family, holm([adjusted[i] for i in family]), strict=True))
+    gaps = {i: rows - reference for i, rows in enumerate(values) if study.variants[i].levels != study.reference.levels}
+    estimator = estimator_of(study)
+    differences = {i: estimator(gap) for i, gap in gaps.items()}
+    adjusted = _adjusted(study, gaps, differences)
     smallest = study.smallest if metric == study.metric else None  # it has that metric's unit
+    stops = _stops(results) if (protocol, metric) == (study.protocol, study.metric) else {}
+
     rows = []
     for i, variant in enumerate(study.variants):
-        p, gap = adjusted.get(i), differences[i]
-        word = verdict(gap, higher_is_better=higher, p_adjusted=p, smallest=smallest)
-        word_or_none = None if variant.levels == study.reference.levels else word
-        tied = i == best or (best is not None and _indistinguishable(compare(values[i], values[best])))
+        difference, p, word = differences.get(i), adjusted.get(i), None
+        if i in gaps:
+            within = _is_equivalent(study, gaps[i], difference) if smallest is not None else None
+            word = verdict(difference, higher_is_better=higher, p_adjusted=p, smallest=smallest, is_equivalent=within)
+        tied = i == best or (best is not None and _indistinguishable(estimator(values[i] - values[best])))
         tied = tied and not is_placebo[i]
-        rows.append(Row(variant, metric, means[i], gap, word_or_none, p, i == best, tied, smallest))
+        stop = stops.get(i) if i in gaps else None
+        rows.append(Row(variant, metric, means[i], difference, word, p, i == best, tied, smallest, stop))
     return Table(protocol, metric, tuple(rows))
+
+
+def _stops(results: Results) -> dict[int, Stop]:
+    """Give by variant why it stopped, or that it goes on; nothing at fixed seeds."""
+    course, design = results.course, results.study.adaptive
+    if course is None or design is None:
+        return {}
+    pairs = zip(course.stops, course.counted, strict=True)
+    return {i: stop or Stop(GO_ON, seeds, design.to_seeds) for i, (stop, seeds) in enumerate(pairs)}
+
+
+def _adjusted(study: Study, gaps: Mapping[int, Floats], differences: Mapping[int, Estimate | None]) -> dict[int, float]:
+    """Give Holm's p over the variants, by variant. The placebo is apart: a check must cost no comparison power.
+
+    Where seeds come one by one every variant counts from the start, looked at or not, so that no p grows later.
+    """
+    apart = [i for i, variant in enumerate(study.variants) if variant.is_placebo]
+    if study.adaptive is None:
+        tested = {i: gap for i, gap in differences.items() if gap is not None and gap.seeds_measured}
+        return family_wise({i: gap.p for i, gap in tested.items()}, apart)
+    adjusted = family_wise({i: sequential_p(study.adaptive, gap) for i, gap in gaps.items()}, apart)
+    return {i: p for i, p in adjusted.items() if differences[i] is not None}
+
+
+def _is_equivalent(study: Study, gap: Floats, difference: Estimate | None) -> bool | None:
+    """Say whether a sequential design found a difference equivalent; None leaves that to `verdict`."""
+    if study.adaptive is None or study.smallest is None or difference is None:
+        return None
+    return study.adaptive.equivalent(gap, study.smallest)
 
 
 def _mean(rows: NDArray[np.float64], metric: str) -> Estimate | None:
@@ -171,50 +183,8 @@ def _value(mean: Estimate | None) -> float:
     return mean.value
 
 
-def _p(difference: Estimate | None) -> float:
-    assert difference is not None
-    return difference.p
-
-
 def _indistinguishable(difference: Estimate | None) -> bool:
     return difference is not None and difference.seeds_measured and difference.low <= 0 <= difference.high
-
-
-def _effects(
-    results: Results, grid: Mapping[tuple[str, ...], NDArray[np.float64]]
-) -> tuple[tuple[Effect, ...], tuple[Effect, ...]]:
-    study = results.study
-    names, start = list(study.axes), study.reference.levels
-    changes = [(k, level) for k, name in enumerate(names) for level in study.axes[name] if level != start[k]]
-    main = [(f"{start[k]} → {level}", (names[k],), main_effect(grid, k, level, start[k])) for k, level in changes]
-    interactions = [
-        (
-            f"{first} with {second}",
-            (names[j], names[k]),
-            interaction(grid, (j, k), (first, second), (start[j], start[k])),
-        )
-        for (j, first), (k, second) in itertools.combinations(changes, 2)
-        if j != k
-    ]
-    return _judged(main, study), _judged(interactions, study)
-
-
-def _judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], study: Study) -> tuple[Effect, ...]:
-    """Give effects with their verdicts. Holm's p counts all effects given here."""
-    higher, smallest = study.metric in HIGHER_IS_BETTER, study.smallest
-    tested = [i for i, (*_, difference) in enumerate(effects) if difference is not None and difference.seeds_measured]
-    adjusted = dict(zip(tested, holm([_p(effects[i][2]) for i in tested]), strict=True))
-    return tuple(
-        Effect(
-            label,
-            axes,
-            difference,
-            verdict(difference, higher_is_better=higher, p_adjusted=adjusted.get(i), smallest=smallest),
-            adjusted.get(i),
-            smallest,
-        )
-        for i, (label, axes, difference) in enumerate(effects)
-    )
 
 
 def _weakest(table: Table) -> Variant | None:

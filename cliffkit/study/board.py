@@ -10,6 +10,8 @@ from cliffkit.store.artifacts import JobProgress
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.study.cells import Cell, jobs_of
+from cliffkit.study.chooser import Chooser
+from cliffkit.study.rounds import NOT_NEEDED
 
 ORDER = ("evaluate", "pack", "images", "embedding", "depth")
 """Order in which jobs begin: first those that end a cell, then those that other jobs wait for."""
@@ -39,10 +41,10 @@ class JobState:
 
 
 class Board:
-    """How far every job and cell of a study is."""
+    """How far every job and cell of a study is. With a `chooser` the scores say which cells are needed."""
 
-    def __init__(self, cells: Sequence[Cell], store: Store) -> None:
-        self.cells, self.store = cells, store
+    def __init__(self, cells: Sequence[Cell], store: Store, chooser: Chooser | None = None) -> None:
+        self.cells, self.store, self._chooser = cells, store, chooser
         self.jobs: dict[str, JobState] = {}
         self.pace: Callable[[Job], float | None] | None = None
         """About how many seconds a job takes."""
@@ -57,6 +59,17 @@ class Board:
             self.jobs[key] = JobState(job, state, failure.reason if failure else "")
         self.only_cell = {key: sharers[0] for key, sharers in users.items() if len(sharers) == 1}
         """The only cell that uses a job, by the job's key; jobs that several cells share are absent."""
+        self._look()
+
+    @property
+    def needed(self) -> Sequence[Cell]:
+        """The cells that are needed so far, done or not."""
+        return self.cells if self._chooser is None else [cell for cell in self.cells if self._chooser.needs(cell)]
+
+    @property
+    def may_follow(self) -> int:
+        """Greatest number of cells that may be needed beside those that are needed so far."""
+        return 0 if self._chooser is None else self._chooser.course.may_follow
 
     def to_do(self) -> list[Job]:
         """List the jobs that are left to do."""
@@ -64,8 +77,13 @@ class Board:
 
     def left(self) -> list[JobState]:
         """List what is neither done nor failed; a job that only failed cells need is left out."""
-        needed = {job.key for cell in self.cells if not self._has_failed(cell) for job in cell.jobs}
-        return [entry for key, entry in self.jobs.items() if key in needed and entry.state not in ("done", "failed")]
+        return self._left(self.needed)
+
+    def most_to_do(self) -> list[Job]:
+        """List the jobs that are left to do if every cell that may follow does."""
+        if self._chooser is None:
+            return self.to_do()
+        return [entry.job for entry in self._left([cell for cell in self.cells if self._chooser.may_need(cell)])]
 
     def retry(self, forget: bool = True) -> None:
         """Let failed jobs be tried again. With `forget` the store forgets their failures, else only this board does."""
@@ -73,14 +91,20 @@ class Board:
             if entry.state == "failed":
                 if forget:
                     self.store.forget_failure(entry.job)
-                self.put(entry, "waiting")
+                entry.state, entry.reason, entry.since = "waiting", "", time.monotonic()
+        self._look()
 
     def cell_state(self, cell: Cell) -> str:
-        """Give a cell's state: `waiting`, `running`, `elsewhere`, `done` or `failed`.
+        """Give a cell's state: `waiting`, `running`, `elsewhere`, `done`, `failed` or, so far, `not needed`.
 
         A cell is done when all of its jobs are: its run needs the weights too. A job that several cells share makes its
         cells `failed`, but neither `running` nor `elsewhere`.
         """
+        if self._chooser is not None and not self._chooser.needs(cell):
+            return NOT_NEEDED
+        return self._state(cell)
+
+    def _state(self, cell: Cell) -> str:
         states = [self.jobs[job.key] for job in cell.jobs]
         if all(entry.state == "done" for entry in states):
             return "done"
@@ -121,6 +145,16 @@ class Board:
     def put(self, entry: JobState, state: str, reason: str = "") -> None:
         """Bring a job into a state."""
         entry.state, entry.reason, entry.since = state, reason, time.monotonic()
+        if state in ("waiting", "done", "failed"):
+            self._look()
+
+    def _look(self) -> None:
+        if self._chooser is not None:
+            self._chooser.look(self._state)
+
+    def _left(self, cells: Sequence[Cell]) -> list[JobState]:
+        needed = {job.key for cell in cells if not self._has_failed(cell) for job in cell.jobs}
+        return [entry for key, entry in self.jobs.items() if key in needed and entry.state not in ("done", "failed")]
 
     def _has_failed(self, cell: Cell) -> bool:
         return any(self.jobs[job.key].state == "failed" for job in cell.jobs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from cliffkit.errors import UserError
 from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
+from cliffkit.scoring.regions import REGIONS
 from cliffkit.stages import is_fit
 from cliffkit.statistics import pooled
-from cliffkit.store.artifacts import LOG, DepthFitFacts, EmbeddingFitFacts, Environment, PerImage, Scores
+from cliffkit.store.artifacts import LOG, DepthFitFacts, EmbeddingFitFacts, Environment, PerImage, RegionScores, Scores
 from cliffkit.store.store import LARGE, Store
 from cliffkit.study.cells import Cell
+from cliffkit.study.rounds import NOT_NEEDED, Course, play_study
 from cliffkit.study.study import Levels, Study, Variant
 from cliffkit.study.tuning import Choice
 from cliffkit.training.steplog import validation_curve
@@ -31,7 +33,7 @@ class CellResult:
 
     cell: Cell
     state: str
-    """`done`, `failed` or `waiting`."""
+    """`done`, `failed`, `waiting`, or `not needed` so far by a study of adaptive seeds, in the store or not."""
     reason: str = ""
     """Why it failed; of a cell that is done, which protocols could not score it, and why."""
     scores: Scores | None = None
@@ -65,13 +67,16 @@ class Results:
     scores: Mapping[str, Floats]
     """By protocol: (variants, seeds, images, metrics), NaN where a cell is not done or an image has no scored pixel."""
     store: Path
+    regions: Floats | None = None
+    """Scores of regions in the study's metric and protocol: (variants, seeds, images, REGIONS), NaN where absent."""
+    scenes: tuple[str, ...] = ()
+    """Scene type of each test image; empty where it is unknown."""
+    course: Course | None = None
+    """How far a study of adaptive seeds is; None where every variant gets all seeds."""
 
     def table(self, protocol: str, metric: str) -> Floats:
         """Give a metric for each image, (variants, seeds, images): the mean over the images is the score."""
-        values = self.scores[protocol][..., METRICS.index(metric)]
-        if metric == "rmse" and next(p for p in self.protocols if p.name == protocol).rmse_pooled:
-            return np.stack([pooled(rows) for rows in values])
-        return values
+        return metric_values(self.scores[protocol], next(p for p in self.protocols if p.name == protocol), metric)
 
     def of(self, variant: Variant) -> list[CellResult]:
         """List a variant's cells, seed by seed."""
@@ -98,6 +103,14 @@ class Results:
         return sum(result.state == "done" for result in self.cells)
 
 
+def metric_values(scores: Floats, protocol: Protocol, metric: str) -> Floats:
+    """Give a metric for each image, (variants, seeds, images), of scores (variants, seeds, images, metrics)."""
+    values = scores[..., METRICS.index(metric)]
+    if metric == "rmse" and protocol.rmse_pooled:
+        return np.stack([pooled(rows) for rows in values])
+    return values
+
+
 def load_results(study: Study, cells: Sequence[Cell], store: Store) -> Results:
     """Read the cells that are done. Raises UserError where they differ in protocols, data or rules of selection."""
     order = {variant.levels: i for i, variant in enumerate(study.variants)}
@@ -110,18 +123,42 @@ def load_results(study: Study, cells: Sequence[Cell], store: Store) -> Results:
     images = PerImage.read(store.folder(finished[0].cell.jobs[-1])).images if finished else ()
     shape = (len(study.variants), len(study.seeds), len(images), len(METRICS))
     scores = {protocol.name: np.full(shape, np.nan) for protocol in protocols}
+    regions, scenes = np.full((*shape[:3], len(REGIONS)), np.nan), ("",) * len(images)
     for i, result in enumerate(results):
         if result.state != "done":
             continue
         index = order[result.cell.variant.levels], seeds[result.cell.seed]
         try:
             tables = _per_image(result, store, images)
+            local = _regions(result, store, images)
         except UserError as error:
             results[i] = CellResult(result.cell, "failed", f"evaluate: {error}", damaged=True)
             continue
         for protocol, rows in tables.items():
             scores[protocol][index] = rows
-    return Results(study, tuple(results), protocols, images, scores, store.root)
+        scenes = local.scenes
+        if study.protocol in local.scores:
+            regions[index] = local.scores[study.protocol][..., METRICS.index(study.metric)]
+    loaded = Results(study, tuple(results), protocols, images, scores, store.root, regions, scenes)
+    return loaded if study.adaptive is None else as_played(loaded)
+
+
+def as_played(results: Results) -> Results:
+    """Leave out what no round of a study of adaptive seeds has asked for: to look at it would spend alpha silently."""
+    study = results.study
+    ended = [cell.state == "done" or (cell.state == "failed" and not cell.damaged) for cell in results.cells]
+    shape = len(study.variants), len(study.seeds)
+    course = play_study(study, results.table(study.protocol, study.metric), np.reshape(ended, shape))
+
+    seeds = np.arange(shape[1])
+    counted = seeds < np.array(course.counted)[:, None]
+    needed = (seeds < np.array(course.given)[:, None]).ravel()
+    scores = {name: np.where(counted[..., None, None], values, np.nan) for name, values in results.scores.items()}
+    cells = [
+        cell if is_needed else CellResult(cell.cell, NOT_NEEDED)
+        for cell, is_needed in zip(results.cells, needed, strict=True)
+    ]
+    return replace(results, cells=tuple(cells), scores=scores, course=course)
 
 
 def _load(cell: Cell, store: Store) -> CellResult:
@@ -200,3 +237,15 @@ def _per_image(result: CellResult, store: Store, images: Sequence[str]) -> Mappi
             "run the study again"
         )
     return table.scores
+
+
+def _regions(result: CellResult, store: Store, images: Sequence[str]) -> RegionScores:
+    """Read a cell's scores of regions. Raises UserError where they are not of so many images."""
+    folder = store.folder(result.cell.jobs[-1])
+    regions = RegionScores.read(folder)
+    if len(regions.scenes) != len(images):
+        raise UserError(
+            f"{folder / RegionScores.FILE}: has {len(regions.scenes)} images, the study's other cells have "
+            f"{len(images)}; delete {folder} and run the study again"
+        )
+    return regions

@@ -130,3 +130,10 @@ class Study:
 def spelt(design: Design) -> dict[str, int]:
     """Write a design as a study's `seeds` spells it: {from: 3, to: 10}."""
     return {"from": design.from_seeds, "to": design.to_seeds}
+
+
+def spelt_seeds(study: Study) -> str:
+    """Write the seeds of a study as its file spells them: "{from: 3, to: 10}", "[0, 1, 2]"."""
+    if study.adaptive is None:
+        return str(list(study.seeds))
+    return f"{{from: {study.adaptive.from_seeds}, to: {study.adaptive.to_seeds}}}"

@@ -32,7 +32,8 @@ def plan_trials(study: Study, roots: Roots) -> list[Cell]:
         for seed in tuning.seeds_of(tuning.of(trial.variant)):
             name = f"{study.name}.{slug}.trial{i}.s{seed}"
             recipe = replace(trial.recipe, name=name, seed=trial.recipe.seed + seed)
-            cells.append(Cell(variant, seed, recipe, tuple(planner.plan(recipe)[:-1])))
+            fit = next(job for job in planner.plan(recipe) if job.stage == "depth")
+            cells.append(Cell(variant, seed, recipe, (*fit.needs.values(), fit)))
     return cells
 
 

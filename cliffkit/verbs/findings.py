@@ -10,13 +10,17 @@ from cliffkit.errors import UserError
 from cliffkit.jobs.run_folder import is_published, publish, run_folder
 from cliffkit.report.noise import noise_numbers
 from cliffkit.report.sentences import row_sentence
+from cliffkit.report.where import COLUMNS as WHERE
+from cliffkit.report.where import where_rows
 from cliffkit.statistics import Estimate, noise_of
 from cliffkit.store.store import Store
-from cliffkit.study.analysis import Analysis, Effect, Row
+from cliffkit.study.analysis import Analysis, Row
 from cliffkit.study.board import Board
+from cliffkit.study.effects import Effect
 from cliffkit.study.forecast import Forecast
 from cliffkit.study.power import Power
 from cliffkit.study.results import Results
+from cliffkit.study.rounds import NOT_NEEDED, Stop
 from cliffkit.study.study import Study
 from cliffkit.verbs.finished import Run
 from cliffkit.verbs.rows import Rows
@@ -57,6 +61,15 @@ class Findings:
         return {row.variant.name: row.word or REFERENCE for row in self.analysis.first(self.results).rows}
 
     @property
+    def stops(self) -> dict[str, Stop]:
+        """Why each variant got no more seeds, or that it goes on; empty where every variant gets all seeds.
+
+        `str(stop)` says it in words, as "decided at 4 of 10 seeds".
+        """
+        rows = self.analysis.first(self.results).rows
+        return {row.variant.name: row.stop for row in rows if row.stop is not None}
+
+    @property
     def sentences(self) -> dict[str, str]:
         """Each verdict as a sentence with its numbers; nothing for the reference."""
         rows = self.analysis.first(self.results).rows
@@ -70,7 +83,10 @@ class Findings:
 
     @property
     def cells(self) -> Rows:
-        """Each cell, a variant under a seed: columns variant, seed, state (done, failed, waiting), reason, key."""
+        """Each cell, a variant under a seed: columns variant, seed, state, reason, key.
+
+        States are done, failed, waiting, and with adaptive seeds not needed.
+        """
         rows = (
             {
                 "variant": result.cell.variant.name,
@@ -137,6 +153,15 @@ class Findings:
         ]
         return Rows(rows, ("variant", "seeds", "images", *_NOISE))
 
+    @property
+    def where(self) -> Rows:
+        """Differences from the reference in regions of the images, in the study's metric and protocol.
+
+        Columns family (depth, edges, scenes), region, region_images, variant, value, low, high, p (Holm's, over the
+        family), verdict, seeds, images.
+        """
+        return Rows(where_rows(self.analysis.where), WHERE)
+
     def table(self, *, protocol: str | None = None, metric: str | None = None) -> Rows:
         """Give every variant's mean and its difference from the reference; by default as the study compares.
 
@@ -182,7 +207,8 @@ class Findings:
     def __repr__(self) -> str:
         """Write the study's name, what is compared, and the table."""
         study = self.study
-        head = f"{study.name}: {self.results.done} of {len(self.results.cells)} cells done"
+        needed = sum(result.state != NOT_NEEDED for result in self.results.cells)
+        head = f"{study.name}: {self.results.done} of {needed} cells done"
         return f"{head}; {study.metric} under {study.protocol} against {study.reference.name}\n{self.table()!r}"
 
     def _row(self, row: Row, axes: Iterable[str]) -> dict[str, object]:
@@ -209,6 +235,8 @@ class Outlook:
     board: Board
     """How far every job and cell is."""
     expected: Forecast
+    most: Forecast
+    """The same if every cell runs that may follow; with a list of seeds it is `expected`."""
     power: Power
     """What the study can see: its smallest differences, by number of seeds."""
     trials: Board | None = None

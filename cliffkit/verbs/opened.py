@@ -12,6 +12,7 @@ from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.study.board import Board
 from cliffkit.study.cells import plan_cells
+from cliffkit.study.chooser import Chooser
 from cliffkit.study.study import Study
 from cliffkit.study.trials import choose, plan_trials
 from cliffkit.verbs.inputs import AnyPath, Data, Settings, StudyLike, folders, installed_plugins, path_of, texts
@@ -76,7 +77,7 @@ def open_study(
 def _board(study: Study, roots: Roots, store: Store, trials: Board | None) -> Board:
     """Plan a study's cells; those of variants whose trials all failed have failed too."""
     cells = plan_cells(study, roots, None if trials is None else choose(study, trials.cells, store))
-    board = Board(cells, store)
+    board = Board(cells, store, None if study.adaptive is None else Chooser(study, cells, store))
     for cell in cells:
         if cell.choice is not None and cell.choice.is_failed:
             board.put(board.jobs[cell.jobs[-1].key], "failed", cell.choice.reason)

@@ -20,6 +20,7 @@ from cliffkit.study.forecast import forecast as expect
 from cliffkit.study.power import foresee
 from cliffkit.study.results import load_results
 from cliffkit.study.run import find_damaged, set_damaged_aside
+from cliffkit.verbs.designs import earlier_designs
 from cliffkit.verbs.findings import Findings, Outlook
 from cliffkit.verbs.inputs import AnyPath, Data, Progress, Settings, StudyLike
 from cliffkit.verbs.opened import BUILT_IN, open_study
@@ -71,7 +72,7 @@ def ablate(
             board.retry()
     build = partial(open_executor, work.plugins.registry, executor, workers, device)
     with BoardView(work.study.name, active=progress is True) as view:
-        tell = _teller(view, progress, work.study.notes)
+        tell = _teller(view, progress, [*work.study.notes, *earlier_designs(work)])
         name_jobs(work.folder, work.jobs)
         if work.trials is not None:
             work = do_trials(work, build, view, tell, checkpoint_every)
@@ -129,9 +130,15 @@ def forecast(
             if each.to_do():
                 check_variants(each, roots, tell)
         choose_workers(max(work.boards, key=lambda each: len(each.to_do())), built, roots, say)
-        jobs = {job.key: job for each in work.boards for job in each.to_do()}
-        expected = expect(list(jobs.values()), built, board.store, roots, say)
-        return Outlook(work.study, board, expected, foresee(work.study, board.cells, board.store, roots), work.trials)
+        expected, most = (
+            expect(list({job.key: job for job in jobs}.values()), built, board.store, roots, say)
+            for jobs in (
+                [job for each in work.boards for job in each.to_do()],
+                [job for each in work.boards for job in each.most_to_do()],
+            )
+        )
+        power = foresee(work.study, board.cells, board.store, roots)
+        return Outlook(work.study, board, expected, most, power, work.trials)
 
 
 def report(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from rich.progress import Progress as Bars
@@ -17,6 +18,7 @@ from cliffkit.store.files import make_folder, write_text
 from cliffkit.study.analysis import analyse
 from cliffkit.study.results import Results, load_results
 from cliffkit.training.device import open_device
+from cliffkit.verbs.designs import earlier_designs, keep_design
 from cliffkit.verbs.findings import Findings
 from cliffkit.verbs.inputs import Progress
 from cliffkit.verbs.opened import OpenedStudy
@@ -27,7 +29,7 @@ PAGE = "report.html"
 def publish_cells(work: OpenedStudy) -> None:
     """Lay out a run folder for every cell that is done and has none, so that `predict` and `evaluate` can use it."""
     board, folder = work.board, work.folder / "cells"
-    for cell in board.cells:
+    for cell in board.needed:
         if board.cell_state(cell) == "done" and not is_published(run_folder(cell.recipe, cell.jobs, folder)):
             publish(cell.recipe, cell.jobs, board.store, parent=folder)
 
@@ -47,7 +49,8 @@ def report_results(work: OpenedStudy, device: str, progress: Progress, *, keep: 
         def advance(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total)
 
-        results = load_results(work.study, work.board.cells, work.board.store)
+        study = replace(work.study, notes=(*work.study.notes, *earlier_designs(work)))
+        results = load_results(study, work.board.cells, work.board.store)
         if keep:
             _check_worth(results, work.folder)
         say("comparing")
@@ -58,6 +61,7 @@ def report_results(work: OpenedStudy, device: str, progress: Progress, *, keep: 
         written = write_report(
             results, analysis, work.folder, gallery=gallery, command=_command_again(work), progress=say
         )
+        keep_design(work, results)
     return Findings(results, analysis, work.folder, written, device)
 
 

@@ -43,7 +43,7 @@ def check_variants(board: Board, roots: Roots, tell: Emit) -> list[tuple[Job, st
     failed: list[tuple[Job, str, str]] = []
     failures: dict[str, tuple[str, str] | None] = {}
     faults: dict[tuple[str, str], str] = {}
-    for cell in board.cells:
+    for cell in board.needed:
         entry = next(board.jobs[job.key] for job in cell.jobs if job.stage == "depth")
         if entry.state in ("done", "failed"):
             continue
@@ -76,7 +76,7 @@ def check_variants(board: Board, roots: Roots, tell: Emit) -> list[tuple[Job, st
 
 def ended_cells(board: Board) -> set[int]:
     """Give the ids of the cells that are done or failed."""
-    return {id(cell) for cell in board.cells if board.cell_state(cell) in ("done", "failed")}
+    return {id(cell) for cell in board.needed if board.cell_state(cell) in ("done", "failed")}
 
 
 def do_board(
@@ -138,7 +138,7 @@ def do_cells(
 
     def show(board: Board) -> None:
         view.show(board)
-        for cell in board.cells:
+        for cell in board.needed:
             state = board.cell_state(cell)
             if state in ("done", "failed") and id(cell) not in ended:
                 ended.add(id(cell))

@@ -60,11 +60,11 @@ def test_few_seeds_and_a_generator_that_seeds_share_are_told(results: Results) -
     study = replace(results.study, seeds=results.study.seeds[:2])
     scores = {name: values[:, :2] for name, values in results.scores.items()}
     cells = tuple(cell for cell in results.cells if cell.cell.seed < 2)
-    found = items(replace(results, study=study, scores=scores, cells=cells))[SEEDS]
+    found = items(replace(results, study=study, scores=scores, cells=cells, regions=None))[SEEDS]
     assert not found.is_met
     assert found.words.startswith("Fewer than 3 seeds: every comparison has 2.")
     scores["full"][1, 1] = float("nan")
-    found = items(replace(results, study=study, scores=scores, cells=cells))[SEEDS]
+    found = items(replace(results, study=study, scores=scores, cells=cells, regions=None))[SEEDS]
     assert "every comparison has 1 to 2." in found.words
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import html.parser
+import io
 import json
 import re
 import shutil
@@ -54,7 +55,7 @@ from ..study_fixtures import FinishedStudy
 
 COMMAND = "cliffkit ablate study.yaml --set 'train.depth.steps=9'"
 NOTHING = "–"
-FIGURES = [f"{name}{width}" for name in ("forest", "curves", "effects") for width in ("", "_column")]
+FIGURES = [f"{name}{width}" for name in ("forest", "curves", "effects", "over_depth") for width in ("", "_column")]
 SOURCE = "Someone & <others>, 2020, table 3"
 PUBLISHED = {"published": [{"metric": "abs_rel", "protocol": "full", "value": 0.1234, "source": SOURCE}]}
 
@@ -160,6 +161,7 @@ def test_every_file_is_there(hostile: Report) -> None:
         "per_image.csv",
         "noise.csv",
         "noise.json",
+        "where.csv",
         *figures,
     }
     assert set(hostile.files) == wanted
@@ -221,7 +223,7 @@ def test_best_and_its_ties_are_marked(plain: Report) -> None:
         assert found is not None
         assert (flag != "") == (found.low <= 0 <= found.high)
     names = [line[0] for line in plain.page.tables["scores"][1:]]
-    assert [name.endswith("tied with the best") for name in names] == [flag == "tied" for flag in flags]
+    assert [name.endswith(" tied") for name in names] == [flag == "tied" for flag in flags]
     assert "tied" in flags
 
 
@@ -296,7 +298,7 @@ def test_figures_are_well_formed_and_their_ids_unique(hostile: Report) -> None:
     assert len(ids) == len(set(ids))
     assert {f"#{name}" for name in ids} >= {given["href"] for _, given in page.tags if "href" in given}
     text = hostile.text("report.html")
-    assert text.count('<svg role="img" aria-label="') == 6
+    assert text.count('<svg role="img" aria-label="') == len(FIGURES)
     assert "currentColor" in text
     assert "var(--better)" in text
 
@@ -406,7 +408,7 @@ def test_markdown_is_whole_and_inert(hostile: Report) -> None:
     assert "published" in tables[0]
     widths = [len(re.findall(r"(?<!\\)\|", line)) for line in tables[: 2 + len(study.variants)]]
     assert set(widths) == {len(HEADS) + 2}  # an escaped bar in a name opens no column
-    assert all(f"![{name}](figures/{name}.svg)" in body for name in ("forest", "curves", "effects"))
+    assert all(f"![{name}](figures/{name}.svg)" in body for name in ("forest", "curves", "effects", "over_depth"))
     assert "**" in body
 
 
@@ -427,8 +429,10 @@ def test_latex_is_balanced_and_escaped(hostile: Report) -> None:
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex with booktabs")
-def test_latex_compiles(hostile: Report, tmp_path: Path) -> None:
-    (tmp_path / "table.tex").write_text(hostile.text("table.tex"), encoding="utf-8")
+@pytest.mark.parametrize("report", ["hostile", "plain"])
+def test_latex_compiles(report: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    written: Report = request.getfixturevalue(report)
+    (tmp_path / "table.tex").write_text(written.text("table.tex"), encoding="utf-8")
     main = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n\\input{table}\n\\end{document}\n"
     (tmp_path / "main.tex").write_text(main, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "main.tex"]
@@ -436,6 +440,7 @@ def test_latex_compiles(hostile: Report, tmp_path: Path) -> None:
     if "`booktabs.sty' not found" in ran.stdout:
         pytest.skip("this LaTeX has no booktabs")
     assert ran.returncode == 0, ran.stdout[-2000:]
+    assert report == "hostile" or "Overfull" not in ran.stdout, "the tables are wider than a page"
 
 
 def test_long_latex_tables_go_on(registry: Registry, tiny: str, tmp_path: Path) -> None:
@@ -460,6 +465,24 @@ def test_failed_and_waiting_cells_are_said_and_the_rest_stands(hostile: Report) 
     mean = 1 + HEADS.index("mean")
     assert lines[names[3]][mean] == NOTHING
     assert lines[names[0]][mean] != NOTHING
+
+
+def test_adaptive_seeds_say_why_each_variant_stopped(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    study = make_study(tmp_path, registry, tiny, seeds={"from": 3, "to": 7})
+    results = make_results(study, tmp_path / "runs")
+    report = write(results, tmp_path / "report")
+    stops = [row.stop for row in report.analysis.first(results).rows[1:]]
+    assert {stop.reason for stop in stops if stop} >= {"decided", "futile"}
+    needed = sum(result.state != "not needed" for result in results.cells)
+    assert 0 < needed < len(results.cells) == 6 * 7
+    for name in ("report.md", "report.html"):
+        text = report.text(name).replace("\\", "")
+        assert f"All {needed} needed cells are done (6 variants, 3 to 7 seeds; 24 test images)." in text
+        assert all(str(stop) in text for stop in stops)
+        assert "decided early are too large on average" in text
+    rows = list(csv.DictReader(io.StringIO(report.text("results.csv"))))
+    assert {row["state"] for row in rows} == {"done", "not needed"}
+    assert {row["value"] for row in rows if row["state"] == "not needed"} == {""}
 
 
 def test_a_damaged_cell_needs_no_retry(plain: Report) -> None:
@@ -538,8 +561,8 @@ def test_a_version_in_which_cells_differ_is_said_and_a_library_that_only_some_us
 
 def test_time_and_parameters_of_each_variant(plain: Report) -> None:
     table = next(lines for lines in plain.page.tables.values() if "parameters" in lines[0])
-    assert table[0] == ["variant", "parameters", "pack", "depth", "evaluate", "embedding", "together"]
-    assert table[1] == ["none + cliff", "100,000", "2.0 s", "2 min", "5.0 s", NOTHING, "2 min"]
+    assert table[0] == ["variant", "parameters", "pack", "images", "depth", "evaluate", "embedding", "together"]
+    assert table[1] == ["none + cliff", "100,000", "2.0 s", "3.0 s", "2 min", "5.0 s", NOTHING, "2 min"]
     assert len(table) == 7
 
 
@@ -601,7 +624,7 @@ def test_one_seed_is_said(registry: Registry, tiny: str, tmp_path: Path) -> None
 def test_a_study_of_which_nothing_is_done(registry: Registry, tiny: str, tmp_path: Path) -> None:
     study = make_study(tmp_path, registry, tiny)
     waiting = [(variant.name, seed) for variant in study.variants for seed in study.seeds]
-    results = replace(make_results(study, tmp_path / "runs", waiting=waiting), images=())
+    results = replace(make_results(study, tmp_path / "runs", waiting=waiting), images=(), regions=None)
     results = replace(results, scores={name: values[:, :, :0] for name, values in results.scores.items()})
     report = write(results, tmp_path / "report", galleries.make_gallery(results, {}, torch.device("cpu"), _quiet))
     assert "No cell is done yet" in report.page.words

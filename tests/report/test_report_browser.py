@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="need
 
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
 --disable-component-update --disable-sync --disable-dev-shm-usage"""
-PLACES = [(width, scheme) for width in (360, 1280) for scheme in ("light", "dark")]
+PLACES = [(width, scheme) for width in (360, 400, 1280) for scheme in ("light", "dark")] + [(1900, "light")]
 LOW_CONTRAST = """
 const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
   .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
@@ -50,6 +50,21 @@ for (const element of document.body.querySelectorAll("*")) {
   if (ratio < 4.5) found.push([element.tagName, element.textContent.trim().slice(0, 40), ink, behind(element), ratio]);
 }
 return found;
+"""
+SIDES = """
+const element = document.querySelector(arguments[0]);
+const box = (element.closest(".wide") ?? element).getBoundingClientRect();
+return [box.left, document.documentElement.clientWidth - box.right];
+"""
+MEASURE = """
+const lead = document.querySelector(".lead");
+return lead.clientWidth / (parseFloat(getComputedStyle(lead).fontSize) / 2);
+"""
+TEXT_PX = """
+const shown = [...document.querySelectorAll(".plot svg")].filter(svg => svg.checkVisibility());
+const scale = svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+const size = (text, svg) => parseFloat(getComputedStyle(text).fontSize) * scale(svg);
+return shown.flatMap(svg => [...svg.querySelectorAll("text")].map(text => size(text, svg)));
 """
 COLUMN = """
 const rows = [...document.querySelectorAll(`#${arguments[0]} tbody tr`)];
@@ -129,6 +144,29 @@ def test_nothing_goes_wrong_and_the_page_fits(browser: Any, report: Path, width:
     assert dark == (scheme == "dark")
 
 
+@pytest.mark.parametrize("width", [400, 1280, 1900])
+def test_the_page_is_centred_and_wide_tables_use_the_screen(browser: Any, report: Path, width: int) -> None:
+    page = show(browser, report, width, "light")
+    for place in ("h1", ".lead", "#verdicts", ".checklist", "#every", ".tiles"):
+        left, right = page.execute_script(SIDES, place)
+        assert abs(left - right) <= 1, place
+    left, _ = page.execute_script(SIDES, "#every")
+    assert left < 60, "the widest table has the screen"
+    assert page.execute_script(MEASURE) <= 100, "lines are short enough to read"
+
+
+@pytest.mark.parametrize(("width", "narrow"), [(400, True), (1280, False)])
+def test_a_phone_shows_figures_of_its_width(browser: Any, report: Path, width: int, narrow: bool) -> None:
+    page = show(browser, report, width, "light")
+    plots = page.find_elements("css selector", ".plot")
+    shown = [plot for plot in plots if plot.is_displayed()]
+    assert len(plots) == 2 * len(shown) >= 6
+    assert {"narrow" in plot.get_attribute("class") for plot in shown} == {narrow}
+    sizes = page.execute_script(TEXT_PX)
+    assert sizes
+    assert min(sizes) >= 9.5, "text of figures can be read"
+
+
 @pytest.mark.parametrize(("width", "scheme"), PLACES)
 def test_all_text_has_contrast(browser: Any, report: Path, width: int, scheme: str) -> None:
     page = show(browser, report, width, scheme)
@@ -165,9 +203,9 @@ def test_times_sort_by_their_length(page: Any) -> None:
     )
     found = page.find_elements("css selector", table)[place]
     for _ in range(2):
-        found.find_elements("css selector", "thead button")[3].click()
+        found.find_elements("css selector", "thead button")[4].click()
     seconds = page.execute_script(
-        "return [...arguments[0].tBodies[0].rows].map(row => +row.cells[3].dataset.sort)", found
+        "return [...arguments[0].tBodies[0].rows].map(row => +row.cells[4].dataset.sort)", found
     )
     assert seconds == sorted(seconds, reverse=True)
     assert len(set(seconds)) > 1  # though all read "2 min"

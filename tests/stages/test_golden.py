@@ -19,6 +19,8 @@ from safetensors.torch import load_file, save_file
 from cliffkit.components.load import load_plugins
 from cliffkit.jobs.plan import STAGE_VERSIONS
 from cliffkit.recipe.check import load_recipe
+from cliffkit.scoring.metrics import METRICS
+from cliffkit.scoring.regions import REGIONS
 from cliffkit.stages import STAGES
 from cliffkit.stages.context import Context
 from cliffkit.store.artifacts import (
@@ -29,6 +31,7 @@ from cliffkit.store.artifacts import (
     FullSizeFacts,
     LevelDifferences,
     PackFacts,
+    RegionScores,
     Scores,
 )
 from cliffkit.store.job import Job
@@ -122,10 +125,10 @@ GOLDEN: Mapping[str, tuple[int, Numbers]] = {
         },
     ),
     "evaluate": (
-        2,
+        3,
         {
             "baseline_depth_m": 4.00005,
-            "whole: abs_rel": 0.6089212720077497,
+            "whole: abs_rel": 0.6089212720077496,
             "whole: sq_rel": 1.2713286964925323,
             "whole: rmse": 2.0483253846267613,
             "whole: rmse_log": 0.6346380945644309,
@@ -144,7 +147,7 @@ GOLDEN: Mapping[str, tuple[int, Numbers]] = {
             "part+flip+median: rmse": 2.4291002223664635,
             "part+flip+median: rmse_log": 0.9378676696198358,
             "part+flip+median: log10": 0.2836924639873303,
-            "part+flip+median: silog": 90.55996250996976,
+            "part+flip+median: silog": 90.55996250996978,
             "part+flip+median: delta1": 0.25578992330759465,
             "part+flip+median: delta2": 0.4601077594892081,
             "part+flip+median: delta3": 0.6956289600346306,
@@ -153,6 +156,37 @@ GOLDEN: Mapping[str, tuple[int, Numbers]] = {
             "part+flip+median: constant abs_rel": 1.7560173324551418,
             "part+flip+median: constant rmse": 2.384412963926915,
             "part+flip+median: constant n": 10,
+            "whole: below 1 m abs_rel": 2.934456706047058,
+            "whole: 1 to 2 m abs_rel": 1.1279264092445374,
+            "whole: 2 to 4 m abs_rel": 0.1970171868801117,
+            "whole: 4 to 8 m abs_rel": 0.4486352622509003,
+            "whole: boundary abs_rel": 0.6094539642333985,
+            "whole: inside abs_rel": 0.5686370664172702,
+            "whole: below 1 m images": 10,
+            "whole: 1 to 2 m images": 10,
+            "whole: 2 to 4 m images": 10,
+            "whole: 4 to 8 m images": 10,
+            "whole: 8 to 16 m images": 0,
+            "whole: 16 to 32 m images": 0,
+            "whole: from 32 m images": 0,
+            "whole: boundary images": 10,
+            "whole: inside images": 9,
+            "part+flip+median: below 1 m abs_rel": 14.467320823669434,
+            "part+flip+median: 1 to 2 m abs_rel": 1.9837556600570678,
+            "part+flip+median: 2 to 4 m abs_rel": 0.5009501174092292,
+            "part+flip+median: 4 to 8 m abs_rel": 0.3261313736438751,
+            "part+flip+median: 8 to 16 m abs_rel": 0.4788953910271327,
+            "part+flip+median: boundary abs_rel": 1.8002519011497498,
+            "part+flip+median: inside abs_rel": 0.3773354530334473,
+            "part+flip+median: below 1 m images": 10,
+            "part+flip+median: 1 to 2 m images": 10,
+            "part+flip+median: 2 to 4 m images": 10,
+            "part+flip+median: 4 to 8 m images": 10,
+            "part+flip+median: 8 to 16 m images": 6,
+            "part+flip+median: 16 to 32 m images": 0,
+            "part+flip+median: from 32 m images": 0,
+            "part+flip+median: boundary images": 10,
+            "part+flip+median: inside images": 5,
         },
     ),
 }
@@ -258,6 +292,14 @@ def test_evaluate_gives_the_listed_scores(folders: dict[str, Path]) -> None:
     for name, scored in scores.protocols.items():
         found |= {f"{name}: {metric}": value for metric, value in scored.metrics.items()}
         found |= {f"{name}: constant {metric}": scored.baseline[metric] for metric in ("abs_rel", "rmse", "n")}
+    regions = RegionScores.read(folders["evaluate"])
+    for name, table in regions.scores.items():
+        means = {
+            region.name: table[:, k, METRICS.index("abs_rel")].astype(np.float64) for k, region in enumerate(REGIONS)
+        }
+        there = {region: values[~np.isnan(values)] for region, values in means.items()}
+        found |= {f"{name}: {region} abs_rel": float(values.mean()) for region, values in there.items() if values.size}
+        found |= {f"{name}: {region} images": values.size for region, values in there.items()}
     hold("evaluate", found)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from cliffkit.errors import UserError
 from cliffkit.scoring.metrics import METRICS
+from cliffkit.scoring.regions import REGIONS
 from cliffkit.store.artifacts import (
     DepthFitFacts,
     EmbeddingFitFacts,
@@ -26,6 +27,7 @@ from cliffkit.store.artifacts import (
     PartRecord,
     PerImage,
     ProtocolScores,
+    RegionScores,
     RunMetrics,
     RunParts,
     Scores,
@@ -247,3 +249,35 @@ def test_a_classifier_is_near_chance_within_three_standard_errors_of_the_most_fr
     assert replace(facts, held_out=2, right=0.0, majority=0.0).near_chance()
     none = EmbeddingFitFacts(4, 0.125, 1.5, 0.25, None)
     assert (none.describe(), none.near_chance()) == ("", False)
+
+
+# regions.npz
+
+
+def test_scores_of_regions_are_read_back_to_the_rounding_of_float32(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    tables = {name: random.random((3, len(REGIONS), len(METRICS))) for name in ("full", "eigen+flip, é")}
+    tables["full"][1, 2] = np.nan
+    RegionScores(("kitchen", "", "=office"), tables).write(tmp_path)  # type: ignore[arg-type]
+    found = RegionScores.read(tmp_path)
+    assert found.scenes == ("kitchen", "", "=office")
+    assert list(found.scores) == list(tables)
+    for name, table in tables.items():
+        np.testing.assert_array_equal(found.scores[name], table.astype(np.float32))
+    content = (tmp_path / RegionScores.FILE).read_bytes()
+    found.write(tmp_path)
+    assert (tmp_path / RegionScores.FILE).read_bytes() == content
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 and no more", None])
+def test_a_damaged_file_of_regions_is_named(tmp_path: Path, damage: bytes | None) -> None:
+    path = tmp_path / RegionScores.FILE
+    if damage is None:
+        np.savez_compressed(path, protocols=["full"], scenes=["a"], scores=np.zeros((1, 1, 2, 9), np.float32))
+    else:
+        path.write_bytes(damage)
+    with pytest.raises(UserError, match=rf"{path}: holds no scores of regions: .*; delete {path} and run again"):
+        RegionScores.read(tmp_path)
+    path.unlink()
+    with pytest.raises(UserError, match="cannot be read"):
+        RegionScores.read(tmp_path)

@@ -58,7 +58,7 @@ def test_a_pooled_rmse_is_the_one_that_the_protocol_states(results: Results) -> 
     """`hu` takes the root over the set: the table's mean must be that root, not the mean of roots."""
     hu = hu_protocol()
     values = results.scores["full"]
-    as_hu = replace(results, protocols=(hu,), scores={"hu": values})
+    as_hu = replace(results, protocols=(hu,), scores={"hu": values}, regions=None)
     rmse = values[..., METRICS.index("rmse")]
     np.testing.assert_allclose(as_hu.table("hu", "rmse").mean(axis=-1), np.sqrt((rmse**2).mean(axis=-1)), rtol=1e-12)
     np.testing.assert_array_equal(as_hu.table("hu", "log10"), values[..., METRICS.index("log10")])
@@ -118,7 +118,7 @@ def with_scores(results: Results, values: np.ndarray) -> Results:
     images = tuple(f"image {i}" for i in range(values.shape[-1]))
     scores = np.repeat(values[..., None], len(METRICS), axis=-1)
     study = replace(results.study, seeds=tuple(range(values.shape[1])))
-    return replace(results, study=study, images=images, scores={"full": scores})
+    return replace(results, study=study, images=images, scores={"full": scores}, regions=None)
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ changes a dataclass here changes files that other programs may read.
 """
 
 from cliffkit.store.artifacts.facts import Fact, damaged, read_array, read_bytes, read_json
-from cliffkit.store.artifacts.jobs import Failure, JobNames, JobProgress, JobRecord, StoreStamp
+from cliffkit.store.artifacts.jobs import Failure, JobNames, JobProgress, JobRecord, StoreStamp, StudyDesigns
 from cliffkit.store.artifacts.noise import Likeness, StudyNoise, TableNoise
+from cliffkit.store.artifacts.regions import RegionScores
 from cliffkit.store.artifacts.runs import PartRecord, RunParts
 from cliffkit.store.artifacts.scores import PerImage, ProtocolScores, RunMetrics, Scores, Selection, Summary
 from cliffkit.store.artifacts.training import (
@@ -56,11 +57,13 @@ __all__ = [
     "PartRecord",
     "PerImage",
     "ProtocolScores",
+    "RegionScores",
     "RunMetrics",
     "RunParts",
     "Scores",
     "Selection",
     "StoreStamp",
+    "StudyDesigns",
     "StudyNoise",
     "Summary",
     "TableNoise",

@@ -64,6 +64,18 @@ class JobNames(Fact):
 
 
 @dataclass(frozen=True)
+class StudyDesigns(Fact):
+    """The designs of seeds under which the cells of a study were reported."""
+
+    FILE: ClassVar[str] = "designs.json"
+
+    reference: str
+    """Key of the first network of the reference, which names the cells."""
+    designs: tuple[str, ...]
+    """Seeds as a study spells them, in the order of the reports."""
+
+
+@dataclass(frozen=True)
 class Failure(Fact):
     """Why the last attempt at a job failed. The file lies beside the job's folder, under the job's name and FILE."""
 
