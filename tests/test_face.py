@@ -244,6 +244,7 @@ class TestStudy:
         assert set(findings.verdicts) == {"none + cliff", "none + add", "heg_s + cliff", "heg_s + add"}
         assert findings.failed == ()
         assert findings.cells.column("state") == ["done"] * 8
+        assert findings.summary.startswith("Compared with none + cliff on ")
         for variant, sentence in findings.sentences.items():
             assert findings.verdicts[variant] != "reference"
             assert sentence

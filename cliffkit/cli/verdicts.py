@@ -15,6 +15,7 @@ from rich.table import Table
 from cliffkit.cli.scores import console
 from cliffkit.report.noise import noise_numbers, noise_sentences
 from cliffkit.report.sentences import between, placebo_sentence, row_sentence
+from cliffkit.report.summary import summary
 from cliffkit.report.where import where_rows, where_sentences
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import BETTER, WORSE, Estimate
@@ -34,7 +35,8 @@ def print_study(results: Results, analysis: Analysis) -> None:
     study, first = results.study, analysis.first(results)
     protocol = next(protocol for protocol in results.protocols if protocol.name == first.protocol)
     arrow = "↑" if first.metric in HIGHER_IS_BETTER else "↓"
-    out.print(printable(f"\n{protocol.describe()}"), highlight=False, markup=False)
+    for text in (summary(results, analysis), protocol.describe()):
+        out.print(printable(f"\n{text}"), highlight=False, markup=False)
     table = _table("variant", f"{first.metric} {arrow}", f"against {study.reference.name}")
     for row in first.rows:
         mark = "*" if row.best else "=" if row.tied else " "

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from cliffkit.report.costs import environments
-from cliffkit.report.sentences import between, placebo_sentence, seen
+from cliffkit.report.power import would_have_seen
+from cliffkit.report.sentences import between, placebo_sentence
 from cliffkit.report.tuning import equally_tuned, tuning_sentence
 from cliffkit.report.wording import listed
 from cliffkit.scoring.metrics import UNITS
@@ -134,8 +135,8 @@ def _power(results: Results, analysis: Analysis) -> Item:
     if not known:
         return Item(name, False, "Not known: it takes two seeds and two test images.")
     unit = f" {UNITS[study.metric]}" if UNITS[study.metric] else ""
-    sights = sorted(seen(row.difference) for row in known if row.difference is not None)
-    sight = f"{between(f'{sights[0]:.2g}', f'{sights[-1]:.2g}')}{unit}"
+    sights = would_have_seen(results, known)
+    sight = "" if sights is None else between(f"{sights[0]:.2g}", f"{sights[1]:.2g}") + unit
     if study.smallest is None:
         return Item(
             name,
@@ -144,10 +145,10 @@ def _power(results: Results, analysis: Analysis) -> Item:
             "of interest is named: give `compare.smallest` before a study runs.",
         )
     smallest = f"{study.smallest:g}{unit}"
-    open_ = [row for row in rows if row.word not in (BETTER, WORSE, EQUIVALENT)]
-    if not open_:
+    undecided = [row for row in rows if row.word not in (BETTER, WORSE, EQUIVALENT)]
+    if not undecided:
         return Item(name, True, f"Every comparison is decided, the smallest difference of interest being {smallest}.")
-    blind = [row for row in open_ if row.difference is None or seen(row.difference) > study.smallest]
+    blind = [row for row in undecided if not _would_have_seen(results, row, study.smallest)]
     if blind:
         whose = f"{len(blind)} of {len(rows)} comparisons are undecided and"
         words = f"{whose} would not have seen {smallest}, the smallest difference of interest, four times in five."
@@ -175,6 +176,11 @@ def _compared(results: Results, analysis: Analysis) -> list[Row]:
 
 def _done(results: Results) -> list[CellResult]:
     return [cell for cell in results.cells if cell.state == "done"]
+
+
+def _would_have_seen(results: Results, row: Row, size: float) -> bool:
+    sights = would_have_seen(results, [row])
+    return sights is not None and sights[1] <= size
 
 
 def _shares_generators(results: Results) -> bool:

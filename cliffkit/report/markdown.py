@@ -11,7 +11,7 @@ from cliffkit.report.material import Material
 from cliffkit.report.noise import HEADS as NOISE_HEADS
 from cliffkit.report.noise import noise_rows, noise_sentences
 from cliffkit.report.summary import summary
-from cliffkit.report.tables import HEADS, Line, effect_rows
+from cliffkit.report.tables import HEADS, PLANNED, Line, effect_rows
 from cliffkit.report.tuning import HEADS as TUNING_HEADS
 from cliffkit.report.tuning import tuning_rows, tuning_sentence
 from cliffkit.report.where import where_sentences, where_table
@@ -47,12 +47,13 @@ def _verdicts(material: Material) -> Iterator[str]:
     yield from ("## Verdicts", "", *_figure(material, "forest"))
     yield from (_md(wording.best(material.first) or "Nothing is measured yet."), "")
     yield from (f"**{_md(table.title)}**", "")
-    most = len(HEADS) if table.sources else HEADS.index("published")
-    yield from _table_head(["variant", *(_HEADS.get(head, head) for head in HEADS[:most])])
+    left_out = ([] if table.planned else list(PLANNED)) + ([] if table.sources else ["published"])
+    heads = [head for head in HEADS if head not in left_out]
+    yield from _table_head(["variant", *(_HEADS.get(head, head) for head in heads)])
     for variant, line in zip(material.study.variants, table.rows, strict=True):
-        cells = [text if column == "mean" else _md(text) for column, text in zip(HEADS, line.cells, strict=True)]
-        cells[HEADS.index("mean")] = _marked(line, line.short)
-        yield _row([_md(variant.name), *cells[:most]])
+        cells = {head: _md(text) for head, text in zip(HEADS, line.cells, strict=True)}
+        cells["mean"] = _marked(line, line.short)
+        yield _row([_md(variant.name), *(cells[head] for head in heads)])
     notes = ["Bold: the best mean; italic: not distinguishable from it.", *table.notes, *table.sources]
     yield "\n" + " ".join(_md(note) for note in notes)
 

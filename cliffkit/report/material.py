@@ -39,5 +39,5 @@ class Material:
     @cached_property
     def tables(self) -> dict[tuple[str, str], TextTable]:
         """Every table as text, by protocol and metric."""
-        first = self.first
-        return {key: text_table(self.results, table, table is first) for key, table in self.analysis.tables.items()}
+        planned = self.first if self.study.adaptive is None else None
+        return {key: text_table(self.results, table, table is planned) for key, table in self.analysis.tables.items()}

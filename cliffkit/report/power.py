@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from cliffkit.report.sentences import between
+from cliffkit.report.sentences import between, seen
 from cliffkit.scoring.metrics import UNITS
-from cliffkit.statistics import Design
+from cliffkit.statistics import Design, Variance, detectable
+from cliffkit.study.analysis import Row
+from cliffkit.study.noise import summarise_noise
 from cliffkit.study.power import ASSUMED, LIKE, OWN, Power, Sight
+from cliffkit.study.results import Results
 
 MARK = "this study"
 
@@ -40,6 +45,25 @@ def outlook(power: Power) -> str:
     if own.high > smallest:
         return f"warning: {_seeds(own)} may not see it: {wanted}, and they see {_size(power, own)}; plan more seeds"
     return f"{seeds}; {wanted}, which they see"
+
+
+def would_have_seen(results: Results, rows: Sequence[Row]) -> tuple[float, float] | None:
+    """Give the smallest differences that comparisons find four times in five, the least and the largest of them.
+
+    With adaptive seeds the study as it was designed is asked, at the mean noise of its differences. None where the
+    noise is not known.
+    """
+    design, measured = results.study.adaptive, [row.difference for row in rows if row.difference is not None]
+    sights = [seen(difference) for difference in measured if difference.seeds_measured and difference.images > 1]
+    if design is not None and sights:
+        noise = summarise_noise(results)
+        sights = [] if noise is None else [_designed(noise.mean.variance, design, noise.mean.images)]
+    return (min(sights), max(sights)) if sights else None
+
+
+@functools.lru_cache(100)
+def _designed(variance: Variance, design: Design, images: int) -> float:
+    return detectable(variance, design, images)
 
 
 def power_json(power: Power) -> dict[str, Any]:

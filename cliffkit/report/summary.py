@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from cliffkit.report.sentences import between, seen
+from cliffkit.report.power import would_have_seen
+from cliffkit.report.sentences import between
 from cliffkit.report.wording import chance, number, table_digits
 from cliffkit.scoring.metrics import UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, estimate
 from cliffkit.study.analysis import Analysis, Row, Table
 from cliffkit.study.results import Results
+from cliffkit.study.rounds import NOT_NEEDED
 
 _MOST = 3
 """Variants that are named one by one; more are counted."""
@@ -24,7 +26,7 @@ def summary(results: Results, analysis: Analysis) -> str:
     rows.sort(key=_size, reverse=True)
     measured = [row for row in rows if row.difference is not None]
     if not results.done:
-        return f"Nothing is measured yet: none of {len(results.cells)} cells is done."
+        return f"Nothing is measured yet: none of {_needed(results)} cells is done."
     if not rows:
         return f"Nothing is compared: the study has no variant beside the reference, {study.reference.name}."
     if not measured:
@@ -40,7 +42,7 @@ def summary(results: Results, analysis: Analysis) -> str:
         *_moved([row for row in rows if row.word == BETTER], results, table, write),
         *_moved([row for row in rows if row.word == WORSE], results, table, write),
         *_equal([row for row in rows if row.word == EQUIVALENT], write.unit),
-        *_unclear([row for row in rows if row.word == NOISE], rows, write.unit),
+        *_unclear([row for row in rows if row.word == NOISE], rows, results, write.unit),
         *_alone([row for row in rows if row.word == THESE_WEIGHTS], len(rows), write),
         *_absent([row for row in rows if row.word == UNMEASURED]),
     ]
@@ -54,12 +56,16 @@ def _setting(results: Results, measured: Sequence[Row]) -> str:
     images = _count([difference.images for difference in differences], "test image")
     seeds = _count([difference.seeds for difference in differences], "seed")
     scores = next(cell.scores for cell in results.cells if cell.scores is not None)
-    missing = results.done < len(results.cells)
-    done = f" ({results.done} of {len(results.cells)} cells are done)" if missing else ""
+    needed = _needed(results)
+    done = f" ({results.done} of {needed} cells are done)" if results.done < needed else ""
     return (
         f"Compared with {study.reference.name} on {images} of {scores.data['use']} ({study.metric} under protocol "
         f"{study.protocol}) and {seeds}{done}"
     )
+
+
+def _needed(results: Results) -> int:
+    return sum(cell.state != NOT_NEEDED for cell in results.cells)
 
 
 def _moved(rows: Sequence[Row], results: Results, table: Table, write: _Writer) -> Iterator[str]:
@@ -67,7 +73,7 @@ def _moved(rows: Sequence[Row], results: Results, table: Table, write: _Writer) 
     if not rows:
         return
     verb = "lowered" if _value(rows[0]) < 0 else "raised"
-    name = "Holm's p" if table.compared > 1 else "p"
+    name = ("Holm's " if table.compared > 1 else "") + ("sequential p" if results.study.adaptive else "p")
     shown = rows if len(rows) <= _MOST else rows[:1]
     amounts = []
     for row in shown:
@@ -75,10 +81,11 @@ def _moved(rows: Sequence[Row], results: Results, table: Table, write: _Writer) 
         assert difference is not None
         start = _start(results, row)
         p = chance(row.p_adjusted)
+        stop = f", {row.stop}" if row.stop is not None else ""
         amounts.append(
             f"from {write(start, unit=False)} to {write(start + difference.value)} (difference "
             f"{write(difference.value, sign=True)}, 95 % interval {write(difference.low, sign=True, unit=False)} to "
-            f"{write(difference.high, sign=True)}, {name} {p.replace('<', '< ') if '<' in p else f'= {p}'})"
+            f"{write(difference.high, sign=True)}, {name} {p.replace('<', '< ') if '<' in p else f'= {p}'}{stop})"
         )
     if len(shown) < len(rows):
         yield f"{len(rows)} variants {verb} {table.metric}, most of all {rows[0].variant.name}, {amounts[0]}"
@@ -95,7 +102,7 @@ def _equal(rows: Sequence[Row], unit: str) -> Iterator[str]:
         yield f"{_names(rows)} {were} equivalent within ±{rows[0].smallest:g}{unit}"
 
 
-def _unclear(rows: Sequence[Row], compared: Sequence[Row], unit: str) -> Iterator[str]:
+def _unclear(rows: Sequence[Row], compared: Sequence[Row], results: Results, unit: str) -> Iterator[str]:
     """Say which variants are neither better, worse nor equivalent, and what the study would have seen of them."""
     if not rows:
         return
@@ -106,9 +113,12 @@ def _unclear(rows: Sequence[Row], compared: Sequence[Row], unit: str) -> Iterato
         lead = f"the other {len(rows)} variants could not be told apart"
     else:
         lead = f"{_names(rows)} could not be told apart"
-    sights = sorted(seen(row.difference) for row in rows if row.difference is not None)
-    power = f"{between(f'{sights[0]:.2g}', f'{sights[-1]:.2g}')}{unit}"
-    yield f"{lead}, and the study would have seen {power} four times in five" if sights[-1] > 0 else lead
+    sights = would_have_seen(results, rows)
+    if sights is None or sights[1] == 0:
+        yield lead
+    else:
+        power = between(f"{sights[0]:.2g}", f"{sights[1]:.2g}") + unit
+        yield f"{lead}, and the study would have seen {power} four times in five"
 
 
 def _alone(rows: Sequence[Row], total: int, write: _Writer) -> Iterator[str]:

@@ -25,6 +25,9 @@ HEADS = (
 )
 """Over a variant's cells."""
 
+PLANNED = ("would have seen", "more seeds for it")
+"""Those of them that only a planned table fills."""
+
 
 class Line(NamedTuple):
     """A variant's line in the tables; JSON makes an array of it."""
@@ -47,7 +50,8 @@ class TextTable(NamedTuple):
     sources: list[str]
     """Of the published numbers; empty where there are none."""
     planned: bool
-    """Whether it says what the study would have seen: the first table alone."""
+    """Whether it says what the study would have seen: the first table alone, and not with adaptive seeds, whose verdict
+    says why there are no more."""
 
 
 def text_table(results: Results, table: Table, planned: bool) -> TextTable:
@@ -85,12 +89,7 @@ def row_cells(row: Row, decimals: int) -> list[str]:
 
 
 def outlook(row: Row) -> tuple[str, str]:
-    """Write what a comparison would have seen four times in five, and the seeds that would show what it observed.
-
-    Nothing with adaptive seeds: the verdict says why there are no more.
-    """
-    if row.stop is not None:
-        return NOTHING, NOTHING
+    """Write what a comparison would have seen four times in five, and the seeds that would show what it observed."""
     if row.difference is None or not row.difference.seeds_measured or row.difference.images == 1:
         return NOTHING, NOTHING
     smallest = seen(row.difference)

@@ -10,6 +10,7 @@ from cliffkit.errors import UserError
 from cliffkit.jobs.run_folder import is_published, publish, run_folder
 from cliffkit.report.noise import noise_numbers
 from cliffkit.report.sentences import row_sentence
+from cliffkit.report.summary import summary
 from cliffkit.report.where import COLUMNS as WHERE
 from cliffkit.report.where import where_rows
 from cliffkit.statistics import Estimate, noise_of
@@ -50,6 +51,11 @@ class Findings:
     def study(self) -> Study:
         """The study as it was checked."""
         return self.results.study
+
+    @property
+    def summary(self) -> str:
+        """What was found, in one sentence to quote."""
+        return summary(self.results, self.analysis)
 
     @property
     def verdicts(self) -> dict[str, str]:

@@ -202,6 +202,7 @@ class TestRun:
             "recipe.yaml",
             "metrics.json",
             "per_image.csv",
+            "regions.npz",
             "log.jsonl",
             "weights.safetensors",
             "panel.png",

@@ -645,6 +645,20 @@ def test_the_placebo_has_a_row_a_bar_and_a_sentence(registry: Registry, tiny: st
     assert f"{len(study.variants) - 1} variants, placebo, 3 seeds" in report.text("report.md")
 
 
+def test_adaptive_seeds_say_why_they_ended_and_not_what_so_many_would_have_seen(
+    registry: Registry, tiny: str, tmp_path: Path
+) -> None:
+    study = make_study(tmp_path, registry, tiny, seeds={"from": 3, "to": 8})
+    report = write(make_results(study, tmp_path), tmp_path / "report")
+    table = report.page.data["tables"]["full|abs_rel"]
+    assert not table["planned"]
+    assert "▲ better, decided at 5 of 8 seeds" in [row[0][0] for row in table["rows"]]
+    assert "unplanned" in next(given["class"] or "" for tag, given in report.page.tags if given.get("id") == "scores")
+    assert "| ▲ better, decided at 5 of 8 seeds |" in report.text("report.md")
+    for text in (report.page.words, report.text("report.md")):
+        assert "more seeds for it" not in text.partition("verdict")[2].partition("Checklist")[2]
+
+
 def test_study_notes_are_shown(plain: Report, tmp_path: Path) -> None:
     study = replace(plain.results.study, notes=("'a' and 'b' are one recipe under two <names>",))
     report = write(replace(plain.results, study=study), tmp_path)
