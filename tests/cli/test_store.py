@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cliffkit.cli.store import _size
 from cliffkit.components.registry import Registry
 from cliffkit.errors import UserError
 from cliffkit.jobs.run_folder import name_jobs
@@ -46,7 +47,7 @@ def test_every_job_has_its_size_its_time_and_who_names_it(own_run: Finished, inv
     oldest = listed(invoke, own_run.runs, "--sort", "age")
     assert next(iter(oldest)).startswith("pack-")
     text = invoke("store", "list", "--runs", own_run.runs).stdout
-    assert f"5 jobs, {sum(sizes) / 1e3:.0f} kB" in text
+    assert f"5 jobs, {_size(sum(sizes))}" in text
     assert text.count(own_run.folder.name) == 5
     assert "-: no run" not in text
 
