@@ -117,9 +117,13 @@ def curves(results: Results, analysis: Analysis, width_in: float) -> Figure | No
     axes.set_xlabel("step")
     axes.set_ylabel(f"validation {units(metric)}")
     handles = [*axes.get_legend_handles_labels()[0]]
-    handles += [Line2D([], [], color=FAINT, linewidth=0.5, label=f"{len(rest)} other variants")] if rest else []
+    handles += [Line2D([], [], color=FAINT, linewidth=0.5, label=_others(len(rest)))] if rest else []
     figure.legend(handles=handles, loc="outside lower left", ncols=legend_columns(width_in, 2), fontsize=8)
     return figure
+
+
+def _others(count: int) -> str:
+    return f"{count} other variant{'s' * (count != 1)}"
 
 
 def _draw_curve(

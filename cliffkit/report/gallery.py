@@ -82,7 +82,9 @@ def make_gallery(
     cells = {
         result.cell.variant.levels: result
         for result in reversed(results.cells)
-        if result.scores is not None and study.protocol in result.scores.protocols
+        if result.scores is not None
+        and study.protocol in result.scores.protocols
+        and not result.cell.variant.is_placebo
     }
     variants = pick(results, MOST_VARIANTS, spread_out=True)
     try:
@@ -99,7 +101,8 @@ def make_gallery(
         )
         for index, sample in samples.items()
     )
-    predictions, left_out = [], [f"{len(variants)} of {len(cells)} variants are shown"] * (len(cells) > len(variants))
+    hidden = len(cells) - len(variants)
+    predictions, left_out = [], [f"{hidden} of {len(cells)} variants, for want of room"] * (hidden > 0)
     for number, variant in enumerate(variants):
         progress(number, len(variants))
         try:

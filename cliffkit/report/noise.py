@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from cliffkit.statistics import Noise, noise_of
 from cliffkit.study.analysis import Table
 from cliffkit.study.noise import GAIN, TAIL, NoiseSummary
 
-MOST_SEEDS, MOST_IMAGES = 1000, 1_000_000
+MOST_SEEDS, MOST_IMAGES = 1000, 100_000
 """Larger numbers than these are not written out: no study has them."""
 
 HEADS = ("from seeds", "from images", "from both", "seeds that halve it", "images that halve it")
@@ -24,9 +25,10 @@ def noise_sentences(summary: NoiseSummary | None) -> list[str]:
     noise, parts = summary.mean, summary.mean.shares
     if not any(parts.values()):
         return ["The differences do not vary between seeds and images."]
-    shares = ", ".join(f"{_percent(parts[part])} from {name}" for part, name in _PARTS.items())
+    shares = ", ".join(f"{text} from {name}" for text, name in zip(_percents(parts), _PARTS.values(), strict=True))
     where = f"Noise of a difference, as its squared standard error: {shares}"
-    whose = f"mean over the variants, at {noise.seeds} seeds and {noise.images} images"
+    seeds = f"{noise.seeds} seeds{', the median,' * summary.uneven}"
+    whose = f"mean over the variants, at {seeds} and {noise.images} images"
     sentences = [f"{where} ({whose}).", f"{_halving(noise)}."]
     if summary.improving:
         sentences.append(
@@ -53,28 +55,41 @@ _PARTS = {"seeds": "seeds", "images": "images", "rest": "both together"}
 
 
 def _cells(noise: Noise) -> list[str]:
-    shares = noise.shares
     halving = _count(noise.seeds_to_halve, MOST_SEEDS), _count(noise.images_to_halve, MOST_IMAGES)
-    return [*(_percent(shares[part]) for part in _PARTS), *halving]
+    return [*_percents(noise.shares), *halving]
 
 
 def _halving(noise: Noise) -> str:
     """Say how many seeds, and how many images, would halve the standard error."""
     seeds, images = noise.seeds_to_halve, noise.images_to_halve
     words = [
-        "no number of seeds alone would halve the standard error"
-        if seeds is None
-        else f"{_count(seeds, MOST_SEEDS)} seeds would halve the standard error",
-        "no number of images alone would" if images is None else f"{_count(images, MOST_IMAGES)} images would",
+        f"{_needed('seeds', seeds, MOST_SEEDS)} would halve the standard error",
+        f"{_needed('images', images, MOST_IMAGES)} would",
     ]
     text = "; ".join(words)
     return text[0].upper() + text[1:]
+
+
+def _needed(noun: str, number: int | None, most: int) -> str:
+    if number is not None and number <= most:
+        return f"{number:,} {noun}"
+    return f"no {'' if number is None else 'realistic '}number of {noun} alone"
 
 
 def _count(number: int | None, most: int) -> str:
     if number is None:
         return NOTHING
     return f"{number:,}" if number <= most else f"more than {most:,}"
+
+
+def _percents(shares: Mapping[str, float]) -> list[str]:
+    """Write shares in the order of `_PARTS`, rounded so that they sum to 100 %; the largest rests are rounded up."""
+    exact = {part: 100 * shares[part] for part in _PARTS}
+    whole = {part: math.floor(value) for part, value in exact.items()}
+    missing = round(sum(exact.values())) - sum(whole.values())
+    for part in sorted(exact, key=lambda part: whole[part] - exact[part])[:missing]:
+        whole[part] += 1
+    return [f"{value} %" for value in whole.values()]
 
 
 def _percent(share: float) -> str:

@@ -66,7 +66,8 @@ def text_table(results: Results, table: Table, planned: bool) -> TextTable:
         cells = [*row_cells(row, decimals), *(outlook(row) if planned else ("", "")), others]
         flag = "best" if row.best else "tied" if row.tied else ""
         rows.append(Line(cells, wording.spread(row.mean, decimals), row.word or "", flag))
-    notes = [*wording.dropped(results, table), wording.baseline(results, table.protocol, table.metric)]
+    notes = [wording.uneven_seeds(table), *wording.dropped(results, table)]
+    notes.append(wording.baseline(results, table.protocol, table.metric))
     return TextTable(
         f"{wording.heading(table.metric)} under {table.protocol}",
         rows,

@@ -196,6 +196,17 @@ def best(table: Table) -> str | None:
     return f"{lead}; not distinguishable from it: {listed(ties)}." if ties else f"{lead}."
 
 
+def uneven_seeds(table: Table) -> str | None:
+    """Say what means and differences stand on where variants have different numbers of seeds."""
+    seeds = sorted({row.mean.seeds for row in table.rows if row.mean is not None})
+    if len(seeds) < 2:
+        return None
+    return (
+        f"Variants have {seeds[0]} to {seeds[-1]} seeds. A mean is over the variant's own seeds, a difference over the "
+        "seeds that the variant and the reference have in common, so the two means need not differ by it."
+    )
+
+
 def dropped(results: Results, table: Table) -> list[str]:
     """Say how many images count for no mean, and why."""
     total = len(results.images)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.statistics import Floats, Noise, mean_noise
 from cliffkit.store.artifacts import Likeness, StudyNoise, TableNoise
@@ -30,6 +32,8 @@ class NoiseSummary:
     """Cells whose curve of validation says whether training was finished."""
     improving: int
     """Those of them whose score still improved at the end."""
+    uneven: bool = False
+    """Whether variants differ in their numbers of seeds."""
 
 
 def differences(results: Results, protocol: str, metric: str) -> list[Floats]:
@@ -46,11 +50,13 @@ def differences(results: Results, protocol: str, metric: str) -> list[Floats]:
 
 def summarise_noise(results: Results) -> NoiseSummary | None:
     """Summarise the noise of a study's differences; None where no difference has two seeds and two images."""
-    mean = mean_noise(differences(results, results.study.protocol, results.study.metric))
+    tables = differences(results, results.study.protocol, results.study.metric)
+    mean = mean_noise(tables)
     if mean is None:
         return None
     unfinished = [state for result in results.cells if (state := still_improving(result)) is not None]
-    return NoiseSummary(mean[0], len(unfinished), sum(unfinished))
+    seeds = {int((~np.isnan(table)).any(axis=1).sum()) for table in tables}
+    return NoiseSummary(mean[0], len(unfinished), sum(unfinished), uneven=len({n for n in seeds if n >= 2}) > 1)
 
 
 def still_improving(result: CellResult) -> bool | None:

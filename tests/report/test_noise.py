@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,20 @@ def test_the_sentences_name_the_parts_and_what_halves_the_standard_error() -> No
     assert steps.startswith("In 4 of 9 cells the validation score still improved by more than 1 % in the last 20 %")
 
 
+def test_shares_sum_to_a_hundred_and_the_median_of_seeds_is_told_as_one() -> None:
+    uneven = replace(summary(3 * 0.3455, 54.65, 300 * 0.108), uneven=True)  # 34.55 %, 54.65 %, 10.8 %
+    told = noise_sentences(uneven)[0]
+    assert "34 % from seeds, 55 % from images, 11 % from both together" in told
+    assert "at 3 seeds, the median, and 100 images" in told
+
+
 def test_of_steps_nothing_is_said_where_training_was_finished() -> None:
     assert len(noise_sentences(summary(0.03, 0.0, 1.0, curves=9))) == 2
 
 
 def test_numbers_that_no_study_has_are_not_written_out() -> None:
-    assert noise_sentences(summary(0.03, 0.3329, 0.0))[1].startswith("More than 1,000 seeds would halve")
+    assert noise_sentences(summary(0.03, 0.3329, 0.0))[1].startswith("No realistic number of seeds alone would halve")
+    assert noise_sentences(summary(0.74997, 75.001, 0.0))[1].endswith("; no realistic number of images alone would.")
     assert noise_sentences(summary(0.0, 1.0, 0.0))[1] == (
         "No number of seeds alone would halve the standard error; 400 images would."
     )
