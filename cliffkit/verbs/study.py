@@ -74,8 +74,7 @@ def ablate(
         tell = _teller(view, progress, [*work.study.notes, *earlier_designs(work)])
         name_jobs(work.folder, work.jobs)
         said_power = work.trials is not None and bool(work.trials.to_do())
-        if work.trials is not None:
-            work = do_trials(work, build, view, tell, checkpoint_every)
+        work = do_trials(work, build, view, tell, checkpoint_every)
         set_damaged_aside(work.board, announcer(work.plugins, tell))
         failed = work.board.count("failed")
         if failed:
@@ -86,7 +85,6 @@ def ablate(
             do_board(work.board, work, build, view, tell, checkpoint_every)
         elif not failed:
             tell(Notice("Nothing to do: every cell of this study is in the store."))
-
     publish_cells(work)
     return report_results(work, device, progress)
 

@@ -106,12 +106,13 @@ def do_trials(
 ) -> OpenedStudy:
     """Do the trials of a study's search, and plan its cells with the values that they choose.
 
-    Says before the first trial what the study can see.
+    Says before the first trial what the study can see. Does nothing where a study has no search.
 
     Cells whose values cannot be chosen, since a trial was stopped, are left to the next `ablate`.
     """
     board = work.trials
-    assert board is not None
+    if board is None:
+        return work
     set_damaged_aside(board, announcer(work.plugins, tell))
     if board.to_do():
         say_power(work, tell)
