@@ -16,7 +16,7 @@ from cliffkit.report.where import where_rows
 from cliffkit.statistics import Estimate, noise_of
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, Row
-from cliffkit.study.board import Board
+from cliffkit.study.board import Board, JobCounts, count_jobs
 from cliffkit.study.columns import VARIANT
 from cliffkit.study.effects import Effect
 from cliffkit.study.forecast import Forecast
@@ -246,6 +246,11 @@ class Outlook:
     """What the study can see: its smallest differences, by number of seeds."""
     trials: Board | None = None
     """How far the trials of the study's search are; None where it has none. Cells wait for what they choose."""
+
+    @property
+    def jobs(self) -> JobCounts:
+        """Numbers of jobs of trials and cells."""
+        return count_jobs([self.board] if self.trials is None else [self.trials, self.board])
 
 
 def _effect(kind: str, effect: Effect) -> dict[str, object]:
