@@ -7,8 +7,9 @@ from types import MappingProxyType
 
 from cliffkit.report import wording
 from cliffkit.report.material import Material
+from cliffkit.report.sentences import seeds_of
 from cliffkit.report.wording import NOTHING, number, table_digits
-from cliffkit.scoring.metrics import METRICS
+from cliffkit.scoring.metrics import METRICS, UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE
 from cliffkit.study.analysis import Row
 
@@ -58,8 +59,8 @@ def latex(material: Material) -> str:
         "% distinguishable from it. Symbols: verdicts on the difference from the reference.",
         *_tables(
             _difference_caption(material),
-            r"@{}p{0.2\textwidth}rrr@{\quad}lr@{}",
-            _DIFFERENCE_HEAD,
+            rf"@{{}}p{{0.2\textwidth}}rrr@{{\quad}}lr{'r' * (material.study.adaptive is not None)}@{{}}",
+            [_DIFFERENCE_HEAD + (r" \\" if material.study.adaptive is None else r" & seeds \\")],
             list(_difference_rows(material)),
         ),
     ]
@@ -84,7 +85,7 @@ def _tables(caption: str, columns: str, head: Iterable[str], rows: list[str]) ->
         yield from (*rows[start : start + _ROWS], r"\bottomrule", r"\end{tabular}", r"\end{table}")
 
 
-_DIFFERENCE_HEAD = (r"variant & mean & difference & 95\,\% interval & verdict & $p$ (Holm) \\",)
+_DIFFERENCE_HEAD = r"variant & mean & difference & 95\,\% interval & verdict & $p$ (Holm)"
 
 
 def _difference_rows(material: Material) -> Iterator[str]:
@@ -97,6 +98,8 @@ def _difference_rows(material: Material) -> Iterator[str]:
         word = "reference" if row.word is None else rf"${_MARKS[row.word]}$ {row.word.removesuffix(' from noise')}"
         mean = NOTHING if row.mean is None else number(row.mean.value, decimals)
         cells = [_name(row), _flagged(row, _tex(mean)), *map(_tex, gaps), word, _tex(wording.chance(row.p_adjusted))]
+        if material.study.adaptive is not None:
+            cells.append(_tex(NOTHING) if row.mean is None else str(row.mean.seeds))
         yield " & ".join(cells) + r" \\ \addlinespace[2pt]"
 
 
@@ -133,8 +136,14 @@ def _difference_caption(material: Material) -> str:
     about = (
         f"{study.name}: {wording.heading(study.metric)} of each variant, and its difference from the reference "
         f"({study.reference.name}); {_range(seeds)} seeds, {_range(images)} test images. Intervals hold for new seeds "
-        "and new images; p over all comparisons of the table."
+        "and new images; p over all comparisons of the table"
     )
+    about += "." if study.placebo is None else f" but the placebo's ({seeds_of(study.placebo)}), whose p is its own."
+    if study.adaptive is not None:
+        about += " Seeds came one by one while they mattered; intervals and p allow for looking after each."
+    if any(row.word == EQUIVALENT for row in material.first.rows):
+        unit = f" {UNITS[study.metric]}" if UNITS[study.metric] else ""
+        about += f" Equivalent: the difference lies within ±{study.smallest:g}{unit}."
     return f"{_tex(about)} Protocol {_tex(_protocol(material))}."
 
 

@@ -42,7 +42,7 @@ def test_a_study_as_it_should_be_meets_its_lines(registry: Registry, tiny: str, 
         assert found[name].is_met, found[name]
     assert "pairs 3 trainings of both variants" in found[SEEDS].words
     assert "generator" not in found[SEEDS].words
-    assert found[PLACEBO].words.startswith("The reference under other seeds differs by ")
+    assert found[PLACEBO].words.startswith("The reference under seeds 10000 to ")
     assert "best abs_rel on the val split" in found[SELECTION].words
     assert "fingerprint 0123456789abcdef" in found[PROTOCOL].words
     assert "torch 2.9.0, python 3.11.7 on made-up processor" in found[CODE].words

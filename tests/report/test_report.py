@@ -34,7 +34,7 @@ from cliffkit.report.tables import HEADS
 from cliffkit.report.wording import chance, digits, heading, listed, number, published, troubles
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
-from cliffkit.statistics import NOISE, compare, estimate, holm
+from cliffkit.statistics import EQUIVALENT, NOISE, compare, estimate, holm
 from cliffkit.store.artifacts import EmbeddingFitFacts
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, analyse
@@ -451,6 +451,20 @@ def test_latex_compiles(report: str, request: pytest.FixtureRequest, tmp_path: P
         pytest.skip("this LaTeX has no booktabs")
     assert ran.returncode == 0, ran.stdout[-2000:]
     assert report == "hostile" or "Overfull" not in ran.stdout, "the tables are wider than a page"
+
+
+def test_the_latex_caption_says_what_its_numbers_allow_for(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    study = make_study(tmp_path, registry, tiny, placebo=True, seeds={"from": 3, "to": 7}, compare={"smallest": 0.5})
+    report = write(make_results(study, tmp_path / "runs"), tmp_path / "report")
+    text = report.text("table.tex")
+    assert "but the placebo's (seeds 10000 to 10006), whose p is its own." in text
+    assert "intervals and p allow for looking after each" in text
+    rows = report.analysis.first(report.results).rows
+    assert EQUIVALENT in {row.word for row in rows}
+    assert "within $\\pm$0.5" in text
+    lines = [line for line in text.splitlines() if line.startswith(r"\raggedright")][: len(rows)]
+    seeds = [line.removesuffix(r" \\ \addlinespace[2pt]").rpartition(" & ")[2] for line in lines]
+    assert seeds == [str(row.mean.seeds) for row in rows if row.mean is not None]
 
 
 def test_long_latex_tables_go_on(registry: Registry, tiny: str, tmp_path: Path) -> None:
