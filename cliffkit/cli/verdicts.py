@@ -193,7 +193,7 @@ def _tuning_json(results: Results) -> dict[str, Any]:
 def _cell_json(result: CellResult) -> dict[str, Any]:
     return {
         "variant": result.cell.variant.name,
-        "seed": result.cell.seed,
+        "seed": result.cell.own_seed,
         "state": result.state,
         "reason": result.reason,
         "key": result.cell.jobs[-1].key,

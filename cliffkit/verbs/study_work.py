@@ -157,6 +157,6 @@ def do_cells(
             state = board.cell_state(cell)
             if state in ("done", "failed") and id(cell) not in ended:
                 ended.add(id(cell))
-                emit(CellFinished(cell.variant.name, cell.seed, state, board.cell_reason(cell)))
+                emit(CellFinished(cell.variant.name, cell.own_seed, state, board.cell_reason(cell)))
 
     run_cells(board, executor, roots, show, emit, checkpoint_every)

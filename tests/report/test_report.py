@@ -39,6 +39,7 @@ from cliffkit.store.artifacts import EmbeddingFitFacts
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, analyse
 from cliffkit.study.board import HOW_TO_RETRY
+from cliffkit.study.columns import TAKEN
 from cliffkit.study.results import CellResult, Results, load_results
 
 from ..report_fixtures import (
@@ -368,6 +369,15 @@ def test_results_csv_has_every_cell_protocol_and_metric(hostile: Report) -> None
                     assert int(row["images"]) == len(results.images) - 1
 
 
+@pytest.mark.parametrize("name", ["results.csv", "per_image.csv"])
+def test_every_column_beside_the_axes_is_a_name_that_no_axis_may_have(hostile: Report, name: str) -> None:
+    with hostile.files[name].open(newline="", encoding="utf-8") as file:
+        columns = next(csv.reader(file))
+    beside = [column for column in columns if column not in hostile.results.study.axes]
+    assert set(beside) <= set(TAKEN)
+    assert len(beside) == len(columns) - len(hostile.results.study.axes)
+
+
 def test_per_image_csv_gives_the_scores_back(hostile: Report) -> None:
     results, study = hostile.results, hostile.results.study
     with hostile.files["per_image.csv"].open(newline="", encoding="utf-8") as file:
@@ -638,7 +648,12 @@ def test_the_placebo_has_a_row_a_bar_and_a_sentence(registry: Registry, tiny: st
     report = write(make_results(study, tmp_path), tmp_path / "report")
     row = report.analysis.first(report.results).placebo
     assert row is not None
-    assert placebo_sentence(row) in " ".join(report.page.words.split())
+    words = " ".join(report.page.words.split())
+    assert placebo_sentence(row) in words
+    assert "under the same seeds; the placebo under seeds 10000 to 10002." in words
+    lines = list(csv.DictReader(io.StringIO(report.text("results.csv"))))
+    assert {line["seed"] for line in lines if line["variant"] == "placebo"} == {"10000", "10001", "10002"}
+    assert {line["seed"] for line in lines if line["variant"] != "placebo"} == {"0", "1", "2"}
     assert "placebo" in [line[0] for line in report.page.tables["scores"]]
     assert "| placebo |" in report.text("report.md")
     assert "placebo" in (tmp_path / "report" / "figures" / "forest.svg").read_text(encoding="utf-8")
