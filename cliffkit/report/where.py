@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from cliffkit.report.wording import MARKS, NOTHING, digits, interval, listed, number
+from cliffkit.report.wording import MARKS, digits, interval, listed, number
 from cliffkit.scoring.regions import DEPTH, EDGES
-from cliffkit.statistics import BETTER, WORSE
+from cliffkit.statistics import BETTER, UNMEASURED, WORSE
 from cliffkit.study.where import SCENES, Family, Local
 
 TITLES: Mapping[str, str] = MappingProxyType(
@@ -84,6 +84,6 @@ def _cell(local: Local) -> str:
     """Write a difference with its interval behind the mark of its verdict."""
     gap = local.difference
     if gap is None:
-        return NOTHING
+        return MARKS[UNMEASURED]
     decimals = digits([gap])
     return f"{MARKS[local.word]} {number(gap.value, decimals, sign=True)} ({interval(gap, decimals, sign=True)})"

@@ -17,6 +17,7 @@ from cliffkit.statistics import Estimate, noise_of
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, Row
 from cliffkit.study.board import Board
+from cliffkit.study.columns import VARIANT
 from cliffkit.study.effects import Effect
 from cliffkit.study.forecast import Forecast
 from cliffkit.study.power import Power
@@ -186,9 +187,7 @@ class Findings:
                 f"metrics {', '.join(metrics)}"
             )
         axes = tuple(self.study.axes)
-        means, differences = ("mean", "mean_low", "mean_high"), ("difference", "low", "high")
-        columns = ("variant", *axes, *means, *differences, "p", "verdict", "best", "tied", "seeds", "images")
-        return Rows((self._row(row, axes) for row in tables[protocol, metric].rows), columns)
+        return Rows((self._row(row, axes) for row in tables[protocol, metric].rows), ("variant", *axes, *VARIANT))
 
     def run(self, variant: str, seed: int) -> Run:
         """Give the run of one cell. Raises UserError where the study has no such cell, or it is not done.

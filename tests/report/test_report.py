@@ -40,6 +40,7 @@ from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, analyse
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.effects import Effect
+from cliffkit.study.columns import TAKEN
 from cliffkit.study.results import CellResult, Results, load_results
 
 from ..report_fixtures import (
@@ -367,6 +368,15 @@ def test_results_csv_has_every_cell_protocol_and_metric(hostile: Report) -> None
                 else:
                     assert float(row["value"]) == each.scores.protocols[protocol].metrics[metric]
                     assert int(row["images"]) == len(results.images) - 1
+
+
+@pytest.mark.parametrize("name", ["results.csv", "per_image.csv"])
+def test_every_column_beside_the_axes_is_a_name_that_no_axis_may_have(hostile: Report, name: str) -> None:
+    with hostile.files[name].open(newline="", encoding="utf-8") as file:
+        columns = next(csv.reader(file))
+    beside = [column for column in columns if column not in hostile.results.study.axes]
+    assert set(beside) <= set(TAKEN)
+    assert len(beside) == len(columns) - len(hostile.results.study.axes)
 
 
 def test_per_image_csv_gives_the_scores_back(hostile: Report) -> None:

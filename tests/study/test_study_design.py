@@ -320,6 +320,7 @@ def test_a_range_of_seeds_is_a_design_and_a_list_is_none(load: Load) -> None:
         (("model.fusion: {use: add}", "model.fusion: {use: cliff}"), "6: axes.fusion.add: the patch changes nothing"),
         (("model.fusion: {use: add}", "train.depth.batch: 4"), "6: axes.fusion.add: the patch changes nothing"),
         (("{cliff: {}, add: {model.fusion: {use: add}}}", "{}"), "6: axes.fusion: the axis is empty"),
+        (("  fusion: {", "  seed: {"), "6: axes.seed: a column of the study's results has this name; call the axis"),
         (("{cliff: {}, add: {model.fusion: {use: add}}}", "{add: 3}"), "6: axes.fusion.add: 3 is no patch"),
         (("{model.fusion: {use: add}}", "{embedding.use: heg_r}"), "axis 'embedding' sets embedding.use too"),
         (("{embedding: none}", "{embedding: nan}"), "axis 'embedding' has no level 'nan'"),
