@@ -39,8 +39,8 @@ from cliffkit.store.artifacts import EmbeddingFitFacts
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, analyse
 from cliffkit.study.board import HOW_TO_RETRY
-from cliffkit.study.effects import Effect
 from cliffkit.study.columns import TAKEN
+from cliffkit.study.effects import Effect
 from cliffkit.study.results import CellResult, Results, load_results
 
 from ..report_fixtures import (
