@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from cliffkit.report import wording
 from cliffkit.report.material import Material
-from cliffkit.report.wording import NOTHING, number, row_digits
+from cliffkit.report.wording import NOTHING, digits, number, row_digits
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE
 from cliffkit.study.analysis import Row
@@ -110,7 +110,8 @@ def _metric_cell(row: Row) -> str:
     """Put the half-width below the mean: side by side, nine metrics are wider than a page."""
     if row.mean is None:
         return _tex(NOTHING)
-    mean, wide = (_tex(number(value, row_digits(row))) for value in (row.mean.value, wording.half(row.mean)))
+    decimals = digits([row.mean])
+    mean, wide = (_tex(number(value, decimals)) for value in (row.mean.value, wording.half(row.mean)))
     mark = rf"\rlap{{$^{{{_MARKS[row.word]}}}$}}" if row.word else ""
     mean = _flagged(row, mean) + mark
     return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{mean}\\[-1pt]\scriptsize$\pm${wide}\end{{tabular}}"
