@@ -96,7 +96,7 @@ def _cell_head(results: Results) -> list[str]:
 
 def _cell(result: CellResult) -> list[str]:
     variant = result.cell.variant
-    return [guarded(variant.name), *map(guarded, variant.levels), str(result.cell.seed)]
+    return [guarded(variant.name), *map(guarded, variant.levels), str(result.cell.own_seed)]
 
 
 def _csv_line(fields: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from cliffkit.report.sentences import placebo_sentence
+from cliffkit.report.sentences import placebo_sentence, seeds_of
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
 from cliffkit.study.analysis import Analysis, Row, Table
@@ -95,9 +95,10 @@ def question(results: Results) -> str:
     """Say what is compared, how, with what."""
     study = results.study
     direction = "higher" if study.metric in HIGHER_IS_BETTER else "lower"
+    apart = "" if study.placebo is None else f"; the placebo under {seeds_of(study.placebo)}"
     return (
         f"Compared in {study.metric} ({direction} is better) under protocol {study.protocol}, "
-        f"each variant with the reference, {study.reference.name}, on the same images under the same seeds."
+        f"each variant with the reference, {study.reference.name}, on the same images under the same seeds{apart}."
     )
 
 
@@ -169,7 +170,7 @@ def troubles(results: Results) -> list[str]:
             failures.setdefault((where, reason), []).append(variant.name)
         for reason, seeds in _reasons(result for result in cells if result.state == "done" and result.reason).items():
             unscored.setdefault(reason, []).append(f"{variant.name} (seed {listed(seeds)})")
-        seeds = [str(result.cell.seed) for result in cells if result.state == "waiting"]
+        seeds = [str(result.cell.own_seed) for result in cells if result.state == "waiting"]
         waiting += [f"{variant.name} (seed {listed(seeds)})"] * bool(seeds)
     messages = [f"{listed(names)} failed {where}: {reason}" for (where, reason), names in failures.items()]
     if any(result.state == "failed" and not result.damaged for result in results.cells):
@@ -182,7 +183,7 @@ def troubles(results: Results) -> list[str]:
 def _reasons(failed: Iterable[CellResult]) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     for result in failed:
-        reasons.setdefault(result.reason or "no reason is known", []).append(str(result.cell.seed))
+        reasons.setdefault(result.reason or "no reason is known", []).append(str(result.cell.own_seed))
     return reasons
 
 

@@ -649,7 +649,12 @@ def test_the_placebo_has_a_row_a_bar_and_a_sentence(registry: Registry, tiny: st
     report = write(make_results(study, tmp_path), tmp_path / "report")
     row = report.analysis.first(report.results).placebo
     assert row is not None
-    assert placebo_sentence(row) in " ".join(report.page.words.split())
+    words = " ".join(report.page.words.split())
+    assert placebo_sentence(row) in words
+    assert "under the same seeds; the placebo under seeds 10000 to 10002." in words
+    lines = list(csv.DictReader(io.StringIO(report.text("results.csv"))))
+    assert {line["seed"] for line in lines if line["variant"] == "placebo"} == {"10000", "10001", "10002"}
+    assert {line["seed"] for line in lines if line["variant"] != "placebo"} == {"0", "1", "2"}
     assert "placebo" in [line[0] for line in report.page.tables["scores"]]
     assert "| placebo |" in report.text("report.md")
     assert "placebo" in (tmp_path / "report" / "figures" / "forest.svg").read_text(encoding="utf-8")
