@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from cliffkit.report import wording
 from cliffkit.report.material import Material
-from cliffkit.report.wording import NOTHING, number, table_digits
+from cliffkit.report.wording import NOTHING, digits, number, row_digits
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE
 from cliffkit.study.analysis import Row
@@ -89,9 +89,8 @@ _DIFFERENCE_HEAD = (r"variant & mean & difference & 95\,\% interval & verdict & 
 
 def _difference_rows(material: Material) -> Iterator[str]:
     table = material.first
-    decimals = table_digits(table)
     for row in table.rows:
-        gaps, gap = [NOTHING, NOTHING], row.difference
+        gaps, gap, decimals = [NOTHING, NOTHING], row.difference, row_digits(row)
         if gap is not None:
             gaps = [number(gap.value, decimals, sign=True), wording.interval(gap, decimals, sign=True)]
         word = "reference" if row.word is None else rf"${_MARKS[row.word]}$ {row.word.removesuffix(' from noise')}"
@@ -102,16 +101,16 @@ def _difference_rows(material: Material) -> Iterator[str]:
 
 def _metric_rows(material: Material) -> Iterator[str]:
     tables = [material.analysis.tables[material.study.protocol, metric] for metric in METRICS]
-    places = [table_digits(table) for table in tables]
     for rows in zip(*(table.rows for table in tables), strict=True):
-        cells = [_metric_cell(row, decimals) for row, decimals in zip(rows, places, strict=True)]
+        cells = [_metric_cell(row) for row in rows]
         yield " & ".join([_name(rows[0]), *cells]) + r" \\ \addlinespace[2pt]"
 
 
-def _metric_cell(row: Row, decimals: int) -> str:
+def _metric_cell(row: Row) -> str:
     """Put the half-width below the mean: side by side, nine metrics are wider than a page."""
     if row.mean is None:
         return _tex(NOTHING)
+    decimals = digits([row.mean])
     mean, wide = (_tex(number(value, decimals)) for value in (row.mean.value, wording.half(row.mean)))
     mark = rf"\rlap{{$^{{{_MARKS[row.word]}}}$}}" if row.word else ""
     mean = _flagged(row, mean) + mark

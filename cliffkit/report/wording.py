@@ -9,7 +9,7 @@ from types import MappingProxyType
 from cliffkit.report.sentences import placebo_sentence, seeds_of
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
-from cliffkit.study.analysis import Analysis, Table
+from cliffkit.study.analysis import Analysis, Row, Table
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.rounds import NOT_NEEDED
@@ -33,15 +33,15 @@ def heading(metric: str) -> str:
 
 
 def digits(estimates: Iterable[Estimate | None]) -> int:
-    """Decimals that show two digits of the usual half-width of the intervals."""
-    halves = sorted(half(estimate) for estimate in estimates if estimate is not None)
+    """Decimals that show two digits of the half-width of the narrowest interval."""
+    halves = [half(estimate) for estimate in estimates if estimate is not None]
     halves = [value for value in halves if 0 < value < math.inf]
-    return min(max(1 - math.floor(math.log10(halves[(len(halves) - 1) // 2])), 0), 6) if halves else 4
+    return min(max(1 - math.floor(math.log10(min(halves))), 0), 6) if halves else 4
 
 
-def table_digits(table: Table) -> int:
-    """Decimals for all of a table: as many as its means or its differences need, so that one explains the other."""
-    return max(digits(row.mean for row in table.rows), digits(row.difference for row in table.rows))
+def row_digits(row: Row) -> int:
+    """Decimals of a row: as many as its mean or its difference needs, whatever the intervals of other rows."""
+    return digits((row.mean, row.difference))
 
 
 def half(estimate: Estimate) -> float:
@@ -192,7 +192,7 @@ def best(table: Table) -> str | None:
     leader = next((row for row in table.rows if row.best), None)
     if leader is None:
         return None
-    lead = f"Best mean: {leader.variant.name}, {spread(leader.mean, table_digits(table))}"
+    lead = f"Best mean: {leader.variant.name}, {spread(leader.mean, row_digits(leader))}"
     ties = [row.variant.name for row in table.rows if row.tied and not row.best]
     return f"{lead}; not distinguishable from it: {listed(ties)}." if ties else f"{lead}."
 

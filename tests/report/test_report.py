@@ -30,8 +30,8 @@ from cliffkit.report.figures import curves
 from cliffkit.report.picks import pick, pick_images
 from cliffkit.report.sentences import placebo_sentence
 from cliffkit.report.svg import inline
-from cliffkit.report.tables import HEADS
-from cliffkit.report.wording import chance, digits, heading, listed, number, published, troubles
+from cliffkit.report.tables import HEADS, effect_rows, row_cells, text_table
+from cliffkit.report.wording import MINUS, chance, digits, heading, listed, number, published, troubles
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.statistics import NOISE, compare, estimate, holm
@@ -40,6 +40,7 @@ from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, analyse
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.columns import TAKEN
+from cliffkit.study.effects import Effect
 from cliffkit.study.results import CellResult, Results, load_results
 
 from ..report_fixtures import (
@@ -785,6 +786,27 @@ def test_digits_show_two_of_the_half_width() -> None:
         found = estimate(scale * random.normal(0, 1, (1, 50)))
         assert digits([found, None]) == wanted
     assert digits([None]) == 4
+
+
+def test_one_wild_interval_costs_no_other_row_its_decimals(plain: Report) -> None:
+    tame, *_, wild = [row for row in plain.analysis.first(plain.results).rows if row.difference is not None]
+    assert tame.difference is not None
+    assert wild.difference is not None
+    lone = tame.difference
+    huge = replace(wild, mean=None, difference=replace(wild.difference, value=0.01, low=-20.0, high=20.02))
+    assert row_cells(huge)[1:3] == ["0", f"[{MINUS}20, +20]"]
+    small = replace(tame, mean=None, difference=replace(lone, value=-0.0012, low=-0.0022, high=-0.0002))
+    assert row_cells(small)[1:3] == [f"{MINUS}0.0012", f"[{MINUS}0.0022, {MINUS}0.0002]"]
+    effects = [Effect("a", ("x",), row.difference, "", None) for row in (huge, small)]
+    assert [row["value"] for row in effect_rows(tuple(effects))] == ["0", f"{MINUS}0.0012"]
+
+
+def test_where_seeds_differ_the_table_says_what_means_are_over(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    study = make_study(tmp_path / "study", registry, tiny)
+    for failed, wanted in (({}, False), ({(study.variants[1].name, 0): "a reason"}, True)):
+        results = make_results(study, tmp_path, failed=failed)
+        notes = text_table(results, analyse(results).first(results), planned=False).notes
+        assert any(note.startswith("Variants have 2 to 3 seeds. A mean is over") for note in notes) == wanted
 
 
 def test_names_may_be_of_any_script(registry: Registry, tiny: str, tmp_path: Path) -> None:
