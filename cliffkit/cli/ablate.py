@@ -153,8 +153,7 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
     from cliffkit.study.board import duration
 
     study, board, expected = outlook.study, outlook.board, outlook.expected
-    shared = len(board.jobs) - len(board.only_cell)
-    trials = outlook.trials
+    trials, jobs = outlook.trials, outlook.jobs
     facts = {
         "study": study.name,
         "variants": len(study.variants),
@@ -166,9 +165,11 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
         "cells_at_most": len(board.needed) + board.may_follow,
         "trials": len(trials.cells) if trials else 0,
         "trials_done": trials.count("done") if trials else 0,
-        "jobs": len(board.jobs),
-        "jobs_shared": shared,
-        "jobs_done": sum(entry.state == "done" for entry in board.jobs.values()),
+        "jobs": jobs.needed,
+        "jobs_shared": jobs.shared,
+        "jobs_done": jobs.done,
+        "jobs_to_do": jobs.to_do,
+        "jobs_at_most": jobs.needed + jobs.may_follow,
         "workers": expected.workers,
         "seconds": expected.seconds,
         "seconds_at_most": outlook.most.seconds,
@@ -191,7 +192,11 @@ def _print_outlook(outlook: Outlook, as_json: bool) -> None:
              "are trained with what they choose")  # fmt: skip
         for cell in trials.cells:
             echo(f"  {cell.name:<40} {trials.cell_state(cell)}")
-    echo(f"jobs: {len(board.jobs)}, of which {shared} shared by several cells; {facts['jobs_done']} done")
+    left = jobs.needed - jobs.done - jobs.to_do
+    failed = f", {left} left alone, since a job of their cells failed" if left else ""
+    follow = f"; at most {jobs.may_follow} more may follow" if jobs.may_follow else ""
+    echo(f"jobs: {jobs.needed}, of which {jobs.shared} shared by several cells; {jobs.done} done, {jobs.to_do} to do"
+         f"{failed}{follow}")  # fmt: skip
     for stage, (count, seconds) in expected.by_stage.items():
         echo(f"  {stage:<10} {count:>5} to do, {duration(seconds)} one after another")
     disk, memory = f"{expected.disk_bytes / 1e6:.0f} MB of disk", f"{expected.memory_bytes / 1e9:.1f} GB of memory"

@@ -44,8 +44,10 @@ def new(plugins: Plugins, name: str, kind: str, out: Path, as_json: bool) -> Non
 
     \b
         cliffkit plugins new gated --kind fusion
-        pytest cliffkit-gated
-        pip install -e cliffkit-gated
+        pip install -e 'cliffkit-gated[test]'
+        python -m pytest cliffkit-gated
+
+    NAME has letters, digits, and - or _ between them, a letter first. The extra `test` installs pytest.
     """
     from cliffkit.components.new_plugin import new_plugin
     from cliffkit.store.files import writing
@@ -56,4 +58,5 @@ def new(plugins: Plugins, name: str, kind: str, out: Path, as_json: bool) -> Non
         echo(json.dumps({"folder": str(folder)}))
         return
     echo(f"written: {folder}")
-    echo(f"next: pytest {folder} && pip install -e {folder}; its README.md says more")
+    echo(f"next: pip install -e '{folder}[test]' && python -m pytest {folder}")
+    echo("The extra `test` installs pytest; the package's README.md says more.")

@@ -76,10 +76,20 @@ def print_study(results: Results, analysis: Analysis) -> None:
                 _add(table, head, effect.estimate, effect.p_adjusted, effect.word)
             out.print("")
             out.print(table)
+    for text in _missing(results):
+        out.print(printable(text), highlight=False, markup=False)
+
+
+def _missing(results: Results) -> Iterable[str]:
+    """Say which cells are missing and why, each reason once."""
+    first: dict[str, str] = {}
     for result in results.cells:
         if result.state not in ("done", NOT_NEEDED) or result.reason:
-            reason = f": {result.reason}" if result.reason else ""
-            out.print(printable(f"{result.cell.name}: {result.state}{reason}"), highlight=False, markup=False)
+            name = result.cell.name
+            if result.reason and first.setdefault(result.reason, name) != name:
+                yield f"{name}: {result.state} for the same reason as {first[result.reason]}"
+            else:
+                yield f"{name}: {result.state}" + (f": {result.reason}" if result.reason else "")
 
 
 def _table(first: str, second: str, third: str) -> Table:
@@ -183,7 +193,7 @@ def _tuning_json(results: Results) -> dict[str, Any]:
 def _cell_json(result: CellResult) -> dict[str, Any]:
     return {
         "variant": result.cell.variant.name,
-        "seed": result.cell.seed,
+        "seed": result.cell.own_seed,
         "state": result.state,
         "reason": result.reason,
         "key": result.cell.jobs[-1].key,

@@ -77,7 +77,8 @@ def _render(name: str, kind: str) -> dict[str, str]:
     """Give the files of the package by their paths in it. Raises UserError for a name that would not work."""
     module = name.replace("-", "_").lower()
     if not NAME.fullmatch(name) or keyword.iskeyword(module) or module in KINDS:
-        raise UserError(f"'{name}' is no name for a part; use letters, digits and '-', a letter first, as in gated-add")
+        rule = "use letters, digits, and '-' or '_' between them, a letter first, as in gated-add"
+        raise UserError(f"'{name}' is no name for a part; {rule}")
     camel = "".join(word[0].upper() + word[1:] for word in re.split("[_-]", name))
     words = {
         "name": name,

@@ -80,6 +80,7 @@ def _look(dataset: Dataset, sample: int, progress: Callable[[int, int], None]) -
     facts: dict[str, Any] = {
         "images": len(dataset),
         "looked_at": len(chosen),
+        "dealt": dataset.dealt(),
         "sizes": dict(sizes.most_common()),
         "scene_types": dict(scenes.most_common()),
         "units": "metres",
@@ -112,6 +113,8 @@ def describe(facts: dict[str, Any], most: int = 8) -> Sequence[tuple[str, str]]:
     lines = [("images", f"{facts['images']}, {facts['looked_at']} of them looked at")]
     if "sizes" not in facts:
         return lines
+    if facts["dealt"]:
+        lines.append(("dealt", facts["dealt"]))
     for label, key in (("width x height", "sizes"), ("scene types", "scene_types")):
         items = list(facts[key].items())
         more = f" and {len(items) - most} more" if len(items) > most else ""

@@ -33,6 +33,7 @@ class BoardView:
         self._noticed: set[tuple[str, str]] = set()
         self._board: Board | None = None
         self._printed: dict[tuple[str, int], str] = {}
+        self._reasons: dict[str, str] = {}
         self._last_summary = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -79,20 +80,30 @@ class BoardView:
         if self._board is not board:  # what ended before this study went on is no news
             self._board = board
             self._printed = {(cell.variant.name, cell.seed): board.cell_state(cell) for cell in board.needed}
+            self._all(board, active)
         for cell in board.needed:
             state = board.cell_state(cell)
             if state in ("done", "failed") and self._printed.get((cell.variant.name, cell.seed)) != state:
                 self._printed[cell.variant.name, cell.seed] = state
-                self.say(f"{cell.name}: {state} {board.cell_reason(cell)}".rstrip())
+                self.say(f"{cell.name}: {state} {self._news(cell, board.cell_reason(cell))}".rstrip())
                 self._summary(board)
         if time.monotonic() - self._last_summary > LINE_SECONDS:
-            self._summary(board)
-            for entry in active:
-                self.say(f"  {_label(board, entry)}: {' '.join(_progress(entry))}")
+            self._all(board, active)
 
     def _summary(self, board: Board) -> None:
         self._last_summary = time.monotonic()
         self.say(summary(board, self._name))
+
+    def _all(self, board: Board, active: list[JobState]) -> None:
+        self._summary(board)
+        for entry in active:
+            how_far = "begins" if entry.progress is None else " ".join(filter(None, _progress(entry)))
+            self.say(f"  {_label(board, entry)}: {how_far}")
+
+    def _news(self, cell: Cell, reason: str) -> str:
+        """Give the reason why a cell failed; of a reason that was said before, the cell that had it."""
+        first = self._reasons.setdefault(reason, cell.name)
+        return f"for the same reason as {first}" if reason and first != cell.name else reason
 
     def _table(self, board: Board, active: list[JobState]) -> Table:
         table = Table(box=None, pad_edge=False, title=summary(board, self._name), title_justify="left")
@@ -117,7 +128,7 @@ class BoardView:
 def summary(board: Board, name: str) -> str:
     """Say in one line how many cells are in each state, and when the study will be done."""
     counts = {state: board.count(state) for state in ("running", "elsewhere", "failed")}
-    parts = [f"{board.count('done')} of {len(board.needed)} cells done"]
+    parts = [f"{board.count('done')} of {len(board.needed)} {board.noun} done"]
     words = {"running": "running", "elsewhere": "in another process", "failed": "failed"}
     parts += [f"{count} {words[state]}" for state, count in counts.items() if count]
     seconds = seconds_left(board)

@@ -34,6 +34,10 @@ class Dataset(ABC):
     def name(self, index: int) -> str:
         """Give a name of the index-th image that is unique within the data set and the same on every machine."""
 
+    def dealt(self) -> str:
+        """Say how this split was dealt, for `cliffkit data check`; empty where there is nothing to say."""
+        return ""
+
     @abstractmethod
     def fingerprint(self) -> str:
         """Hash what this split holds: equal data, equal fingerprint; never of a path."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from cliffkit.report.costs import environments
@@ -12,6 +12,7 @@ from cliffkit.report.tuning import equally_tuned, tuning_sentence
 from cliffkit.report.wording import listed
 from cliffkit.scoring.metrics import UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
+from cliffkit.statistics.sequential import GO_ON
 from cliffkit.study.analysis import Analysis, Row
 from cliffkit.study.results import CellResult, Results
 
@@ -44,7 +45,7 @@ def _seeds(results: Results, analysis: Analysis) -> Item:
     if few:
         whose = "every comparison has" if len(few) == len(rows) else f"{listed(few)} {_have(few)}"
         words = f"Fewer than {FEWEST_SEEDS} seeds: {whose} {_range([counts[variant] for variant in few])}."
-        return Item(name, False, f"{words} Train more seeds; fewer hardly know their own noise.")
+        return Item(name, False, f"{words} {_more_seeds(results, [row for row in rows if row.variant.name in few])}")
     spent = "" if results.study.adaptive is None else ", spent while they matter, at bounds that allow for it"
     words = f"Each comparison pairs {_range(list(counts.values()))} trainings of both variants, seed by seed{spent}."
     if _shares_generators(results):
@@ -53,6 +54,16 @@ def _seeds(results: Results, analysis: Analysis) -> Item:
             "`train.embedding: {seed: replicate}` gives each seed its own."
         )
     return Item(name, True, words)
+
+
+def _more_seeds(results: Results, few: Sequence[Row]) -> str:
+    """Say how comparisons of few seeds, or those of the next study, get more."""
+    if results.study.adaptive is not None and all(row.stop is not None and row.stop.reason != GO_ON for row in few):
+        return (
+            f"What stopped is trained no more: set a larger `from`, {FEWEST_SEEDS} or more, before the next study; "
+            "fewer hardly know their own noise."
+        )
+    return "Train more seeds; fewer hardly know their own noise."
 
 
 def _placebo(results: Results, analysis: Analysis) -> Item:

@@ -13,6 +13,7 @@ from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import Variance, noise_of
 from cliffkit.store.spreadsheet import guarded
 from cliffkit.study.analysis import Analysis
+from cliffkit.study.columns import CELL, IMAGE, RESULT
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.tuning import text_of
 
@@ -22,7 +23,7 @@ def results_csv(results: Results, path: Path) -> None:
     tuned = list(results.study.tuning.grid) if results.study.tuning is not None else []
     with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*_cell_head(results), *map(guarded, tuned), "protocol", "metric", "value", "images", "state"])
+        writer.writerow([*_cell_head(results), *map(guarded, tuned), *RESULT])
         for result in results.cells:
             choice = result.cell.choice
             values = choice.chosen.values if choice is not None and choice.chosen is not None else {}
@@ -42,7 +43,7 @@ def per_image_csv(results: Results, path: Path) -> None:
     seeds = {seed: i for i, seed in enumerate(results.study.seeds)}
     images = [_csv_line([guarded(name)]) for name in results.images]
     with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
-        file.write(_csv_line([*_cell_head(results), "protocol", "image", *METRICS]) + "\n")
+        file.write(_csv_line([*_cell_head(results), *IMAGE]) + "\n")
         for result in results.cells:
             if result.state != "done":
                 continue
@@ -89,12 +90,13 @@ def where_csv(analysis: Analysis, path: Path) -> None:
 
 
 def _cell_head(results: Results) -> list[str]:
-    return ["variant", *map(guarded, results.study.axes), "seed"]
+    variant, seed = CELL
+    return [variant, *map(guarded, results.study.axes), seed]
 
 
 def _cell(result: CellResult) -> list[str]:
     variant = result.cell.variant
-    return [guarded(variant.name), *map(guarded, variant.levels), str(result.cell.seed)]
+    return [guarded(variant.name), *map(guarded, variant.levels), str(result.cell.own_seed)]
 
 
 def _csv_line(fields: Sequence[str]) -> str:

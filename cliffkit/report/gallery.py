@@ -131,4 +131,4 @@ def _predict(
         depths.append(seen(depth, sample, protocol, HIGHEST_PX))
         errors.append(framed_error(depth, sample, protocol, HIGHEST_PX))
     measured = tuple(float(scores[index]) for index in samples)
-    return VariantPredictions(cell.variant, cell.seed, tuple(depths), tuple(errors), measured)
+    return VariantPredictions(cell.variant, cell.own_seed, tuple(depths), tuple(errors), measured)

@@ -7,8 +7,9 @@ from types import MappingProxyType
 
 from cliffkit.report import wording
 from cliffkit.report.material import Material
-from cliffkit.report.wording import NOTHING, number, table_digits
-from cliffkit.scoring.metrics import METRICS
+from cliffkit.report.sentences import seeds_of
+from cliffkit.report.wording import NOTHING, digits, number, row_digits
+from cliffkit.scoring.metrics import METRICS, UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE
 from cliffkit.study.analysis import Row
 
@@ -58,8 +59,8 @@ def latex(material: Material) -> str:
         "% distinguishable from it. Symbols: verdicts on the difference from the reference.",
         *_tables(
             _difference_caption(material),
-            r"@{}p{0.2\textwidth}rrr@{\quad}lr@{}",
-            _DIFFERENCE_HEAD,
+            rf"@{{}}p{{0.2\textwidth}}rrr@{{\quad}}lr{'r' * (material.study.adaptive is not None)}@{{}}",
+            [_DIFFERENCE_HEAD + (r" \\" if material.study.adaptive is None else r" & seeds \\")],
             list(_difference_rows(material)),
         ),
     ]
@@ -84,34 +85,35 @@ def _tables(caption: str, columns: str, head: Iterable[str], rows: list[str]) ->
         yield from (*rows[start : start + _ROWS], r"\bottomrule", r"\end{tabular}", r"\end{table}")
 
 
-_DIFFERENCE_HEAD = (r"variant & mean & difference & 95\,\% interval & verdict & $p$ (Holm) \\",)
+_DIFFERENCE_HEAD = r"variant & mean & difference & 95\,\% interval & verdict & $p$ (Holm)"
 
 
 def _difference_rows(material: Material) -> Iterator[str]:
     table = material.first
-    decimals = table_digits(table)
     for row in table.rows:
-        gaps, gap = [NOTHING, NOTHING], row.difference
+        gaps, gap, decimals = [NOTHING, NOTHING], row.difference, row_digits(row)
         if gap is not None:
             gaps = [number(gap.value, decimals, sign=True), wording.interval(gap, decimals, sign=True)]
         word = "reference" if row.word is None else rf"${_MARKS[row.word]}$ {row.word.removesuffix(' from noise')}"
         mean = NOTHING if row.mean is None else number(row.mean.value, decimals)
         cells = [_name(row), _flagged(row, _tex(mean)), *map(_tex, gaps), word, _tex(wording.chance(row.p_adjusted))]
+        if material.study.adaptive is not None:
+            cells.append(_tex(NOTHING) if row.mean is None else str(row.mean.seeds))
         yield " & ".join(cells) + r" \\ \addlinespace[2pt]"
 
 
 def _metric_rows(material: Material) -> Iterator[str]:
     tables = [material.analysis.tables[material.study.protocol, metric] for metric in METRICS]
-    places = [table_digits(table) for table in tables]
     for rows in zip(*(table.rows for table in tables), strict=True):
-        cells = [_metric_cell(row, decimals) for row, decimals in zip(rows, places, strict=True)]
+        cells = [_metric_cell(row) for row in rows]
         yield " & ".join([_name(rows[0]), *cells]) + r" \\ \addlinespace[2pt]"
 
 
-def _metric_cell(row: Row, decimals: int) -> str:
+def _metric_cell(row: Row) -> str:
     """Put the half-width below the mean: side by side, nine metrics are wider than a page."""
     if row.mean is None:
         return _tex(NOTHING)
+    decimals = digits([row.mean])
     mean, wide = (_tex(number(value, decimals)) for value in (row.mean.value, wording.half(row.mean)))
     mark = rf"\rlap{{$^{{{_MARKS[row.word]}}}$}}" if row.word else ""
     mean = _flagged(row, mean) + mark
@@ -133,8 +135,14 @@ def _difference_caption(material: Material) -> str:
     about = (
         f"{study.name}: {wording.heading(study.metric)} of each variant, and its difference from the reference "
         f"({study.reference.name}); {_range(seeds)} seeds, {_range(images)} test images. Intervals hold for new seeds "
-        "and new images; p over all comparisons of the table."
+        "and new images; p over all comparisons of the table"
     )
+    about += "." if study.placebo is None else f" but the placebo's ({seeds_of(study.placebo)}), whose p is its own."
+    if study.adaptive is not None:
+        about += " Seeds came one by one while they mattered; intervals and p allow for looking after each."
+    if any(row.word == EQUIVALENT for row in material.first.rows):
+        unit = f" {UNITS[study.metric]}" if UNITS[study.metric] else ""
+        about += f" Equivalent: the difference lies within ±{study.smallest:g}{unit}."
     return f"{_tex(about)} Protocol {_tex(_protocol(material))}."
 
 

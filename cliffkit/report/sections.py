@@ -204,4 +204,4 @@ def figure(material: Material, name: str) -> Markup | None:
 
 def _keys(result: CellResult) -> dict[str, Any]:
     keys = {job.stage: job.key for job in result.cell.jobs}
-    return {"variant": result.cell.variant.name, "seed": result.cell.seed, "state": result.state, "keys": keys}
+    return {"variant": result.cell.variant.name, "seed": result.cell.own_seed, "state": result.state, "keys": keys}

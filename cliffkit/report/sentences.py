@@ -9,6 +9,7 @@ from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate, leaning
 from cliffkit.study.analysis import Row
 from cliffkit.study.effects import Effect
+from cliffkit.study.study import Variant
 
 
 @functools.lru_cache(10_000)  # page, Markdown and JSON tell the same ones
@@ -81,7 +82,7 @@ def row_sentence(row: Row | Effect, metric: str) -> str:
 def placebo_sentence(row: Row) -> str:
     """Say how a study's placebo came out, and whether it should have."""
     difference, metric, word = row.difference, row.metric, row.word
-    lead = "Placebo: the reference under other seeds"
+    lead = f"Placebo: the reference under {_placebo_seeds(row)}"
     if difference is None or word == UNMEASURED:
         return f"{lead} is not measured."
     amount = _signed(difference, _numbers(difference, UNITS[metric]))
@@ -95,6 +96,21 @@ def placebo_sentence(row: Row) -> str:
             "happens again under other seeds, cells differ in more than their seeds, and no verdict can be trusted."
         )
     return f"{lead} differs by {amount}: {word}, as it should be."
+
+
+def seeds_of(placebo: Variant) -> str:
+    """Write the seeds of a placebo: "seeds 10000 to 10009", "seeds 10000, 10003"."""
+    seeds = sorted(placebo.own_seeds.values())
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    is_run = seeds[-1] - seeds[0] == len(seeds) - 1
+    return f"seeds {seeds[0]} to {seeds[-1]}" if is_run else f"seeds {', '.join(map(str, seeds))}"
+
+
+def _placebo_seeds(row: Row) -> str:
+    """Write the seeds that a placebo was judged under, also where it had not all of its own."""
+    seeds, counted = seeds_of(row.variant), row.difference.seeds if row.difference is not None else 0
+    return f"{counted} of the {seeds}" if 0 < counted < len(row.variant.own_seeds) else seeds
 
 
 def between(low: str, high: str) -> str:

@@ -8,11 +8,12 @@ import numpy as np
 
 from cliffkit.report.power import would_have_seen
 from cliffkit.report.sentences import between
-from cliffkit.report.wording import chance, number, table_digits
+from cliffkit.report.wording import CONFIDENCE, chance, half, number, row_digits
 from cliffkit.scoring.metrics import UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, estimate
+from cliffkit.statistics.sequential import GO_ON
 from cliffkit.study.analysis import Analysis, Row, Table
-from cliffkit.study.results import Results
+from cliffkit.study.results import CellResult, Results
 from cliffkit.study.rounds import NOT_NEEDED
 
 _MOST = 3
@@ -37,14 +38,16 @@ def summary(results: Results, analysis: Analysis) -> str:
     setting = _setting(results, measured)
     if all(row.difference is not None and row.difference.images == 1 for row in measured):
         return f"{setting}, nothing can be concluded: one image says nothing of others."
-    write = _Writer(table)
+    unsettled = [row for row in rows if _is_open(results, row)]
+    settled = [row for row in rows if row not in unsettled]
     clauses = [
-        *_moved([row for row in rows if row.word == BETTER], results, table, write),
-        *_moved([row for row in rows if row.word == WORSE], results, table, write),
-        *_equal([row for row in rows if row.word == EQUIVALENT], write.unit),
-        *_unclear([row for row in rows if row.word == NOISE], rows, results, write.unit),
-        *_alone([row for row in rows if row.word == THESE_WEIGHTS], len(rows), write),
-        *_absent([row for row in rows if row.word == UNMEASURED]),
+        *_moved([row for row in settled if row.word == BETTER], results, table),
+        *_moved([row for row in settled if row.word == WORSE], results, table),
+        *_equal([row for row in settled if row.word == EQUIVALENT]),
+        *_unclear([row for row in settled if row.word == NOISE], settled, results, len(rows)),
+        *_alone([row for row in settled if row.word == THESE_WEIGHTS], len(rows)),
+        *_absent([row for row in settled if row.word == UNMEASURED]),
+        *_undecided(unsettled, len(rows)),
     ]
     return f"{setting}, {'; '.join(clauses)}."
 
@@ -58,8 +61,9 @@ def _setting(results: Results, measured: Sequence[Row]) -> str:
     scores = next(cell.scores for cell in results.cells if cell.scores is not None)
     needed = _needed(results)
     done = f" ({results.done} of {needed} cells are done)" if results.done < needed else ""
+    lead = "So far, compared" if any(map(_is_missing, results.cells)) else "Compared"
     return (
-        f"Compared with {study.reference.name} on {images} of {scores.data['use']} ({study.metric} under protocol "
+        f"{lead} with {study.reference.name} on {images} of {scores.data['use']} ({study.metric} under protocol "
         f"{study.protocol}) and {seeds}{done}"
     )
 
@@ -68,7 +72,19 @@ def _needed(results: Results) -> int:
     return sum(cell.state != NOT_NEEDED for cell in results.cells)
 
 
-def _moved(rows: Sequence[Row], results: Results, table: Table, write: _Writer) -> Iterator[str]:
+def _is_open(results: Results, row: Row) -> bool:
+    """Tell whether cells may still change a verdict: the variant goes on, or it or the reference misses some."""
+    if row.stop is not None:
+        return row.stop.reason == GO_ON
+    return any(map(_is_missing, (*results.of(row.variant), *results.of(results.study.reference))))
+
+
+def _is_missing(result: CellResult) -> bool:
+    """Tell whether a cell is needed and has not ended; a damaged one is done again."""
+    return result.state == "waiting" or result.damaged
+
+
+def _moved(rows: Sequence[Row], results: Results, table: Table) -> Iterator[str]:
     """Say by how much variants lowered or raised the metric, all of them to one side of 0."""
     if not rows:
         return
@@ -79,13 +95,11 @@ def _moved(rows: Sequence[Row], results: Results, table: Table, write: _Writer) 
     for row in shown:
         difference = row.difference
         assert difference is not None
-        start = _start(results, row)
+        write, start = _Writer(row), _start(results, row)
         p = chance(row.p_adjusted)
-        stop = f", {row.stop}" if row.stop is not None else ""
         amounts.append(
-            f"from {write(start, unit=False)} to {write(start + difference.value)} (difference "
-            f"{write(difference.value, sign=True)}, 95 % interval {write(difference.low, sign=True, unit=False)} to "
-            f"{write(difference.high, sign=True)}, {name} {p.replace('<', '< ') if '<' in p else f'= {p}'}{stop})"
+            f"from {write(start, unit=False)} to {write(start + difference.value)} ({_difference(row)}, "
+            f"{name} {p.replace('<', '< ') if '<' in p else f'= {p}'}{_stopped(row)})"
         )
     if len(shown) < len(rows):
         yield f"{len(rows)} variants {verb} {table.metric}, most of all {rows[0].variant.name}, {amounts[0]}"
@@ -96,37 +110,88 @@ def _moved(rows: Sequence[Row], results: Results, table: Table, write: _Writer) 
         yield _joined(parts)
 
 
-def _equal(rows: Sequence[Row], unit: str) -> Iterator[str]:
-    if rows:
-        were = "was" if len(rows) == 1 else "were"
-        yield f"{_names(rows)} {were} equivalent within ±{rows[0].smallest:g}{unit}"
+def _difference(row: Row) -> str:
+    """Write a difference with its interval."""
+    assert row.difference is not None
+    return f"difference {_Writer(row)(row.difference.value, sign=True)}, {CONFIDENCE} interval {_interval(row)}"
 
 
-def _unclear(rows: Sequence[Row], compared: Sequence[Row], results: Results, unit: str) -> Iterator[str]:
-    """Say which variants are neither better, worse nor equivalent, and what the study would have seen of them."""
+def _interval(row: Row) -> str:
+    write, difference = _Writer(row), row.difference
+    assert difference is not None
+    return f"{write(difference.low, sign=True, unit=False)} to {write(difference.high, sign=True)}"
+
+
+def _stopped(row: Row) -> str:
+    return f", {row.stop}" if row.stop is not None else ""
+
+
+def _equal(rows: Sequence[Row]) -> Iterator[str]:
+    """Say which variants are equivalent, each with its difference, or many with the widest interval among them."""
     if not rows:
         return
-    decided = sum(row.word in (BETTER, WORSE, EQUIVALENT) for row in compared)
-    if len(rows) == len(compared) > 1:
-        lead = f"none of the {len(rows)} variants could be told apart"
-    elif len(rows) > _MOST and len(rows) + decided == len(compared):
-        lead = f"the other {len(rows)} variants could not be told apart"
+    bound = f"equivalent within ±{rows[0].smallest:g}{_Writer(rows[0]).unit} by two one-sided tests"
+    if len(rows) > _MOST:
+        yield f"{len(rows)} variants were {bound} ({_widest(rows)})"
     else:
-        lead = f"{_names(rows)} could not be told apart"
+        each = _joined([f"{row.variant.name} ({_difference(row)}{_stopped(row)})" for row in rows])
+        yield f"{each} {'was' if len(rows) == 1 else 'were'} {bound}"
+
+
+def _widest(rows: Sequence[Row]) -> str:
+    """Write the widest of some intervals."""
+    row = max(rows, key=lambda row: half(row.difference) if row.difference is not None else 0.0)
+    return f"{'widest ' * (len(rows) > 1)}{CONFIDENCE} interval {_interval(row)}"
+
+
+def _unclear(rows: Sequence[Row], settled: Sequence[Row], results: Results, total: int) -> Iterator[str]:
+    """Say which variants are neither better, worse nor equivalent, and what the study would have seen of them.
+
+    With adaptive seeds say how each stopped: the power of the whole design is not that of those that stopped early.
+    """
+    if not rows:
+        return
+    decided = sum(row.word in (BETTER, WORSE, EQUIVALENT) for row in settled)
+    if len(rows) == total > 1:
+        lead = f"none of the {len(rows)} variants could be told apart from the reference"
+    elif len(rows) > _MOST and len(rows) + decided == total:
+        lead = f"the other {len(rows)} variants could not be told apart from the reference"
+    else:
+        lead = f"{_names(rows)} could not be told apart from the reference"
+    if results.study.adaptive is not None:
+        yield f"{lead} ({', '.join([*_ends(rows), _widest(rows)])})"
+        return
     sights = would_have_seen(results, rows)
     if sights is None or sights[1] == 0:
         yield lead
     else:
-        power = between(f"{sights[0]:.2g}", f"{sights[1]:.2g}") + unit
+        power = between(f"{sights[0]:.2g}", f"{sights[1]:.2g}") + _Writer(rows[0]).unit
         yield f"{lead}, and the study would have seen {power} four times in five"
 
 
-def _alone(rows: Sequence[Row], total: int, write: _Writer) -> Iterator[str]:
+def _ends(rows: Sequence[Row]) -> list[str]:
+    """Say how variants stopped, those together that stopped alike."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(str(row.stop), []).append(row)
+    return list(groups) if len(groups) == 1 else [f"{_names(group)} {stop}" for stop, group in groups.items()]
+
+
+def _undecided(rows: Sequence[Row], total: int) -> Iterator[str]:
+    """Say which variants further cells may still decide."""
+    if len(rows) == total > 1:
+        yield f"none of the {total} variants is decided yet"
+    elif rows:
+        yield f"{_names(rows)} {'is' if len(rows) == 1 else 'are'} not decided yet"
+
+
+def _alone(rows: Sequence[Row], total: int) -> Iterator[str]:
     """Say that one seed gives no verdict on recipes."""
     if not rows:
         return
-    values = sorted(_value(row) for row in rows)
-    amount = between(write(values[0], sign=True, unit=False), write(values[-1], sign=True, unit=False)) + write.unit
+    ends = [pick(rows, key=_value) for pick in (min, max)]
+    low, high = (_Writer(row)(_value(row), sign=True, unit=False) for row in ends)
+    amount = between(low, high) + _Writer(rows[0]).unit
     word = "the difference" if len(rows) == 1 else "differences"
     whose = "" if len(rows) == total else f" of {_names(rows)}"
     yield f"{word}{whose} of {amount} may be the luck of one training, since one seed gives no verdict"
@@ -148,11 +213,11 @@ def _start(results: Results, row: Row) -> float:
 
 
 class _Writer:
-    """Writes values of the compared metric, with the decimals of its table."""
+    """Writes values of a variant in the compared metric, with the decimals of its row in the table."""
 
-    def __init__(self, table: Table) -> None:
-        self.decimals = table_digits(table)
-        self.unit = f" {UNITS[table.metric]}" if UNITS[table.metric] else ""
+    def __init__(self, row: Row) -> None:
+        self.decimals = row_digits(row)
+        self.unit = f" {UNITS[row.metric]}" if UNITS[row.metric] else ""
 
     def __call__(self, value: float, *, sign: bool = False, unit: bool = True) -> str:
         return number(value, self.decimals, sign=sign) + self.unit * unit

@@ -56,16 +56,15 @@ class TextTable(NamedTuple):
 
 def text_table(results: Results, table: Table, planned: bool) -> TextTable:
     """Write one protocol and metric as text; `planned` adds what the study would have seen, which takes longer."""
-    decimals = wording.table_digits(table)
     theirs = wording.published(results, table.protocol, table.metric)
     sources = list(dict.fromkeys(source for _, source in theirs.values()))
     rows = []
     for row in table.rows:
         value, source = theirs.get(row.variant.levels, (None, ""))
         others = "" if value is None else f"{value:g} [{sources.index(source) + 1}]"
-        cells = [*row_cells(row, decimals), *(outlook(row) if planned else ("", "")), others]
+        cells = [*row_cells(row), *(outlook(row) if planned else ("", "")), others]
         flag = "best" if row.best else "tied" if row.tied else ""
-        rows.append(Line(cells, wording.spread(row.mean, decimals), row.word or "", flag))
+        rows.append(Line(cells, wording.spread(row.mean, wording.row_digits(row)), row.word or "", flag))
     notes = [wording.uneven_seeds(table), *wording.dropped(results, table)]
     notes.append(wording.baseline(results, table.protocol, table.metric))
     return TextTable(
@@ -77,9 +76,9 @@ def text_table(results: Results, table: Table, planned: bool) -> TextTable:
     )
 
 
-def row_cells(row: Row, decimals: int) -> list[str]:
+def row_cells(row: Row) -> list[str]:
     """Write verdict, difference, its interval, p, mean, seeds × images of a variant."""
-    gap = row.difference
+    gap, decimals = row.difference, wording.row_digits(row)
     gaps = [NOTHING, NOTHING]
     if gap is not None:
         gaps = [number(gap.value, decimals, sign=True), wording.interval(gap, decimals, sign=True)]
@@ -106,19 +105,18 @@ def _more(difference: Estimate) -> str:
 
 
 def effect_rows(effects: tuple[Effect, ...]) -> list[dict[str, str]]:
-    """Write effects, one mapping each, all with the same decimals."""
-    decimals = wording.digits(effect.estimate for effect in effects)
-    return [
-        {
-            "axes": " × ".join(effect.axes),
-            "label": effect.label,
-            "value": NOTHING if effect.estimate is None else number(effect.estimate.value, decimals, sign=True),
-            "interval": NOTHING if effect.estimate is None else wording.interval(effect.estimate, decimals, sign=True),
-            "p": wording.chance(effect.p_adjusted),
-            "word": effect.word,
-        }
-        for effect in effects
-    ]
+    """Write effects, one mapping each, with the decimals that its own interval needs."""
+    return [_effect_row(effect) for effect in effects]
+
+
+def _effect_row(effect: Effect) -> dict[str, str]:
+    found, texts = effect.estimate, (NOTHING, NOTHING)
+    if found is not None:
+        decimals = wording.digits([found])
+        texts = number(found.value, decimals, sign=True), wording.interval(found, decimals, sign=True)
+    value, interval = texts
+    axes, p = " × ".join(effect.axes), wording.chance(effect.p_adjusted)
+    return {"axes": axes, "label": effect.label, "value": value, "interval": interval, "p": p, "word": effect.word}
 
 
 def means_by_levels(results: Results, table: Table) -> dict[str, Any] | None:
@@ -126,8 +124,7 @@ def means_by_levels(results: Results, table: Table) -> dict[str, Any] | None:
     study = results.study
     if study.design != "grid" or len(study.axes) != 2:
         return None
-    decimals = wording.digits(row.mean for row in table.rows)
-    texts = {row.variant.levels: wording.spread(row.mean, decimals) for row in table.rows}
+    texts = {row.variant.levels: wording.spread(row.mean, wording.digits([row.mean])) for row in table.rows}
     (down, rows), (across, columns) = study.axes.items()
     cells = [(row, [texts.get((row, column), "") for column in columns]) for row in rows]
     return {"down": down, "across": across, "columns": columns, "rows": cells}

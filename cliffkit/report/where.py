@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from cliffkit.report.wording import MARKS, NOTHING, digits, interval, listed, number
+from cliffkit.report.wording import MARKS, digits, interval, listed, number
 from cliffkit.scoring.regions import DEPTH, EDGES
-from cliffkit.statistics import BETTER, WORSE
+from cliffkit.statistics import BETTER, UNMEASURED, WORSE
 from cliffkit.study.where import SCENES, Family, Local
 
 TITLES: Mapping[str, str] = MappingProxyType(
@@ -48,14 +48,11 @@ def _regions(families: tuple[Family, ...], word: str) -> dict[str, list[str]]:
 
 def where_table(family: Family) -> dict[str, Any]:
     """Write a family as text: a head with the images of each region, and a line for each variant."""
-    decimals = digits(local.difference for _, row in family.rows for local in row)
     counts = zip(family.regions, family.images, strict=True)
     return {
         "title": TITLES[family.name],
         "heads": [f"{region} ({images} image{'s' * (images != 1)})" for region, images in counts],
-        "rows": [
-            (variant.name, [(_cell(local, decimals), local.word) for local in row]) for variant, row in family.rows
-        ],
+        "rows": [(variant.name, [(_cell(local), local.word) for local in row]) for variant, row in family.rows],
         "compared": family.compared,
     }
 
@@ -83,9 +80,10 @@ def _numbers(local: Local) -> dict[str, Any]:
     return {**numbers, "verdict": local.word, "seeds": seeds, "images": images}
 
 
-def _cell(local: Local, decimals: int) -> str:
+def _cell(local: Local) -> str:
     """Write a difference with its interval behind the mark of its verdict."""
     gap = local.difference
     if gap is None:
-        return NOTHING
+        return MARKS[UNMEASURED]
+    decimals = digits([gap])
     return f"{MARKS[local.word]} {number(gap.value, decimals, sign=True)} ({interval(gap, decimals, sign=True)})"

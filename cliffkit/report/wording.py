@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from cliffkit.report.sentences import placebo_sentence
+from cliffkit.report.sentences import placebo_sentence, seeds_of
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
-from cliffkit.study.analysis import Analysis, Table
+from cliffkit.study.analysis import Analysis, Row, Table
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.rounds import NOT_NEEDED
@@ -33,15 +33,15 @@ def heading(metric: str) -> str:
 
 
 def digits(estimates: Iterable[Estimate | None]) -> int:
-    """Decimals that show two digits of the usual half-width of the intervals."""
-    halves = sorted(half(estimate) for estimate in estimates if estimate is not None)
+    """Decimals that show two digits of the half-width of the narrowest interval."""
+    halves = [half(estimate) for estimate in estimates if estimate is not None]
     halves = [value for value in halves if 0 < value < math.inf]
-    return min(max(1 - math.floor(math.log10(halves[(len(halves) - 1) // 2])), 0), 6) if halves else 4
+    return min(max(1 - math.floor(math.log10(min(halves))), 0), 6) if halves else 4
 
 
-def table_digits(table: Table) -> int:
-    """Decimals for all of a table: as many as its means or its differences need, so that one explains the other."""
-    return max(digits(row.mean for row in table.rows), digits(row.difference for row in table.rows))
+def row_digits(row: Row) -> int:
+    """Decimals of a row: as many as its mean or its difference needs, whatever the intervals of other rows."""
+    return digits((row.mean, row.difference))
 
 
 def half(estimate: Estimate) -> float:
@@ -95,9 +95,10 @@ def question(results: Results) -> str:
     """Say what is compared, how, with what."""
     study = results.study
     direction = "higher" if study.metric in HIGHER_IS_BETTER else "lower"
+    apart = "" if study.placebo is None else f"; the placebo under {seeds_of(study.placebo)}"
     return (
         f"Compared in {study.metric} ({direction} is better) under protocol {study.protocol}, "
-        f"each variant with the reference, {study.reference.name}, on the same images under the same seeds."
+        f"each variant with the reference, {study.reference.name}, on the same images under the same seeds{apart}."
     )
 
 
@@ -169,7 +170,7 @@ def troubles(results: Results) -> list[str]:
             failures.setdefault((where, reason), []).append(variant.name)
         for reason, seeds in _reasons(result for result in cells if result.state == "done" and result.reason).items():
             unscored.setdefault(reason, []).append(f"{variant.name} (seed {listed(seeds)})")
-        seeds = [str(result.cell.seed) for result in cells if result.state == "waiting"]
+        seeds = [str(result.cell.own_seed) for result in cells if result.state == "waiting"]
         waiting += [f"{variant.name} (seed {listed(seeds)})"] * bool(seeds)
     messages = [f"{listed(names)} failed {where}: {reason}" for (where, reason), names in failures.items()]
     if any(result.state == "failed" and not result.damaged for result in results.cells):
@@ -182,7 +183,7 @@ def troubles(results: Results) -> list[str]:
 def _reasons(failed: Iterable[CellResult]) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     for result in failed:
-        reasons.setdefault(result.reason or "no reason is known", []).append(str(result.cell.seed))
+        reasons.setdefault(result.reason or "no reason is known", []).append(str(result.cell.own_seed))
     return reasons
 
 
@@ -191,7 +192,7 @@ def best(table: Table) -> str | None:
     leader = next((row for row in table.rows if row.best), None)
     if leader is None:
         return None
-    lead = f"Best mean: {leader.variant.name}, {spread(leader.mean, table_digits(table))}"
+    lead = f"Best mean: {leader.variant.name}, {spread(leader.mean, row_digits(leader))}"
     ties = [row.variant.name for row in table.rows if row.tied and not row.best]
     return f"{lead}; not distinguishable from it: {listed(ties)}." if ties else f"{lead}."
 

@@ -78,6 +78,8 @@ class Definition(NamedTuple):
     higher_is_better: bool = False
     of_ratios: bool = False
     """The formula sees predictions of at least `Protocol.floor_m`."""
+    largest: float = 1000.0
+    """Bound on differences: 1 for shares; for others generous, as the deepest depth in metres that any sensor sees."""
 
 
 DEFINITIONS: Mapping[str, Definition] = MappingProxyType(
@@ -88,9 +90,9 @@ DEFINITIONS: Mapping[str, Definition] = MappingProxyType(
         "rmse_log": Definition(rmse_log, of_ratios=True),
         "log10": Definition(log10, of_ratios=True),
         "silog": Definition(silog, unit="x100", of_ratios=True),
-        "delta1": Definition(delta1, higher_is_better=True, of_ratios=True),
-        "delta2": Definition(delta2, higher_is_better=True, of_ratios=True),
-        "delta3": Definition(delta3, higher_is_better=True, of_ratios=True),
+        "delta1": Definition(delta1, higher_is_better=True, of_ratios=True, largest=1.0),
+        "delta2": Definition(delta2, higher_is_better=True, of_ratios=True, largest=1.0),
+        "delta3": Definition(delta3, higher_is_better=True, of_ratios=True, largest=1.0),
     }
 )
 """Every metric by its name, in the order of every table."""

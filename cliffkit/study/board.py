@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cliffkit.store.artifacts import JobProgress
 from cliffkit.store.job import Job
@@ -43,8 +45,12 @@ class JobState:
 class Board:
     """How far every job and cell of a study is. With a `chooser` the scores say which cells are needed."""
 
-    def __init__(self, cells: Sequence[Cell], store: Store, chooser: Chooser | None = None) -> None:
+    def __init__(
+        self, cells: Sequence[Cell], store: Store, chooser: Chooser | None = None, noun: str = "cells"
+    ) -> None:
         self.cells, self.store, self._chooser = cells, store, chooser
+        self.noun = noun
+        """What its cells are called: `cells`, or `trials` of a search."""
         self.jobs: dict[str, JobState] = {}
         self.pace: Callable[[Job], float | None] | None = None
         """About how many seconds a job takes."""
@@ -70,6 +76,10 @@ class Board:
     def may_follow(self) -> int:
         """Greatest number of cells that may be needed beside those that are needed so far."""
         return 0 if self._chooser is None else self._chooser.course.may_follow
+
+    def needed_jobs(self) -> dict[str, JobState]:
+        """Give the jobs of the cells that are needed so far, by key."""
+        return {job.key: self.jobs[job.key] for cell in self.needed for job in cell.jobs}
 
     def to_do(self) -> list[Job]:
         """List the jobs that are left to do."""
@@ -164,6 +174,36 @@ class Board:
 
     def _is_own(self, entry: JobState, cell: Cell) -> bool:
         return self.only_cell.get(entry.job.key) is cell
+
+
+class JobCounts(NamedTuple):
+    """Numbers of jobs, each counted once. Those neither done nor to do are left alone, since their cells failed."""
+
+    needed: int
+    """Of the cells that are needed so far."""
+    shared: int
+    """Of the needed ones, by several cells."""
+    done: int
+    to_do: int
+    may_follow: int
+    """Greatest number that may be to do beside them."""
+
+
+def count_jobs(boards: Sequence[Board]) -> JobCounts:
+    """Count the jobs of some boards."""
+    needed = {key: entry for board in boards for key, entry in board.needed_jobs().items()}
+    users = Counter(job.key for board in boards for cell in board.needed for job in cell.jobs)
+    to_do, most = (
+        {job.key for jobs in lists for job in jobs}
+        for lists in ([board.to_do() for board in boards], [board.most_to_do() for board in boards])
+    )
+    return JobCounts(
+        needed=len(needed),
+        shared=sum(number > 1 for number in users.values()),
+        done=sum(entry.state == "done" for entry in needed.values()),
+        to_do=len(to_do),
+        may_follow=len(most - to_do),
+    )
 
 
 def seconds_left(board: Board) -> float | None:

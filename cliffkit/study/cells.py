@@ -24,6 +24,7 @@ class Cell:
 
     variant: Variant
     seed: int
+    """One of the study's, by which results are ordered; `own_seed` is what people read."""
     recipe: Recipe
     """The variant's recipe, with the cell's seed added to its own."""
     jobs: tuple[Job, ...]
@@ -34,7 +35,12 @@ class Cell:
     @property
     def name(self) -> str:
         """Name of the cell in messages."""
-        return f"{self.variant.name}, seed {self.seed}"
+        return f"{self.variant.name}, seed {self.own_seed}"
+
+    @property
+    def own_seed(self) -> int:
+        """What is added to the seed of the base's or the variant's recipe; the placebo has seeds of its own."""
+        return self.variant.own_seeds.get(self.seed, self.seed)
 
 
 def plan_cells(study: Study, roots: Roots, choices: Mapping[Levels, Choice] | None = None) -> list[Cell]:
@@ -49,7 +55,7 @@ def plan_cells(study: Study, roots: Roots, choices: Mapping[Levels, Choice] | No
     for seed in study.seeds:
         for variant in study.variants:
             slug = re.sub(r"[^A-Za-z0-9_-]+", "-", variant.name)[:LONGEST_SLUG]
-            name = f"{study.name}.{slug}.s{seed}"
+            name = f"{study.name}.{slug}.s{variant.own_seeds.get(seed, seed)}"
             choice = choices.get(variant.levels)
             tuned = variant.recipe if choice is None else choice.recipe
             recipe = replace(tuned, name=name, seed=variant.recipe.seed + seed)

@@ -24,10 +24,10 @@ from cliffkit.recipe.override import override
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.shipped import shipped
 from cliffkit.recipe.yamlstrict import Document
-from cliffkit.scoring.metrics import METRICS
+from cliffkit.scoring.metrics import DEFINITIONS, METRICS
 from cliffkit.study.expand import Axes, Expansion
 from cliffkit.study.placebo import PLACEBO, check_placebo, placebo_of
-from cliffkit.study.seeds import check_seed_sums, check_seeds
+from cliffkit.study.seeds import check_seed_sums, check_seeds, seed_notes
 from cliffkit.study.study import Levels, Study, Variant
 from cliffkit.study.tuning import TUNE, check_tune
 from cliffkit.text import cut, excerpt
@@ -92,7 +92,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
         protocol,
         reference=reference,
         full=tuple(next((level for level, patch in levels.items() if not patch), "") for levels in axes.values()),
-        notes=tuple(dict.fromkeys(expansion.notes)),
+        notes=tuple(dict.fromkeys([*expansion.notes, *seed_notes(adaptive)])),
         text=document.text or yamlstrict.dump({**data, "base": written_base.data}),
         overrides=tuple(overrides),
         adaptive=adaptive,
@@ -156,16 +156,21 @@ def _compare(
     protocol = data.get("protocol", scored[0])
     if protocol not in scored:
         protocol = _scored(faults, str(protocol), scored, registry)
-    return metric, protocol, _reference(faults, data.get("reference", {}), axes), _smallest(faults, data)
+    return metric, protocol, _reference(faults, data.get("reference", {}), axes), _smallest(faults, data, metric)
 
 
-def _smallest(faults: Faults, data: Mapping[str, Any]) -> float | None:
+def _smallest(faults: Faults, data: Mapping[str, Any], metric: str) -> float | None:
     """Give the smallest difference of interest, in the metric's unit; None where there is none."""
     value = data.get("smallest")
     if "smallest" not in data:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         message = f"{excerpt(value)} is no difference; write the smallest of interest in the metric's unit, as 0.005"
+        faults.add(("compare", "smallest"), message)
+        return None
+    if metric in DEFINITIONS and value > DEFINITIONS[metric].largest:
+        most = f"{DEFINITIONS[metric].largest:g}"
+        message = f"{excerpt(value)} is more than {metric} can differ by; write {most} at most, as 0.005"
         faults.add(("compare", "smallest"), message)
         return None
     return float(value)

@@ -20,6 +20,7 @@ from cliffkit.recipe.faults import MAX_NAME, Faults
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.yamlstrict import Document, Path_
+from cliffkit.study.columns import TAKEN
 from cliffkit.study.patches import Patch, leaves, patched, removals
 from cliffkit.study.study import COMPONENT, FULL, Levels, Variant
 from cliffkit.text import cut, excerpt
@@ -53,6 +54,9 @@ class Expansion:
                 message = "the axis is empty; give it levels, as {cliff: {}, add: {model.fusion: {use: add}}}"
                 self.faults.add(("axes", axis), message)
                 continue
+            if axis in TAKEN and design != "leave_one_out":
+                message = f"a column of the study's results has this name; call the axis otherwise, as '{axis}_axis'"
+                self.faults.add(("axes", axis), message)
             for name, path in ((axis, ("axes", axis)), *((level, ("axes", axis, level)) for level in levels)):
                 if not 0 < len(name) <= MAX_NAME:
                     message = f"has {len(name)} characters; a name has 1 to {MAX_NAME}"

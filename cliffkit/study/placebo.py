@@ -35,6 +35,7 @@ def placebo_of(reference: Variant, variants: Iterable[Variant], seeds: Sequence[
     """Give the reference under seeds that no cell of the study has."""
     taken = {variant.recipe.seed + seed for variant in variants for seed in seeds}
     own = [reference.recipe.seed + seed for seed in seeds]
-    seed = reference.recipe.seed + offset_apart(PLACEBO_OFFSET, own, taken)
-    recipe = replace(reference.recipe, seed=seed, published=())
-    return Variant(PLACEBO, (PLACEBO,) * len(reference.levels), recipe, is_placebo=True)
+    offset = offset_apart(PLACEBO_OFFSET, own, taken)
+    recipe = replace(reference.recipe, seed=reference.recipe.seed + offset, published=())
+    own_seeds = {seed: seed + offset for seed in seeds}
+    return Variant(PLACEBO, (PLACEBO,) * len(reference.levels), recipe, own_seeds)

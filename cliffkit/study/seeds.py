@@ -42,6 +42,16 @@ def check_seeds(faults: Faults, data: Any) -> tuple[tuple[int, ...], Design | No
     return tuple(data), None
 
 
+def seed_notes(design: Design | None) -> list[str]:
+    """Give a remark on a range of seeds that begins with fewer than its intervals need."""
+    if design is None or design.from_seeds > FEWEST_SEEDS:
+        return []
+    return [
+        f"`seeds: {{from: {FEWEST_SEEDS}}}`: after {FEWEST_SEEDS} seeds intervals are very wide, so comparisons may "
+        "stop early as hopeless; `from: 3` or more knows the noise better"
+    ]
+
+
 def check_seed_sums(faults: Faults, variants: Sequence[Variant], seeds: Sequence[int], design: Design | None) -> None:
     """Add a fault for each seed that becomes too large where a cell adds it to its recipe's."""
     largest = max((variant.recipe.seed for variant in variants), default=0)
@@ -63,16 +73,25 @@ def _range(faults: Faults, data: Mapping[str, Any]) -> Design | None:
     for key in data:
         if key not in (FROM, TO):
             faults.add(("seeds", key), f"unknown key; {near(key, (FROM, TO), 'a range of seeds has')}")
-    least = FEWEST_SEEDS
-    for key in (FROM, TO):
-        value = data.get(key)
-        if key not in data:
-            faults.add(("seeds",), f"a range of seeds needs `{key}`; write it whole, as {{from: 3, to: 10}}")
-        elif not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MOST_SEEDS:
-            message = f"{excerpt(value)} is no such number of seeds; write a whole number from {least} to {MOST_SEEDS}"
-            faults.add(("seeds", key), message)
-        else:
-            least = value
-            continue
+    bounds = [_bound(faults, data, key) for key in (FROM, TO)]
+    first, last = bounds
+    if first is None or last is None:
         return None
-    return Design(data[FROM], data[TO])
+    if last < first:
+        message = f"{last} is below `from`, {first}; write a number of seeds from {first} to {MOST_SEEDS}"
+        faults.add(("seeds", TO), message)
+        return None
+    return Design(first, last)
+
+
+def _bound(faults: Faults, data: Mapping[str, Any], key: str) -> int | None:
+    """Give a bound of a range of seeds; None, with its fault, where there is none."""
+    value = data.get(key)
+    if key not in data:
+        faults.add(("seeds",), f"a range of seeds needs `{key}`; write it whole, as {{from: 3, to: 10}}")
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not FEWEST_SEEDS <= value <= MOST_SEEDS:
+        numbers = f"a whole number from {FEWEST_SEEDS} to {MOST_SEEDS}"
+        faults.add(("seeds", key), f"{excerpt(value)} is no such number of seeds; write {numbers}")
+        return None
+    return value

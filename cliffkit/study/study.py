@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -25,8 +25,13 @@ class Variant:
     levels: Levels
     """One level per axis, in the study's order."""
     recipe: Recipe
-    is_placebo: bool = False
-    """Whether it is the reference under other seeds."""
+    own_seeds: Mapping[int, int] = field(default_factory=dict)
+    """Of the placebo: the seed that it has in the place of each seed of the study."""
+
+    @property
+    def is_placebo(self) -> bool:
+        """Whether it is the reference under other seeds."""
+        return bool(self.own_seeds)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cliffkit.errors import RecipeError
+from cliffkit.errors import Fault, RecipeError
 from cliffkit.recipe.check import check_recipe
 from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.recipe import Recipe
@@ -193,6 +193,7 @@ def _trials(
         yield Trial(variant, {}, variant.recipe)
         return
     document = Document(expansion.base_document.file, recipe, {})
+    found: list[Fault] = []
     for numbers in itertools.product(*(range(len(grid[path])) for path in paths)):
         values = {path: grid[path][i] for path, i in zip(paths, numbers, strict=True)}
         places = {path: expansion.document.origin((TUNE, path, i)) for path, i in zip(paths, numbers, strict=True)}
@@ -200,4 +201,5 @@ def _trials(
         try:
             yield Trial(variant, values, check_recipe(changed, expansion.registry, expansion.cache))
         except RecipeError as error:
-            expansion.faults.include(error.faults, f" (in variant '{variant.name}')")
+            found += error.faults
+    expansion.faults.include(found, f" (in variant '{variant.name}')")

@@ -7,7 +7,7 @@ image without the region is absent, as one without a scored pixel.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.scoring.regions import DEPTH, EDGES, REGIONS
-from cliffkit.statistics import Estimate, holm, pooled, verdict
+from cliffkit.statistics import UNMEASURED, Estimate, holm, pooled, verdict
 from cliffkit.study.effects import estimator_of
 from cliffkit.study.results import Results
 from cliffkit.study.rounds import sequential_p
@@ -32,11 +32,11 @@ class Local:
     """The difference of a variant from the reference in one region."""
 
     difference: Estimate | None
-    """None where nothing is measured."""
+    """None where nothing is measured: one image says nothing of others."""
     word: str
     """The verdict. `equivalent` is not said: the smallest difference of interest is one of whole images."""
     p_adjusted: float | None
-    """Holm's, over all variants and regions of the family."""
+    """Holm's, over all variants and regions of the family that are judged; None where nothing is measured."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Family:
 
     @property
     def compared(self) -> int:
-        """Number of differences that Holm's p counts."""
+        """Number of differences that are judged with Holm's p."""
         return sum(local.p_adjusted is not None for _, row in self.rows for local in row)
 
 
@@ -89,7 +89,7 @@ def _family(results: Results, name: str, tables: Mapping[str, Floats]) -> Family
         table = _metric(results, tables[region])
         reference = table[study.variants.index(study.reference)]
         gaps |= {(i, k): table[study.variants.index(variant)] - reference for i, variant in enumerate(variants)}
-    locals_ = _judged(study, gaps)
+    locals_ = _judged(study, gaps, {k for k, region in enumerate(present) if images[region] > 1})
     rows = tuple((variant, tuple(locals_[i, k] for k in range(len(present)))) for i, variant in enumerate(variants))
     return Family(name, tuple(present), tuple(images[region] for region in present), rows)
 
@@ -102,20 +102,23 @@ def _metric(results: Results, table: Floats) -> Floats:
     return np.stack([pooled(rows) for rows in table]) if is_pooled else table
 
 
-def _judged(study: Study, gaps: Mapping[tuple[int, int], Floats]) -> dict[tuple[int, int], Local]:
-    """Judge differences; Holm's p counts all of them that can be judged.
+def _judged(study: Study, gaps: Mapping[tuple[int, int], Floats], several: Set[int]) -> dict[tuple[int, int], Local]:
+    """Judge differences, by variant and region; Holm's p counts all of them that can be judged.
 
-    Adaptive seeds have their own intervals and p, valid at any stop, and every comparison counts from the start.
+    Adaptive seeds have their own intervals and p, valid at any stop, and every comparison counts from the start, but
+    those of a region that is not among the `several` with two images or more: no seed will decide it.
     """
     design, estimator = study.adaptive, estimator_of(study)
     differences = {key: estimator(gap) for key, gap in gaps.items()}
     if design is None:
         p = {key: gap.p for key, gap in differences.items() if gap and gap.seeds_measured and gap.images > 1}
     else:
-        p = {key: sequential_p(design, gap) for key, gap in gaps.items()}
+        p = {key: sequential_p(design, gap) for key, gap in gaps.items() if key[1] in several}
     adjusted = dict(zip(p, holm(list(p.values())), strict=True))
     higher = study.metric in HIGHER_IS_BETTER
+    words = {key: verdict(gap, higher_is_better=higher, p_adjusted=adjusted.get(key))
+             for key, gap in differences.items()}  # fmt: skip
     return {
-        key: Local(gap, verdict(gap, higher_is_better=higher, p_adjusted=adjusted.get(key)), adjusted.get(key))
-        for key, gap in differences.items()
+        key: Local(None, word, None) if word == UNMEASURED else Local(differences[key], word, adjusted.get(key))
+        for key, word in words.items()
     }

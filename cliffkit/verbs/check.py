@@ -93,16 +93,17 @@ def validate(
 
     Images and batches that this machine's memory cannot hold are faults too, as they are for `run` in one process.
     `recipe` is a path, the name of a shipped recipe or study, or what either says as a mapping. `warn` is called with
-    whatever may go wrong on this machine, such as weights that would have to be fetched.
+    whatever may go wrong on this machine, such as weights that would have to be fetched, and with remarks on a study.
 
     Example: `assert not cliffkit.validate("mine.yaml")`.
     """
     registry = (plugins or installed_plugins()).registry
+    notes: tuple[str, ...] = ()
     try:
         data = recipe if isinstance(recipe, Mapping) else yamlstrict.load(locate(path_of(recipe, "recipe"))).data
         if is_study(data):
             study = open_study(recipe, registry, set)
-            recipes = {variant.name: variant.recipe for variant in study.variants}
+            notes, recipes = study.notes, {variant.name: variant.recipe for variant in study.variants}
             for trial in study.tuning.trials if study.tuning is not None else ():
                 recipes[f"{trial.variant.name}, trial {written(trial.values)}"] = trial.recipe
         else:
@@ -116,7 +117,7 @@ def validate(
         backbones = {
             id(checked.backbone): checked.backbone for checked in recipes.values()
         }.values()  # variants share parts
-        for text in dict.fromkeys(filter(None, map(_absent_weights, backbones))):
+        for text in dict.fromkeys(filter(None, [*notes, *map(_absent_weights, backbones)])):
             warn(text)
     return []
 

@@ -16,7 +16,8 @@ from cliffkit.report.where import where_rows
 from cliffkit.statistics import Estimate, noise_of
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, Row
-from cliffkit.study.board import Board
+from cliffkit.study.board import Board, JobCounts, count_jobs
+from cliffkit.study.columns import VARIANT
 from cliffkit.study.effects import Effect
 from cliffkit.study.forecast import Forecast
 from cliffkit.study.power import Power
@@ -96,7 +97,7 @@ class Findings:
         rows = (
             {
                 "variant": result.cell.variant.name,
-                "seed": result.cell.seed,
+                "seed": result.cell.own_seed,
                 "state": result.state,
                 "reason": result.reason,
                 "key": result.cell.jobs[-1].key,
@@ -186,9 +187,7 @@ class Findings:
                 f"metrics {', '.join(metrics)}"
             )
         axes = tuple(self.study.axes)
-        means, differences = ("mean", "mean_low", "mean_high"), ("difference", "low", "high")
-        columns = ("variant", *axes, *means, *differences, "p", "verdict", "best", "tied", "seeds", "images")
-        return Rows((self._row(row, axes) for row in tables[protocol, metric].rows), columns)
+        return Rows((self._row(row, axes) for row in tables[protocol, metric].rows), ("variant", *axes, *VARIANT))
 
     def run(self, variant: str, seed: int) -> Run:
         """Give the run of one cell. Raises UserError where the study has no such cell, or it is not done.
@@ -196,7 +195,7 @@ class Findings:
         Example: `findings.run("none + add", 0).predictor()("photo.jpg")`.
         """
         for result in self.results.cells:
-            if (result.cell.variant.name, result.cell.seed) != (variant, seed):
+            if (result.cell.variant.name, result.cell.own_seed) != (variant, seed):
                 continue
             if result.state != "done":
                 raise UserError(f"{result.cell.name}: {result.state}{f': {result.reason}' if result.reason else ''}")
@@ -207,7 +206,7 @@ class Findings:
             return Run(folder, recipe, self.device)
         raise UserError(
             f"the study has no cell '{variant}', seed {seed}; its variants are {_listed(self.verdicts)}, its seeds "
-            f"{', '.join(map(str, self.study.seeds))}"
+            f"{', '.join(dict.fromkeys(str(result.cell.own_seed) for result in self.results.cells))}"
         )
 
     def __repr__(self) -> str:
@@ -247,6 +246,11 @@ class Outlook:
     """What the study can see: its smallest differences, by number of seeds."""
     trials: Board | None = None
     """How far the trials of the study's search are; None where it has none. Cells wait for what they choose."""
+
+    @property
+    def jobs(self) -> JobCounts:
+        """Numbers of jobs of trials and cells."""
+        return count_jobs([self.board] if self.trials is None else [self.trials, self.board])
 
 
 def _effect(kind: str, effect: Effect) -> dict[str, object]:

@@ -12,7 +12,6 @@ from cliffkit.display.board import BoardView
 from cliffkit.events import Emit, Event, Notice
 from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.run_folder import name_jobs
-from cliffkit.report.power import outlook
 from cliffkit.study.analysis import analyse
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.forecast import choose_workers
@@ -25,7 +24,7 @@ from cliffkit.verbs.findings import Findings, Outlook
 from cliffkit.verbs.inputs import AnyPath, Data, Progress, Settings, StudyLike
 from cliffkit.verbs.opened import BUILT_IN, open_study
 from cliffkit.verbs.study_report import publish_cells, report_results
-from cliffkit.verbs.study_work import check_variants, do_board, do_trials, open_executor
+from cliffkit.verbs.study_work import check_variants, do_board, do_trials, open_executor, say_power
 
 
 def ablate(
@@ -74,18 +73,18 @@ def ablate(
     with BoardView(work.study.name, active=progress is True) as view:
         tell = _teller(view, progress, [*work.study.notes, *earlier_designs(work)])
         name_jobs(work.folder, work.jobs)
-        if work.trials is not None:
-            work = do_trials(work, build, view, tell, checkpoint_every)
+        said_power = work.trials is not None and bool(work.trials.to_do())
+        work = do_trials(work, build, view, tell, checkpoint_every)
         set_damaged_aside(work.board, announcer(work.plugins, tell))
         failed = work.board.count("failed")
         if failed:
             tell(Notice(f"{failed} cells failed before and are left alone; mend the cause: {HOW_TO_RETRY}"))
         if work.board.to_do():
-            tell(Notice(outlook(foresee(work.study, work.board.cells, work.board.store, work.roots))))
+            if not said_power:
+                say_power(work, tell)
             do_board(work.board, work, build, view, tell, checkpoint_every)
         elif not failed:
             tell(Notice("Nothing to do: every cell of this study is in the store."))
-
     publish_cells(work)
     return report_results(work, device, progress)
 

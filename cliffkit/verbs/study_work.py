@@ -19,9 +19,11 @@ from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.run_folder import name_jobs
 from cliffkit.method.buildable import check_buildable
 from cliffkit.recipe.check import check_part
+from cliffkit.report.power import outlook
 from cliffkit.store.job import Job
 from cliffkit.study.board import Board
 from cliffkit.study.forecast import choose_workers
+from cliffkit.study.power import foresee
 from cliffkit.study.run import run_cells, set_damaged_aside
 from cliffkit.verbs.opened import OpenedStudy
 
@@ -42,6 +44,7 @@ def check_variants(board: Board, roots: Roots, tell: Emit) -> list[tuple[Job, st
     """
     failed: list[tuple[Job, str, str]] = []
     failures: dict[str, tuple[str, str] | None] = {}
+    said: set[str] = set()  # trials of a variant fail in the same words
     faults: dict[tuple[str, str], str] = {}
     for cell in board.needed:
         entry = next(board.jobs[job.key] for job in cell.jobs if job.stage == "depth")
@@ -57,7 +60,10 @@ def check_variants(board: Board, roots: Roots, tell: Emit) -> list[tuple[Job, st
                 check_buildable(cell.recipe, roots)
             except PartError as error:
                 failures[parts] = str(error), traceback.format_exc()
-                tell(Notice(f"variant '{cell.variant.name}' fails, the others go on: {error}"))
+                text = f"variant '{cell.variant.name}' fails, the others go on: {error}"
+                if text not in said:
+                    said.add(text)
+                    tell(Notice(text))
             except RecipeError as error:  # faults of places in files, which variants share
                 for fault in error.faults:
                     faults.setdefault((fault.place, fault.path), f"{fault} (in variant '{cell.variant.name}')")
@@ -100,12 +106,16 @@ def do_trials(
 ) -> OpenedStudy:
     """Do the trials of a study's search, and plan its cells with the values that they choose.
 
+    Says before the first trial what the study can see. Does nothing where a study has no search.
+
     Cells whose values cannot be chosen, since a trial was stopped, are left to the next `ablate`.
     """
     board = work.trials
-    assert board is not None
+    if board is None:
+        return work
     set_damaged_aside(board, announcer(work.plugins, tell))
     if board.to_do():
+        say_power(work, tell)
         do_board(board, work, build, view, tell, checkpoint_every)
     work = work.tuned()
     name_jobs(work.folder, work.jobs)
@@ -116,6 +126,11 @@ def do_trials(
         if cell.seed == work.study.seeds[0] and cell.choice is not None and not cell.variant.is_placebo:
             tell(Notice(f"{cell.variant.name}: {cell.choice.describe()}"))
     return work
+
+
+def say_power(work: OpenedStudy, tell: Emit) -> None:
+    """Say what a study can see with its seeds."""
+    tell(Notice(outlook(foresee(work.study, work.board.cells, work.board.store, work.roots))))
 
 
 def do_cells(
@@ -142,6 +157,6 @@ def do_cells(
             state = board.cell_state(cell)
             if state in ("done", "failed") and id(cell) not in ended:
                 ended.add(id(cell))
-                emit(CellFinished(cell.variant.name, cell.seed, state, board.cell_reason(cell)))
+                emit(CellFinished(cell.variant.name, cell.own_seed, state, board.cell_reason(cell)))
 
     run_cells(board, executor, roots, show, emit, checkpoint_every)

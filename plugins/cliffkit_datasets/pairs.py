@@ -83,6 +83,7 @@ class Pairs(Dataset):
             for message in _file_faults(self._index.parent, pair):
                 faults.add(pair.line, message)
         faults.check()
+        self._dealt = pairs_index.dealt(pairs, self._pairs)
         self._number = {name: i for i, name in enumerate(self.scene_types)}
 
     def __len__(self) -> int:
@@ -111,6 +112,10 @@ class Pairs(Dataset):
     def name(self, index: int) -> str:
         """Give the pair's `id`, or the path of its image where the index has no such column."""
         return self._pairs[index].name
+
+    def dealt(self) -> str:
+        """Say of how many scenes this split is, and by what it was chosen."""
+        return self._dealt
 
     def fingerprint(self) -> str:
         """Hash this split's lines (name, scene, scene type, camera), its files' contents and `depth_scale`.

@@ -116,6 +116,15 @@ def of_split(pairs: Sequence[Pair], split: str, shares: dict[str, float], faults
     return [pair for pair in pairs if split_of[pair.scene_id] == split]
 
 
+def dealt(pairs: Sequence[Pair], chosen: Sequence[Pair]) -> str:
+    """Say of how many scenes the chosen pairs are, and by what they were chosen."""
+    scenes, ours = ({pair.scene_id for pair in some} for some in (pairs, chosen))
+    counts = f"{len(ours)} of {len(scenes)} scenes, {len(chosen)} of {len(pairs)} images"
+    if any(pair.split for pair in pairs):
+        return f"{counts}, by the column `split`"
+    return f"{counts}; scenes go whole, so shares of the images are met as nearly as scenes allow"
+
+
 def _rows(index: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Read the header and the other lines, each with the number of the line it begins on, all fields stripped."""
     rows = []

@@ -144,7 +144,7 @@ def test_dry_run_measures_and_runs_nothing(invoke: Invoke, tmp_path: Path, finis
     assert ran.exit_code == 0, ran.stderr
     said = json.loads(ran.stdout)
     assert (said["cells"], said["cells_done"], said["jobs"], said["jobs_done"]) == (12, 8, 27, 19)
-    assert said["jobs_shared"] == 3
+    assert (said["jobs_shared"], said["jobs_to_do"], said["jobs_at_most"]) == (3, 8, 27)
     assert set(said["stages"]) == {"depth", "evaluate"}
     assert said["stages"]["depth"]["jobs"] == 4
     assert 0 < said["seconds"] < 600
@@ -154,6 +154,7 @@ def test_dry_run_measures_and_runs_nothing(invoke: Invoke, tmp_path: Path, finis
     shown = invoke("ablate", study, "--runs", runs, "--device", "cpu", "--workers", CORES, "--dry-run").stdout
     assert "4 variants x 3 seeds = 12 cells, 8 done" in shown
     assert "expected: " in shown
+    assert "jobs: 27, of which 3 shared by several cells; 19 done, 8 to do\n" in shown
     assert said["power"]["source"] == "own cells"
     assert [(plan["seeds"], plan["own"]) for plan in said["power"]["detectable"]] == [
         (3, True),
@@ -252,7 +253,7 @@ def test_without_a_terminal_every_cell_that_ends_is_a_line(
     board = Board(cells, Store(finished_study.copy(tmp_path / "runs", f"evaluate-{cells[2].jobs[-1].key}")))
     with BoardView("small") as view:
         view.show(board)
-        assert capsys.readouterr().err == "", "what ended before is no news"
+        assert capsys.readouterr().err == "small: 7 of 8 cells done\n", "what ended before is no news"
         board.put(board.jobs[cells[2].jobs[-1].key], "failed", "a \x1b[31mreason\u202e")
         view.show(board)
         view.show(board)
@@ -273,8 +274,29 @@ def test_what_a_worker_has_to_say_is_said_once(
     board.store.tell_progress(job, JobProgress("depth", 2, 4, "step", {}, (notice,)))
     with BoardView("small") as view:
         view.show(board)
+        first = capsys.readouterr().err
         view.show(board)
-    assert capsys.readouterr().err.count(f"depth of heg_s + cliff, seed 0: {notice}") == 1
+    assert "small: 0 of 8 cells done, 1 running\n  depth of heg_s + cliff, seed 0: depth " in first, "said at once"
+    assert (first + capsys.readouterr().err).count(f"depth of heg_s + cliff, seed 0: {notice}") == 1
+
+
+def test_a_reason_is_told_once_and_then_named_by_its_first_cell(
+    tmp_path: Path, finished_study: FinishedStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = finished_study.cells[:3]
+    board = Board(cells, Store(finished_study.copy(tmp_path / "runs", "evaluate-")))
+    with BoardView("small") as view:
+        view.show(board)
+        assert capsys.readouterr().err == "small: 0 of 3 cells done\n"
+        for cell, reason in zip(cells, ("no", "no", "other"), strict=True):
+            board.put(board.jobs[cell.jobs[-1].key], "failed", reason)
+            view.show(board)
+    lines = [line for line in capsys.readouterr().err.splitlines() if ": failed" in line]
+    assert lines == [
+        f"{cells[0].name}: failed evaluate: no",
+        f"{cells[1].name}: failed for the same reason as {cells[0].name}",
+        f"{cells[2].name}: failed evaluate: other",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -732,6 +732,9 @@ class TestDataCheck:
         assert facts["depth_range_m"] == pytest.approx([1.6, 1.7 + 0.62 + 0.47])
         assert facts["scene_types"] == {"attic": 1, "bath": 1}
         assert facts["valid_share"] == 1
+        scenes = "2 of 8 scenes, 2 of 8 images"
+        assert facts["dealt"].startswith(scenes)
+        assert f"  dealt           {scenes}" in invoke("data", "check", "pairs", "--data", f"pairs={root}").stdout
         depth = np.concatenate(
             [(1 + 0.1 * i + 0.02 * r + 0.01 * c).ravel() for i in (6, 7) for r, c in [np.mgrid[:32, :48]]]
         )

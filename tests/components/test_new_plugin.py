@@ -82,8 +82,14 @@ def test_is_told_by_the_command(invoke: Invoke, tmp_path: Path) -> None:
         "tests/test_gated.py",
     ]
     assert "class Gated(Fusion)" in (folder / "cliffkit_gated" / "gated.py").read_text()
-    assert "In this folder, the one of `pyproject.toml`:\n\n```bash\npytest" in (folder / "README.md").read_text()
+    assert (
+        "In this folder, the one of `pyproject.toml`:\n\n```bash\npip install -e '.[test]' "
+        in (folder / "README.md").read_text()
+    )
     assert "$" not in "".join(path.read_text() for path in folder.rglob("*.*"))
+    told = invoke("plugins", "new", "gated_too", "--kind", "fusion", "--out", tmp_path).stdout
+    folder = tmp_path / "cliffkit-gated_too"
+    assert f"next: pip install -e '{folder}[test]' && python -m pytest {folder}\n" in told
     again = invoke("plugins", "new", "gated", "--kind", "fusion", "--out", tmp_path)
     assert again.exit_code == 2
     assert "cliffkit-gated is there already" in again.stderr

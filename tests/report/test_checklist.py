@@ -11,9 +11,12 @@ import pytest
 
 from cliffkit.components.registry import Registry
 from cliffkit.report.checklist import Item, checklist
+from cliffkit.statistics import Design
+from cliffkit.statistics.sequential import FUTILE
 from cliffkit.store.artifacts import Selection
 from cliffkit.study.analysis import analyse
 from cliffkit.study.results import Results
+from cliffkit.study.rounds import Course, Stop
 
 from ..report_fixtures import AXES, ENVIRONMENT, make_results, make_study
 
@@ -42,7 +45,7 @@ def test_a_study_as_it_should_be_meets_its_lines(registry: Registry, tiny: str, 
         assert found[name].is_met, found[name]
     assert "pairs 3 trainings of both variants" in found[SEEDS].words
     assert "generator" not in found[SEEDS].words
-    assert found[PLACEBO].words.startswith("The reference under other seeds differs by ")
+    assert found[PLACEBO].words.startswith("The reference under seeds 10000 to ")
     assert "best abs_rel on the val split" in found[SELECTION].words
     assert "fingerprint 0123456789abcdef" in found[PROTOCOL].words
     assert "torch 2.9.0, python 3.11.7 on made-up processor" in found[CODE].words
@@ -62,7 +65,12 @@ def test_few_seeds_and_a_generator_that_seeds_share_are_told(results: Results) -
     cells = tuple(cell for cell in results.cells if cell.cell.seed < 2)
     found = items(replace(results, study=study, scores=scores, cells=cells, regions=None))[SEEDS]
     assert not found.is_met
-    assert found.words.startswith("Fewer than 3 seeds: every comparison has 2.")
+    assert found.words.startswith("Fewer than 3 seeds: every comparison has 2. Train more seeds;")
+    stops = tuple(None if one is study.reference else Stop(FUTILE, 2, 6) for one in study.variants)
+    twos = (2,) * len(stops)
+    course, adaptive = Course(twos, twos, stops, twos), replace(study, adaptive=Design(2, 6))
+    found = items(replace(results, study=adaptive, scores=scores, cells=cells, regions=None, course=course))[SEEDS]
+    assert "has 2. What stopped is trained no more: set a larger `from`, 3 or more" in found.words
     scores["full"][1, 1] = float("nan")
     found = items(replace(results, study=study, scores=scores, cells=cells, regions=None))[SEEDS]
     assert "every comparison has 1 to 2." in found.words

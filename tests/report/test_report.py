@@ -30,15 +30,17 @@ from cliffkit.report.figures import curves
 from cliffkit.report.picks import pick, pick_images
 from cliffkit.report.sentences import placebo_sentence
 from cliffkit.report.svg import inline
-from cliffkit.report.tables import HEADS
-from cliffkit.report.wording import chance, digits, heading, listed, number, published, troubles
+from cliffkit.report.tables import HEADS, effect_rows, row_cells, text_table
+from cliffkit.report.wording import MINUS, chance, digits, heading, listed, number, published, troubles
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
-from cliffkit.statistics import NOISE, compare, estimate, holm
+from cliffkit.statistics import EQUIVALENT, NOISE, compare, estimate, holm
 from cliffkit.store.artifacts import EmbeddingFitFacts
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, analyse
 from cliffkit.study.board import HOW_TO_RETRY
+from cliffkit.study.columns import TAKEN
+from cliffkit.study.effects import Effect
 from cliffkit.study.results import CellResult, Results, load_results
 
 from ..report_fixtures import (
@@ -368,6 +370,15 @@ def test_results_csv_has_every_cell_protocol_and_metric(hostile: Report) -> None
                     assert int(row["images"]) == len(results.images) - 1
 
 
+@pytest.mark.parametrize("name", ["results.csv", "per_image.csv"])
+def test_every_column_beside_the_axes_is_a_name_that_no_axis_may_have(hostile: Report, name: str) -> None:
+    with hostile.files[name].open(newline="", encoding="utf-8") as file:
+        columns = next(csv.reader(file))
+    beside = [column for column in columns if column not in hostile.results.study.axes]
+    assert set(beside) <= set(TAKEN)
+    assert len(beside) == len(columns) - len(hostile.results.study.axes)
+
+
 def test_per_image_csv_gives_the_scores_back(hostile: Report) -> None:
     results, study = hostile.results, hostile.results.study
     with hostile.files["per_image.csv"].open(newline="", encoding="utf-8") as file:
@@ -441,6 +452,20 @@ def test_latex_compiles(report: str, request: pytest.FixtureRequest, tmp_path: P
         pytest.skip("this LaTeX has no booktabs")
     assert ran.returncode == 0, ran.stdout[-2000:]
     assert report == "hostile" or "Overfull" not in ran.stdout, "the tables are wider than a page"
+
+
+def test_the_latex_caption_says_what_its_numbers_allow_for(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    study = make_study(tmp_path, registry, tiny, placebo=True, seeds={"from": 3, "to": 7}, compare={"smallest": 0.5})
+    report = write(make_results(study, tmp_path / "runs"), tmp_path / "report")
+    text = report.text("table.tex")
+    assert "but the placebo's (seeds 10000 to 10006), whose p is its own." in text
+    assert "intervals and p allow for looking after each" in text
+    rows = report.analysis.first(report.results).rows
+    assert EQUIVALENT in {row.word for row in rows}
+    assert "within $\\pm$0.5" in text
+    lines = [line for line in text.splitlines() if line.startswith(r"\raggedright")][: len(rows)]
+    seeds = [line.removesuffix(r" \\ \addlinespace[2pt]").rpartition(" & ")[2] for line in lines]
+    assert seeds == [str(row.mean.seeds) for row in rows if row.mean is not None]
 
 
 def test_long_latex_tables_go_on(registry: Registry, tiny: str, tmp_path: Path) -> None:
@@ -638,7 +663,12 @@ def test_the_placebo_has_a_row_a_bar_and_a_sentence(registry: Registry, tiny: st
     report = write(make_results(study, tmp_path), tmp_path / "report")
     row = report.analysis.first(report.results).placebo
     assert row is not None
-    assert placebo_sentence(row) in " ".join(report.page.words.split())
+    words = " ".join(report.page.words.split())
+    assert placebo_sentence(row) in words
+    assert "under the same seeds; the placebo under seeds 10000 to 10002." in words
+    lines = list(csv.DictReader(io.StringIO(report.text("results.csv"))))
+    assert {line["seed"] for line in lines if line["variant"] == "placebo"} == {"10000", "10001", "10002"}
+    assert {line["seed"] for line in lines if line["variant"] != "placebo"} == {"0", "1", "2"}
     assert "placebo" in [line[0] for line in report.page.tables["scores"]]
     assert "| placebo |" in report.text("report.md")
     assert "placebo" in (tmp_path / "report" / "figures" / "forest.svg").read_text(encoding="utf-8")
@@ -770,6 +800,27 @@ def test_digits_show_two_of_the_half_width() -> None:
         found = estimate(scale * random.normal(0, 1, (1, 50)))
         assert digits([found, None]) == wanted
     assert digits([None]) == 4
+
+
+def test_one_wild_interval_costs_no_other_row_its_decimals(plain: Report) -> None:
+    tame, *_, wild = [row for row in plain.analysis.first(plain.results).rows if row.difference is not None]
+    assert tame.difference is not None
+    assert wild.difference is not None
+    lone = tame.difference
+    huge = replace(wild, mean=None, difference=replace(wild.difference, value=0.01, low=-20.0, high=20.02))
+    assert row_cells(huge)[1:3] == ["0", f"[{MINUS}20, +20]"]
+    small = replace(tame, mean=None, difference=replace(lone, value=-0.0012, low=-0.0022, high=-0.0002))
+    assert row_cells(small)[1:3] == [f"{MINUS}0.0012", f"[{MINUS}0.0022, {MINUS}0.0002]"]
+    effects = [Effect("a", ("x",), row.difference, "", None) for row in (huge, small)]
+    assert [row["value"] for row in effect_rows(tuple(effects))] == ["0", f"{MINUS}0.0012"]
+
+
+def test_where_seeds_differ_the_table_says_what_means_are_over(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    study = make_study(tmp_path / "study", registry, tiny)
+    for failed, wanted in (({}, False), ({(study.variants[1].name, 0): "a reason"}, True)):
+        results = make_results(study, tmp_path, failed=failed)
+        notes = text_table(results, analyse(results).first(results), planned=False).notes
+        assert any(note.startswith("Variants have 2 to 3 seeds. A mean is over") for note in notes) == wanted
 
 
 def test_names_may_be_of_any_script(registry: Registry, tiny: str, tmp_path: Path) -> None:

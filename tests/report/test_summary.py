@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 
 from cliffkit.components.registry import Registry
 from cliffkit.report.summary import summary
+from cliffkit.report.wording import half, number, row_digits
+from cliffkit.statistics import NOISE
 from cliffkit.study.analysis import analyse
 from cliffkit.study.results import Results
 from cliffkit.study.study import Study
@@ -32,6 +35,11 @@ def _reference_waits(study: Study) -> dict[str, Any]:
     return {"waiting": [(study.reference.name, seed) for seed in study.seeds]}
 
 
+def _one_waits(study: Study) -> dict[str, Any]:
+    """A cell of the variant that would be better without it."""
+    return {"waiting": [("none + add", 2)]}
+
+
 def _some_failed(study: Study) -> dict[str, Any]:
     twice, thrice = study.variants[1].name, study.variants[2].name
     return {"failed": dict.fromkeys([(twice, 0), (twice, 1), *((thrice, seed) for seed in study.seeds)], "a reason")}
@@ -49,15 +57,26 @@ def _results(folder: Path, registry: Registry, tiny: str, how: Mapping[str, Any]
     [
         ({}, f"{ON}, none + add lowered abs_rel from 0.1106 to 0.0957 (difference −0.0149, 95 % interval −0.0165 to "),
         ({}, "; none + concat raised abs_rel from 0.1106 to 0.1315 (difference +0.0208, 95 % interval +0.0139 to "),
-        ({}, "heg_s + add, heg_s + concat and none + cliff could not be told apart, and the study would have seen 0.0"),
-        ({"compare": {"metric": "delta1"}}, "none + add raised delta1 from 0.722 to 0.755 (difference +0.033, "),
+        (
+            {},
+            "; heg_s + add, heg_s + concat and none + cliff could not be told apart from the reference, and the study ",
+        ),
+        ({"compare": {"metric": "delta1"}}, "none + add raised delta1 from 0.7221 to 0.7550 (difference +0.0329, "),
         (
             {"compare": {"metric": "rmse"}},
-            "from 0.332 to 0.287 m (difference −0.045 m, 95 % interval −0.050 to −0.040 m,",
+            "from 0.3319 to 0.2871 m (difference −0.0448 m, 95 % interval −0.0496 to −0.0401 m,",
         ),
         (
             {"compare": {"smallest": 0.012}},
-            "; heg_s + concat and none + cliff were equivalent within ±0.012; heg_s + add ",
+            "; heg_s + concat (difference +0.0057, 95 % interval −0.0004 to +0.0117) and none + cliff (difference ",
+        ),
+        (
+            {"compare": {"smallest": 0.012}},
+            " to +0.013) were equivalent within ±0.012 by two one-sided tests; heg_s + add could not be told ",
+        ),
+        (
+            {"axes": RATES, "compare": {"smallest": 0.03}},
+            "8 variants were equivalent within ±0.03 by two one-sided tests (widest 95 % interval ",
         ),
         (
             {"axes": TWO},
@@ -71,10 +90,10 @@ def _results(folder: Path, registry: Registry, tiny: str, how: Mapping[str, Any]
             {"seeds": [7]},
             "and one seed, differences of −0.0144 to +0.0199 may be the luck of one training, since one seed ",
         ),
-        ({"axes": RATES}, "none of the 8 variants could be told apart, and the study would have seen 0.00"),
+        ({"axes": RATES}, "none of the 8 variants could be told apart from the reference, and the study would have "),
         (
             {"axes": RATES, "compare": {"smallest": 0.01}},
-            "; the other 7 variants could not be told apart, and the study ",
+            "; the other 7 variants could not be told apart from the reference, and the study ",
         ),
         ({"cells": _everything_waits}, "Nothing is measured yet: none of 18 cells is done."),
         ({"cells": _reference_waits}, "Nothing can be compared yet: no variant shares a seed and a scored image with "),
@@ -90,8 +109,14 @@ def _results(folder: Path, registry: Registry, tiny: str, how: Mapping[str, Any]
         ),
         ({"cells": _some_failed}, "; none + concat was not measured."),
         (ADAPTIVE, "rooms (abs_rel under protocol full) and 4 to 5 seeds, none + add lowered abs_rel from 0.1116 to "),
-        (ADAPTIVE, "to −0.0104, Holm's sequential p = 0.013, decided at 5 of 8 seeds) and heg_s + add from 0.1116 to "),
-        (ADAPTIVE, "; none + cliff could not be told apart, and the study would have seen 0.00"),
+        (ADAPTIVE, "to −0.0104, Holm's sequential p = 0.013, decided at 5 of 8 seeds) and heg_s + add from 0.112 to "),
+        (
+            ADAPTIVE,
+            "; none + cliff could not be told apart from the reference (hopeless after 4 of 8 seeds, 95 % inter",
+        ),
+        ({"cells": _one_waits}, "So far, compared with heg_s + cliff on 24 test images "),
+        ({"cells": _one_waits}, "; none + add is not decided yet."),
+        ({**ADAPTIVE, "cells": _one_waits}, "(17 of 18 cells are done), none of the 5 variants is decided yet."),
     ],
 )
 def test_the_sentence_of_every_outcome(
@@ -103,6 +128,33 @@ def test_the_sentence_of_every_outcome(
     assert re.fullmatch(r"[A-Z].*[^ .]\.", told), "one sentence, with a full stop at its end"
     assert "  " not in told
     assert "None" not in told
+
+
+def test_with_adaptive_seeds_the_power_of_the_design_is_not_quoted(
+    registry: Registry, tiny: str, tmp_path: Path
+) -> None:
+    """A comparison that stopped after two seeds has not the power of the four that were planned."""
+    seeds = {"from": 2, "to": 4}
+    results = _results(tmp_path, registry, tiny, {"axes": RATES, "seeds": seeds, "compare": {"smallest": 0.001}})
+    analysis = analyse(results)
+    rows = analysis.first(results).rows[1:]
+    ends = {str(row.stop) for row in rows if row.word == NOISE}
+    told = summary(results, analysis)
+    assert "would have seen" not in told
+    assert ends
+    assert all(end in told for end in ends)
+    widest = max((row for row in rows if row.difference), key=lambda row: half(row.difference))
+    decimals = row_digits(widest)
+    assert f"widest 95 % interval {number(widest.difference.low, decimals, sign=True)} to " in told
+
+
+def test_a_damaged_cell_leaves_its_variant_undecided(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    """A cell that failed for good leaves the verdict of the others; a damaged one is done again."""
+    results = _results(tmp_path, registry, tiny, {"axes": TWO})
+    cells = [*results.cells[:-1], replace(results.cells[-1], state="failed", damaged=True)]
+    told = summary(replace(results, cells=tuple(cells)), analyse(results))
+    assert told.startswith("So far, compared with ")
+    assert told.endswith("(5 of 6 cells are done), add is not decided yet.")
 
 
 def test_the_placebo_is_no_finding(registry: Registry, tiny: str, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cliffkit.components.registry import Registry
-from cliffkit.errors import RecipeError
+from cliffkit.errors import RecipeError, UserError
 from cliffkit.recipe.schema import MAX_SEED
 from cliffkit.report.sentences import placebo_sentence, row_sentence
 from cliffkit.scoring.metrics import METRICS
@@ -55,6 +55,9 @@ def test_the_placebo_has_seeds_that_no_other_cell_has(tmp_path: Path, registry: 
     cells = plan_cells(study, {})
     ours = [cell for cell in cells if cell.variant.is_placebo]
     assert [(cell.seed, cell.recipe.seed) for cell in ours] == [(0, 10_000), (1, 10_001)]
+    assert [cell.own_seed for cell in ours] == [10_000, 10_001]
+    assert [cell.name for cell in ours] == ["placebo, seed 10000", "placebo, seed 10001"]
+    assert [cell.recipe.name for cell in ours] == ["small.placebo.s10000", "small.placebo.s10001"]
     theirs = [cell for cell in cells if cell.variant == study.reference]
     for one, other in zip(ours, theirs, strict=True):
         assert replace(one.recipe, name="", seed=0) == replace(other.recipe, name="", seed=0)
@@ -99,7 +102,7 @@ def test_a_placebo_that_cannot_be_told_apart_is_said_to_be_as_it_should(tmp_path
     assert row is not None
     assert row.word == NOISE
     assert row_sentence(row, row.metric) == placebo_sentence(row)
-    assert placebo_sentence(row).startswith("Placebo: the reference under other seeds differs by ")
+    assert placebo_sentence(row).startswith("Placebo: the reference under seeds 10000 to 10001 differs by ")
     assert placebo_sentence(row).endswith("not distinguishable from noise, as it should be.")
 
 
@@ -124,6 +127,24 @@ def test_a_placebo_of_one_seed_or_of_none_is_no_check(tmp_path: Path, registry: 
     assert row.word == THESE_WEIGHTS
     assert "luck of the training" in placebo_sentence(row)
     assert placebo_sentence(replace(row, difference=None, word=UNMEASURED)).endswith("is not measured.")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "counted", "words"),
+    [
+        ((0, 1, 2), 3, "seeds 10000 to 10002 differs"),
+        ((0, 1, 2), 2, "2 of the seeds 10000 to 10002 differs"),
+        ((0, 3), 2, "seeds 10000, 10003 differs"),
+        ((0,), 1, "seed 10000 differs"),
+    ],
+)
+def test_the_placebo_s_sentence_has_its_seeds(
+    tmp_path: Path, registry: Registry, seeds: tuple[int, ...], counted: int, words: str
+) -> None:
+    study = study_of(tmp_path, registry, PLACEBO.replace("[0, 1]", str(list(seeds))))
+    row = table_of(study, 0.0, seeds=counted).placebo
+    assert row is not None
+    assert placebo_sentence(row).startswith(f"Placebo: the reference under {words} by ")
 
 
 def test_a_placebo_is_neither_best_nor_weakest_nor_part_of_an_effect(tmp_path: Path, registry: Registry) -> None:
@@ -169,3 +190,10 @@ def test_a_placebo_that_was_run_stands_in_the_findings_with_a_difference(tmp_pat
     assert row["difference"] != 0
     assert set(findings.verdicts) == {"none", "heg_s", "placebo"}
     assert findings.sentences["placebo"].startswith("Placebo: ")
+    seeds = {row["variant"]: set[object]() for row in findings.cells}
+    for row in findings.cells:
+        seeds[str(row["variant"])].add(row["seed"])
+    assert (seeds["none"], seeds["placebo"]) == ({0, 1}, {10_000, 10_001})
+    assert findings.run("placebo", 10_001).recipe.seed == 10_001
+    with pytest.raises(UserError, match="its seeds 0, 1, 10000, 10001"):
+        findings.run("placebo", 0)

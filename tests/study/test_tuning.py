@@ -17,6 +17,7 @@ import pytest
 
 import cliffkit
 from cliffkit.components.registry import Registry
+from cliffkit.display.board import summary
 from cliffkit.errors import RecipeError
 from cliffkit.jobs.plan import plan
 from cliffkit.recipe.check import check_recipe
@@ -214,10 +215,16 @@ def test_a_study_is_searched_and_run_and_goes_on_where_it_was(tmp_path: Path, mo
     assert outlook.trials is not None
     assert (len(outlook.trials.cells), len(outlook.board.cells)) == (8, 6)
     assert outlook.expected.by_stage["depth"][0] == 14
+    assert (outlook.jobs.needed, outlook.jobs.done) == (outlook.jobs.to_do, 0)
+    assert outlook.jobs.to_do == sum(number for number, _ in outlook.expected.by_stage.values())
+    assert summary(outlook.trials, "small") == "small: 0 of 8 trials done"
 
     said: list[str] = []
     findings = cliffkit.ablate(path, runs=runs, device="cpu", progress=lambda event: said.append(str(event)))
     assert findings.results.done == 6
+    power = [i for i, text in enumerate(said) if "will not see" in text]
+    assert len(power) == 1, "what the study can see is said once"
+    assert power[0] < min(i for i, text in enumerate(said) if "CellFinished" in text), "before the first trial"
     assert any("filters: train.depth.lr=0.01, embedding.weights=" in text for text in said)
     slow = [row for row in findings.tuning if row["train.depth.lr"] == 1e-5]
     assert [(row["variant"], row["seeds"], row["chosen"]) for row in slow] == [
@@ -267,6 +274,8 @@ def test_of_two_at_once_one_is_killed_and_the_other_chooses_as_one_alone(
         (("[1e-5, 1e-2]", "[1e-5]"), "8: tune.train.depth.lr: [1e-05] is nothing to choose from"),
         (("[1e-5, 1e-2]", "[1e-5, 1e-5]"), "8: tune.train.depth.lr.1: 1e-05 stands twice"),
         (("[1e-5, 1e-2]", "[1e-5, -1]"), "8: train.depth.lr: -1: input should be greater than 0 (in variant 'none')"),
+        (("[1e-5, 1e-2]", "[fast, -1]"), "8: train.depth.lr: 'fast'"),
+        (("[1e-5, 1e-2]", "[fast, -1]"), "8: train.depth.lr: -1: input should be greater than 0 (in variant 'none')"),
         (("train.depth.lr", "train.depth.rate"), "8: tune.train.depth.rate: no variant's recipe has such a place"),
         (("train.depth.lr", "data.size"), "8: tune.data.size: a search tries values of model, embedding, loss, train"),
         (("train.depth.lr: [1e-5, 1e-2]", "train.depth: [{select: rmse}, {lr: 1}]"),

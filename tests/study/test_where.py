@@ -12,7 +12,18 @@ from cliffkit.components.registry import Registry
 from cliffkit.report.where import where_rows, where_sentences, where_table
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.scoring.regions import DEPTH, EDGES, REGIONS
-from cliffkit.statistics import BETTER, THESE_WEIGHTS, WORSE, Design, Estimate, compare, estimate, holm, pooled
+from cliffkit.statistics import (
+    BETTER,
+    THESE_WEIGHTS,
+    UNMEASURED,
+    WORSE,
+    Design,
+    Estimate,
+    compare,
+    estimate,
+    holm,
+    pooled,
+)
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
 from cliffkit.study.results import Results, load_results
@@ -84,6 +95,25 @@ def test_holm_counts_all_variants_and_regions_of_a_family_and_no_other(results: 
             for one in judged
             if one.difference is not None and one.p_adjusted is not None
         )
+
+
+@pytest.mark.parametrize("seeds", [[0, 1, 2], {"from": 3, "to": 3}])
+def test_a_region_of_one_image_is_not_measured_and_counts_for_nothing(
+    registry: Registry, tiny: str, tmp_path: Path, seeds: list[int] | dict[str, int]
+) -> None:
+    results = make_results(make_study(tmp_path / "study", registry, tiny, seeds=seeds), tmp_path)
+    alone = replace(results, scenes=("attic", *results.scenes[1:]))
+    absent = replace(results, scenes=("", *results.scenes[1:]))
+    with_attic, without = by_name(alone)[SCENES], by_name(absent)[SCENES]
+    assert (with_attic.regions[0], with_attic.images[0]) == ("attic", 1)
+    assert {row[0] for _, row in with_attic.rows} == {Local(None, UNMEASURED, None)}
+    assert [row[1:] for _, row in with_attic.rows] == [row for _, row in without.rows]
+    assert with_attic.compared == without.compared == 10
+    assert {cells[0][0] for _, cells in where_table(with_attic)["rows"]} == {"×"}
+    attic = [row for row in where_rows((with_attic,)) if row["region"] == "attic"]
+    assert {(row["value"], row["low"], row["high"], row["p"], row["verdict"]) for row in attic} == {
+        (None, None, None, None, UNMEASURED)
+    }
 
 
 def test_the_placebo_is_left_out_and_costs_no_comparison_power(registry: Registry, tiny: str, tmp_path: Path) -> None:
