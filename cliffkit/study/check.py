@@ -151,6 +151,7 @@ def _compare(
         faults.add(
             ("compare", "metric"), f"no metric is called {excerpt(metric)}; {near(metric, METRICS, 'there are')}"
         )
+        metric = METRICS[0]  # what follows needs one
 
     scored = [protocol.name for protocol in base.protocols]
     protocol = data.get("protocol", scored[0])
@@ -168,7 +169,7 @@ def _smallest(faults: Faults, data: Mapping[str, Any], metric: str) -> float | N
         message = f"{excerpt(value)} is no difference; write the smallest of interest in the metric's unit, as 0.005"
         faults.add(("compare", "smallest"), message)
         return None
-    if metric in DEFINITIONS and value > DEFINITIONS[metric].largest:
+    if value > DEFINITIONS[metric].largest:
         most = f"{DEFINITIONS[metric].largest:g}"
         message = f"{excerpt(value)} is more than {metric} can differ by; write {most} at most, as 0.005"
         faults.add(("compare", "smallest"), message)
