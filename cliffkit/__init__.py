@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cliffkit.verbs.check import plan, validate
-    from cliffkit.verbs.findings import Findings, Outlook
+    from cliffkit.verbs.findings import Findings
     from cliffkit.verbs.finished import Run
+    from cliffkit.verbs.outlook import Outlook
     from cliffkit.verbs.predict import predict
     from cliffkit.verbs.rows import Rows
     from cliffkit.verbs.run import evaluate, load_run, run
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Findings": "cliffkit.verbs.findings",
-    "Outlook": "cliffkit.verbs.findings",
+    "Outlook": "cliffkit.verbs.outlook",
     "Rows": "cliffkit.verbs.rows",
     "Run": "cliffkit.verbs.finished",
     "ablate": "cliffkit.verbs.study",

@@ -15,7 +15,8 @@ from cliffkit.cli.output import working
 from cliffkit.components.load import Plugins
 
 if TYPE_CHECKING:
-    from cliffkit.verbs.findings import Findings, Outlook
+    from cliffkit.verbs.findings import Findings
+    from cliffkit.verbs.outlook import Outlook
 
 BUILT_IN = "cliffnet"
 """The shipped study."""

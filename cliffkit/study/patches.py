@@ -15,6 +15,9 @@ from cliffkit.recipe.yamlstrict import Document
 Patch = Mapping[str, Any]
 """Values by their paths in a recipe; empty: the base's own value."""
 
+_ABSENT = object()
+"""In the place of a value that is not there; null is a value."""
+
 
 def patched(
     document: Document, patch: Patch, places: Mapping[str, str], registry: Registry
@@ -34,7 +37,7 @@ def patched(
             data = _merged(data, steps, value, registry)
         except LookupError:
             missing.append(path)
-        for leaf in [*leaves(steps, value), *([steps] if _value_at(document.data, steps) is None else [])]:
+        for leaf in [*leaves(steps, value), *([steps] if _value_at(document.data, steps) in (None, _ABSENT) else [])]:
             replaced[tuple(step if (i := position(step)) is None else i for step in leaf)] = places[path]
     return replace(document, data=data, replaced=replaced), missing
 
@@ -47,20 +50,13 @@ def _merged(data: Any, steps: list[str], value: Any, registry: Registry) -> Any:
     return data
 
 
-def _value_at(data: Any, steps: Iterable[str]) -> Any:
-    for step in steps:
-        i = position(step)
-        if isinstance(data, list) and i is not None and i < len(data):
-            data = data[i]
-        elif isinstance(data, dict) and step in data:
-            data = data[step]
-        else:
-            return None
-    return data
-
-
 def has_place(data: Any, steps: Iterable[str]) -> bool:
     """Say whether a recipe's data have a value at a path, null included."""
+    return _value_at(data, steps) is not _ABSENT
+
+
+def _value_at(data: Any, steps: Iterable[str]) -> Any:
+    """Give the value at a path, `_ABSENT` where there is none."""
     for step in steps:
         i = position(step)
         if isinstance(data, list) and i is not None and i < len(data):
@@ -68,8 +64,8 @@ def has_place(data: Any, steps: Iterable[str]) -> bool:
         elif isinstance(data, dict) and step in data:
             data = data[step]
         else:
-            return False
-    return True
+            return _ABSENT
+    return data
 
 
 def leaves(steps: list[str], value: Any) -> Iterator[list[str]]:

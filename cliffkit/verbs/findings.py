@@ -16,11 +16,8 @@ from cliffkit.report.where import where_rows
 from cliffkit.statistics import Estimate, noise_of
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, Row
-from cliffkit.study.board import Board, JobCounts, count_jobs
 from cliffkit.study.columns import VARIANT
 from cliffkit.study.effects import Effect
-from cliffkit.study.forecast import Forecast
-from cliffkit.study.power import Power
 from cliffkit.study.results import Results
 from cliffkit.study.rounds import NOT_NEEDED, Stop
 from cliffkit.study.study import Study
@@ -230,27 +227,6 @@ class Findings:
             "seeds": None if mean is None else mean.seeds,
             "images": None if mean is None else mean.images,
         }
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """What is left to do of a study, and what it will take on this machine."""
-
-    study: Study
-    board: Board
-    """How far every job and cell is."""
-    expected: Forecast
-    most: Forecast
-    """The same if every cell runs that may follow; with a list of seeds it is `expected`."""
-    power: Power
-    """What the study can see: its smallest differences, by number of seeds."""
-    trials: Board | None = None
-    """How far the trials of the study's search are; None where it has none. Cells wait for what they choose."""
-
-    @property
-    def jobs(self) -> JobCounts:
-        """Numbers of jobs of trials and cells."""
-        return count_jobs([self.board] if self.trials is None else [self.trials, self.board])
 
 
 def _effect(kind: str, effect: Effect) -> dict[str, object]:

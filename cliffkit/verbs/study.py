@@ -20,9 +20,10 @@ from cliffkit.study.power import foresee
 from cliffkit.study.results import load_results
 from cliffkit.study.run import find_damaged, set_damaged_aside
 from cliffkit.verbs.designs import earlier_designs
-from cliffkit.verbs.findings import Findings, Outlook
+from cliffkit.verbs.findings import Findings
 from cliffkit.verbs.inputs import AnyPath, Data, Progress, Settings, StudyLike
 from cliffkit.verbs.opened import BUILT_IN, open_study
+from cliffkit.verbs.outlook import Outlook
 from cliffkit.verbs.study_report import publish_cells, report_results
 from cliffkit.verbs.study_work import check_variants, do_board, do_trials, open_executor, say_power
 
