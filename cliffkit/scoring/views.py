@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.protocols import Crop, Protocol, View
-from cliffkit.scoring.alignments import SCALES
+from cliffkit.scoring.alignments import fit_image
 
 
 def image_region(height: int, width: int, view: View) -> tuple[int, int, int, int]:
@@ -68,7 +68,7 @@ def as_scored(
     """
     scored = scored_pixels(truth, valid, protocol)
     if scored.any():
-        prediction = prediction * SCALES[protocol.align](prediction[scored], truth[scored])
+        prediction = fit_image(protocol.align, prediction[scored], truth[scored]).aligned(prediction)
     low, high = protocol.clamp_low_m, protocol.clamp_high_m
     if protocol.replace_nonfinite:
         assert low is not None, "Protocol makes sure"
