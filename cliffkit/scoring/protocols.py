@@ -48,7 +48,7 @@ def spelled_out(short: str, registry: Registry) -> dict[str, Any]:
 
 
 def build_protocol(component: Component, options: Mapping[str, Any], engine: Mapping[str, Any]) -> Protocol:
-    """Call a protocol's factory and apply the engine's options, `name`, `flip`, `align` and `align_over`, None where not given.
+    """Call a protocol's factory and apply the engine's options `name`, `flip`, `align`, `align_over`, None where unset.
 
     Without `name` the protocol is called after the component with all that is changed, in one order, so that equal
     protocols have equal names: `eigen+cap_m=8+flip+median`. Raises UserError for options that make no protocol, and

@@ -20,19 +20,19 @@ DATA = Tiny("test", count=6)
 CONSTANT_M = 2.5
 
 
-def predictions() -> Iterator[Predicted]:
-    """Each image's truth, off by a factor of its own; some depths cannot be used."""
+def predictions(views: int = 1) -> Iterator[Predicted]:
+    """Each image's truth, off by a factor of its own, and the same 1 m deeper; some depths cannot be used."""
     for i in range(len(DATA)):
         depth = np.where(DATA[i].valid[0].numpy(), DATA[i].depth[0].numpy(), 1) * (0.5 + 0.1 * i)
         depth[0, :3] = np.nan
         depth[1, :3] = -1
-        yield DATA[i], [depth.astype(np.float32), depth.astype(np.float32) + 1]
+        yield DATA[i], [depth.astype(np.float32) + view for view in range(views)]
 
 
 def pixels(protocol_index: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Finite predictions and true depths of each image."""
     images = []
-    for sample, maps in predictions():
+    for sample, maps in predictions(2):
         depth, prediction = sample.depth[0].numpy(), maps[protocol_index]
         usable = sample.valid[0].numpy() & (depth > 1e-3) & (depth < 80) & np.isfinite(prediction)
         images.append((prediction[usable].astype(np.float64), depth[usable].astype(np.float64)))
@@ -43,7 +43,7 @@ def test_a_set_is_scored_by_the_one_fit_of_all_its_pixels_and_the_constant_by_it
     protocols = [protocol({"use": "garg", "crop": False, "align": "scale", "align_over": "set", "name": "set"})]
     protocols += [protocol({"use": "garg", "crop": False, "flip": True, "align": "affine", "align_over": "set"})]
     protocols += [protocol({"use": "garg", "crop": False})]
-    with aligned_over_set(predictions(), DATA, range(6), protocols, alike(protocols), CONSTANT_M) as (again, fits):
+    with aligned_over_set(predictions(2), DATA, range(6), protocols, alike(protocols), CONSTANT_M) as (again, fits):
         images = [score_sample(sample, protocols, maps, CONSTANT_M, fits) for sample, maps in again]
 
     p, d = (np.concatenate(arrays) for arrays in zip(*pixels(0), strict=True))
@@ -52,7 +52,7 @@ def test_a_set_is_scored_by_the_one_fit_of_all_its_pixels_and_the_constant_by_it
     slope, shift = np.linalg.lstsq(np.stack([q, np.ones_like(q)], 1), d)[0]
     assert fits.scores == {0: pytest.approx((factor, 0, False)), 1: pytest.approx((slope, shift, False))}
 
-    for (sample, maps), (scores, baseline, _) in zip(predictions(), images, strict=True):
+    for (sample, maps), (scores, baseline, _) in zip(predictions(2), images, strict=True):
         depth, valid = sample.depth[0].numpy(), sample.valid[0].numpy()
         by_hand = maps[0].astype(np.float64) * factor, maps[1].astype(np.float64) * slope + shift, maps[0]
         for row, map_ in zip(scores, by_hand, strict=True):
