@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,12 +57,43 @@ def png16(path: Path, place: str) -> NDArray[np.uint16]:
     with open_image(path, place) as image:
         # Pillow calls the mode of a 16-bit grey PNG I;16, before version 11.3 or so I
         if image.format != "PNG" or not image.mode.startswith("I"):
-            bits = "8-bit " if image.mode in ("L", "P", "RGB", "RGBA", "LA") else ""
+            kind = "an 8-bit" if image.mode in ("L", "P", "RGB", "RGBA", "LA") else "a"
             raise UserError(
-                f"{place} is a {bits}{image.format} of mode {image.mode}, and depth is a 16-bit grey PNG: a picture of "
+                f"{place} is {kind} {image.format} of mode {image.mode}, and depth is a 16-bit grey PNG: a picture of "
                 "depth in colours or 256 greys is not depth; take the depth maps as published"
             )
         return np.asarray(image).astype(np.uint16)
+
+
+def read_npy(path: Path, place: str) -> NDArray[Any]:
+    """Read a `.npy` of numbers. Raises UserError, beginning with `place`."""
+    check_file(path, place)
+    try:
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+    except Exception as error:  # a damaged header provokes many
+        raise UserError(f"{place} cannot be read as a .npy ({error}); replace the file or leave it out") from error
+    return array
+
+
+def read_hdf5(path: Path, place: str, *names: str) -> list[NDArray[Any]]:
+    """Read arrays of an HDF5 file by their names. Raises UserError, beginning with `place`."""
+    import h5py  # type: ignore[import-untyped]
+
+    check_file(path, place)
+    try:
+        with h5py.File(path, "r") as file:
+            return [np.asarray(file[name][...]) for name in names]
+    except Exception as error:  # of h5py, which names no set of them
+        raise UserError(
+            f"{place} cannot be read as HDF5 with {' and '.join(names)} ({error}); take the file as published"
+        ) from error
+
+
+def known(depth_m: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+    """Give depth (H, W) in float32, 0 wherever it is NaN, infinite, not above 0, or not valid."""
+    with np.errstate(invalid="ignore"):
+        good = np.isfinite(depth_m) & (depth_m > 0)
+    return np.where(good if valid is None else good & valid, depth_m, 0).astype(np.float32)
 
 
 def size_bytes(path: Path) -> int:

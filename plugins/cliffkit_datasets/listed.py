@@ -167,8 +167,8 @@ class Listed(Dataset):
         )
 
     def place(self, frame: Frame, file: int) -> str:
-        """Name a file of a frame, for messages."""
-        return f"{self._root / frame.files[file]}:"
+        """Name a file of a frame, the last where it has fewer, for messages."""
+        return f"{self._root / frame.files[min(file, len(frame.files) - 1)]}:"
 
     def read_image(self, frame: Frame) -> NDArray[np.uint8]:
         """Read the image of a frame, (H, W, 3) RGB."""

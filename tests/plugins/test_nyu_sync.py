@@ -107,8 +107,7 @@ def test_a_list_that_is_missing_or_wrong_is_named_with_cause_and_remedy(tmp_path
     write_nyu_sync(tmp_path)
     change(tmp_path)
     with pytest.raises(UserError) as caught:
-        for split in ("train", "val"):
-            NYUSync(split, tmp_path)
+        [NYUSync(split, tmp_path) for split in ("train", "val")]
     for word in words:
         assert word in str(caught.value)
 
@@ -116,7 +115,7 @@ def test_a_list_that_is_missing_or_wrong_is_named_with_cause_and_remedy(tmp_path
 def test_a_picture_of_depth_in_8_bits_is_refused(tmp_path: Path) -> None:
     write_nyu_sync(tmp_path)
     Image.new("L", (8, 6), 7).save(tmp_path / "official_splits/test/kitchen/sync_depth_00000.png")
-    with pytest.raises(UserError, match="sync_depth_00000.png: is a 8-bit PNG of mode L"):
+    with pytest.raises(UserError, match=r"sync_depth_00000\.png: is an 8-bit PNG of mode L"):
         NYUSync("test", tmp_path)[0]
 
 

@@ -17,7 +17,6 @@ from PIL import Image
 
 from cliffkit.errors import UserError
 from cliffkit_datasets import files as files_module
-from cliffkit_datasets import pairs as pairs_module
 from cliffkit_datasets.pairs import Pairs
 
 from ..engine_fixtures import same
