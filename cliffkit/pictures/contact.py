@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffkit.pictures.colours import DEPTH_COLOURS, Floats, enlarged, scale_of, sparse_note, wide_scale
+from cliffkit.pictures.colours import DEPTH_COLOURS, Floats, check_map, enlarged, scale_of, sparse_note, wide_scale
 from cliffkit.pictures.sheet import (
     COLUMNS,
     FOOT,
@@ -78,7 +78,8 @@ def contact_sheet(
 
 
 def _height(contact: Contact) -> float:
-    return WIDTH * contact.depth.shape[0] / contact.depth.shape[1]
+    height, width = check_map(contact.depth)
+    return WIDTH * height / width
 
 
 def _draw(sheet: Sheet, columns: Sequence[float], y: float, contact: Contact, scale: Scale) -> None:

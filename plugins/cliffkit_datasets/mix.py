@@ -116,8 +116,7 @@ class Mix(Dataset):
         chosen = {}
         for name, images in data.items():
             count = max(1, int(self._shares[name] * unit + 1e-9))
-            order = sorted(range(len(images)), key=lambda i, images=images: _place(images.name(i)))
-            chosen[name] = tuple(sorted(order[:count]))
+            chosen[name] = tuple(sorted(_order(images)[:count]))
         return chosen
 
     def __len__(self) -> int:
@@ -170,9 +169,9 @@ class Mix(Dataset):
         return blake2b(repr(("mix 1", facts)).encode(), digest_size=16).hexdigest()
 
 
-def _place(name: str) -> bytes:
-    """Give an image's place in the order in which a share is taken."""
-    return blake2b(name.encode(), digest_size=8).digest()
+def _order(data: Dataset) -> list[int]:
+    """Give a data set's images in the order in which a share is taken, by a hash of their names."""
+    return sorted(range(len(data)), key=lambda index: blake2b(data.name(index).encode(), digest_size=8).digest())
 
 
 def _check(
