@@ -6,7 +6,7 @@ from torch import nn
 
 
 def number_layers(module: nn.Module) -> dict[str, int]:
-    """Number the layers of a module from its input to its output; give the number of each parameter's layer, by name.
+    """Give the number of each parameter's layer, by name, counted from a module's input to its output.
 
     A layer is a member of a list or sequence of modules, such as a block of a transformer, in the order in which the
     module registers them; of lists within lists the outermost counts. What lies outside of all lists belongs to the
@@ -19,7 +19,7 @@ def number_layers(module: nn.Module) -> dict[str, int]:
 
 
 def _visit(module: nn.Module, prefix: str, number: int, layers: dict[str, int], *, outside: bool) -> int:
-    """Number the parameters of a module and of those in it, in order; give the number of the last layer."""
+    """Put the layers of a module's parameters into `layers`; give the number of the last."""
     for name, _ in module.named_parameters(recurse=False):
         layers[prefix + name] = number
     begins = outside and isinstance(module, nn.Sequential | nn.ModuleList)

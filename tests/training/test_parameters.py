@@ -126,11 +126,11 @@ def test_a_transformers_rates_fall_by_layer_as_those_of_timm_do() -> None:
     net = nn.ModuleDict({"backbone": TimmModel(name="test_vit")})
     ours = factors(net, backbone=LayerRates(rate=0.8, layer_decay=0.8))
     assert len(set(ours.values())) > 3
-    theirs = {
-        f"backbone.net.model.{name}": group["lr_scale"]
-        for group in param_groups_layer_decay(timm.create_model("test_vit"), layer_decay=0.8)
-        for name in group["param_names"]
+    model = timm.create_model("test_vit")
+    scales = {
+        id(p): group["lr_scale"] for group in param_groups_layer_decay(model, layer_decay=0.8) for p in group["params"]
     }
+    theirs = {f"backbone.net.model.{name}": scales[id(p)] for name, p in model.named_parameters()}
     assert ours == pytest.approx({name: theirs[name] for name in ours})  # theirs has a head for one more layer
 
 
