@@ -42,7 +42,7 @@ class Simple(Pyramid):
         self.levels = nn.ModuleList(_level(in_channels[-1], scale, channels) for scale in self.scales)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
-        """Turn the last level (B, C, H, W) into (B, channels, s_k H, s_k W) each, s_k being 4, 2, 1, 1/2, rounded up."""
+        """Turn the last level (B, C, H, W) into (B, channels, s_k H, s_k W), s_k being 4, 2, 1, 1/2, rounded up."""
         return [make(levels[-1]) for make in self.levels]
 
 

@@ -78,8 +78,8 @@ def test_a_transformers_levels_become_a_pyramid_at_any_size(pyramid):
 
 def test_the_shipped_transformer_is_built_and_takes_its_images(registry):
     recipe = load_recipe(ROOT / "recipes/nyu/dpt_dinov2_none.yaml", registry, ["model.backbone.pretrained=false"])
-    with torch.device("meta"):
-        network = build(recipe).eval()
+    network = build(recipe).eval()
+    with torch.no_grad():
         assert network(torch.zeros(1, 3, 228, 304)).shape == (1, 1, 228, 304)
     frozen = sum(p.numel() for p in network.backbone.parameters())
     assert frozen == pytest.approx(22e6, rel=0.02), "as many as DINOv2's small transformer has"
