@@ -110,8 +110,8 @@ def test_the_networks_of_these_tests_hold_every_part(registry: Registry) -> None
 
 @pytest.mark.parametrize(("length", "target"), [(480, 228), (48, 32), (37, 53), (1, 8), (8, 1), (32, 32)])
 def test_an_axis_is_resized_as_torch_does(length: int, target: int) -> None:
-    values = torch.rand(1, 1, length, 1) * 255
-    expected = F.interpolate(values, (target, 1), mode="bilinear", antialias=True)
+    values = torch.rand(1, 1, length, 3) * 255
+    expected = F.interpolate(values, (target, 3), mode="bilinear", antialias=True)
     torch.testing.assert_close(antialiased(length, target) @ values, expected, rtol=1e-6, atol=2e-4)
 
 
