@@ -66,6 +66,10 @@ def write_export(
     cannot be exported, and for a file whose depth differs by more than TOLERANCE; the file must then not be used.
     """
     graph = PredictionGraph(predict).eval()
+    for tensor in (*graph.parameters(), *graph.buffers()):
+        tensor.data = (
+            tensor.data.clone()
+        )  # weights that were loaded are views of one file, which each would write whole
     reason = "" if size is None else "as asked for"
     failures: list[Exception] = []
     for axes in FREE if size is None else FREE[-1:]:

@@ -56,11 +56,15 @@ def settled(network: DepthNetwork) -> DepthNetwork:
 
 
 def predictor(
-    backbone: Backbone | None = None, pyramid: Any = Symmetric, fusion: Any = Add, head: Any = Linear, **givers: str
+    backbone: Backbone | None = None, pyramid: Any = Symmetric, fusion: Any = Add, head: Any = Linear, giver: str = ""
 ) -> Predictor:
     torch.manual_seed(0)
     network = build_network(
-        backbone or Handbuilt(), lambda channels, strides: pyramid(channels, strides, channels=8), fusion, head, givers
+        backbone or Handbuilt(),
+        lambda channels, strides: pyramid(channels, strides, channels=8),
+        fusion,
+        head,
+        {"fusion": giver},
     )
     return Predictor(settled(network), (32, 48), 0.9, torch.device("cpu"))
 
@@ -138,7 +142,7 @@ class Single(Add):
 
 
 def test_a_part_that_cannot_be_exported_is_named_with_the_reason(tmp_path: Path) -> None:
-    predict = predictor(fusion=Wilful, **{"fusion": "fusion 'wilful' of plugin 'lab'"})
+    predict = predictor(fusion=Wilful, giver="fusion 'wilful' of plugin 'lab'")
     with pytest.raises(UserError, match=r"^fusion 'wilful' of plugin 'lab' cannot be exported: .*; mend it"):
         write_export(predict, FORMATS["torch"](), tmp_path / "file")
 
