@@ -67,9 +67,7 @@ def write_export(
     """
     graph = PredictionGraph(predict).eval()
     for tensor in (*graph.parameters(), *graph.buffers()):
-        tensor.data = (
-            tensor.data.clone()
-        )  # weights that were loaded are views of one file, which each would write whole
+        tensor.data = tensor.data.clone()  # loaded weights are views of one file
     reason = "" if size is None else "as asked for"
     failures: list[Exception] = []
     for axes in FREE if size is None else FREE[-1:]:
@@ -109,7 +107,8 @@ def compare(predict: Predictor, form: Format, path: Path, image_type: str, axes:
 def _difference(depth: Floats, expected: Floats) -> Floats:
     if depth.shape != expected.shape:
         raise UserError(f"its depth has shape {depth.shape}, that of `predict` {expected.shape}")
-    return np.abs(depth - expected)
+    difference: Floats = np.abs(depth - expected)
+    return difference
 
 
 def _image(levels: Tensor, image_type: str) -> Tensor:

@@ -59,12 +59,9 @@ def predictor(
     backbone: Backbone | None = None, pyramid: Any = Symmetric, fusion: Any = Add, head: Any = Linear, giver: str = ""
 ) -> Predictor:
     torch.manual_seed(0)
+    givers = {"fusion": giver}
     network = build_network(
-        backbone or Handbuilt(),
-        lambda channels, strides: pyramid(channels, strides, channels=8),
-        fusion,
-        head,
-        {"fusion": giver},
+        backbone or Handbuilt(), lambda channels, strides: pyramid(channels, strides, channels=8), fusion, head, givers
     )
     return Predictor(settled(network), (32, 48), 0.9, torch.device("cpu"))
 
