@@ -184,8 +184,8 @@ class Protocol:
     def to_dict(self) -> dict[str, Any]:
         """Give every field in plain JSON types.
 
-        Fields that came later, `squeezed`, `align_over`, `window` and `metrics`, are given only where they differ from their
-        defaults: earlier scores have none.
+        Fields that came later, `squeezed`, `align_over`, `window` and `metrics`, are given only where they differ from
+        their defaults: earlier scores have none.
         """
         stored = asdict(self)
         if not self.view.squeezed:

@@ -60,7 +60,7 @@ def _value(subject: str, metric: Metric, image: ScoredDepth) -> float | None:
 
 
 def _images() -> Iterator[ScoredDepth]:
-    """Give slanted walls with a box in front, wrongly predicted: all scored, some scored, one pixel; with a camera or not."""
+    """Give slanted walls with a box in front, wrongly predicted: all scored with a camera, some scored without."""
     for k, (height, width) in enumerate(SHAPES):
         random = np.random.default_rng(k)
         rows, columns = np.mgrid[:height, :width] / max(height, width)
@@ -83,6 +83,6 @@ def _check_direction(subject: str, metric: Metric) -> None:
         better = best >= value if metric.higher_is_better else best <= value
         expect(
             better,
-            f"{subject}: the truth as prediction scores {best:g}, a wrong prediction {value:g}, and higher_is_better is "
-            f"{metric.higher_is_better}; turn it over",
+            f"{subject}: the truth as prediction scores {best:g}, a wrong prediction {value:g}, and higher_is_better "
+            f"is {metric.higher_is_better}; turn it over",
         )

@@ -18,8 +18,10 @@ class BoundaryF1(Metric):
     Between two neighbouring pixels there is a boundary of ratio t where one is more than t times as deep as the other.
     For each of the four directions in which the nearer pixel may lie, precision is the share of the predicted
     boundaries that are true, and recall the share of the true ones that are predicted; both are averaged over the
-    directions, F1 is 2 P R / (P + R). F1 of t from 1.05 to 1.25 are averaged with weights that grow with t. Pairs
-    with a pixel that is not scored do not count; an image without a true boundary of the smallest ratio has no value.
+    directions, a direction without boundaries as 0, and F1 is 2 P R / (P + R). F1 of t from 1.05 to 1.25 are averaged
+    with weights that grow with t. So even the truth scores 1 only where all directions have boundaries of every ratio.
+    Pairs with a pixel that is not scored do not count. An image without a true boundary of the smallest ratio has no
+    value.
 
     Source: Bochkovskii et al., "Depth Pro", ICLR 2025 (arXiv 2410.02073), and its public evaluation.
 
@@ -43,6 +45,7 @@ class BoundaryF1(Metric):
         self.ratios = np.linspace(lowest, highest, ratios)
 
     def __call__(self, image: ScoredDepth) -> float | None:
+        """Compute the weighted F1, 0 to 1."""
         predicted = self._pairs(image.predicted, image.scored)
         true = self._pairs(image.true, image.scored)
         if not any((pairs > self.ratios[0]).any() for pairs in true):
@@ -63,8 +66,10 @@ class BoundaryF1(Metric):
 
 def _f1(predicted: list[NDArray[np.bool_]], true: list[NDArray[np.bool_]]) -> float:
     hits = [np.count_nonzero(p & d) for p, d in zip(predicted, true, strict=True)]
-    precision, recall = (
-        np.mean([hit / max(np.count_nonzero(found), 1) for hit, found in zip(hits, of, strict=True)])
-        for of in (predicted, true)
-    )
-    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
+
+    def share(marks: list[NDArray[np.bool_]]) -> float:
+        counts = [np.count_nonzero(mark) for mark in marks]
+        return float(np.mean([hit / count if count else 0 for hit, count in zip(hits, counts, strict=True)]))
+
+    precision, recall = share(predicted), share(true)
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0

@@ -33,7 +33,7 @@ class _Normals(Metric):
         return angles
 
     def _normals(self, depth: NDArray[np.float64], image: ScoredDepth) -> NDArray[np.float64]:
-        """Give normals (H, W, 3), of any length: the cross product of the lines between a pixel's neighbours in space."""
+        """Give normals (H, W, 3), of any length: cross products of the lines between a pixel's neighbours in space."""
         height, width = depth.shape
         if image.camera is None:
             focal = width / 2 / math.tan(math.radians(self.fov_degrees) / 2)
@@ -62,13 +62,14 @@ class NormalError(_Normals):
         fov_degrees: Angle that the camera sees from left to right where the data set knows no camera.
     """
 
-    unit = "°"
+    unit = "deg"
 
     def __init__(self, *, average: Literal["mean", "median"] = "mean", fov_degrees: float = 60.0) -> None:
         super().__init__(fov_degrees)
         self.average = np.mean if average == "mean" else np.median
 
     def __call__(self, image: ScoredDepth) -> float | None:
+        """Compute the mean or median angle, degrees."""
         angles = self.angles(image)
         return float(self.average(angles)) if angles.size else None
 
@@ -90,5 +91,6 @@ class NormalShare(_Normals):
         self.degrees = degrees
 
     def __call__(self, image: ScoredDepth) -> float | None:
+        """Compute the share, 0 to 1."""
         angles = self.angles(image)
         return float(np.mean(angles < self.degrees)) if angles.size else None
