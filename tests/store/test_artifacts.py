@@ -187,10 +187,10 @@ def test_metrics_beside_the_nine_have_columns_of_their_own(tmp_path: Path) -> No
     read = PerImage.read(tmp_path)
     assert read.extra_names == ["f1", "angle"]
     assert {name: set(extras) for name, extras in read.extras.items()} == {"full": {"f1"}, "hu+flip": {"angle"}}
-    for protocol, extras in values.items():
-        np.testing.assert_array_equal(read.scores[protocol], nine[protocol])
+    for name, extras in values.items():
+        np.testing.assert_array_equal(read.scores[name], nine[name])
         for metric, column in extras.items():
-            np.testing.assert_array_equal(read.extra_columns(protocol)[metric], column)
+            np.testing.assert_array_equal(read.extra_columns(name)[metric], column)
     assert np.isnan(read.extra_columns("full")["angle"]).all()
 
 
