@@ -3,8 +3,8 @@
 A score without its protocol means nothing, so the protocol is stored with the score and a table never mixes two.
 
 A plugin gives a protocol as a function `(*, options) -> Protocol`, registered under the kind `protocol`. The engine
-names the protocol after the component and after the options that differ from their defaults. `name`, `flip` and
-`align` stand beside the options of every protocol in a recipe and are applied by the engine.
+names the protocol after the component and after the options that differ from their defaults. `name`, `flip`, `align`
+and `align_over` stand beside the options of every protocol in a recipe and are applied by the engine.
 """
 
 from __future__ import annotations
@@ -17,13 +17,23 @@ from typing import Any, Literal
 
 from cliffkit.errors import UserError
 
-Alignment = Literal["none", "median"]
-"""How a prediction is brought to the scale of the truth before it is scored."""
+Alignment = Literal["none", "median", "scale", "affine", "affine_disparity", "log"]
+"""How a prediction is brought to the truth before it is scored."""
 
 ALIGNMENTS: Mapping[str, str] = MappingProxyType(
-    {"none": "no alignment", "median": "scaled per image by the ratio of medians"}
+    {
+        "none": "no alignment",
+        "median": "scaled {over} by the ratio of medians (robust)",
+        "scale": "scaled {over} by least squares of depth (not robust)",
+        "affine": "scaled and shifted {over} by least squares of depth (not robust)",
+        "affine_disparity": "scaled and shifted as disparity {over} by least squares of disparity (not robust)",
+        "log": "scaled {over} by least squares of log depth (not robust)",
+    }
 )
-"""Every alignment in words."""
+"""Every alignment in words, with a place for what it is taken over. `cliffkit.scoring.alignments` has the formulas."""
+
+OVER: Mapping[str, str] = MappingProxyType({"image": "per image", "set": "once for all test images"})
+"""What an alignment may be taken over, in words."""
 
 
 @dataclass(frozen=True)
@@ -63,21 +73,43 @@ class Crop:
     right: float
     frame: tuple[int, int] = (1, 1)
     """(height, width) of the reference frame; (1, 1): the edges are shares of the sides."""
+    window: tuple[int, int] | None = None
+    """(height, width), pixels, of the part of the view that the edges are stretched to: its lowest rows and centre
+    columns, as much of them as there is; an odd margin is wider on the right. None: the whole view."""
 
     def slices(self, height: int, width: int) -> tuple[slice, slice]:
         """Give the rows and columns to keep of a map of height x width pixels."""
-        y, x = self.frame
+        (y, x), (top, left) = self.frame, (0, 0)
+        if self.window is not None:
+            rows, columns = min(height, self.window[0]), min(width, self.window[1])
+            top, left, height, width = height - rows, (width - columns) // 2, rows, columns
         return (
-            slice(math.floor(self.top * height / y), math.floor(self.bottom * height / y)),
-            slice(math.floor(self.left * width / x), math.floor(self.right * width / x)),
+            slice(top + math.floor(self.top * height / y), top + math.floor(self.bottom * height / y)),
+            slice(left + math.floor(self.left * width / x), left + math.floor(self.right * width / x)),
         )
 
     def describe(self) -> str:
         """Put the crop into words."""
+        window = "" if self.window is None else f" of the lowest, central {self.window[0]}x{self.window[1]}"
         if self.frame == (1, 1):
-            return f"rows {self.top}h:{self.bottom}h and columns {self.left}w:{self.right}w"
+            return f"rows {self.top}h:{self.bottom}h and columns {self.left}w:{self.right}w{window}"
         edges = f"rows {self.top}:{self.bottom} and columns {self.left}:{self.right}"
-        return f"{edges} of {self.frame[0]}x{self.frame[1]} (other sizes in proportion)"
+        return f"{edges} of {self.frame[0]}x{self.frame[1]} (other sizes in proportion){window}"
+
+
+@dataclass(frozen=True)
+class ExtraMetric:
+    """A metric beside the nine, as a protocol asks for it: which code computes it, and how its values are read."""
+
+    name: str
+    reference: str
+    """`package.module:Class`."""
+    options: str = "{}"
+    """JSON of its options, every default written out."""
+    unit: str = ""
+    higher_is_better: bool = False
+    code: str = ""
+    """Identity of its code: scores by other code are not compared."""
 
 
 @dataclass(frozen=True)
@@ -105,17 +137,29 @@ class Protocol:
     flip: bool = False
     """Average the prediction with that of the mirrored image, mirrored back."""
     align: Alignment = "none"
-    """`median`: scale the prediction by median(truth) / median(prediction) of each image, before the clamp."""
+    """How the prediction is brought to the truth, over the scored pixels and before the clamp: `median` scales it by
+    median(truth) / median(prediction), `scale` by the factor of least squares, `log` by that of log depth; `affine`
+    scales and shifts depth, `affine_disparity` disparity."""
+    align_over: Literal["image", "set"] = "image"
+    """`image`: each image is aligned by itself. `set`: one alignment for all test images, of all their scored pixels;
+    of `median` it is the median of the images' ratios."""
     averaging: Literal["image"] = "image"
     """`image`: metrics of each image, then their mean, every image counting the same."""
     delta_inclusive: bool = False
     """delta_k counts ratios <= 1.25^k instead of <."""
     rmse_pooled: bool = False
     """rmse is the root of the images' mean squared error instead of the mean of their roots."""
+    metrics: tuple[ExtraMetric, ...] = ()
+    """Metrics that are computed beside the nine."""
 
     def __post_init__(self) -> None:
         if self.align not in ALIGNMENTS or self.averaging != "image":
             raise UserError(f"protocol '{self.name}': unknown alignment '{self.align}' or averaging '{self.averaging}'")
+        if self.align_over not in OVER or (self.align_over == "set" and self.align == "none"):
+            raise UserError(
+                f"protocol '{self.name}': align_over is '{self.align_over}'; it is one of {', '.join(OVER)}, and `set` "
+                f"needs an alignment, as `align: scale`"
+            )
         if not 0 < self.view.region <= 1 or self.min_depth_m < 0 or not self.floor_m > 0:
             raise UserError(f"protocol '{self.name}': needs 0 < region <= 1, min_depth_m >= 0 and floor_m > 0")
         if self.view.size is not None and min(self.view.size) < 1:
@@ -138,26 +182,42 @@ class Protocol:
         return min((bound for bound in (self.max_depth_m, self.clamp_high_m) if bound is not None), default=math.inf)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give every field in plain JSON types, `squeezed` only where True: scores of before it have none."""
+        """Give every field in plain JSON types.
+
+        Fields that came later, `squeezed`, `align_over`, `window` and `metrics`, are given only where they differ from
+        their defaults: earlier scores have none.
+        """
         stored = asdict(self)
         if not self.view.squeezed:
             del stored["view"]["squeezed"]
+        if self.align_over == "image":
+            del stored["align_over"]
+        if not self.metrics:
+            del stored["metrics"]
+        if self.crop is not None and self.crop.window is None:
+            del stored["crop"]["window"]
         return stored
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Protocol:
         """Read what `to_dict` wrote, through JSON or not. Raises UserError where fields differ from ours."""
+        stored = {"align_over": "image", "metrics": (), **stored}
         _check_fields(cls, stored)
         framing = {"squeezed": False, **stored["view"]}
         _check_fields(View, framing)
         size = framing["size"]
         crop = stored["crop"]
         if crop is not None:
+            crop = {"window": None, **crop}
             _check_fields(Crop, crop)
             height, width = crop["frame"]
-            crop = Crop(**{**crop, "frame": (height, width)})
+            window = None if crop["window"] is None else (crop["window"][0], crop["window"][1])
+            crop = Crop(**{**crop, "frame": (height, width), "window": window})
         view = View(framing["region"], None if size is None else (size[0], size[1]), framing["squeezed"])
-        return cls(**{**stored, "view": view, "crop": crop})
+        for metric in stored["metrics"]:
+            _check_fields(ExtraMetric, metric)
+        metrics = tuple(ExtraMetric(**metric) for metric in stored["metrics"])
+        return cls(**{**stored, "view": view, "crop": crop, "metrics": metrics})
 
     def describe(self) -> str:
         """Put the protocol into one sentence for above a score: size, crop, range, clamp, flip, alignment, source."""
@@ -170,9 +230,10 @@ class Protocol:
             self._truth(),
             self._clamp(),
             "averaged with the mirrored prediction" if self.flip else "no flip average",
-            ALIGNMENTS[self.align],
+            ALIGNMENTS[self.align].format(over=OVER[self.align_over]),
             "mean over images of per-image metrics" + (" except rmse = sqrt(mean mse)" if self.rmse_pooled else ""),
             f"delta {'<=' if self.delta_inclusive else '<'} 1.25^k",
+            *([f"with {' and '.join(metric.name for metric in self.metrics)}"] if self.metrics else []),
         ]
 
     def _truth(self) -> str:
@@ -200,7 +261,7 @@ def _bound(value: float | None) -> str:
     return "any" if value is None else f"{value:g}"
 
 
-def _check_fields(cls: type[Protocol | View | Crop], stored: Mapping[str, Any]) -> None:
+def _check_fields(cls: type[Protocol | View | Crop | ExtraMetric], stored: Mapping[str, Any]) -> None:
     ours = {entry.name for entry in fields(cls)}
     if ours != set(stored):
         unknown, missing = sorted(set(stored) - ours), sorted(ours - set(stored))

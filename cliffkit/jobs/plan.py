@@ -23,7 +23,7 @@ from cliffkit.recipe.recipe import MODEL, Recipe
 from cliffkit.store.job import Job, PartCode
 from cliffkit.text import cut
 
-STAGE_VERSIONS = {"pack": 1, "images": 1, "embedding": 4, "depth": 4, "evaluate": 3}
+STAGE_VERSIONS = {"pack": 2, "images": 1, "embedding": 4, "depth": 4, "evaluate": 3}
 """Version of each stage. It is raised when the stage's code gives another result for the same inputs."""
 
 
@@ -85,7 +85,7 @@ class Planner:
 
     def _evaluate(self, recipe: Recipe, needs: Mapping[str, Job], test: str) -> Job:
         protocols = [self._once("protocol", (protocol,), partial(_protocol, protocol)) for protocol in recipe.protocols]
-        parts = [getattr(recipe, kind) for kind in MODEL]
+        parts = [*(getattr(recipe, kind) for kind in MODEL), *recipe.metrics]
         return self._job(recipe, "evaluate", needs, {"test": test, "protocols": protocols}, parts)
 
     def _pack(self, recipe: Recipe, prints: Mapping[str, str]) -> Job:

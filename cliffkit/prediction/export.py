@@ -66,6 +66,8 @@ def write_export(
     cannot be exported, and for a file whose depth differs by more than TOLERANCE; the file must then not be used.
     """
     graph = PredictionGraph(predict).eval()
+    for tensor in (*graph.parameters(), *graph.buffers()):
+        tensor.data = tensor.data.clone()  # loaded weights are views of one file
     reason = "" if size is None else "as asked for"
     failures: list[Exception] = []
     for axes in FREE if size is None else FREE[-1:]:
@@ -105,7 +107,8 @@ def compare(predict: Predictor, form: Format, path: Path, image_type: str, axes:
 def _difference(depth: Floats, expected: Floats) -> Floats:
     if depth.shape != expected.shape:
         raise UserError(f"its depth has shape {depth.shape}, that of `predict` {expected.shape}")
-    return np.abs(depth - expected)
+    difference: Floats = np.abs(depth - expected)
+    return difference
 
 
 def _image(levels: Tensor, image_type: str) -> Tensor:

@@ -58,12 +58,14 @@ class TorchFormat(Format):
     def write(self, module: nn.Module, inputs: tuple[Any, ...], axes: Axes, path: Path) -> None:
         """Write as `Format.write` says."""
         buffer = io.BytesIO()
-        torch.export.save(_program(module, inputs, axes), buffer)
+        with _quiet():
+            torch.export.save(_program(module, inputs, axes), buffer)
         path.write_bytes(buffer.getbuffer())
 
     def load(self, path: Path) -> Callable[[Tensor], Floats]:
         """Load a file: images to metres."""
-        module = torch.export.load(io.BytesIO(path.read_bytes())).module()
+        with _quiet():
+            module = torch.export.load(io.BytesIO(path.read_bytes())).module()
 
         def run(image: Tensor) -> Floats:
             with torch.no_grad():

@@ -62,9 +62,10 @@ def settled(network: DepthNetwork) -> DepthNetwork:
 
 
 def predictor(
-    backbone: Backbone | None = None, pyramid: Any = Symmetric, fusion: Any = Add, head: Any = Linear, **givers: str
+    backbone: Backbone | None = None, pyramid: Any = Symmetric, fusion: Any = Add, head: Any = Linear, giver: str = ""
 ) -> Predictor:
     torch.manual_seed(0)
+    givers = {"fusion": giver}
     network = build_network(
         backbone or Handbuilt(), lambda channels, strides: pyramid(channels, strides, channels=8), fusion, head, givers
     )
@@ -118,8 +119,8 @@ def test_the_networks_of_these_tests_hold_every_part(registry: Registry) -> None
 
 @pytest.mark.parametrize(("length", "target"), [(480, 228), (48, 32), (37, 53), (1, 8), (8, 1), (32, 32)])
 def test_an_axis_is_resized_as_torch_does(length: int, target: int) -> None:
-    values = torch.rand(1, 1, length, 1) * 255
-    expected = F.interpolate(values, (target, 1), mode="bilinear", antialias=True)
+    values = torch.rand(1, 1, length, 3) * 255
+    expected = F.interpolate(values, (target, 3), mode="bilinear", antialias=True)
     torch.testing.assert_close(antialiased(length, target) @ values, expected, rtol=1e-6, atol=2e-4)
 
 
@@ -146,7 +147,7 @@ class Single(Add):
 
 
 def test_a_part_that_cannot_be_exported_is_named_with_the_reason(tmp_path: Path) -> None:
-    predict = predictor(fusion=Wilful, **{"fusion": "fusion 'wilful' of plugin 'lab'"})
+    predict = predictor(fusion=Wilful, giver="fusion 'wilful' of plugin 'lab'")
     with pytest.raises(UserError, match=r"^fusion 'wilful' of plugin 'lab' cannot be exported: .*; mend it"):
         write_export(predict, FORMATS["torch"](), tmp_path / "file")
 
