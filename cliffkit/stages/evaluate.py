@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def score_trained(job: Job, context: Context, trained: Trained, dataset: Dataset
         for k, protocol in enumerate(protocols)
         if protocol.name in summaries
     }
-    PerImage(names, tables).write(context.folder)
+    PerImage(names, tables, _extras(protocols, names, images, summaries)).write(context.folder)
     regions = {
         protocol.name: np.array([image.regions[k] for image in images], np.float32)
         for k, protocol in enumerate(protocols)
@@ -158,6 +158,21 @@ def _rows(names: Sequence[str], rows: Sequence[Row]) -> list[dict[str, float] | 
         more = f" ({len(reasons)} of {len(rows)} images)" if len(reasons) > 1 else ""
         raise UserError(f"test image {reasons[0]}{more}")
     return [row for row in rows if not isinstance(row, Unscored)]
+
+
+def _extras(
+    protocols: Sequence[Protocol], names: Sequence[str], images: Sequence[ScoredImage], scored: Collection[str]
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Gather the metrics beside the nine, (images,), by protocol and name."""
+    extras: dict[str, dict[str, NDArray[np.float64]]] = {}
+    for k, protocol in enumerate(protocols):
+        if protocol.name in scored and protocol.metrics:
+            rows = _rows(names, [image.scores[k] for image in images])
+            columns = {metric.name for metric in protocol.metrics}
+            extras[protocol.name] = {
+                name: np.array([math.nan if row is None else row[name] for row in rows]) for name in sorted(columns)
+            }
+    return extras
 
 
 def _table(rows: Sequence[dict[str, float] | None]) -> NDArray[np.float64]:

@@ -70,11 +70,16 @@ class Run:
         check_files(self.folder, [PerImage.FILE])
         table = PerImage.read(self.folder)
         rows = [
-            {"protocol": protocol, "image": image, **dict(zip(METRICS, row, strict=True))}
+            {
+                "protocol": protocol,
+                "image": image,
+                **dict(zip(METRICS, row, strict=True)),
+                **{name: float(values[i]) for name, values in table.extra_columns(protocol).items()},
+            }
             for protocol, scores in table.scores.items()
-            for image, row in zip(table.images, scores.tolist(), strict=True)
+            for i, (image, row) in enumerate(zip(table.images, scores.tolist(), strict=True))
         ]
-        return Rows(rows, ["protocol", "image", *METRICS])
+        return Rows(rows, ["protocol", "image", *METRICS, *table.extra_names])
 
     @property
     def panel(self) -> Path:
