@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cliffkit.verbs.check import plan, validate
+    from cliffkit.verbs.export import Export, export
     from cliffkit.verbs.findings import Findings
     from cliffkit.verbs.finished import Run
     from cliffkit.verbs.outlook import Outlook
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    "Export": "cliffkit.verbs.export",
     "Findings": "cliffkit.verbs.findings",
     "Outlook": "cliffkit.verbs.outlook",
     "Rows": "cliffkit.verbs.rows",
     "Run": "cliffkit.verbs.finished",
     "ablate": "cliffkit.verbs.study",
     "evaluate": "cliffkit.verbs.run",
+    "export": "cliffkit.verbs.export",
     "forecast": "cliffkit.verbs.study",
     "load_run": "cliffkit.verbs.run",
     "load_study": "cliffkit.verbs.study",
@@ -48,6 +51,7 @@ _HOMES = {
 """Where each name is defined."""
 
 __all__ = [
+    "Export",
     "Findings",
     "Outlook",
     "Rows",
@@ -55,6 +59,7 @@ __all__ = [
     "__version__",
     "ablate",
     "evaluate",
+    "export",
     "forecast",
     "load_run",
     "load_study",

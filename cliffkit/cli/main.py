@@ -13,6 +13,7 @@ import click
 from cliffkit.cli.ablate import ablate, report
 from cliffkit.cli.data import data
 from cliffkit.cli.echo import echo
+from cliffkit.cli.export import export
 from cliffkit.cli.output import close_stdout, open_streams, stdout_kept, tell_crash
 from cliffkit.cli.plugins import plugins
 from cliffkit.cli.predict import evaluate, predict
@@ -81,7 +82,9 @@ def cli(strict_plugins: bool) -> None:
     """
 
 
-for command in (run, ablate, report, plan, validate, list_components, plugins, recipes, evaluate, predict, data, store):
+for command in (
+    run, ablate, report, plan, validate, list_components, plugins, recipes, evaluate, predict, export, data, store
+):  # fmt: skip
     cli.add_command(command)
 
 

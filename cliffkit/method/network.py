@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -50,13 +51,13 @@ class DepthNetwork(nn.Module):
         """
         height, width = image.shape[-2:]
         image = image.float() / 255 if image.dtype == torch.uint8 else image
-        stride = max(self.backbone.strides)
+        stride = self._stride
         if height % stride or width % stride:
             image = F.pad(image, (0, -width % stride, 0, -height % stride), mode="replicate")
 
         fused = self._fused(image)
         prediction = self.head(fused)
-        self._expect("head", [prediction.depth], [(len(image), 1, *fused[0].shape[-2:])])
+        self._expect("head", [prediction.depth], [(image.shape[0], 1, *fused[0].shape[-2:])])
 
         def at_size(tensor: Tensor) -> Tensor:
             return resize(tensor, image)[..., :height, :width] if tensor.ndim == 4 else tensor
@@ -64,15 +65,26 @@ class DepthNetwork(nn.Module):
         extras = {name: at_size(tensor) for name, tensor in prediction.extras.items()}
         return Prediction(at_size(prediction.depth), extras)
 
+    @property
+    def _stride(self) -> int:
+        """Number of pixels that divides the size of a padded image: every level then covers the image exactly."""
+        scales = self.pyramid.scales or [1] * len(self.backbone.strides)
+        coarsest = max(stride / scale for stride, scale in zip(self.backbone.strides, scales, strict=True))
+        return math.lcm(max(self.backbone.strides), math.ceil(coarsest))
+
     def _fused(self, image: Tensor) -> list[Tensor]:
         """Fuse features: (B, C, h, w) of each level, fine to coarse; the coarsest is the pyramid's own."""
-        batch, (height, width) = len(image), image.shape[-2:]
+        batch, (height, width) = image.shape[0], image.shape[-2:]
         backbone = self.backbone
         levels = backbone(image)
         shapes = zip(backbone.channels, backbone.strides, strict=True)
         self._expect("backbone", levels, [(batch, c, height // stride, width // stride) for c, stride in shapes])
 
-        sizes = [level.shape[-2:] for level in levels]
+        scales = self.pyramid.scales or [1] * len(levels)
+        sizes = [
+            tuple(math.ceil(side * scale) for side in level.shape[-2:])
+            for level, scale in zip(levels, scales, strict=True)
+        ]
         levels = self.pyramid(levels)
         self._expect("pyramid", levels, [(batch, self.pyramid.channels, *size) for size in sizes])
 
@@ -82,10 +94,14 @@ class DepthNetwork(nn.Module):
             self._expect("fusion", fused[:1], [tuple(level.shape)])
         return fused
 
+    def giver(self, kind: str) -> str:
+        """Say in words which component of which plugin the part of a kind is."""
+        return self._givers.get(kind, kind)
+
     def _expect(self, kind: str, outputs: Sequence[Tensor], shapes: Sequence[Shape]) -> None:
         output_shapes = [tuple(output.shape) for output in outputs]
         if output_shapes != shapes:
-            giver = self._givers.get(kind, kind)
+            giver = self.giver(kind)
             raise UserError(
                 f"{giver} gives features of shapes {output_shapes}, expected {list(shapes)}; mend the {kind}: "
                 f"`cliffkit.testing.check_{kind}` shows where"
