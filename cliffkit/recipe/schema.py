@@ -71,7 +71,7 @@ class ProtocolOptions(Section):
     """How a prediction is brought to the truth."""
     align_over: Literal["image", "set"] | None = None
     """Whether each image is aligned by itself, or all test images at once."""
-    metrics: list[str | dict[str, Any]] = []
+    metrics: list[str | dict[str, Any]] | None = None
     """Metrics beside the nine, each a name or a mapping."""
 
 
