@@ -142,7 +142,7 @@ def _difference_caption(material: Material) -> str:
         about += " Seeds came one by one while they mattered; intervals and p allow for looking after each."
     if any(row.word == EQUIVALENT for row in material.first.rows):
         unit = f" {UNITS[study.metric]}" if UNITS[study.metric] else ""
-        about += f" Equivalent: the difference lies within ±{study.smallest:g}{unit}."
+        about += f" Equivalent: two one-sided tests find the difference within ±{study.smallest:g}{unit}."
     return f"{_tex(about)} Protocol {_tex(_protocol(material))}."
 
 

@@ -122,7 +122,7 @@ def dealt(pairs: Sequence[Pair], chosen: Sequence[Pair]) -> str:
     counts = f"{len(ours)} of {len(scenes)} scenes, {len(chosen)} of {len(pairs)} images"
     if any(pair.split for pair in pairs):
         return f"{counts}, by the column `split`"
-    return f"{counts}; scenes go whole, so shares of the images are met as nearly as scenes allow"
+    return f"{counts}; scenes go whole, and at least half of them train, so shares of the images are met roughly"
 
 
 def _rows(index: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
