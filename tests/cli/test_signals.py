@@ -21,6 +21,12 @@ LONG = BASE.replace("steps: 4, batch: 4, validate", "steps: 100000, batch: 4, va
 PROGRESS = "runs/jobs/depth-*/progress.json"
 
 
+def heed() -> None:
+    """Let signals act that are ignored where the tests run in a shell's background, or under nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def stopped(
     arguments: list[str], folder: Path, how: signal.Signals, sign: str = PROGRESS
 ) -> tuple[int, str, list[psutil.Process]]:
@@ -28,14 +34,17 @@ def stopped(
     with subprocess.Popen(
         [sys.executable, "-m", "cliffkit", *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # where the tests run in a shell's background
+        preexec_fn=heed,
     ) as process:  # fmt: skip
         give_up = time.monotonic() + 90
         while not list(folder.glob(sign)) and time.monotonic() < give_up and process.poll() is None:
             time.sleep(0.05)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(how)
-        _, errors = process.communicate(timeout=30)
+        try:
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
     _, alive = psutil.wait_procs(children, timeout=5)
     return process.returncode, errors, alive
 
