@@ -22,7 +22,7 @@ HIDDEN = ("use", "test_fingerprint")
 def console() -> Console:
     """Stdout; wide enough for a table where it is no terminal."""
     plain = Console()
-    return plain if plain.is_terminal else Console(width=140)
+    return plain if plain.is_terminal else Console(width=200)
 
 
 def print_run(finished: Run, as_json: bool) -> None:

@@ -94,7 +94,7 @@ def choose_slots(
     for slots in choices:
         executor.resize(slots)
         if paces.get(job, executor.place) is None:
-            say(f"measuring how fast {slots} at once are ({slots} of {', '.join(map(str, choices))})")
+            say(f"measuring how fast {slots} at once train (to choose between {', '.join(map(str, choices))})")
         try:
             pace = paces_at(slots, [job], executor, paces, roots, _refuse)[job.key]
         except UserError as error:
