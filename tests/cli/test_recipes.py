@@ -27,7 +27,7 @@ def test_are_listed_with_a_line_each(invoke: Invoke) -> None:
     rows = json.loads(invoke("recipes", "--json").stdout)["recipes"]
     assert {"name": "nyu/cliff_resnet50_hegR", "kind": "recipe"}.items() <= rows[6].items()
     studies = [row["name"] for row in rows if row["kind"] == "study"]
-    assert studies == ["cliffnet", "generators", "nyu_fusions", "nyu_generators"]
+    assert studies == ["cliffnet", "generators", "nyu_dinov2", "nyu_fusions", "nyu_generators"]
     lines = invoke("recipes").stdout.splitlines()
     assert len(lines) == len(rows) == len(list((ROOT / "recipes").rglob("*.yaml")))
     assert all(row["about"] and row["about"] in line for row, line in zip(rows, lines, strict=True))
