@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from cliffkit.verbs.predict import predict
     from cliffkit.verbs.rows import Rows
     from cliffkit.verbs.run import evaluate, load_run, run
+    from cliffkit.verbs.score import score
+    from cliffkit.verbs.scored import Scored
     from cliffkit.verbs.study import ablate, forecast, load_study
 
     __version__: str
@@ -35,6 +37,7 @@ _HOMES = {
     "Outlook": "cliffkit.verbs.outlook",
     "Rows": "cliffkit.verbs.rows",
     "Run": "cliffkit.verbs.finished",
+    "Scored": "cliffkit.verbs.scored",
     "ablate": "cliffkit.verbs.study",
     "evaluate": "cliffkit.verbs.run",
     "forecast": "cliffkit.verbs.study",
@@ -43,6 +46,7 @@ _HOMES = {
     "plan": "cliffkit.verbs.check",
     "predict": "cliffkit.verbs.predict",
     "run": "cliffkit.verbs.run",
+    "score": "cliffkit.verbs.score",
     "validate": "cliffkit.verbs.check",
 }
 """Where each name is defined."""
@@ -52,6 +56,7 @@ __all__ = [
     "Outlook",
     "Rows",
     "Run",
+    "Scored",
     "__version__",
     "ablate",
     "evaluate",
@@ -61,6 +66,7 @@ __all__ = [
     "plan",
     "predict",
     "run",
+    "score",
     "validate",
 ]
 

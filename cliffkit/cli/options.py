@@ -80,5 +80,10 @@ checkpoint_every: Decorator = click.option(
     help="Save a checkpoint after every N steps too. One is saved every 20 seconds anyway, and when the command is "
     "stopped by Ctrl-C or SIGTERM.",
 )  # fmt: skip
+protocols: Decorator = click.option(
+    "--protocol", "protocols", type=PartText(), multiple=True, required=True, metavar="P",
+    help="A name, as eigen or eigen+flip+median (see `cliffkit list protocol`), or a mapping, as '{use: eigen, cap_m: "
+    "8, name: eigen8}'. Repeatable.",
+)  # fmt: skip
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 recipe: Decorator = click.argument("recipe", type=PathText())

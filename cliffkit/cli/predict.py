@@ -17,9 +17,7 @@ from cliffkit.components.load import Plugins
 
 @click.command()
 @click.argument("run", type=options.PathText())
-@click.option("--protocol", "protocols", type=options.PartText(), multiple=True, required=True, metavar="P",
-              help="A name, as eigen or eigen+flip+median (see `cliffkit list protocol`), or a mapping, as "
-              "'{use: eigen, cap_m: 8, name: eigen8}'. Repeatable.")  # fmt: skip
+@options.protocols
 @options.data
 @options.device
 @options.as_json

@@ -24,6 +24,9 @@ from cliffkit.workers import available_cores, in_order
 Row = dict[str, float] | Unscored | None
 """Metrics of one image under one protocol; None where no pixel is scored; or why the protocol cannot score it."""
 
+Predicted = tuple[Sample, list[Floats]]
+"""An image with its prediction for each view and flip of some protocols, in the order of `alike`, (H, W) metres."""
+
 
 @dataclass(frozen=True)
 class ScoredImage:
@@ -44,18 +47,18 @@ def score_images(
     dataset: Dataset,
     indices: Sequence[int],
     protocols: Sequence[Protocol],
-    predict: Predictor,
+    predicted: Iterable[Predicted],
     median_m: float,
     emit: Emit,
     pictured: Collection[int] = (),
 ) -> list[ScoredImage]:
     """Score these images of a split in order, and the constant `median_m` beside each; keep what is `pictured`.
 
-    Images are read and scored by other threads while the network predicts. Raises UserError that names an image which
-    cannot be read.
+    `predicted` gives each image with its predictions; other threads score while the next are made. Raises UserError
+    that names an image which cannot be read.
     """
 
-    def score(item: tuple[int, tuple[Sample, list[Floats]]]) -> ScoredImage:
+    def score(item: tuple[int, Predicted]) -> ScoredImage:
         index, (sample, predictions) = item
         name = dataset.name(index)
         scores, baseline, regions = score_sample(sample, protocols, predictions, median_m)
@@ -63,18 +66,17 @@ def score_images(
         scene = dataset.scene_types[int(sample.scene)] if int(sample.scene) >= 0 else ""
         return ScoredImage(scores, baseline, regions, scene, drawn)
 
-    predicted = zip(indices, _predicted(dataset, indices, protocols, predict), strict=True)
     images: list[ScoredImage] = []
-    for image in in_order(score, predicted, available_cores()):
+    for image in in_order(score, zip(indices, predicted, strict=True), available_cores()):
         images.append(image)
         emit(Progress("evaluate", len(images), len(indices), "image", {}))
     assert len(images) == len(indices), "every image is scored once"
     return images
 
 
-def _predicted(
-    dataset: Dataset, indices: Sequence[int], protocols: Sequence[Protocol], predict: Predictor
-) -> Iterator[tuple[Sample, list[Floats]]]:
+def predicted_by(
+    predict: Predictor, dataset: Dataset, indices: Sequence[int], protocols: Sequence[Protocol]
+) -> Iterator[Predicted]:
     """Read images in order and predict neighbours of one size at once; the next image is read meanwhile."""
     for samples in _batches(in_order(partial(read_sample, dataset), indices, 1), predict.at_once):
         images = torch.stack([sample.image for sample in samples])

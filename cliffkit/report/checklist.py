@@ -78,7 +78,8 @@ def _placebo(results: Results, analysis: Analysis) -> Item:
 
 
 def _selection(results: Results, analysis: Analysis) -> Item:
-    name, rules = "Selection on validation images", {cell.scores.selection for cell in _done(results) if cell.scores}
+    name, cells = "Selection on validation images", [cell.scores for cell in _done(results) if cell.scores]
+    rules = {scores.selection for scores in cells if scores.selection is not None}
     splits, metrics = {rule.split for rule in rules}, listed(sorted({rule.score for rule in rules}))
     if not rules:
         return Item(name, False, _UNKNOWN)

@@ -61,7 +61,7 @@ def summarise_noise(results: Results) -> NoiseSummary | None:
 
 def still_improving(result: CellResult) -> bool | None:
     """Tell whether a cell's best validation score of the last steps beats that of the steps before; None: unknown."""
-    if result.scores is None or not result.curve:
+    if result.scores is None or result.scores.selection is None or not result.curve:
         return None
     border = (1 - TAIL) * result.curve[-1][0]
     before, last = ([score for step, score in result.curve if (step > border) == late] for late in (False, True))

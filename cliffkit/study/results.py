@@ -175,6 +175,7 @@ def _load(cell: Cell, store: Store) -> CellResult:
     depth = store.folder(evaluate.needs["depth"])
     records = {job.stage: store.record(job) for job in cell.jobs}
     scores = Scores.read(store.folder(evaluate))
+    assert scores.selection is not None, "a network's weights were chosen"
     return CellResult(
         cell,
         "done",
@@ -206,7 +207,10 @@ def _check_alike(results: Sequence[CellResult]) -> None:
     comparable: tuple[tuple[str, Callable[[Scores, Scores], object]], ...] = (
         ("protocols", _protocols),
         ("test images (fingerprints)", lambda scores, other: scores.data["test_fingerprint"]),
-        ("rules of selection", lambda scores, other: (scores.selection.split, scores.selection.score)),
+        (
+            "rules of selection",
+            lambda scores, other: scores.selection and (scores.selection.split, scores.selection.score),
+        ),
     )
     first = results[0] if results else None
     for result in results[1:]:

@@ -1,0 +1,94 @@
+"""Predictions that were not made here, scored as those of a run are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cliffkit.components.load import Plugins
+from cliffkit.display.lines import Terminal
+from cliffkit.errors import UserError
+from cliffkit.events import Event, Notice
+from cliffkit.jobs.announce import announcer
+from cliffkit.prediction.given.matching import WAYS
+from cliffkit.prediction.given.quantity import Quantity
+from cliffkit.prediction.given.source import Reading
+from cliffkit.recipe.evaluate import check_protocol
+from cliffkit.verbs.inputs import AnyPath, Data, Progress, installed_plugins, path_of
+from cliffkit.verbs.judge import Rules, open_test, score_place
+from cliffkit.verbs.scored import Scored
+
+
+def score(
+    predictions: AnyPath,
+    protocols: Sequence[str | Mapping[str, Any]],
+    *,
+    data: Data | None = None,
+    dataset: str | Mapping[str, Any] | None = None,
+    quantity: str = "depth",
+    scale: float | None = None,
+    baseline_m: float | None = None,
+    focal_px: float | None = None,
+    camera: Sequence[float] | None = None,
+    key: str | None = None,
+    match: str = "name",
+    allow_missing: bool = False,
+    out: AnyPath = "scores",
+    name: str | None = None,
+    progress: Progress = True,
+    plugins: Plugins | None = None,
+) -> Scored:
+    """Score a folder of predictions on the test split of a data set, under every protocol in one pass.
+
+    Args:
+        predictions: a folder of .npy, .npz, .exr, .tiff or 16-bit .png, one file per test image; or one .npy of shape
+            (images, height, width) in the order of the split. A prediction shows the whole image, at any size.
+        protocols: names or mappings, as a recipe has them.
+        data: folders of data sets by the data sets' names.
+        dataset: which data set, a name or a mapping with its options; by default the only one in `data`.
+        quantity: what the numbers are: `depth` ahead of the camera, `inverse` depth, `disparity`, or `distance` from
+            the camera's centre.
+        scale: stored numbers per metre (per 1/m, per pixel): 1000 for millimetres, 256 for KITTI's PNGs. By
+            default 1; for whole numbers, as in PNGs, it must be said.
+        baseline_m: of disparity, the distance of the cameras.
+        focal_px: of disparity, the focal length in pixels of the stored maps.
+        camera: of distance, fx, fy, cx, cy in pixels of the image where the data set knows no camera.
+        key: name of the array in .npz files of several.
+        match: `name`, or `order`: the n-th file is of the n-th image.
+        allow_missing: score the images that have a prediction, and count the others; else a missing one is an error.
+        out: folder below which the scores' folder is written, `NAME-KEY`.
+        name: of the predictions in tables; by default that of their folder.
+        progress: whether to show it, or a function that is called with every event of `cliffkit.events`.
+        plugins: those to use; by default the installed ones.
+
+    What is odd about the numbers, such as millimetres read as metres, is told and stored, and nothing is mended.
+    Raises UserError for whatever the user can mend.
+
+    Example: `cliffkit.score("theirs/", ["eigen", "eigen+median"], data={"nyu": "data/nyu"}).metrics["eigen"]["rmse"]`.
+    """
+    plugins = plugins or installed_plugins()
+    if match not in WAYS:
+        raise UserError(f"match: '{match}' is no way to match predictions; there are: {', '.join(WAYS)}")
+    if camera is not None and len(camera) != 4:
+        raise UserError(
+            f"camera: {list(camera)} has {len(camera)} numbers; write fx, fy, cx, cy in pixels of the image"
+        )
+    given = None if camera is None else (camera[0], camera[1], camera[2], camera[3])
+    reading = Reading(Quantity(quantity, scale, baseline_m, focal_px, given), key)
+    checked = tuple(check_protocol(protocol, plugins.registry) for protocol in protocols)
+    test = open_test(dataset, data, plugins.registry)
+    place = path_of(predictions, "predictions")
+    rules = Rules(checked, reading, match, allow_missing, path_of(out, "out"))
+
+    with Terminal(active=progress is True) as terminal:
+
+        def show(event: Event) -> None:
+            terminal.show(event)
+            if callable(progress):
+                progress(event)
+
+        emit = announcer(plugins, show)
+        scored = score_place(place, name, test, rules, emit)
+        for warning in scored.warnings:
+            emit(Notice(f"warning: {warning}"))
+    return scored
