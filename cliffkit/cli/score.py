@@ -48,6 +48,7 @@ QUANTITIES = ("depth", "inverse", "disparity", "distance")
 @click.pass_obj
 def score(
     plugins: Plugins,
+    /,
     predictions: Path,
     protocols: tuple[Any, ...],
     roots: tuple[tuple[str, Path], ...],
