@@ -3,8 +3,8 @@
 A score without its protocol means nothing, so the protocol is stored with the score and a table never mixes two.
 
 A plugin gives a protocol as a function `(*, options) -> Protocol`, registered under the kind `protocol`. The engine
-names the protocol after the component and after the options that differ from their defaults. `name`, `flip` and
-`align` stand beside the options of every protocol in a recipe and are applied by the engine.
+names the protocol after the component and after the options that differ from their defaults. `name`, `flip`, `align`
+and `align_over` stand beside the options of every protocol in a recipe and are applied by the engine.
 """
 
 from __future__ import annotations
@@ -17,13 +17,23 @@ from typing import Any, Literal
 
 from cliffkit.errors import UserError
 
-Alignment = Literal["none", "median"]
-"""How a prediction is brought to the scale of the truth before it is scored."""
+Alignment = Literal["none", "median", "scale", "affine", "affine_disparity", "log"]
+"""How a prediction is brought to the truth before it is scored."""
 
 ALIGNMENTS: Mapping[str, str] = MappingProxyType(
-    {"none": "no alignment", "median": "scaled per image by the ratio of medians"}
+    {
+        "none": "no alignment",
+        "median": "scaled {over} by the ratio of medians (robust)",
+        "scale": "scaled {over} by least squares of depth (not robust)",
+        "affine": "scaled and shifted {over} by least squares of depth (not robust)",
+        "affine_disparity": "scaled and shifted as disparity {over} by least squares of disparity (not robust)",
+        "log": "scaled {over} by least squares of log depth (not robust)",
+    }
 )
-"""Every alignment in words."""
+"""Every alignment in words, with a place for what it is taken over. `cliffkit.scoring.alignments` has the formulas."""
+
+OVER: Mapping[str, str] = MappingProxyType({"image": "per image", "set": "once for all test images"})
+"""What an alignment may be taken over, in words."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +115,12 @@ class Protocol:
     flip: bool = False
     """Average the prediction with that of the mirrored image, mirrored back."""
     align: Alignment = "none"
-    """`median`: scale the prediction by median(truth) / median(prediction) of each image, before the clamp."""
+    """How the prediction is brought to the truth, over the scored pixels and before the clamp: `median` scales it by
+    median(truth) / median(prediction), `scale` by the factor of least squares, `log` by that of log depth; `affine`
+    scales and shifts depth, `affine_disparity` disparity."""
+    align_over: Literal["image", "set"] = "image"
+    """`image`: each image is aligned by itself. `set`: one alignment for all test images, of all their scored pixels;
+    of `median` it is the median of the images' ratios."""
     averaging: Literal["image"] = "image"
     """`image`: metrics of each image, then their mean, every image counting the same."""
     delta_inclusive: bool = False
@@ -116,6 +131,11 @@ class Protocol:
     def __post_init__(self) -> None:
         if self.align not in ALIGNMENTS or self.averaging != "image":
             raise UserError(f"protocol '{self.name}': unknown alignment '{self.align}' or averaging '{self.averaging}'")
+        if self.align_over not in OVER or (self.align_over == "set" and self.align == "none"):
+            raise UserError(
+                f"protocol '{self.name}': align_over is '{self.align_over}'; it is one of {', '.join(OVER)}, and `set` "
+                f"needs an alignment, as `align: scale`"
+            )
         if not 0 < self.view.region <= 1 or self.min_depth_m < 0 or not self.floor_m > 0:
             raise UserError(f"protocol '{self.name}': needs 0 < region <= 1, min_depth_m >= 0 and floor_m > 0")
         if self.view.size is not None and min(self.view.size) < 1:
@@ -138,15 +158,22 @@ class Protocol:
         return min((bound for bound in (self.max_depth_m, self.clamp_high_m) if bound is not None), default=math.inf)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give every field in plain JSON types, `squeezed` only where True: scores of before it have none."""
+        """Give every field in plain JSON types.
+
+        Fields that came later, `squeezed` and `align_over`, are given only where they differ from their defaults:
+        earlier scores have none.
+        """
         stored = asdict(self)
         if not self.view.squeezed:
             del stored["view"]["squeezed"]
+        if self.align_over == "image":
+            del stored["align_over"]
         return stored
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Protocol:
         """Read what `to_dict` wrote, through JSON or not. Raises UserError where fields differ from ours."""
+        stored = {"align_over": "image", **stored}
         _check_fields(cls, stored)
         framing = {"squeezed": False, **stored["view"]}
         _check_fields(View, framing)
@@ -170,7 +197,7 @@ class Protocol:
             self._truth(),
             self._clamp(),
             "averaged with the mirrored prediction" if self.flip else "no flip average",
-            ALIGNMENTS[self.align],
+            ALIGNMENTS[self.align].format(over=OVER[self.align_over]),
             "mean over images of per-image metrics" + (" except rmse = sqrt(mean mse)" if self.rmse_pooled else ""),
             f"delta {'<=' if self.delta_inclusive else '<'} 1.25^k",
         ]

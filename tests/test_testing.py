@@ -433,6 +433,11 @@ class FreshFingerprint(GoodDataset):
         return str(id(self))
 
 
+class OneNote(GoodDataset):
+    def notes(self):
+        return "depth is radial"
+
+
 class OtherTypes(GoodDataset):
     def __init__(self, split, root=None):
         super().__init__(split, root)
@@ -465,6 +470,7 @@ def test_a_good_dataset_passes():
         (NamesAgain, r"NamesAgain val: name\(0\) is '0', as is an image of train"),
         (OneFingerprint, "OneFingerprint val: the fingerprint is also that of train"),
         (FreshFingerprint, "two instances have the fingerprints"),
+        (OneNote, r"notes\(\) 'depth is radial', expected a string and several"),
         (OtherTypes, r"OtherTypes val: scene types are \['kitchen', 'val'\]"),
         (HoldsALambda, "cannot be pickled"),
         (Noisy, r"Noisy train\[0\]: differs when read again"),

@@ -81,6 +81,8 @@ def _look(dataset: Dataset, sample: int, progress: Callable[[int, int], None]) -
         "images": len(dataset),
         "looked_at": len(chosen),
         "dealt": dataset.dealt(),
+        "protocol": dataset.protocol,
+        "notes": list(dataset.notes()),
         "sizes": dict(sizes.most_common()),
         "scene_types": dict(scenes.most_common()),
         "units": "metres",
@@ -125,4 +127,6 @@ def describe(facts: dict[str, Any], most: int = 8) -> Sequence[tuple[str, str]]:
         lines.append(("depth", f"{low:.3f} to {high:.3f} m"))
         values = facts["depth_percentiles_m"].items()
         lines.append(("percentiles", ", ".join(f"{p}%: {value:.2f}" for p, value in values) + " m"))
-    return lines
+    if facts["protocol"]:
+        lines.append(("protocol", f"the field scores this data set by `{facts['protocol']}`"))
+    return lines + [("note", note) for note in facts["notes"]]

@@ -19,6 +19,8 @@ class Dataset(ABC):
 
     scene_types: Sequence[str]
     """Names of the scene types, the same in every split; empty where the data has none."""
+    protocol: str = ""
+    """Name of the protocol by which the field scores this data set; empty where there is none."""
 
     @abstractmethod
     def __init__(self, split: str, root: Path | None) -> None: ...
@@ -37,6 +39,10 @@ class Dataset(ABC):
     def dealt(self) -> str:
         """Say how this split was dealt, for `cliffkit data check`; empty where there is nothing to say."""
         return ""
+
+    def notes(self) -> Sequence[str]:
+        """Name what is easily read wrong in this split's files, and how it is read, for `cliffkit data check`."""
+        return ()
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -33,8 +33,8 @@ class Sample(NamedTuple):
     unknown cameras among known ones, once collated.
     """
     extras: Mapping[str, Tensor] = NOTHING
-    """Further data of the image, by name. A tensor (C, H, W) of the image's size is cropped, resized to
-    the nearest pixel and mirrored with the depth; any other is carried as it is."""
+    """Further data of the image, by name. A tensor (C, H, W) of the image's size is cropped, resized and mirrored with
+    the depth, of the same pixels; any other is carried as it is."""
 
     def filled_depth(self) -> Tensor:
         """Depth in metres with 0 in every invalid pixel, for arithmetic that leaves these pixels out."""

@@ -11,6 +11,7 @@ from cliffkit.data.resize import resize_image
 from cliffkit.interfaces import Sample
 from cliffkit.pictures.colours import enlarged, relative_error, sparse_note
 from cliffkit.protocols import Protocol, View
+from cliffkit.scoring.alignments import Fit
 from cliffkit.scoring.views import as_scored, image_region, truth_in_view
 
 Floats = NDArray[np.floating[Any]]
@@ -44,13 +45,15 @@ def framed(sample: Sample, protocol: Protocol, highest_px: int | None = None) ->
     return Framed(image.numpy(), truth)
 
 
-def framed_error(prediction: Floats, sample: Sample, protocol: Protocol, highest_px: int) -> Floats:
+def framed_error(
+    prediction: Floats, sample: Sample, protocol: Protocol, highest_px: int, fit: Fit | None = None
+) -> Floats:
     """Give the relative error (H, W) of a prediction for a protocol's view, framed as `framed` frames the truth.
 
-    Raises ValueError as `as_scored` does.
+    `fit` is the alignment of a protocol that aligns over a set. Raises ValueError as `as_scored` does.
     """
     truth = _known(sample, protocol)
-    error = relative_error(truth, seen(prediction, sample, protocol))
+    error = relative_error(truth, seen(prediction, sample, protocol, fit=fit))
     return _shrunk(enlarged(error, truth), highest_px)
 
 
@@ -65,12 +68,14 @@ def _known(sample: Sample, protocol: Protocol) -> Floats:
     return np.where(valid, truth, np.nan)
 
 
-def seen(prediction: Floats, sample: Sample, protocol: Protocol, highest_px: int | None = None) -> Floats:
+def seen(
+    prediction: Floats, sample: Sample, protocol: Protocol, highest_px: int | None = None, fit: Fit | None = None
+) -> Floats:
     """Give a prediction for a protocol's view, framed as `framed` frames the truth: aligned and clamped, (H, W) metres.
 
-    Raises ValueError as `as_scored` does.
+    `fit` is the alignment of a protocol that aligns over a set. Raises ValueError as `as_scored` does.
     """
-    return _shrunk(as_scored(prediction, *truth_of(sample, protocol.view), protocol), highest_px)
+    return _shrunk(as_scored(prediction, *truth_of(sample, protocol.view), protocol, fit), highest_px)
 
 
 def _shrunk(depth: Floats, highest_px: int | None) -> Floats:

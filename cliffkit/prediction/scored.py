@@ -16,16 +16,15 @@ from cliffkit.interfaces import Dataset, Sample
 from cliffkit.pictures.panel import PanelRow
 from cliffkit.prediction.framing import framed, seen, truth_of
 from cliffkit.prediction.predictor import Floats, Predictor
+from cliffkit.prediction.set_alignment import NO_SET, Predicted, SetFits, aligned_over_set
 from cliffkit.protocols import Protocol, View
+from cliffkit.scoring.alignments import Fit
 from cliffkit.scoring.regions import labels_of, region_scores
-from cliffkit.scoring.scores import Unscored, score_parts, score_protocols
+from cliffkit.scoring.scores import Unscored, score_parts
 from cliffkit.workers import available_cores, in_order
 
 Row = dict[str, float] | Unscored | None
 """Metrics of one image under one protocol; None where no pixel is scored; or why the protocol cannot score it."""
-
-Predicted = tuple[Sample, list[Floats]]
-"""An image with its prediction for each view and flip of some protocols, in the order of `alike`, (H, W) metres."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ class ScoredImage:
     """Its scene type; empty where it is unknown."""
     picture: PanelRow | None
     """What the panel shows of it; None: it is not in the panel."""
+    fits: Mapping[int, Fit | Unscored]
+    """Alignments of the protocols that align over the set, by the protocol's index: those of every image."""
 
 
 def score_images(
@@ -61,15 +62,17 @@ def score_images(
     def score(item: tuple[int, Predicted]) -> ScoredImage:
         index, (sample, predictions) = item
         name = dataset.name(index)
-        scores, baseline, regions = score_sample(sample, protocols, predictions, median_m)
-        drawn = _picture(name, sample, protocols[0], predictions[0], scores[0]) if index in pictured else None
+        scores, baseline, regions = score_sample(sample, protocols, predictions, median_m, fits)
+        fit = fits.scores.get(0)
+        drawn = _picture(name, sample, protocols[0], predictions[0], scores[0], fit) if index in pictured else None
         scene = dataset.scene_types[int(sample.scene)] if int(sample.scene) >= 0 else ""
-        return ScoredImage(scores, baseline, regions, scene, drawn)
+        return ScoredImage(scores, baseline, regions, scene, drawn, fits.scores)
 
     images: list[ScoredImage] = []
-    for image in in_order(score, zip(indices, predicted, strict=True), available_cores()):
-        images.append(image)
-        emit(Progress("evaluate", len(images), len(indices), "image", {}))
+    with aligned_over_set(predicted, dataset, indices, protocols, alike(protocols), median_m) as (maps, fits):
+        for image in in_order(score, zip(indices, maps, strict=True), available_cores()):
+            images.append(image)
+            emit(Progress("evaluate", len(images), len(indices), "image", {}))
     assert len(images) == len(indices), "every image is scored once"
     return images
 
@@ -97,7 +100,11 @@ def _batches(samples: Iterable[Sample], most: int) -> Iterator[list[Sample]]:
 
 
 def score_sample(
-    sample: Sample, protocols: Sequence[Protocol], predictions: Sequence[Floats], median_m: float
+    sample: Sample,
+    protocols: Sequence[Protocol],
+    predictions: Sequence[Floats],
+    median_m: float,
+    fits: SetFits = NO_SET,
 ) -> tuple[list[Row], list[Row], list[NDArray[np.float64]]]:
     """Score a sample's predictions, the constant `median_m`, and the predictions in each region of the image.
 
@@ -110,11 +117,13 @@ def score_sample(
     for ((view, _), members), prediction in zip(alike(protocols).items(), predictions, strict=True):
         truth, valid = truth_of(sample, view)
         group = [protocols[k] for k in members]
-        parts = score_parts(prediction, truth, valid, group, labels_of(truth, valid))
+        own, constants = ({i: of[k] for i, k in enumerate(members) if k in of} for of in (fits.scores, fits.baseline))
+        parts = score_parts(prediction, truth, valid, group, labels_of(truth, valid), own)
         scores |= {k: part.row for k, part in zip(members, parts, strict=True)}
         regions |= {k: region_scores(part.sums, protocols[k]) for k, part in zip(members, parts, strict=True)}
         constant = np.full_like(truth, median_m)
-        baseline |= zip(members, score_protocols(constant, truth, valid, group), strict=True)
+        flat = score_parts(constant, truth, valid, group, fits=constants)
+        baseline |= {k: part.row for k, part in zip(members, flat, strict=True)}
     order = range(len(protocols))
     return [scores[k] for k in order], [baseline[k] for k in order], [regions[k] for k in order]
 
@@ -127,9 +136,11 @@ def alike(protocols: Sequence[Protocol]) -> Mapping[tuple[View, bool], list[int]
     return groups
 
 
-def _picture(name: str, sample: Sample, protocol: Protocol, prediction: Floats, row: Row) -> PanelRow:
-    if isinstance(row, Unscored):  # without a scale the prediction is shown as it is
-        depth = seen(prediction, sample, replace(protocol, align="none"))
+def _picture(
+    name: str, sample: Sample, protocol: Protocol, prediction: Floats, row: Row, fit: Fit | Unscored | None
+) -> PanelRow:
+    if isinstance(row, Unscored) or isinstance(fit, Unscored):  # without a scale the prediction is shown as it is
+        depth = seen(prediction, sample, replace(protocol, align="none", align_over="image"))
         return PanelRow(name, *framed(sample, protocol), depth, None, "not scored")
-    depth = seen(prediction, sample, protocol)
+    depth = seen(prediction, sample, protocol, fit=fit)
     return PanelRow(name, *framed(sample, protocol), depth, row["abs_rel"] if row else None)

@@ -68,7 +68,9 @@ class ProtocolOptions(Section):
     flip: bool | None = None
     """Average each prediction with that of the mirrored image."""
     align: Alignment | None = None
-    """How a prediction is brought to the scale of the truth."""
+    """How a prediction is brought to the truth."""
+    align_over: Literal["image", "set"] | None = None
+    """Whether each image is aligned by itself, or all test images at once."""
 
 
 class FitSettings(Section):

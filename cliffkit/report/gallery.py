@@ -124,11 +124,13 @@ def _predict(
         raise UserError(f"depth: damaged: {damage}; `cliffkit ablate` does it again")
     predict = predictor(cell.recipe, folder / WEIGHTS, device)
     place = study.variants.index(cell.variant), study.seeds.index(cell.seed)
+    assert result.scores is not None, "the cell is done"
+    fit = result.scores.protocols[protocol.name].alignment
     scores = results.table(study.protocol, study.metric)[place]
     depths, errors = [], []
     for sample in samples.values():
         depth = predict(sample.image, protocol.view, flip=protocol.flip)
-        depths.append(seen(depth, sample, protocol, HIGHEST_PX))
-        errors.append(framed_error(depth, sample, protocol, HIGHEST_PX))
+        depths.append(seen(depth, sample, protocol, HIGHEST_PX, fit))
+        errors.append(framed_error(depth, sample, protocol, HIGHEST_PX, fit))
     measured = tuple(float(scores[index]) for index in samples)
     return VariantPredictions(cell.variant, cell.own_seed, tuple(depths), tuple(errors), measured)

@@ -12,19 +12,25 @@ from cliffkit.components.isolate import isolated
 from cliffkit.components.near import meant
 from cliffkit.components.registry import Component, Registry
 from cliffkit.errors import UserError
-from cliffkit.protocols import Protocol
+from cliffkit.protocols import ALIGNMENTS, Protocol
 
 VALIDATION = Protocol("full", "cliffkit: every valid pixel", min_depth_m=1e-3, clamp_low_m=1e-3)
 """How the validation split is scored, whatever protocols the test split is scored by."""
 
-MODIFIERS: Mapping[str, tuple[str, Any]] = {"flip": ("flip", True), "median": ("align", "median")}
-"""What may follow a protocol's short name, each after a `+`: average with the mirrored prediction, align by medians."""
+MODIFIERS: Mapping[str, tuple[str, Any]] = {
+    "flip": ("flip", True),
+    **{name: ("align", name) for name in ALIGNMENTS if name != "none"},
+    "set": ("align_over", "set"),
+}
+"""What may follow a protocol's short name, each after a `+`, and the setting that it is short for: average with the
+mirrored prediction, align, align once for all test images."""
 
 
 def spelled_out(short: str, registry: Registry) -> dict[str, Any]:
     """Write `eigen+flip+median` as the mapping that it is short for.
 
-    Raises UserError with the near miss and the list for an unknown name or modifier, and for a repeated modifier.
+    Raises UserError with the near miss and the list for an unknown name or modifier, for a repeated modifier, and for
+    two alignments.
     """
     name, *modifiers = short.split("+")
     if name not in registry.names("protocol"):
@@ -35,11 +41,14 @@ def spelled_out(short: str, registry: Registry) -> dict[str, Any]:
             raise UserError(f"protocol '{short}': no modifier is called '{modifier}'; {hint}")
     if len(set(modifiers)) < len(modifiers):
         raise UserError(f"protocol '{short}' repeats a modifier; name each of {_modifier_list()} once at most")
-    return {"use": name, **dict(MODIFIERS[modifier] for modifier in modifiers)}
+    settings = dict(MODIFIERS[modifier] for modifier in modifiers)
+    if len(settings) < len(modifiers):
+        raise UserError(f"protocol '{short}' names more than one alignment; keep one")
+    return {"use": name, **settings}
 
 
 def build_protocol(component: Component, options: Mapping[str, Any], engine: Mapping[str, Any]) -> Protocol:
-    """Call a protocol's factory and apply the engine's options `name`, `flip` and `align`, each None where not given.
+    """Call a protocol's factory and apply the engine's options `name`, `flip`, `align`, `align_over`, None where unset.
 
     Without `name` the protocol is called after the component with all that is changed, in one order, so that equal
     protocols have equal names: `eigen+cap_m=8+flip+median`. Raises UserError for options that make no protocol, and
@@ -59,7 +68,7 @@ def build_protocol(component: Component, options: Mapping[str, Any], engine: Map
     changed = [f"{name}={_plain(value)}" for name, value in _changed(factory, options).items()]
     if changed:
         built = replace(built, source=f"changed in {', '.join(changed)}, else {built.source}")
-    changes = {name: engine[name] for name in ("flip", "align") if engine[name] is not None}
+    changes = {name: engine[name] for name in ("flip", "align", "align_over") if engine[name] is not None}
     for name, value in changes.items():
         if value != getattr(built, name):
             changed.append(_modifier(name, value))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from cliffkit.errors import UserError
 from cliffkit.protocols import Protocol
-from cliffkit.scoring.alignments import SCALES
+from cliffkit.scoring.alignments import UNCHANGED, Fit, fit_image
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.scoring.sums import N_SUMS, Change, Floats, Group, Sums, change_of, metrics_of, sums_of
 
@@ -40,9 +41,9 @@ def score_image(
 ) -> dict[str, float] | None:
     """Compute the metrics of one image, arrays (H, W) in the protocol's view; None where no pixel is scored.
 
-    In this order: crop, valid range, alignment (the medians are of the scored pixels with a finite prediction), NaN and
-    infinities replaced, clamp. Raises ValueError for a non-finite prediction that the protocol does not replace, a
-    median that gives no scale, and a metric that is not finite: no NaN ever leaves this module.
+    In this order: crop, valid range, alignment (of the scored pixels, as `scoring.alignments` says), NaN and infinities
+    replaced, clamp. Raises ValueError for a non-finite prediction that the protocol does not replace, a prediction that
+    cannot be aligned, and a metric that is not finite: no NaN ever leaves this module.
     """
     row = score_protocols(prediction, depth, valid, (protocol,))[0]
     if isinstance(row, Unscored):
@@ -68,8 +69,12 @@ def score_parts(
     valid: NDArray[np.bool_],
     protocols: Sequence[Protocol],
     labels: NDArray[np.uint8] | None = None,
+    fits: Mapping[int, Fit | Unscored] = MappingProxyType({}),
 ) -> list[Parts]:
-    """Compute what `score_protocols` gives, with the sums of the pixels of each label, (H, W); None: all are 0."""
+    """Compute what `score_protocols` gives, with the sums of the pixels of each label, (H, W); None: all are 0.
+
+    `fits` has the alignments of the protocols that align over a set, by their indices, or why there is none.
+    """
     if not prediction.shape == depth.shape == valid.shape or depth.ndim != 2:
         shapes = f"prediction {prediction.shape}, depth {depth.shape}, valid {valid.shape}"
         raise ValueError(f"{shapes} must be of one shape (H, W), that of the protocol's view")
@@ -81,12 +86,16 @@ def score_parts(
     cache: dict[tuple[int, Change], Sums] = {}  # sums by group and change: the shared work
     scores: list[Parts] = []
     for index, protocol in enumerate(protocols):
+        fit = fits.get(index)
         mine = {number: group for number, group in enumerate(groups) if index in group.members}
         if not mine:
             scores.append(Parts(None, {}))
             continue
+        if isinstance(fit, Unscored):
+            scores.append(Parts(fit, {}))
+            continue
         try:
-            scores.append(_score(mine, protocol, modes, cache))
+            scores.append(_score(mine, protocol, fit, modes, cache))
         except ValueError as error:
             scores.append(Parts(Unscored(str(error)), {}))
     return scores
@@ -95,14 +104,19 @@ def score_parts(
 def _score(
     groups: Mapping[int, Group],
     protocol: Protocol,
+    fit: Fit | None,
     modes: Sequence[bool],
     cache: dict[tuple[int, Change], Sums],
 ) -> Parts:
-    """Score one protocol's groups of pixels, by their numbers; sums are taken from the cache, and put there."""
-    scale = _scale(list(groups.values()), protocol)
+    """Score one protocol's groups of pixels, by their numbers; sums are taken from the cache, and put there.
+
+    Without a fit the pixels give one.
+    """
+    if fit is None:
+        fit = _fit(list(groups.values()), protocol)
     sums: dict[int, Sums] = {}
     for number, group in groups.items():
-        change = change_of(group.prediction, scale, protocol)
+        change = change_of(group.prediction, fit, protocol)
         if change is None:
             count = sum(np.count_nonzero(~np.isfinite(group.prediction)) for group in groups.values())
             raise ValueError(f"{count} predicted depths are NaN or infinite; protocol '{protocol.name}' has no rule")
@@ -173,13 +187,14 @@ def _groups(
         codes *= ~chosen
 
 
-def _scale(groups: Sequence[Group], protocol: Protocol) -> float:
-    """Align the prediction of a protocol's pixels with their truth: the factor."""
+def _fit(groups: Sequence[Group], protocol: Protocol) -> Fit:
+    """Fit the prediction of a protocol's pixels to their truth."""
     if protocol.align == "none":
-        return 1.0  # without copying the pixels
+        return UNCHANGED  # without copying the pixels
+    assert protocol.align_over == "image", "a set is fitted before its images are scored"
     prediction = np.concatenate([group.prediction for group in groups])
     depth = np.concatenate([group.depth for group in groups])
     try:
-        return SCALES[protocol.align](prediction, depth)
+        return fit_image(protocol.align, prediction, depth)
     except ValueError as error:
         raise ValueError(f"protocol '{protocol.name}' {error}") from error

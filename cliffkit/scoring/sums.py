@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.protocols import Protocol
+from cliffkit.scoring.alignments import UNCHANGED, Fit
 from cliffkit.scoring.metrics import METRICS
 
 Floats = NDArray[np.floating[Any]]
@@ -35,7 +36,7 @@ _BLOCK = 8192  # pixels at a time: a block's float64 temporaries stay in the pro
 class Change(NamedTuple):
     """What a protocol does to predicted depth before the metrics, in the order of the fields."""
 
-    scale: float
+    fit: Fit
     replace: bool
     low: float | None
     high: float | None
@@ -53,21 +54,22 @@ class Group(NamedTuple):
     """Label that all of the pixels have."""
 
 
-def change_of(prediction: Floats, scale: float, protocol: Protocol) -> Change | None:
+def change_of(prediction: Floats, fit: Fit, protocol: Protocol) -> Change | None:
     """List what the protocol changes in these predictions; None: one is not finite, and the protocol has no rule.
 
     Steps without effect are left out, so that equal work is found equal.
     """
     low, high = protocol.clamp_low_m, protocol.clamp_high_m
-    least, most = float(prediction.min()) * scale, float(prediction.max()) * scale
+    ends = fit.aligned(np.array([prediction.min(), prediction.max()], np.float64))
+    least, most = float(ends.min()), float(ends.max())
     if not (math.isfinite(least) and math.isfinite(most)):
         if not protocol.replace_nonfinite:
             return None
-        return Change(scale, True, low, high, protocol.floor_m)
+        return Change(fit, True, low, high, protocol.floor_m)
     low = None if low is None or low <= least else low
     high = None if high is None or high >= most else high
     least = least if low is None else low
-    return Change(scale, False, low, high, None if least >= protocol.floor_m else protocol.floor_m)
+    return Change(fit, False, low, high, None if least >= protocol.floor_m else protocol.floor_m)
 
 
 # Rows of the sums, after which come the counts of delta 1-3, strict, then inclusive.
@@ -112,9 +114,9 @@ def sums_of(group: Group, change: Change, modes: Sequence[bool]) -> Sums:
 
 
 def _apply(change: Change, prediction: NDArray[np.float64]) -> None:
-    """Scale, replace, clamp in place; the floor comes later, since differences do not see it."""
-    if change.scale != 1:
-        prediction *= change.scale
+    """Align, replace, clamp in place; the floor comes later, since differences do not see it."""
+    if change.fit != UNCHANGED:
+        prediction[:] = change.fit.aligned(prediction)
     if change.replace:
         assert change.low is not None
         np.nan_to_num(prediction, copy=False, nan=change.low, posinf=math.inf, neginf=-math.inf)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.protocols import Crop, Protocol, View
-from cliffkit.scoring.alignments import SCALES
+from cliffkit.scoring.alignments import UNCHANGED, Fit, fit_image
 
 
 def image_region(height: int, width: int, view: View) -> tuple[int, int, int, int]:
@@ -60,15 +60,19 @@ def as_scored(
     truth: NDArray[np.floating[Any]],
     valid: NDArray[np.bool_],
     protocol: Protocol,
+    fit: Fit | None = None,
 ) -> NDArray[np.floating[Any]]:
     """Show a prediction (H, W) in metres as a protocol sees it: aligned, NaN and infinities replaced, clamped.
 
-    `scores` does the same to the scored pixels alone. An image without a scored pixel is not aligned. Raises ValueError
-    for a prediction that cannot be aligned.
+    `scores` does the same to the scored pixels alone. `fit` is the alignment of a protocol that aligns over a set; else
+    the image gives it, and an image without a scored pixel is not aligned. Raises ValueError for a prediction that
+    cannot be aligned.
     """
     scored = scored_pixels(truth, valid, protocol)
-    if scored.any():
-        prediction = prediction * SCALES[protocol.align](prediction[scored], truth[scored])
+    if fit is None and scored.any():
+        assert protocol.align_over == "image", "a set is fitted before its images are shown"
+        fit = fit_image(protocol.align, prediction[scored], truth[scored])
+    prediction = (fit or UNCHANGED).aligned(prediction)
     low, high = protocol.clamp_low_m, protocol.clamp_high_m
     if protocol.replace_nonfinite:
         assert low is not None, "Protocol makes sure"

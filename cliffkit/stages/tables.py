@@ -88,7 +88,9 @@ def _summary(
     baseline = summarise(_rows(names, [image.baseline[k] for image in images]), protocol)
     if metrics["absent"]:
         emit(Notice(f"{protocol.name}: {metrics['absent']:.0f} of {len(images)} images have no scored pixel"))
-    return ProtocolScores(protocol, protocol.describe(), metrics, baseline)
+    fit = images[0].fits.get(k)
+    assert not isinstance(fit, Unscored), "else no image has a row"
+    return ProtocolScores(protocol, protocol.describe(), metrics, baseline, fit)
 
 
 def _rows(names: Sequence[str], rows: Sequence[Row]) -> list[dict[str, float] | None]:

@@ -31,6 +31,11 @@ def check_dataset(make: Callable[[str], Dataset]) -> None:
             expect(isinstance(name, str) and bool(name), f"{subject}: name({index}) is {name!r}, expected a string")
             expect(name not in names, f"{subject}: name({index}) is '{name}', as is an image of {names.get(name)}")
             names[name] = split
+        notes = data.notes()
+        expect(
+            isinstance(data.protocol, str) and not isinstance(notes, str) and all(isinstance(n, str) for n in notes),
+            f"{subject}: protocol is {data.protocol!r} and notes() {notes!r}, expected a string and several",
+        )
         again = make(split)
         fingerprint = data.fingerprint()
         expect(

@@ -24,13 +24,13 @@ from cliffkit.images import (
 )
 from cliffkit.interfaces import Dataset, Sample
 from cliffkit_datasets import pairs_index
+from cliffkit_datasets.files import digests
 from cliffkit_datasets.pairs_index import Faults, Pair
 from cliffkit_datasets.samples import to_sample
 from cliffkit_datasets.splits import check_shares, check_split
 
 LIMIT_M = 1000.0
 """Deeper than any sensor sees: what lies beyond was declared in wrong units."""
-HASHED_WHOLE_BYTES = 256 * 2**20
 HASHED_END_BYTES = 64 * 2**10
 
 
@@ -124,12 +124,11 @@ class Pairs(Dataset):
         64 KiB. Of paths only those in the index count, where they name the pairs.
         """
         files = [self._index.parent / path for pair in self._pairs for path in (pair.rgb, pair.depth)]
-        whole = sum(_size_bytes(file) for file in files) < HASHED_WHOLE_BYTES
+        hashes = iter(digests(files, HASHED_END_BYTES))
         seen = blake2b(repr(("pairs 1", self._scale, self.scene_types)).encode(), digest_size=16)
         for pair in self._pairs:
             seen.update(repr((pair.name, pair.scene_id, pair.scene_type, *(pair.camera or ()))).encode())
-            for path in (pair.rgb, pair.depth):
-                seen.update(_digest(self._index.parent / path, whole))
+            seen.update(next(hashes) + next(hashes))
         return seen.hexdigest()
 
     def _load_depth(self, path: Path, place: str) -> NDArray[np.float32]:
@@ -222,21 +221,3 @@ def _open_npy(path: Path, place: str) -> NDArray[Any]:
         cause = "it holds Python objects, not numbers" if objects else error
         remedy = "store (H, W) float32 metres" if objects else "replace the file or leave it out"
         raise UserError(f"{place} cannot be read as a .npy ({cause}); {remedy}") from error
-
-
-def _size_bytes(path: Path) -> int:
-    check_file(path)
-    return path.stat().st_size
-
-
-def _digest(path: Path, whole: bool) -> bytes:
-    try:
-        with path.open("rb") as file:
-            if whole:
-                return blake2b(file.read()).digest()
-            size = path.stat().st_size
-            ends = file.read(HASHED_END_BYTES)
-            file.seek(max(0, size - HASHED_END_BYTES))
-            return blake2b(repr(size).encode() + ends + file.read()).digest()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); mend that or leave it out") from error

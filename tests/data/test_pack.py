@@ -111,15 +111,20 @@ def test_resizing_invents_no_depth_and_takes_validity_from_the_same_pixel(size: 
 
 
 @pytest.mark.parametrize(("size", "crop"), [((7, 9), 1.0), ((30, 40), 1.0), ((11, 31), 0.6), ((1, 1), 0.3)])
-def test_maps_are_taken_from_the_pixels_that_torch_takes_them_from(size: tuple[int, int], crop: float) -> None:
+def test_maps_are_taken_from_the_pixels_that_torch_takes_them_from_where_these_have_depth(
+    size: tuple[int, int], crop: float
+) -> None:
     truth = Known(height=19, width=23)[2]
     height, width = round(19 * crop), round(23 * crop)
     top, left = (19 - height) // 2, (23 - width) // 2
     small = at_training_size(truth, size, crop)
+    window = truth.valid[:, top : top + height, left : left + width]
+    known = F.interpolate(window[None].double(), size, mode="nearest-exact")[0] > 0
+    assert bool(small.valid[known].all())
     for name in ("part", "edge"):
         window = truth.extras[name][:, top : top + height, left : left + width]
         expected = F.interpolate(window[None].double(), size, mode="nearest-exact")[0]
-        assert torch.equal(small.extras[name].double(), expected)
+        assert torch.equal(small.extras[name][known].double(), expected[known])
         assert small.extras[name].dtype == truth.extras[name].dtype
     assert torch.equal(small.depth.nan_to_num(), truth.depth.flatten()[small.extras["part"] - 2].nan_to_num())
     assert torch.equal(small.valid, truth.valid.flatten()[small.extras["part"] - 2])
@@ -128,7 +133,7 @@ def test_maps_are_taken_from_the_pixels_that_torch_takes_them_from(size: tuple[i
 
 @pytest.mark.parametrize(("size", "crop"), [((7, 9), 1.0), ((30, 40), 1.0), ((11, 31), 0.6), ((19, 23), 1.0)])
 def test_a_camera_sees_the_same_rays_after_cropping_and_resizing(size: tuple[int, int], crop: float) -> None:
-    truth = Known(height=19, width=23)[2]
+    truth = Known(height=19, width=23)[0]  # without a hole
     small = at_training_size(truth, size, crop)
     (fx, fy, cx, cy), (gx, gy, dx, dy) = truth.intrinsics.tolist(), small.intrinsics.tolist()
     row, column = small.extras["where"]  # of the pixel that each was taken from, in the full image

@@ -12,6 +12,7 @@ import torch
 from cliffkit import testing
 from cliffkit.components.load import load_plugins
 
+from .layout_files import write_kitti, write_nyu_sync
 from .nyu_file import write_nyu
 from .test_pairs import rows, write_pairs
 
@@ -40,7 +41,12 @@ OPTIONS: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("pyramid", "fpn"): [{"channels": 12}],  # the default of 256 only takes longer
 }
 # Data sets that read files, and what makes them a tiny folder.
-NEED_DATA: dict[str, Callable[[Path], object]] = {"nyu": write_nyu, "pairs": lambda root: write_pairs(root, rows())}
+NEED_DATA: dict[str, Callable[[Path], object]] = {
+    "kitti": write_kitti,
+    "nyu": write_nyu,
+    "nyu_sync": write_nyu_sync,
+    "pairs": lambda root: write_pairs(root, rows()),
+}
 REGISTRY = load_plugins(strict=True).registry
 CASES = [
     pytest.param(

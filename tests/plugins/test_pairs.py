@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from cliffkit.errors import UserError
-from cliffkit_datasets import pairs as pairs_module
+from cliffkit_datasets import files as files_module
 from cliffkit_datasets.pairs import Pairs
 
 from ..engine_fixtures import same
@@ -253,7 +253,7 @@ class TestFingerprint:
         self, root: Path, tmp_path: Path, whole: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if not whole:
-            monkeypatch.setattr(pairs_module, "HASHED_WHOLE_BYTES", 0)
+            monkeypatch.setattr(files_module, "HASHED_WHOLE_BYTES", 0)
         copy = shutil.copytree(root, tmp_path / "elsewhere", copy_function=shutil.copyfile)
         prints = [Pairs(split, folder).fingerprint() for folder in (root, copy) for split in SPLITS]
         assert prints[:3] == prints[3:]
@@ -263,7 +263,7 @@ class TestFingerprint:
     @pytest.mark.parametrize("file", ["rgb/2.png", "depth/2.png"])
     def test_sees_changed_content(self, listed: Path, file: str, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         if not whole:
-            monkeypatch.setattr(pairs_module, "HASHED_WHOLE_BYTES", 0)
+            monkeypatch.setattr(files_module, "HASHED_WHOLE_BYTES", 0)
         before = [Pairs(split, listed).fingerprint() for split in SPLITS]
         with Image.open(listed / file) as image:
             changed = np.array(image)

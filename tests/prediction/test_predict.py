@@ -318,3 +318,19 @@ def build(recipe: Recipe) -> DepthNetwork:
     from cliffkit.method.assemble import build
 
     return build(recipe)
+
+
+def test_a_protocol_that_aligns_over_the_set_scores_by_one_factor_which_is_kept(run: Run, recipe: Recipe) -> None:
+    ours = cliffkit.evaluate(run, ["full+scale+set", "full"], progress=False)
+    data, predict = open_split(recipe, "test", {}), predictor(recipe, run.folder / "weights.safetensors", CPU)
+    images = [(predict(sample.image), *(map_.numpy()[0] for map_ in (sample.depth, sample.valid))) for sample in data]
+    pairs = [(depth[valid].astype(np.float64), p[valid].astype(np.float64)) for p, depth, valid in images]
+    true, predicted = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
+    factor = float(np.linalg.lstsq(predicted[:, None], true)[0][0])
+
+    alignment = ours.record.protocols["full+scale+set"].alignment
+    assert alignment == pytest.approx((factor, 0, False), rel=1e-5)
+    assert ours.record.protocols["full"].alignment is None
+    rows = [score_image(p.astype(np.float64) * factor, depth, valid, full()) for p, depth, valid in images]
+    expected = np.mean([row["abs_rel"] for row in rows if row])
+    assert ours.metrics["full+scale+set"]["abs_rel"] == pytest.approx(expected, rel=1e-5)

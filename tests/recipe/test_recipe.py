@@ -164,10 +164,14 @@ ONE_FAULT = [
     (
         "[full]",
         "[{use: eigen, cap: 8}]",
-        "14: evaluate.0.cap: unknown option; `eigen` takes: name, flip, align, cap_m, min_depth_m, crop; did you mean",
+        "14: evaluate.0.cap: unknown option; `eigen` takes: name, flip, align, align_over, cap_m, min_depth_m, crop; ",
     ),
     ("[full]", "[{use: eigen, cap_m: far}]", "14: evaluate.0.cap_m: 'far': input should be a valid number"),
-    ("[full]", "[{use: eigen, align: mean}]", "14: evaluate.0.align: 'mean': input should be 'none' or 'median'"),
+    (
+        "[full]",
+        "[{use: eigen, align: mean}]",
+        "14: evaluate.0.align: 'mean': input should be 'none', 'median', 'scale'",
+    ),
     ("[full]", "[{use: eigen, cap_m: 0}]", "14: evaluate.0: protocol 'eigen': true depths from 0.001 to 0 m and "),
     ("[full]", "[{use: eigen, name: a+b}]", "14: evaluate.0.name: 'a+b' is no name; use letters"),
     ("[full]", "[{use: eigen, name: full}]", "14: evaluate.0.name: 'full' is the name of a protocol already; "),

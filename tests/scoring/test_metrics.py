@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliffkit.errors import UserError
-from cliffkit.protocols import ALIGNMENTS, Protocol
+from cliffkit.protocols import Protocol
 from cliffkit.recipe.schema import Metric
-from cliffkit.scoring.alignments import SCALES
 from cliffkit.scoring.metrics import (
     DEFINITIONS,
     HIGHER_IS_BETTER,
@@ -399,9 +398,3 @@ def test_a_ratio_at_the_bound_counts_where_it_is_inclusive(formula: object, boun
 
 def test_a_recipe_names_these_metrics_and_no_others() -> None:
     assert get_args(Metric) == METRICS
-
-
-def test_every_alignment_that_a_protocol_can_name_has_a_function() -> None:
-    assert tuple(SCALES) == tuple(ALIGNMENTS)
-    assert SCALES["none"](np.array([1.0, 2]), np.array([3.0, 4])) == 1
-    assert SCALES["median"](np.array([1.0, 2, np.nan]), np.array([3.0, 6, 7])) == 3

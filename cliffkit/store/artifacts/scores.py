@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import PlainValidator
 
 from cliffkit.protocols import Protocol
+from cliffkit.scoring.alignments import Fit
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.store.artifacts.facts import Fact, damaged, read_bytes
 from cliffkit.store.files import write_atomic
@@ -37,6 +38,8 @@ class ProtocolScores:
     """Of the predictions."""
     baseline: Summary
     """Of a constant prediction."""
+    alignment: Fit | None = None
+    """Of a protocol that aligns over the set, what all predictions were aligned by; else None."""
 
 
 @dataclass(frozen=True)
