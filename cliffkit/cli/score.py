@@ -52,6 +52,11 @@ def score(
     predictions: Path,
     protocols: tuple[Any, ...],
     roots: tuple[tuple[str, Path], ...],
+    quantity: str,
+    scale: float | None,
+    baseline_m: float | None,
+    focal_px: float | None,
+    camera: tuple[float, ...] | None,
     as_json: bool,
     **chosen: Any,
 ) -> None:
@@ -69,8 +74,10 @@ def score(
     What is odd about the numbers, such as millimetres read as metres or inverse depth read as depth, is told, and
     nothing is mended.
     """
+    said = {"scale": scale, "baseline_m": baseline_m, "focal_px": focal_px, "camera": camera}
+    numbers = {"use": quantity, **{name: value for name, value in said.items() if value is not None}}
     with working(plugins.registry):
-        scored = cliffkit.score(predictions, protocols, data=dict(roots), plugins=plugins, **chosen)
+        scored = cliffkit.score(predictions, protocols, data=dict(roots), quantity=numbers, plugins=plugins, **chosen)
     if as_json:
         echo(json.dumps(_json(scored)))
     else:

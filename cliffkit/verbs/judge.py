@@ -154,6 +154,9 @@ def _fill(folder: Path, place: Path, name: str, matched: Matched, test: Split, r
     images = [by_index.get(index) for index in range(len(test.names))]
     summaries, failures = leave_tables(folder, rules.protocols, test.names, images, emit)
     leave_panel(folder, images, f"{name}, on {test.part.component.name}", rules.protocols[0])
+    warnings = tuple(source.suspicions.warnings())
+    for warning in warnings:
+        emit(Notice(f"{place}: warning: {warning}"))
     facts = GivenFacts(
         place=str(place),
         quantity=rules.reading.quantity.describe(),
@@ -162,7 +165,7 @@ def _fill(folder: Path, place: Path, name: str, matched: Matched, test: Split, r
         scored=len(present),
         missing=tuple(matched.missing(test.names)),
         extra=len(matched.extra),
-        warnings=tuple(source.suspicions.warnings()),
+        warnings=warnings,
     )
     key = _key(test, rules, source.digest)
     GivenScores(

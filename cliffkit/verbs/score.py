@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from cliffkit.components.load import Plugins
 from cliffkit.display.lines import Terminal
 from cliffkit.errors import UserError
-from cliffkit.events import Event, Notice
+from cliffkit.events import Emit, Event
 from cliffkit.jobs.announce import announcer
 from cliffkit.prediction.given.matching import WAYS
-from cliffkit.prediction.given.quantity import Quantity
+from cliffkit.prediction.given.quantity import quantity_of
 from cliffkit.prediction.given.source import Reading
 from cliffkit.recipe.evaluate import check_protocol
 from cliffkit.verbs.inputs import AnyPath, Data, Progress, installed_plugins, path_of
@@ -25,11 +26,7 @@ def score(
     *,
     data: Data | None = None,
     dataset: str | Mapping[str, Any] | None = None,
-    quantity: str = "depth",
-    scale: float | None = None,
-    baseline_m: float | None = None,
-    focal_px: float | None = None,
-    camera: Sequence[float] | None = None,
+    quantity: str | Mapping[str, Any] = "depth",
     key: str | None = None,
     match: str = "name",
     allow_missing: bool = False,
@@ -46,13 +43,9 @@ def score(
         protocols: names or mappings, as a recipe has them.
         data: folders of data sets by the data sets' names.
         dataset: which data set, a name or a mapping with its options; by default the only one in `data`.
-        quantity: what the numbers are: `depth` ahead of the camera, `inverse` depth, `disparity`, or `distance` from
-            the camera's centre.
-        scale: stored numbers per metre (per 1/m, per pixel): 1000 for millimetres, 256 for KITTI's PNGs. By
-            default 1; for whole numbers, as in PNGs, it must be said.
-        baseline_m: of disparity, the distance of the cameras.
-        focal_px: of disparity, the focal length in pixels of the stored maps.
-        camera: of distance, fx, fy, cx, cy in pixels of the image where the data set knows no camera.
+        quantity: what the numbers are: `depth`, `inverse` depth, `disparity`, `distance` from the camera's centre, or a
+            mapping with `use` and, as needed, `scale` (stored numbers per metre, 1/m or pixel), `baseline_m`,
+            `focal_px`, `camera`.
         key: name of the array in .npz files of several.
         match: `name`, or `order`: the n-th file is of the n-th image.
         allow_missing: score the images that have a prediction, and count the others; else a missing one is an error.
@@ -69,17 +62,16 @@ def score(
     plugins = plugins or installed_plugins()
     if match not in WAYS:
         raise UserError(f"match: '{match}' is no way to match predictions; there are: {', '.join(WAYS)}")
-    if camera is not None and len(camera) != 4:
-        raise UserError(
-            f"camera: {list(camera)} has {len(camera)} numbers; write fx, fy, cx, cy in pixels of the image"
-        )
-    given = None if camera is None else (camera[0], camera[1], camera[2], camera[3])
-    reading = Reading(Quantity(quantity, scale, baseline_m, focal_px, given), key)
     checked = tuple(check_protocol(protocol, plugins.registry) for protocol in protocols)
+    rules = Rules(checked, Reading(quantity_of(quantity), key), match, allow_missing, path_of(out, "out"))
     test = open_test(dataset, data, plugins.registry)
-    place = path_of(predictions, "predictions")
-    rules = Rules(checked, reading, match, allow_missing, path_of(out, "out"))
+    with _telling(plugins, progress) as emit:
+        return score_place(path_of(predictions, "predictions"), name, test, rules, emit)
 
+
+@contextmanager
+def _telling(plugins: Plugins, progress: Progress) -> Iterator[Emit]:
+    """Give a function that tells events to the terminal, to the caller's own function, and to plugins."""
     with Terminal(active=progress is True) as terminal:
 
         def show(event: Event) -> None:
@@ -87,8 +79,4 @@ def score(
             if callable(progress):
                 progress(event)
 
-        emit = announcer(plugins, show)
-        scored = score_place(place, name, test, rules, emit)
-        for warning in scored.warnings:
-            emit(Notice(f"warning: {warning}"))
-    return scored
+        yield announcer(plugins, show)

@@ -165,8 +165,8 @@ def test_every_way_to_store_the_same_depth_has_the_same_score(
 
     for place, chosen in {
         "npz": {"key": "depth"},
-        "png": {"scale": 1000},
-        "kitti": {"scale": 256, "match": "order"},
+        "png": {"quantity": {"use": "depth", "scale": 1000}},
+        "kitti": {"quantity": {"use": "depth", "scale": 256}, "match": "order"},
         "tif": {},
         "flat": {},
         "stack/all.npy": {},
@@ -194,7 +194,7 @@ def test_every_quantity_becomes_the_same_depth(data: Path, samples: dict[str, Sa
     distance = write(tmp_path / "distance", samples, lambda depth: depth * ray)
     for scored in (
         score(inverse, data, tmp_path, quantity="inverse"),
-        score(disparity, data, tmp_path, quantity="disparity", baseline_m=0.54, focal_px=721),
+        score(disparity, data, tmp_path, quantity={"use": "disparity", "baseline_m": 0.54, "focal_px": 721}),
         score(distance, data, tmp_path, quantity="distance"),
     ):
         assert abs_rel(scored) == pytest.approx(expected, rel=1e-5)
@@ -243,7 +243,11 @@ def test_missing_and_extra_predictions_are_named_and_missing_ones_refused(
         (lambda depth: depth * 1000, {}, "millimetres or other units, read as metres"),
         (lambda depth: 1 / depth, {}, "are they inverse depth or disparity, read as depth"),
         (lambda depth: depth, {"quantity": "inverse"}, "are they depth, read as inverse"),
-        (lambda depth: (depth * 20).astype(np.uint8), {"scale": 20}, "4 of 4 predictions hold 8 bits a pixel"),
+        (
+            lambda depth: (depth * 20).astype(np.uint8),
+            {"quantity": {"use": "depth", "scale": 20}},
+            "4 of 4 predictions hold 8 bits a pixel",
+        ),
         (lambda depth: depth.T, {}, "4 of 4 predictions have the sides of their image exchanged"),
         (lambda depth: depth[8:], {}, "4 of 4 predictions have other proportions than their image"),
         (lambda depth: np.full_like(depth, 2.0), {}, "4 of 4 predictions hold one value only"),
@@ -279,9 +283,10 @@ def test_distance_read_as_depth_is_told(data: Path, samples: dict[str, Sample], 
     [
         ({"quantity": "disparity"}, "needs a baseline"),
         ({"quantity": "depths"}, "is no quantity"),
-        ({"scale": 0}, "scale of predictions is 0"),
+        ({"quantity": {"use": "depth", "scale": 0}}, "scale of predictions is 0"),
+        ({"quantity": {"use": "depth", "scal": 1}}, "unknown key 'scal'"),
         ({"match": "size"}, "no way to match"),
-        ({"camera": [1, 2, 3]}, "has 3 numbers"),
+        ({"quantity": {"use": "distance", "camera": [1, 2, 3]}}, "has 3 numbers"),
         ({"protocols": ["full+flip"]}, "averages with the prediction of the mirrored image"),
         ({"dataset": "nyu"}, "nyu"),
     ],

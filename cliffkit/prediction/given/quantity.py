@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cliffkit.components.near import near
 from cliffkit.errors import UserError
 
 QUANTITIES: Mapping[str, str] = MappingProxyType(
@@ -88,6 +90,22 @@ class Quantity:
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = np.float32(product) / values
             return np.where(values > 0, np.minimum(depth, FARTHEST_M), np.where(np.isnan(values), np.nan, FARTHEST_M))
+
+
+def quantity_of(given: str | Mapping[str, Any]) -> Quantity:
+    """Read a quantity as users write it: its name, or a mapping with `use` and options. Raises UserError."""
+    written: dict[str, Any] = {"use": given} if isinstance(given, str) else dict(given)
+    takes = ("use", *(entry.name for entry in fields(Quantity) if entry.name != "name"))
+    unknown = [str(name) for name in written if name not in takes]
+    if unknown or "use" not in written:
+        fault = near(unknown[0], takes, "it has") if unknown else f"it has {', '.join(takes)}"
+        raise UserError(f"quantity: {f'unknown key {unknown[0]!r}' if unknown else 'use is missing'}; {fault}")
+    camera = written.get("camera")
+    if camera is not None:
+        if len(camera) != 4:
+            raise UserError(f"camera: {list(camera)} has {len(camera)} numbers; write fx, fy, cx, cy, in pixels")
+        written["camera"] = tuple(map(float, camera))
+    return Quantity(written.pop("use"), **written)
 
 
 def ray_lengths(shape: tuple[int, ...], camera: Camera) -> Floats:
