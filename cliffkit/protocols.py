@@ -73,21 +73,28 @@ class Crop:
     right: float
     frame: tuple[int, int] = (1, 1)
     """(height, width) of the reference frame; (1, 1): the edges are shares of the sides."""
+    window: tuple[int, int] | None = None
+    """(height, width), pixels, of the part of the view that the edges are stretched to: its lowest rows and centre
+    columns, as much of them as there is; an odd margin is wider on the right. None: the whole view."""
 
     def slices(self, height: int, width: int) -> tuple[slice, slice]:
         """Give the rows and columns to keep of a map of height x width pixels."""
-        y, x = self.frame
+        (y, x), (top, left) = self.frame, (0, 0)
+        if self.window is not None:
+            rows, columns = min(height, self.window[0]), min(width, self.window[1])
+            top, left, height, width = height - rows, (width - columns) // 2, rows, columns
         return (
-            slice(math.floor(self.top * height / y), math.floor(self.bottom * height / y)),
-            slice(math.floor(self.left * width / x), math.floor(self.right * width / x)),
+            slice(top + math.floor(self.top * height / y), top + math.floor(self.bottom * height / y)),
+            slice(left + math.floor(self.left * width / x), left + math.floor(self.right * width / x)),
         )
 
     def describe(self) -> str:
         """Put the crop into words."""
+        window = "" if self.window is None else f" of the lowest, central {self.window[0]}x{self.window[1]}"
         if self.frame == (1, 1):
-            return f"rows {self.top}h:{self.bottom}h and columns {self.left}w:{self.right}w"
+            return f"rows {self.top}h:{self.bottom}h and columns {self.left}w:{self.right}w{window}"
         edges = f"rows {self.top}:{self.bottom} and columns {self.left}:{self.right}"
-        return f"{edges} of {self.frame[0]}x{self.frame[1]} (other sizes in proportion)"
+        return f"{edges} of {self.frame[0]}x{self.frame[1]} (other sizes in proportion){window}"
 
 
 @dataclass(frozen=True)
@@ -160,14 +167,16 @@ class Protocol:
     def to_dict(self) -> dict[str, Any]:
         """Give every field in plain JSON types.
 
-        Fields that came later, `squeezed` and `align_over`, are given only where they differ from their defaults:
-        earlier scores have none.
+        Fields that came later, `squeezed`, `align_over` and `window`, are given only where they differ from their
+        defaults: earlier scores have none.
         """
         stored = asdict(self)
         if not self.view.squeezed:
             del stored["view"]["squeezed"]
         if self.align_over == "image":
             del stored["align_over"]
+        if self.crop is not None and self.crop.window is None:
+            del stored["crop"]["window"]
         return stored
 
     @classmethod
@@ -180,9 +189,11 @@ class Protocol:
         size = framing["size"]
         crop = stored["crop"]
         if crop is not None:
+            crop = {"window": None, **crop}
             _check_fields(Crop, crop)
             height, width = crop["frame"]
-            crop = Crop(**{**crop, "frame": (height, width)})
+            window = None if crop["window"] is None else (crop["window"][0], crop["window"][1])
+            crop = Crop(**{**crop, "frame": (height, width), "window": window})
         view = View(framing["region"], None if size is None else (size[0], size[1]), framing["squeezed"])
         return cls(**{**stored, "view": view, "crop": crop})
 

@@ -166,6 +166,9 @@ def _check_values(faults: Faults, path: str, values: Any, axes: Axes) -> bool:
         faults.add(place, f"{excerpt(values)} is nothing to choose from; write two values or more, as [1e-3, 2e-3]")
         return False
     good = True
+    if path in axes:
+        faults.add(place, f"an axis is called {cut(path, 40)} too, so two columns would have one name; rename the axis")
+        good = False
     for i, value in enumerate(values):
         if value in values[:i]:
             faults.add((*place, i), f"{excerpt(value)} stands twice; keep one")

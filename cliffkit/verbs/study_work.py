@@ -20,6 +20,7 @@ from cliffkit.jobs.run_folder import name_jobs
 from cliffkit.method.buildable import check_buildable
 from cliffkit.recipe.check import check_part
 from cliffkit.report.power import outlook
+from cliffkit.report.wording import listed
 from cliffkit.store.job import Job
 from cliffkit.study.board import Board
 from cliffkit.study.forecast import choose_workers
@@ -46,6 +47,7 @@ def check_variants(board: Board, roots: Roots, tell: Emit) -> list[tuple[Job, st
     failures: dict[str, tuple[str, str] | None] = {}
     said: set[str] = set()  # trials of a variant fail in the same words
     faults: dict[tuple[str, str], str] = {}
+    refusals: dict[str, list[str]] = {}  # the variants that a fault without a place is of, by its words
     for cell in board.needed:
         entry = next(board.jobs[job.key] for job in cell.jobs if job.stage == "depth")
         if entry.state in ("done", "failed"):
@@ -68,15 +70,15 @@ def check_variants(board: Board, roots: Roots, tell: Emit) -> list[tuple[Job, st
                 for fault in error.faults:
                     faults.setdefault((fault.place, fault.path), f"{fault} (in variant '{cell.variant.name}')")
             except UserError as error:
-                text = f"variant '{cell.variant.name}': {error}"
-                faults[text, ""] = text
+                refusals.setdefault(str(error), []).append(f"'{cell.variant.name}'")
 
         failure = failures[parts]
         if failure is not None:
             failed.append((entry.job, *failure))
             board.put(entry, "failed", failure[0])
-    if faults:
-        raise UserError("\n".join(faults.values()))
+    if faults or refusals:
+        refused = (f"variant{'s' * (len(names) > 1)} {listed(names, 3)}: {text}" for text, names in refusals.items())
+        raise UserError("\n".join([*faults.values(), *refused]))
     return failed
 
 

@@ -12,4 +12,10 @@ def cliffkit_register(registry: Registry) -> None:
     )
     registry.add("protocol", "hu", "cliffkit_protocols.hu:hu", "Hu et al.'s: centre at half scale, rmse over the set")
     registry.add("protocol", "garg", "cliffkit_protocols.garg:garg", "KITTI's usual: Garg's crop, depth below 80 m")
+    registry.add(
+        "protocol", "kitti_eigen", "cliffkit_protocols.kitti:kitti_eigen", "KITTI inside Eigen's crop, depth below 80 m"
+    )
+    registry.add(
+        "protocol", "kitti_improved", "cliffkit_protocols.kitti:kitti_improved", "KITTI's improved truth, as monodepth2"
+    )
     registry.add("protocol", "full", "cliffkit_protocols.full:full", "every valid pixel of the whole image")

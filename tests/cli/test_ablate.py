@@ -211,6 +211,25 @@ axes:
     assert not list((tmp_path / "runs" / "jobs").iterdir())
 
 
+def test_a_part_that_many_variants_cannot_have_is_said_once(invoke: Invoke, tmp_path: Path) -> None:
+    study = write_study(
+        tmp_path,
+        """\
+name: s
+base: base.yaml
+axes:
+  net:
+    own: {}
+    none: {model: {backbone: {use: timm, name: no_net}, pyramid: {use: fpn}}}
+  loss: {l1: {}, l2: {loss: [{use: l2}]}, silog: {loss: [{use: silog}]}, berhu: {loss: [{use: berhu}]}}
+""",
+    )
+    ran = invoke("ablate", study, "--runs", tmp_path / "runs", "--device", "cpu")
+    assert ran.exit_code == 2
+    assert ran.stderr.count("there is no model 'no_net'") == 1
+    assert "variants 'none + l1', 'none + l2', 'none + silog' and 1 more: " in ran.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -147,7 +147,10 @@ def test_equal_protocols_have_equal_names() -> None:
             "eigan",
             r"no protocol is called 'eigan'; did you mean 'eigen'\?; each takes \+flip, \+median, \+scale",
         ),
-        ("", "no protocol is called ''; there are: cliffnet, eigen, full, garg, hu; each takes"),
+        (
+            "",
+            "no protocol is called ''; there are: cliffnet, eigen, full, garg, hu, kitti_eigen, kitti_improved;",
+        ),
         (
             "eigen+flop",
             r"'eigen\+flop': no modifier is called 'flop'; did you mean 'flip'\? there are: flip, median, ",

@@ -276,6 +276,8 @@ def test_of_two_at_once_one_is_killed_and_the_other_chooses_as_one_alone(
         (("[1e-5, 1e-2]", "[1e-5, -1]"), "8: train.depth.lr: -1: input should be greater than 0 (in variant 'none')"),
         (("[1e-5, 1e-2]", "[fast, -1]"), "8: train.depth.lr: 'fast'"),
         (("[1e-5, 1e-2]", "[fast, -1]"), "8: train.depth.lr: -1: input should be greater than 0 (in variant 'none')"),
+        (("axes:\n", "axes:\n  train.depth.lr: {x: {}, y: {data.val: 3}}\n"),
+         "9: tune.train.depth.lr: an axis is called train.depth.lr too"),
         (("train.depth.lr", "train.depth.rate"), "8: tune.train.depth.rate: no variant's recipe has such a place"),
         (("train.depth.lr", "data.size"), "8: tune.data.size: a search tries values of model, embedding, loss, train"),
         (("train.depth.lr: [1e-5, 1e-2]", "train.depth: [{select: rmse}, {lr: 1}]"),
