@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cliffkit.verbs.check import plan, validate
+    from cliffkit.verbs.compare import compare
     from cliffkit.verbs.findings import Findings
     from cliffkit.verbs.finished import Run
     from cliffkit.verbs.outlook import Outlook
@@ -39,6 +40,7 @@ _HOMES = {
     "Run": "cliffkit.verbs.finished",
     "Scored": "cliffkit.verbs.scored",
     "ablate": "cliffkit.verbs.study",
+    "compare": "cliffkit.verbs.compare",
     "evaluate": "cliffkit.verbs.run",
     "forecast": "cliffkit.verbs.study",
     "load_run": "cliffkit.verbs.run",
@@ -59,6 +61,7 @@ __all__ = [
     "Scored",
     "__version__",
     "ablate",
+    "compare",
     "evaluate",
     "forecast",
     "load_run",

@@ -15,13 +15,32 @@ from cliffkit.cli.output import working
 from cliffkit.components.load import Plugins
 
 if TYPE_CHECKING:
+    from cliffkit.verbs.findings import Findings
     from cliffkit.verbs.scored import Scored
 
 QUANTITIES = ("depth", "inverse", "disparity", "distance")
 
 
+class Places(click.ParamType[tuple[str, list[Path]]]):
+    """NAME=PLACE,PLACE,..."""
+
+    name = "NAME=PLACE,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, list[Path]]:
+        """Split at the first equals sign, then at commas."""
+        name, _, places = str(value).partition("=")
+        if not name or not all(places.split(",")):
+            self.fail(f"'{value}' is not NAME=PLACE,PLACE, as in --variant ours=a/,b/,c/", param, ctx)
+        return name, [Path(place) for place in places.split(",")]
+
+
 @click.command()
-@click.argument("predictions", type=options.PathText())
+@click.argument("predictions", type=options.PathText(), nargs=-1)
+@click.option("--variant", "variants", type=Places(), multiple=True, metavar="NAME=PLACE,PLACE,...",
+              help="Predictions of a variant, one place for each seed under which it was trained. Repeatable.")  # fmt: skip
+@click.option("--reference", metavar="NAME", help="The variant with which the others are compared. Default: the last.")
+@click.option("--metric", default="abs_rel", show_default=True, help="In which variants are compared first.")
+@click.option("--smallest", type=float, metavar="D", help="Smallest difference of interest in that metric.")
 @options.protocols
 @options.data
 @click.option("--dataset", type=options.PartText(), metavar="DATASET",
@@ -49,7 +68,11 @@ QUANTITIES = ("depth", "inverse", "disparity", "distance")
 def score(
     plugins: Plugins,
     /,
-    predictions: Path,
+    predictions: tuple[Path, ...],
+    variants: tuple[tuple[str, list[Path]], ...],
+    reference: str | None,
+    metric: str,
+    smallest: float | None,
     protocols: tuple[Any, ...],
     roots: tuple[tuple[str, Path], ...],
     quantity: str,
@@ -57,6 +80,7 @@ def score(
     baseline_m: float | None,
     focal_px: float | None,
     camera: tuple[float, ...] | None,
+    name: str | None,
     as_json: bool,
     **chosen: Any,
 ) -> None:
@@ -73,15 +97,50 @@ def score(
 
     What is odd about the numbers, such as millimetres read as metres or inverse depth read as depth, is told, and
     nothing is mended.
+
+    Several places are seeds of one variant, and --variant names several: then differences from the reference are
+    judged as those of a study, with a report.
+
+    \b
+        cliffkit score --data nyu=FOLDER --protocol eigen --reference theirs \\
+            --variant ours=a/,b/,c/ --variant theirs=d/,e/,f/
     """
     said = {"scale": scale, "baseline_m": baseline_m, "focal_px": focal_px, "camera": camera}
     numbers = {"use": quantity, **{name: value for name, value in said.items() if value is not None}}
+    shared = {"data": dict(roots), "quantity": numbers, "plugins": plugins, **chosen}
+    if bool(variants) == bool(predictions):
+        raise click.UsageError("name places of predictions, or variants with --variant, and not both")
+    if len(predictions) == 1:
+        with working(plugins.registry):
+            scored = cliffkit.score(predictions[0], protocols, name=name, **shared)
+        _print(scored, as_json)
+        return
+    places = _places(variants) if variants else {"predictions": list(predictions)}
+    judged: dict[str, Any] = {"reference": reference or list(places)[-1], "metric": metric, "smallest": smallest}
     with working(plugins.registry):
-        scored = cliffkit.score(predictions, protocols, data=dict(roots), quantity=numbers, plugins=plugins, **chosen)
+        findings = cliffkit.compare(places, protocols, **judged, name=name or "comparison", **shared)
+    _print_findings(findings, as_json)
+
+
+def _places(variants: tuple[tuple[str, list[Path]], ...]) -> dict[str, list[Path]]:
+    """Gather variants by name. Raises UsageError for a name that stands twice."""
+    places = dict(variants)
+    if len(places) < len(variants):
+        raise click.UsageError("--variant: a name stands twice; write all places of a variant behind one name")
+    return places
+
+
+def _print_findings(findings: Findings, as_json: bool) -> None:
+    """Print verdicts and where the report lies, or one JSON object."""
+    from cliffkit.cli.verdicts import print_study, study_json
+
     if as_json:
-        echo(json.dumps(_json(scored)))
-    else:
-        _print(scored)
+        echo(json.dumps(study_json(findings.results, findings.analysis, dict(findings.files))))
+        return
+    print_study(findings.results, findings.analysis)
+    for note in findings.study.notes:
+        echo(f"note: {note}")
+    echo(f"report: {findings.files['report.html']}")
 
 
 def _json(scored: Scored) -> dict[str, Any]:
@@ -104,8 +163,11 @@ def _json(scored: Scored) -> dict[str, Any]:
     }
 
 
-def _print(scored: Scored) -> None:
-    """Print scores, what they are of, what is odd, and where they lie."""
+def _print(scored: Scored, as_json: bool) -> None:
+    """Print scores, what they are of, what is odd, and where they lie; or one JSON object."""
+    if as_json:
+        echo(json.dumps(_json(scored)))
+        return
     from cliffkit.cli.scores import print_data, print_scores
 
     record, facts = scored.record, scored.record.predictions

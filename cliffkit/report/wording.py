@@ -13,6 +13,7 @@ from cliffkit.study.analysis import Analysis, Row, Table
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.rounds import NOT_NEEDED
+from cliffkit.study.study import Study
 
 MARKS: Mapping[str, str] = MappingProxyType(
     {BETTER: "▲", WORSE: "▼", EQUIVALENT: "≈", NOISE: "●", THESE_WEIGHTS: "◇", UNMEASURED: "×"}
@@ -133,7 +134,7 @@ def caveats(results: Results, analysis: Analysis) -> list[str]:
     if len(study.seeds) == 1:
         messages.append(
             f"One seed only (seed {study.seeds[0]}): what differs between variants may be the luck of their training, "
-            "so every difference holds for these weights only. Give the study three seeds or more."
+            "so every difference holds for these weights only. Give each variant three seeds or more."
         )
     placebo = analysis.first(results).placebo
     if placebo is not None:
@@ -232,7 +233,8 @@ def baseline(results: Results, protocol: str, metric: str) -> str | None:
     if scores is None:
         return None
     value = scores.protocols[protocol].baseline[metric]
-    return f"The constant depth {scores.baseline_depth_m:.2f} m (median of the training split) scores {value:.4g}."
+    split = "test" if scores.selection is None else "training"
+    return f"The constant depth {scores.baseline_depth_m:.2f} m (median of the {split} split) scores {value:.4g}."
 
 
 def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, ...], tuple[float, str]]:
@@ -241,6 +243,8 @@ def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, .
     A variant that changes the base recipe does not inherit what is reported for the base.
     """
     study = results.study
+    if not isinstance(study, Study):
+        return {}
     return {
         variant.levels: (entry.value, entry.source)
         for variant in study.variants

@@ -72,7 +72,7 @@ def still_improving(result: CellResult) -> bool | None:
     return min(last) < min(before) * (1 - GAIN)
 
 
-def study_noise(results: Results) -> StudyNoise:
+def study_noise(results: Results, study: Study) -> StudyNoise:
     """Gather what a study leaves for the plans of like studies."""
     tables = []
     for protocol in results.protocols:
@@ -83,7 +83,7 @@ def study_noise(results: Results) -> StudyNoise:
                 variance = noise.variance
                 parts = variance.seeds, variance.images, variance.rest
                 tables.append(TableNoise(protocol, metric, *parts, differences=count, replicates=noise.seeds))
-    return StudyNoise(results.study.name, likeness(results.study), tuple(tables))
+    return StudyNoise(study.name, likeness(study), tuple(tables))
 
 
 def likeness(study: Study) -> Likeness:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cliffkit.components.load import Plugins
+from cliffkit.components.registry import Registry
 from cliffkit.display.lines import Terminal
 from cliffkit.errors import UserError
 from cliffkit.events import Emit, Event
@@ -60,17 +61,35 @@ def score(
     Example: `cliffkit.score("theirs/", ["eigen", "eigen+median"], data={"nyu": "data/nyu"}).metrics["eigen"]["rmse"]`.
     """
     plugins = plugins or installed_plugins()
-    if match not in WAYS:
-        raise UserError(f"match: '{match}' is no way to match predictions; there are: {', '.join(WAYS)}")
-    checked = tuple(check_protocol(protocol, plugins.registry) for protocol in protocols)
-    rules = Rules(checked, Reading(quantity_of(quantity), key), match, allow_missing, path_of(out, "out"))
+    rules = rules_of(protocols, quantity, key, match, allow_missing, out, plugins.registry)
     test = open_test(dataset, data, plugins.registry)
-    with _telling(plugins, progress) as emit:
+    with telling(plugins, progress) as emit:
         return score_place(path_of(predictions, "predictions"), name, test, rules, emit)
 
 
+def rules_of(
+    protocols: Sequence[str | Mapping[str, Any]],
+    quantity: str | Mapping[str, Any],
+    key: str | None,
+    match: str,
+    allow_missing: bool,
+    out: AnyPath,
+    registry: Registry,
+) -> Rules:
+    """Check what `score` and `compare` are given, but for data and predictions. Raises UserError."""
+    if match not in WAYS:
+        raise UserError(f"match: '{match}' is no way to match predictions; there are: {', '.join(WAYS)}")
+    if not protocols:
+        raise UserError("no protocol is named; name one, as eigen: a score without its protocol means nothing")
+    checked = {protocol.name: protocol for protocol in (check_protocol(given, registry) for given in protocols)}
+    if len(checked) < len(protocols):
+        raise UserError(f"two protocols have one name; there are: {', '.join(checked)}; give one another `name`")
+    reading = Reading(quantity_of(quantity), key)
+    return Rules(tuple(checked.values()), reading, match, allow_missing, path_of(out, "out"))
+
+
 @contextmanager
-def _telling(plugins: Plugins, progress: Progress) -> Iterator[Emit]:
+def telling(plugins: Plugins, progress: Progress) -> Iterator[Emit]:
     """Give a function that tells events to the terminal, to the caller's own function, and to plugins."""
     with Terminal(active=progress is True) as terminal:
 

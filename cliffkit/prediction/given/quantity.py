@@ -70,6 +70,13 @@ class Quantity:
             words += f", at a baseline of {self.baseline_m:g} m and a focal length of {self.focal_px:g} pixels"
         return words
 
+    def flags(self) -> list[str]:
+        """Write the quantity as `cliffkit score` takes it."""
+        numbers = {"--scale": self.scale, "--baseline": self.baseline_m, "--focal": self.focal_px}
+        said = [word for name, value in numbers.items() if value is not None for word in (name, f"{value:g}")]
+        camera = [] if self.camera is None else ["--camera", *(f"{value:g}" for value in self.camera)]
+        return ["--as", self.name, *said, *camera]
+
     def metres(self, values: Floats, camera: Camera | None) -> Floats:
         """Turn a map (H, W) of stored numbers, at the image's size, into depth in metres.
 
