@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cliffkit.verbs.check import plan, validate
     from cliffkit.verbs.compare import compare
+    from cliffkit.verbs.export import Export, export
     from cliffkit.verbs.findings import Findings
     from cliffkit.verbs.finished import Run
     from cliffkit.verbs.outlook import Outlook
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    "Export": "cliffkit.verbs.export",
     "Findings": "cliffkit.verbs.findings",
     "Outlook": "cliffkit.verbs.outlook",
     "Rows": "cliffkit.verbs.rows",
@@ -42,6 +44,7 @@ _HOMES = {
     "ablate": "cliffkit.verbs.study",
     "compare": "cliffkit.verbs.compare",
     "evaluate": "cliffkit.verbs.run",
+    "export": "cliffkit.verbs.export",
     "forecast": "cliffkit.verbs.study",
     "load_run": "cliffkit.verbs.run",
     "load_study": "cliffkit.verbs.study",
@@ -54,6 +57,7 @@ _HOMES = {
 """Where each name is defined."""
 
 __all__ = [
+    "Export",
     "Findings",
     "Outlook",
     "Rows",
@@ -63,6 +67,7 @@ __all__ = [
     "ablate",
     "compare",
     "evaluate",
+    "export",
     "forecast",
     "load_run",
     "load_study",

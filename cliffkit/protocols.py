@@ -98,6 +98,21 @@ class Crop:
 
 
 @dataclass(frozen=True)
+class ExtraMetric:
+    """A metric beside the nine, as a protocol asks for it: which code computes it, and how its values are read."""
+
+    name: str
+    reference: str
+    """`package.module:Class`."""
+    options: str = "{}"
+    """JSON of its options, every default written out."""
+    unit: str = ""
+    higher_is_better: bool = False
+    code: str = ""
+    """Identity of its code: scores by other code are not compared."""
+
+
+@dataclass(frozen=True)
 class Protocol:
     """How predictions are scored. Two scores may be compared where their protocols are equal, and only there."""
 
@@ -134,6 +149,8 @@ class Protocol:
     """delta_k counts ratios <= 1.25^k instead of <."""
     rmse_pooled: bool = False
     """rmse is the root of the images' mean squared error instead of the mean of their roots."""
+    metrics: tuple[ExtraMetric, ...] = ()
+    """Metrics that are computed beside the nine."""
 
     def __post_init__(self) -> None:
         if self.align not in ALIGNMENTS or self.averaging != "image":
@@ -167,14 +184,16 @@ class Protocol:
     def to_dict(self) -> dict[str, Any]:
         """Give every field in plain JSON types.
 
-        Fields that came later, `squeezed`, `align_over` and `window`, are given only where they differ from their
-        defaults: earlier scores have none.
+        Fields that came later, `squeezed`, `align_over`, `window` and `metrics`, are given only where they differ from
+        their defaults: earlier scores have none.
         """
         stored = asdict(self)
         if not self.view.squeezed:
             del stored["view"]["squeezed"]
         if self.align_over == "image":
             del stored["align_over"]
+        if not self.metrics:
+            del stored["metrics"]
         if self.crop is not None and self.crop.window is None:
             del stored["crop"]["window"]
         return stored
@@ -182,7 +201,7 @@ class Protocol:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Protocol:
         """Read what `to_dict` wrote, through JSON or not. Raises UserError where fields differ from ours."""
-        stored = {"align_over": "image", **stored}
+        stored = {"align_over": "image", "metrics": (), **stored}
         _check_fields(cls, stored)
         framing = {"squeezed": False, **stored["view"]}
         _check_fields(View, framing)
@@ -195,7 +214,10 @@ class Protocol:
             window = None if crop["window"] is None else (crop["window"][0], crop["window"][1])
             crop = Crop(**{**crop, "frame": (height, width), "window": window})
         view = View(framing["region"], None if size is None else (size[0], size[1]), framing["squeezed"])
-        return cls(**{**stored, "view": view, "crop": crop})
+        for metric in stored["metrics"]:
+            _check_fields(ExtraMetric, metric)
+        metrics = tuple(ExtraMetric(**metric) for metric in stored["metrics"])
+        return cls(**{**stored, "view": view, "crop": crop, "metrics": metrics})
 
     def describe(self) -> str:
         """Put the protocol into one sentence for above a score: size, crop, range, clamp, flip, alignment, source."""
@@ -211,6 +233,7 @@ class Protocol:
             ALIGNMENTS[self.align].format(over=OVER[self.align_over]),
             "mean over images of per-image metrics" + (" except rmse = sqrt(mean mse)" if self.rmse_pooled else ""),
             f"delta {'<=' if self.delta_inclusive else '<'} 1.25^k",
+            *([f"with {' and '.join(metric.name for metric in self.metrics)}"] if self.metrics else []),
         ]
 
     def _truth(self) -> str:
@@ -238,7 +261,7 @@ def _bound(value: float | None) -> str:
     return "any" if value is None else f"{value:g}"
 
 
-def _check_fields(cls: type[Protocol | View | Crop], stored: Mapping[str, Any]) -> None:
+def _check_fields(cls: type[Protocol | View | Crop | ExtraMetric], stored: Mapping[str, Any]) -> None:
     ours = {entry.name for entry in fields(cls)}
     if ours != set(stored):
         unknown, missing = sorted(set(stored) - ours), sorted(ours - set(stored))

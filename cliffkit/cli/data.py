@@ -26,6 +26,8 @@ def data() -> None:
 @options.data
 @click.option("--sample", default=200, show_default=True, type=click.IntRange(min=1), metavar="N",
               help="Look into at most N images of each split, spread evenly.")  # fmt: skip
+@click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Draw images of each split with their depth, and what is said of them, into a PNG.")  # fmt: skip
 @options.as_json
 @click.pass_obj
 def check(
@@ -34,6 +36,7 @@ def check(
     settings: tuple[str, ...],
     roots: tuple[tuple[str, Path], ...],
     sample: int,
+    sheet: Path | None,
     as_json: bool,
 ) -> None:
     """Count and measure the splits of data set NAME, and say what is wrong with it; exit code 2 where something is.
@@ -42,11 +45,13 @@ def check(
         cliffkit data check rooms
         cliffkit data check nyu --data nyu=FOLDER
         cliffkit data check pairs --data pairs=FOLDER --set depth_scale=5000
+        cliffkit data check kitti --data kitti=FOLDER --sheet kitti.png
     """
     from rich.console import Console
     from rich.progress import Progress
 
     from cliffkit.data.check import check_data, describe
+    from cliffkit.interfaces import Sample
     from cliffkit.recipe import yamlstrict
     from cliffkit.recipe.check import check_part
 
@@ -66,7 +71,13 @@ def check(
                     tasks[split] = bars.add_task(split, total=total)
                 bars.update(tasks[split], completed=done)
 
-            report = check_data(part, dict(roots), sample, progress)
+            contacts: dict[str, list[tuple[str, Sample]]] = {}
+            report = check_data(part, dict(roots), sample, progress, contacts)
+        if sheet is not None:
+            from cliffkit.data.sheet import draw_sheet
+
+            draw_sheet(sheet, report, contacts)
+            echo(f"drawn: {sheet}", err=True)
     if as_json:
         echo(json.dumps(report))
     else:

@@ -13,6 +13,7 @@ import click
 from cliffkit.cli.ablate import ablate, report
 from cliffkit.cli.data import data
 from cliffkit.cli.echo import echo
+from cliffkit.cli.export import export
 from cliffkit.cli.output import close_stdout, open_streams, stdout_kept, tell_crash
 from cliffkit.cli.plugins import plugins
 from cliffkit.cli.predict import evaluate, predict
@@ -82,7 +83,7 @@ def cli(strict_plugins: bool) -> None:
     """
 
 
-STUDIES, RUNS = (ablate, report, score), (run, evaluate, predict)
+STUDIES, RUNS = (ablate, report, score), (run, evaluate, predict, export)
 LOOKS = (plan, validate, list_components, plugins, recipes, data, store)
 
 for command in (*RUNS, *STUDIES, *LOOKS):

@@ -37,7 +37,8 @@ class Places(click.ParamType[tuple[str, list[Path]]]):
 @click.command()
 @click.argument("predictions", type=options.PathText(), nargs=-1)
 @click.option("--variant", "variants", type=Places(), multiple=True, metavar="NAME=PLACE,PLACE,...",
-              help="Predictions of a variant, one place for each seed under which it was trained. Repeatable.")  # fmt: skip
+              help="Predictions of a variant, one place for each seed under which it was trained. "
+              "Repeatable.")  # fmt: skip
 @click.option("--reference", metavar="NAME", help="The variant with which the others are compared. Default: the last.")
 @click.option("--metric", default="abs_rel", show_default=True, help="In which variants are compared first.")
 @click.option("--smallest", type=float, metavar="D", help="Smallest difference of interest in that metric.")

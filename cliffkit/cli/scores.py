@@ -65,14 +65,17 @@ def print_scores(record: Scores, name: str) -> None:
         out.print(printable(f"\n{scored.described}"), highlight=False, markup=False)
         table = Table(box=None, pad_edge=False)
         table.add_column("")
-        for metric in METRICS:
-            unit = f" [{UNITS[metric]}]" if UNITS[metric] else ""
-            arrow = "↑" if metric in HIGHER_IS_BETTER else "↓"
+        extras = [(extra.name, extra.unit, extra.higher_is_better) for extra in scored.protocol.metrics]
+        nine = [(metric, UNITS[metric], metric in HIGHER_IS_BETTER) for metric in METRICS]
+        for metric, measure, higher in (*nine, *extras):
+            unit = f" [{measure}]" if measure else ""
+            arrow = "↑" if higher else "↓"
             table.add_column(f"{metric}{unit} {arrow}".replace("[", "\\["), justify="right")
         table.add_column("images", justify="right")
         for label, row in ((name, scored.metrics), ("constant median", scored.baseline)):
             absent = f" (+{row['absent']:.0f} absent)" if row["absent"] else ""
-            figures = (f"{row[metric]:.4f}" for metric in METRICS)
+            values = (row.get(metric) for metric, _, _ in (*nine, *extras))
+            figures = ("-" if value is None else f"{value:.4f}" for value in values)
             table.add_row(escape(printable(label)), *figures, f"{row['n']:.0f}{absent}")
         out.print(table)
     for protocol, reason in record.failures.items():

@@ -43,6 +43,9 @@ MADE: Mapping[str, Kind] = {
     "schedule": Kind("full rate, then a line", "cliffkit run cliff_none --set 'train.depth.schedule={use: $name}'"),
     "dataset": Kind("a folder of .npz files", "cliffkit run cliff_none --set data.use=$name --data $name=FOLDER"),
     "protocol": Kind("near pixels alone", "cliffkit run cliff_none --set 'evaluate=[$name]'"),
+    "metric": Kind(
+        "mean of the worst errors", "cliffkit run cliff_none --set 'evaluate=[{use: full, metrics: [$name]}]'"
+    ),
     "executor": Kind("a process for every piece of work", "cliffkit ablate cliffnet --executor $name"),
 }
 """The kinds that a package can be written for."""

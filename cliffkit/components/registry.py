@@ -25,6 +25,7 @@ KINDS = (
     "schedule",
     "dataset",
     "protocol",
+    "metric",
     "executor",
     "tracker",
 )

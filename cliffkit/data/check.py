@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cliffkit.data.splits import data_root
+from cliffkit.data.traps import traps
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Dataset, Sample
 from cliffkit.recipe.part import Part
@@ -22,16 +23,23 @@ PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 PIXELS_PER_IMAGE = 20_000
 """Depths kept of each image for the percentiles."""
 
+CONTACTS = 4
+"""Images of each split on a contact sheet."""
+
 PLAUSIBLE_MEDIAN_M = (0.2, 100.0)
 
 
 def check_data(
-    part: Part, roots: dict[str, Path], sample: int, progress: Callable[[str, int, int], None]
+    part: Part,
+    roots: dict[str, Path],
+    sample: int,
+    progress: Callable[[str, int, int], None],
+    contacts: dict[str, list[tuple[str, Sample]]] | None = None,
 ) -> dict[str, Any]:
     """Look into at most `sample` images of each split, evenly spread.
 
     Gives `splits` (facts by split) and `problems` (sentences). `progress` hears split, images looked at, and how many
-    will be.
+    will be. `contacts`, where given, receives some images of each split by name, for a contact sheet.
     """
     root = data_root(part.component.name, roots)
     problems: list[str] = []
@@ -43,7 +51,10 @@ def check_data(
         except UserError as error:
             problems.append(f"{split}: {error}")
             continue
-        facts, faults = _look(dataset, sample, partial(progress, split))
+        kept: list[tuple[str, Sample]] = []
+        facts, faults = _look(dataset, sample, partial(progress, split), kept)
+        if contacts is not None:
+            contacts[split] = kept
         splits[split] = facts
         problems += [f"{split}: {problem}" for problem in faults]
         for i in range(len(dataset)):
@@ -53,8 +64,10 @@ def check_data(
     return {"dataset": part.to_dict(), "splits": splits, "problems": list(dict.fromkeys(problems))}
 
 
-def _look(dataset: Dataset, sample: int, progress: Callable[[int, int], None]) -> tuple[dict[str, Any], list[str]]:
-    """Give the facts of one split, and its faults."""
+def _look(
+    dataset: Dataset, sample: int, progress: Callable[[int, int], None], contacts: list[tuple[str, Sample]]
+) -> tuple[dict[str, Any], list[str]]:
+    """Give the facts of one split, and its faults; put some images into `contacts`."""
     if len(dataset) == 0:
         return {"images": 0, "looked_at": 0}, ["the split is empty"]
     chosen = sorted(set(np.linspace(0, len(dataset) - 1, min(sample, len(dataset))).round().astype(int).tolist()))
@@ -63,12 +76,15 @@ def _look(dataset: Dataset, sample: int, progress: Callable[[int, int], None]) -
     scenes: Counter[str] = Counter()
     valid_shares: list[float] = []
     problems: list[str] = []
+    shown = chosen[:: max(1, -(-len(chosen) // CONTACTS))]
     for done, index in enumerate(chosen, 1):
         try:
             read = dataset[index]
         except UserError as error:
             problems.append(str(error))
             continue
+        if index in shown:
+            contacts.append((dataset.name(index), read))
         depth, faults = _depths(read)
         problems += [f"{dataset.name(index)}: {problem}" for problem in faults]
         depths.append(depth)
@@ -95,6 +111,7 @@ def _look(dataset: Dataset, sample: int, progress: Callable[[int, int], None]) -
         median_m, (low, high) = float(np.median(together)), PLAUSIBLE_MEDIAN_M
         if not low <= median_m <= high:
             problems.append(f"the median depth is {median_m:g} m; are the depths in metres, or the depth scale wrong?")
+        problems += traps(depths)
     else:
         problems.append("no image looked at has a pixel with a valid depth")
     return facts, problems

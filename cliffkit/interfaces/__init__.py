@@ -10,6 +10,7 @@ Shapes: B images, C channels, H x W pixels. Levels of features run from fine to 
 from cliffkit.interfaces.dataset import Dataset
 from cliffkit.interfaces.executor import Executor, Place, Result, Task
 from cliffkit.interfaces.losses import Embedding, Loss, features_of
+from cliffkit.interfaces.metric import Metric, ScoredDepth
 from cliffkit.interfaces.network import Backbone, Fusion, Head, Prediction, Pyramid
 from cliffkit.interfaces.sample import Batch, Sample
 from cliffkit.interfaces.training import Augment, OptimizerFactory, ParameterGroup, Schedule
@@ -24,6 +25,7 @@ __all__ = [
     "Fusion",
     "Head",
     "Loss",
+    "Metric",
     "OptimizerFactory",
     "ParameterGroup",
     "Place",
@@ -32,6 +34,7 @@ __all__ = [
     "Result",
     "Sample",
     "Schedule",
+    "ScoredDepth",
     "Task",
     "features_of",
 ]

@@ -85,7 +85,7 @@ class Planner:
 
     def _evaluate(self, recipe: Recipe, needs: Mapping[str, Job], test: str) -> Job:
         protocols = [self._once("protocol", (protocol,), partial(_protocol, protocol)) for protocol in recipe.protocols]
-        parts = [getattr(recipe, kind) for kind in MODEL]
+        parts = [*(getattr(recipe, kind) for kind in MODEL), *recipe.metrics]
         return self._job(recipe, "evaluate", needs, {"test": test, "protocols": protocols}, parts)
 
     def _pack(self, recipe: Recipe, prints: Mapping[str, str]) -> Job:

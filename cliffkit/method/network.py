@@ -56,7 +56,7 @@ class DepthNetwork(nn.Module):
 
         fused = self._fused(image)
         prediction = self.head(fused)
-        self._expect("head", [prediction.depth], [(len(image), 1, *fused[0].shape[-2:])])
+        self._expect("head", [prediction.depth], [(image.shape[0], 1, *fused[0].shape[-2:])])
 
         def at_size(tensor: Tensor) -> Tensor:
             return resize(tensor, image)[..., :height, :width] if tensor.ndim == 4 else tensor
@@ -66,7 +66,7 @@ class DepthNetwork(nn.Module):
 
     def _fused(self, image: Tensor) -> list[Tensor]:
         """Fuse features: (B, C, h, w) of each level, fine to coarse; the coarsest is the pyramid's own."""
-        batch, (height, width) = len(image), image.shape[-2:]
+        batch, (height, width) = image.shape[0], image.shape[-2:]
         backbone = self.backbone
         levels = backbone(image)
         shapes = zip(backbone.channels, backbone.strides, strict=True)
@@ -82,10 +82,14 @@ class DepthNetwork(nn.Module):
             self._expect("fusion", fused[:1], [tuple(level.shape)])
         return fused
 
+    def giver(self, kind: str) -> str:
+        """Say in words which component of which plugin the part of a kind is."""
+        return self._givers.get(kind, kind)
+
     def _expect(self, kind: str, outputs: Sequence[Tensor], shapes: Sequence[Shape]) -> None:
         output_shapes = [tuple(output.shape) for output in outputs]
         if output_shapes != shapes:
-            giver = self._givers.get(kind, kind)
+            giver = self.giver(kind)
             raise UserError(
                 f"{giver} gives features of shapes {output_shapes}, expected {list(shapes)}; mend the {kind}: "
                 f"`cliffkit.testing.check_{kind}` shows where"

@@ -5,32 +5,37 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from matplotlib.ticker import FormatStrFormatter, LogLocator
 from numpy.typing import NDArray
 
 from cliffkit.errors import UserError
 from cliffkit.pictures.colours import (
     DEPTH_COLOURS,
     ERROR_COLOURS,
-    NO_DEPTH_GREY,
     Floats,
-    colour_map,
     enlarged,
-    masked,
     relative_error,
     scale_ends,
     scale_of,
     sparse_note,
     wide_scale,
+)
+from cliffkit.pictures.sheet import (
+    COLUMNS,
+    FOOT,
+    GAP,
+    LABEL,
+    MARGIN,
+    TOTAL_WIDTH,
+    WIDTH,
+    Scale,
+    Sheet,
+    draw_bar,
+    draw_no_depth,
+    shorten,
+    show,
 )
 
 
@@ -48,39 +53,6 @@ class PanelRow(NamedTuple):
     """Score written above the prediction; where it is None, `unscored` is written."""
     unscored: str = "no scored pixel"
     """Why there is no abs_rel."""
-
-
-# Inches, from the top left corner.
-WIDTH, GAP, MARGIN, LABEL, FOOT = 2.9, 0.1, 0.25, 0.27, 0.8
-TOTAL_WIDTH = 2 * MARGIN + 4 * WIDTH + 3 * GAP
-COLUMNS = [MARGIN + k * (WIDTH + GAP) for k in range(4)]
-
-
-class Scale(NamedTuple):
-    """A colour scale of the panel."""
-
-    colours: str
-    norm: Normalize
-    extend: str
-    """Which ends of its bar are pointed, since something lies beyond."""
-
-
-class _Sheet:
-    """A figure laid out in inches from its top left corner."""
-
-    def __init__(self, height: float) -> None:
-        self.height = height
-        self.figure = Figure(figsize=(TOTAL_WIDTH, height), facecolor="white")
-        FigureCanvasAgg(self.figure)
-
-    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
-        """Add axes whose top left corner is at (x, y)."""
-        share = (x / TOTAL_WIDTH, 1 - (y + height) / self.height, width / TOTAL_WIDTH, height / self.height)
-        return self.figure.add_axes(share)
-
-    def text(self, x: float, y: float, words: str, **style: Any) -> None:
-        """Write words as they are, dollar signs included."""
-        self.figure.text(x / TOTAL_WIDTH, 1 - y / self.height, words, color="black", parse_math=False, **style)
 
 
 def panel(path: Path, rows: Sequence[PanelRow], title: str, subtitle: str = "") -> None:
@@ -107,7 +79,7 @@ def panel(path: Path, rows: Sequence[PanelRow], title: str, subtitle: str = "") 
     lines = textwrap.wrap(subtitle, width=round(TOTAL_WIDTH / 0.073))
     head = 0.5 + 0.17 * max(1, len(lines))
     heights = [WIDTH * row.truth.shape[0] / row.truth.shape[1] for row in rows]
-    sheet = _Sheet(head + sum(heights) + LABEL * len(rows) + FOOT)
+    sheet = Sheet(head + sum(heights) + LABEL * len(rows) + FOOT)
     sheet.text(MARGIN, 0.3, title, fontsize=14, fontweight="bold", va="center")
     sheet.text(MARGIN, 0.5, "\n".join(lines), fontsize=9, va="top", linespacing=1.25)
 
@@ -120,57 +92,21 @@ def panel(path: Path, rows: Sequence[PanelRow], title: str, subtitle: str = "") 
         axes.set_axis_off()
 
     y += 0.22
-    _draw_bar(sheet, COLUMNS[1], y, 2 * WIDTH + GAP, depth_scale, "depth d, prediction p [m]")
-    _draw_bar(sheet, COLUMNS[3], y, WIDTH, error_scale, "relative error |d - p| / d")
-    sheet.figure.legend(
-        handles=[Patch(facecolor=str(NO_DEPTH_GREY), label="no depth")],
-        loc="upper left",
-        bbox_to_anchor=(COLUMNS[0] / TOTAL_WIDTH, 1 - (y - 0.04) / sheet.height),
-        borderaxespad=0,
-        borderpad=0,
-        frameon=False,
-        fontsize=9,
-    )
+    draw_bar(sheet, COLUMNS[1], y, 2 * WIDTH + GAP, depth_scale, "depth d, prediction p [m]")
+    draw_bar(sheet, COLUMNS[3], y, WIDTH, error_scale, "relative error |d - p| / d")
+    draw_no_depth(sheet, COLUMNS[0], y)
     sheet.figure.savefig(path, format="png", dpi=150)
 
 
-def _draw_row(
-    sheet: _Sheet, y: float, height: float, row: PanelRow, error: Floats, scales: tuple[Scale, Scale]
-) -> None:
+def _draw_row(sheet: Sheet, y: float, height: float, row: PanelRow, error: Floats, scales: tuple[Scale, Scale]) -> None:
     """Draw image, truth, prediction and error side by side, with their heads above row `y`."""
     score = row.unscored if row.abs_rel is None else f"abs_rel {row.abs_rel:.3f}"
     larger = f", {note}" if (note := sparse_note(row.truth)) else ""
-    heads = (_shorten(row.name, 36), f"truth{larger}", f"prediction, {score}", f"error{larger}")
+    heads = (shorten(row.name, 36), f"truth{larger}", f"prediction, {score}", f"error{larger}")
     for x, words in zip(COLUMNS, heads, strict=True):
         sheet.text(x, y - 0.05, words, fontsize=9, va="bottom")
     depth_scale, error_scale = scales
     sheet.axes(COLUMNS[0], y, WIDTH, height).imshow(row.image, aspect="auto")
-    _show(sheet.axes(COLUMNS[1], y, WIDTH, height), enlarged(row.truth, row.truth), depth_scale)
-    _show(sheet.axes(COLUMNS[2], y, WIDTH, height), row.prediction, depth_scale)
-    _show(sheet.axes(COLUMNS[3], y, WIDTH, height), enlarged(error, row.truth), error_scale)
-
-
-def _draw_bar(sheet: _Sheet, x: float, y: float, width: float, scale: Scale, words: str) -> None:
-    """Draw the bar of a colour scale with its label."""
-    bar = sheet.figure.colorbar(
-        ScalarMappable(scale.norm, colour_map(scale.colours)),
-        cax=sheet.axes(x, y, width, 0.13),
-        orientation="horizontal",
-        extend=scale.extend,
-    )
-    bar.set_label(words, fontsize=9)
-    bar.ax.tick_params(labelsize=8)
-    if isinstance(scale.norm, LogNorm):
-        bar.locator, bar.formatter = LogLocator(subs=(1, 2, 5)), FormatStrFormatter("%g")
-        bar.minorticks_off()
-        bar.update_ticks()
-
-
-def _show(axes: Axes, values: Floats, scale: Scale) -> None:
-    colours = colour_map(scale.colours)
-    axes.imshow(masked(values), aspect="auto", interpolation="nearest", cmap=colours, norm=scale.norm)
-
-
-def _shorten(name: str, length: int) -> str:
-    """Leave out the middle of a name that is too long: ends tell frames apart."""
-    return name if len(name) <= length else f"{name[: length // 3]}…{name[-(length - length // 3 - 1) :]}"
+    show(sheet.axes(COLUMNS[1], y, WIDTH, height), enlarged(row.truth, row.truth), depth_scale)
+    show(sheet.axes(COLUMNS[2], y, WIDTH, height), row.prediction, depth_scale)
+    show(sheet.axes(COLUMNS[3], y, WIDTH, height), enlarged(error, row.truth), error_scale)

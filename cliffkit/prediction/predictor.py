@@ -62,16 +62,24 @@ class Predictor:
         """Predict (B, 3, H, W) uint8 RGB at once, (B, h, w) metres, as a call does one image."""
         height, width = images.shape[-2:]
         top, left, h, w = image_region(height, width, view)
-        at_scale = (
-            max(1, round(self.size[0] / self.crop * h / height)),
-            max(1, round(self.size[1] / self.crop * w / width)),
-        )
-        feed = self.size if view.squeezed else at_scale
+        feed = self.size if view.squeezed else self._at_scale((h, w), (height, width))
         region = resize_image(images[..., top : top + h, left : left + w].to(self.device), feed)
         depth = self._depth(region, view.size or (h, w))
         if flip:
             depth = (depth + self._depth(region.flip(-1), view.size or (h, w)).flip(-1)) / 2
         return depth[:, 0].cpu().numpy()
+
+    @property
+    def fed(self) -> tuple[int, int]:
+        """Height and width at which the network sees a whole image, whatever the image's own size."""
+        return self._at_scale((1, 1), (1, 1))
+
+    def _at_scale(self, region: tuple[int, int], image: tuple[int, int]) -> tuple[int, int]:
+        """Size of a region of an image at the scale of training."""
+        return (
+            max(1, round(self.size[0] / self.crop * region[0] / image[0])),
+            max(1, round(self.size[1] / self.crop * region[1] / image[1])),
+        )
 
     @torch.inference_mode()
     def _depth(self, image: Tensor, size: tuple[int, int]) -> Tensor:

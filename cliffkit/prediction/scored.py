@@ -19,6 +19,7 @@ from cliffkit.prediction.predictor import Floats, Predictor
 from cliffkit.prediction.set_alignment import NO_SET, Predicted, SetFits, aligned_over_set
 from cliffkit.protocols import Protocol, View
 from cliffkit.scoring.alignments import Fit
+from cliffkit.scoring.extras import camera_in_view, extra_scores
 from cliffkit.scoring.regions import labels_of, region_scores
 from cliffkit.scoring.scores import Unscored, score_parts
 from cliffkit.workers import available_cores, in_order
@@ -119,13 +120,33 @@ def score_sample(
         group = [protocols[k] for k in members]
         own, constants = ({i: of[k] for i, k in enumerate(members) if k in of} for of in (fits.scores, fits.baseline))
         parts = score_parts(prediction, truth, valid, group, labels_of(truth, valid), own)
-        scores |= {k: part.row for k, part in zip(members, parts, strict=True)}
+        scores |= {
+            k: _with_extras(part.row, prediction, sample, protocols[k], fits.scores.get(k))
+            for k, part in zip(members, parts, strict=True)
+        }
         regions |= {k: region_scores(part.sums, protocols[k]) for k, part in zip(members, parts, strict=True)}
         constant = np.full_like(truth, median_m)
         flat = score_parts(constant, truth, valid, group, fits=constants)
-        baseline |= {k: part.row for k, part in zip(members, flat, strict=True)}
+        baseline |= {
+            k: _with_extras(part.row, constant, sample, protocols[k], fits.baseline.get(k))
+            for k, part in zip(members, flat, strict=True)
+        }
     order = range(len(protocols))
     return [scores[k] for k in order], [baseline[k] for k in order], [regions[k] for k in order]
+
+
+def _with_extras(row: Row, prediction: Floats, sample: Sample, protocol: Protocol, fit: Fit | Unscored | None) -> Row:
+    """Add the metrics that a protocol asks for to the nine of an image."""
+    if not isinstance(row, dict) or not protocol.metrics:
+        return row
+    assert not isinstance(fit, Unscored), "else there is no row"
+    height, width = sample.depth.shape[-2:]
+    intrinsics = None if sample.intrinsics is None else sample.intrinsics.numpy()
+    camera = camera_in_view(intrinsics, height, width, protocol.view)
+    try:
+        return {**row, **extra_scores(prediction, *truth_of(sample, protocol.view), protocol, camera, fit)}
+    except ValueError as error:
+        return Unscored(f"protocol '{protocol.name}': {error}")
 
 
 def alike(protocols: Sequence[Protocol]) -> Mapping[tuple[View, bool], list[int]]:

@@ -80,7 +80,7 @@ def check_recipe(document: Document, registry: Registry, cache: Known | None = N
     losses = _losses(checker, data["loss"]) if "loss" in data else {}
     train = check_train(checker, data["train"]) if "train" in data else None
     scored = check_protocols(checker, data.get("evaluate", ["full"]))
-    protocols = tuple(protocol for _, protocol in scored)
+    protocols = tuple(one.protocol for one in scored)
     published = _published(checker, data.get("published", []), protocols)
 
     # faults that only several values together can have
@@ -100,10 +100,11 @@ def check_recipe(document: Document, registry: Registry, cache: Known | None = N
     assert dataset
     assert train
     backbone, pyramid, fusion, head = (model[kind] for kind in MODEL)
-    evaluate = tuple(part for part, _ in scored)
+    evaluate = tuple(one.part for one in scored)
+    metrics = tuple(metric for one in scored for metric in one.metrics)
     parts = (dataset, backbone, pyramid, fusion, head, embedding, tuple(losses.values()))
     places = {path: document.place(tuple(path.split("."))) for path in PLACED}
-    return Recipe(data["name"], seed, *parts, train, protocols, evaluate, published, places)
+    return Recipe(data["name"], seed, *parts, train, protocols, evaluate, published, places, metrics)
 
 
 def check_part(kind: str, part: str | Mapping[str, Any], registry: Registry, place: str) -> Part:

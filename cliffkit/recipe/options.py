@@ -17,6 +17,7 @@ from cliffkit.recipe.schema import (
     EmbeddingOptions,
     LevelWeight,
     LossOptions,
+    MetricOptions,
     ProtocolOptions,
     Section,
     options_schema,
@@ -63,6 +64,7 @@ def engine_options(kind: str, factory: Callable[..., Any] | None = None) -> type
         "embedding": EmbeddingOptions,
         "loss": LossOptions,
         "protocol": ProtocolOptions,
+        "metric": MetricOptions,
     }
     weights = getattr(factory, "default_weights", None)
     return _weighted(tuple(weights)) if kind == "embedding" and weights is not None else sections.get(kind)

@@ -42,6 +42,8 @@ class Recipe:
     """What others report for this network; no result depends on it."""
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Where the values in `PLACED` are written, by path: `file:line` for errors."""
+    metrics: tuple[Part, ...] = ()
+    """The metrics beside the nine that protocols ask for."""
 
     @property
     def generator_seed(self) -> int:
@@ -53,7 +55,7 @@ class Recipe:
         """Every component it names."""
         model = (getattr(self, kind) for kind in MODEL)
         embedding = [self.embedding] if self.embedding else []
-        return (self.data, *model, *embedding, *self.losses, *self.train.parts(), *self.evaluate)
+        return (self.data, *model, *embedding, *self.losses, *self.train.parts(), *self.evaluate, *self.metrics)
 
     def to_dict(self) -> dict[str, Any]:
         """As YAML would say it, every default written out."""

@@ -71,6 +71,15 @@ class ProtocolOptions(Section):
     """How a prediction is brought to the truth."""
     align_over: Literal["image", "set"] | None = None
     """Whether each image is aligned by itself, or all test images at once."""
+    metrics: list[str | dict[str, Any]] = []
+    """Metrics beside the nine, each a name or a mapping."""
+
+
+class MetricOptions(Section):
+    """What the engine does to every metric that a protocol asks for."""
+
+    name: str | None = None
+    """What its scores are called; None: the metric's name."""
 
 
 class FitSettings(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from cliffkit.components.isolate import isolated
 from cliffkit.components.near import meant
 from cliffkit.components.registry import Component, Registry
 from cliffkit.errors import UserError
-from cliffkit.protocols import ALIGNMENTS, Protocol
+from cliffkit.protocols import ALIGNMENTS, ExtraMetric, Protocol
 
 VALIDATION = Protocol("full", "cliffkit: every valid pixel", min_depth_m=1e-3, clamp_low_m=1e-3)
 """How the validation split is scored, whatever protocols the test split is scored by."""
@@ -47,7 +47,12 @@ def spelled_out(short: str, registry: Registry) -> dict[str, Any]:
     return {"use": name, **settings}
 
 
-def build_protocol(component: Component, options: Mapping[str, Any], engine: Mapping[str, Any]) -> Protocol:
+def build_protocol(
+    component: Component,
+    options: Mapping[str, Any],
+    engine: Mapping[str, Any],
+    metrics: Sequence[ExtraMetric] = (),
+) -> Protocol:
     """Call a protocol's factory and apply the engine's options `name`, `flip`, `align`, `align_over`, None where unset.
 
     Without `name` the protocol is called after the component with all that is changed, in one order, so that equal
@@ -72,6 +77,9 @@ def build_protocol(component: Component, options: Mapping[str, Any], engine: Map
     for name, value in changes.items():
         if value != getattr(built, name):
             changed.append(_modifier(name, value))
+    if metrics:
+        changed.append(f"metrics={','.join(metric.name for metric in metrics)}")
+        changes["metrics"] = tuple(metrics)
     return replace(built, name=engine["name"] or "+".join([component.name, *changed]), **changes)
 
 

@@ -130,7 +130,8 @@ def _score(
 def summarise(rows: Sequence[Mapping[str, float] | None], protocol: Protocol) -> dict[str, float]:
     """Average the metrics of a set's images, whatever their order, with `n` images scored and `absent` ones.
 
-    An image is absent (None) when it has no scored pixel. Raises UserError when all are.
+    An image is absent (None) when it has no scored pixel. Raises UserError when all are. A metric beside the nine is
+    averaged over the images that have a value, and left out where none has.
     """
     scored = [row for row in rows if row is not None]
     if not scored:
@@ -143,6 +144,10 @@ def summarise(rows: Sequence[Mapping[str, float] | None], protocol: Protocol) ->
         summary["rmse"] = math.sqrt(math.fsum(row["rmse"] * row["rmse"] for row in scored) / len(scored))
     if not all(math.isfinite(value) for value in summary.values()):
         raise ValueError(f"a metric of an image is not finite under protocol '{protocol.name}': {summary}")
+    for metric in protocol.metrics:
+        values = [row[metric.name] for row in scored if not math.isnan(row[metric.name])]
+        if values:
+            summary[metric.name] = math.fsum(values) / len(values)
     return summary | {"n": len(scored), "absent": len(rows) - len(scored)}
 
 

@@ -45,7 +45,9 @@ def leave_tables(
     summaries, failures = _summaries(protocols, list(present), list(present.values()), emit)
     usable = [k for k, protocol in enumerate(protocols) if protocol.name in summaries]
     rows = {protocols[k].name: [None if image is None else image.scores[k] for image in images] for k in usable}
-    PerImage(tuple(names), {name: _table(_rows(names, of)) for name, of in rows.items()}).write(folder)
+    tables = {name: _table(_rows(names, of)) for name, of in rows.items()}
+    extras = {protocols[k].name: _extras(protocols[k], _rows(names, rows[protocols[k].name])) for k in usable}
+    PerImage(tuple(names), tables, {name: of for name, of in extras.items() if of}).write(folder)
     regions = {
         protocols[k].name: np.array([ABSENT if image is None else image.regions[k] for image in images], np.float32)
         for k in usable
@@ -100,6 +102,12 @@ def _rows(names: Sequence[str], rows: Sequence[Row]) -> list[dict[str, float] | 
         more = f" ({len(reasons)} of {len(rows)} images)" if len(reasons) > 1 else ""
         raise UserError(f"test image {reasons[0]}{more}")
     return [row for row in rows if not isinstance(row, Unscored)]
+
+
+def _extras(protocol: Protocol, rows: Sequence[dict[str, float] | None]) -> dict[str, NDArray[np.float64]]:
+    """Gather the metrics that a protocol asks for beside the nine, (images,) each, by name."""
+    names = sorted({metric.name for metric in protocol.metrics})
+    return {name: np.array([math.nan if row is None else row[name] for row in rows]) for name in names}
 
 
 def _table(rows: Sequence[dict[str, float] | None]) -> NDArray[np.float64]:

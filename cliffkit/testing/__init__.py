@@ -11,6 +11,7 @@ from cliffkit.testing.augment import check_augment
 from cliffkit.testing.dataset import check_dataset
 from cliffkit.testing.executor import check_executor
 from cliffkit.testing.losses import check_embedding, check_loss
+from cliffkit.testing.metric import check_metric
 from cliffkit.testing.network import check_backbone, check_fusion, check_head, check_pyramid
 from cliffkit.testing.protocol import check_protocol
 from cliffkit.testing.training import check_optimizer, check_schedule
@@ -24,6 +25,7 @@ __all__ = [
     "check_fusion",
     "check_head",
     "check_loss",
+    "check_metric",
     "check_optimizer",
     "check_protocol",
     "check_pyramid",

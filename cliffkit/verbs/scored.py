@@ -11,8 +11,6 @@ from cliffkit.scoring.metrics import METRICS
 from cliffkit.store.artifacts import PANEL, GivenScores, PerImage, Summary
 from cliffkit.verbs.rows import Rows
 
-COLUMNS = ("protocol", "image", *METRICS)
-
 
 @dataclass(frozen=True)
 class Scored:
@@ -60,8 +58,13 @@ def image_rows(folder: Path) -> Rows:
     """Read the scores of each image that a folder holds."""
     table = PerImage.read(folder)
     rows = [
-        {"protocol": protocol, "image": image, **dict(zip(METRICS, row, strict=True))}
+        {
+            "protocol": protocol,
+            "image": image,
+            **dict(zip(METRICS, row, strict=True)),
+            **{name: float(values[i]) for name, values in table.extra_columns(protocol).items()},
+        }
         for protocol, scores in table.scores.items()
-        for image, row in zip(table.images, scores.tolist(), strict=True)
+        for i, (image, row) in enumerate(zip(table.images, scores.tolist(), strict=True))
     ]
-    return Rows(rows, COLUMNS)
+    return Rows(rows, ["protocol", "image", *METRICS, *table.extra_names])

@@ -63,7 +63,7 @@ class KITTI(Listed):
     Raises UserError for lists that share drives, and for a missing list or file; upon reading, for depth that is none.
 
     Options:
-        truth: `improved` reads published depth maps; `raw` projects the scan of `velodyne_points` into the image.
+        truth: Published depth maps, `improved`, or the scan of `velodyne_points` projected into the image, `raw`.
         train_list: Name of the training list; empty for that of BTS, of the MDE-Toolbox or of monodepth2.
         test_list: Name of the test list; empty for that of BTS, of the MDE-Toolbox or of monodepth2.
         val_share: Share of the images of the training list that becomes the validation split, in whole drives.

@@ -1,4 +1,4 @@
-"""Built-in evaluation protocols."""
+"""Built-in evaluation protocols, and the metrics that they may be asked for."""
 
 from cliffkit.hookspecs import Registry, hookimpl
 
@@ -18,4 +18,8 @@ def cliffkit_register(registry: Registry) -> None:
     registry.add(
         "protocol", "kitti_improved", "cliffkit_protocols.kitti:kitti_improved", "KITTI's improved truth, as monodepth2"
     )
+    metrics = "cliffkit_protocols.metrics"
+    registry.add("metric", "boundary_f1", f"{metrics}.boundary_f1:BoundaryF1", "boundaries found, as Depth Pro counts")
+    registry.add("metric", "normal_error", f"{metrics}.normals:NormalError", "angle between normals, degrees")
+    registry.add("metric", "normal_share", f"{metrics}.normals:NormalShare", "share of normals less than 11.25° off")
     registry.add("protocol", "full", "cliffkit_protocols.full:full", "every valid pixel of the whole image")

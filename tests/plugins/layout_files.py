@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
+import h5py
 import numpy as np
 from PIL import Image
 
@@ -121,3 +123,150 @@ def write_calibration(folder: Path) -> None:
         + [f"P_rect_0{camera}: {projection}" for camera in (2, 3)],
     )
     write_lines(folder / "calib_velo_to_cam.txt", ["R: 0 -1 0 0 0 -1 1 0 0", "T: 0.1 0.2 -0.3"])
+
+
+def write_h5(root: Path) -> Path:
+    """Two files of each training scene, and two official test files."""
+    names = [f"train/{scene}/{i:05d}" for scene in NYU_TRAIN for i in (1, 61)]
+    for i, name in enumerate([*names, "val/official/00001", "val/official/00002"]):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(root / f"{name}.h5", "w") as file:
+            file["rgb"] = picture(i).transpose(2, 0, 1)
+            file["depth"] = depth_of(i).astype(np.float32)
+    return root
+
+
+def write_diode(root: Path) -> Path:
+    """Two scenes of each kind to train on and one to test on; where the mask is 0, depth is 300 m and wrong."""
+    i = 0
+    for half, scenes in (("train", ("scene_00000", "scene_00001")), ("val", ("scene_00019",))):
+        for domain in ("indoors", "outdoor"):
+            for scene in scenes:
+                folder = root / half / domain / scene / "scan_00000"
+                stem = folder / f"{i:05d}_{domain}_000_010"
+                save(stem.with_suffix(".png"), picture(i))
+                depth, mask = depth_of(i), depth_of(i) > 0
+                np.save(f"{stem}_depth.npy", np.where(mask, depth, 300).astype(np.float32)[..., None])
+                np.save(f"{stem}_depth_mask.npy", mask.astype(np.float64))
+                i += 1
+    return root
+
+
+HYPERSIM = {"ai_001_001": "train", "ai_002_001": "val", "ai_003_001": "test"}
+ACROSS = 512 / 886.81
+
+
+def write_hypersim(root: Path, cameras: bool = True) -> Path:
+    """A scene for each split: a wall at planar depth `depth_of`, seen through a camera of 60 degrees, or tilted."""
+    rows, tables = [], []
+    for i, (scene, split) in enumerate(HYPERSIM.items()):
+        m = np.diag([ACROSS, ACROSS * HEIGHT / WIDTH, -1.0])
+        if split == "test" and cameras:
+            m[1, 2], m[2, 1] = 0.1, 0.2
+        tables.append({"scene_name": scene, **{f"M_cam_from_uv_{r}{c}": m[r, c] for r in range(3) for c in range(3)}})
+        for frame in (0, 7, 8):
+            released = frame != 8
+            rows.append(
+                {
+                    "scene_name": scene,
+                    "camera_name": "cam_00",
+                    "frame_id": frame,
+                    "included_in_public_release": released,
+                    "exclude_reason": "",
+                    "split_partition_name": split if released else "",
+                }
+            )
+            if not released:
+                continue
+            distance = np.full((HEIGHT, WIDTH), np.nan)
+            for row in range(HEIGHT):
+                for column in range(WIDTH):
+                    place = np.array([(column + 0.5) / WIDTH * 2 - 1, 1 - (row + 0.5) / HEIGHT * 2, 1])
+                    ray = m @ place
+                    depth = depth_of(i)[row, column]
+                    distance[row, column] = np.linalg.norm(ray * depth / abs(ray[2])) if depth else np.nan
+            images = root / scene / "images"
+            save(images / f"scene_cam_00_final_preview/frame.{frame:04d}.tonemap.jpg", picture(i + frame))
+            folder = images / "scene_cam_00_geometry_hdf5"
+            folder.mkdir(parents=True, exist_ok=True)
+            with h5py.File(folder / f"frame.{frame:04d}.depth_meters.hdf5", "w") as file:
+                file["dataset"] = distance.astype(np.float32)
+    write_table(root / "metadata_images_split_scene_v1.csv", rows)
+    if cameras:
+        write_table(root / "metadata_camera_parameters.csv", tables)
+    return root
+
+
+def write_table(path: Path, rows: list[dict[str, object]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+VKITTI = ("Scene01", "Scene02", "Scene18", "Scene20")
+
+
+def write_vkitti2(root: Path, apart: bool = False) -> Path:
+    """Two variants of each scene; the first row is sky, the second lies beyond 80 m."""
+    for i, scene in enumerate(VKITTI):
+        for variant in ("clone", "fog"):
+            frames = f"{scene}/{variant}/frames"
+            depth = np.rint(depth_of(i) * 100).astype(np.uint16)
+            depth[0], depth[1] = 65535, 9000
+            save(root / ("vkitti_2.0.3_rgb" if apart else "") / frames / "rgb/Camera_0/rgb_00003.jpg", picture(i))
+            save(root / ("vkitti_2.0.3_depth" if apart else "") / frames / "depth/Camera_0/depth_00003.png", depth)
+    return root
+
+
+SUN = (
+    "kv1/NYUdata/NYU0001",
+    "kv1/NYUdata/NYU0002",
+    "kv2/kinect2data/000002",
+    "xtion/sun3ddata/mit/a",
+    "xtion/sun3ddata/mit/b",
+)
+SUN_TEST = "realsense/lg/2014"
+
+
+def write_sunrgbd(root: Path) -> Path:
+    """A folder for each image; depth in millimetres, its bits rotated by three to the left."""
+    for i, folder in enumerate((*SUN, SUN_TEST)):
+        mm = np.rint(depth_of(i) * 1000).astype(np.uint32)
+        mm[0, 0] = 9000 if i else 12000
+        rotated = ((mm << 3) | (mm >> 13)) & 0xFFFF
+        base = root / "SUNRGBD" / folder
+        save(base / f"image/{i}.jpg", picture(i))
+        save(base / f"depth_bfx/{i}.png", rotated.astype(np.uint16))
+        save(base / f"depth/{i}.png", np.where(mm > 2000, rotated, 0).astype(np.uint16))
+        (base / "scene.txt").write_text("office\n" if i % 2 else "kitchen")
+    number = len(SUN)
+    test = f"SUNRGBD/{SUN_TEST}"
+    write_lines(root / "SUNRGBD_val_splits.txt", [f"{test}/image/{number}.jpg {test}/depth/{number}.png"])
+    return root
+
+
+def write_ultralytics(root: Path) -> Path:
+    """Three films to train on, one for val and one for test, depth as .npy or, in test, PNG of 500 units a metre."""
+    films = (("train", "a"), ("train", "b"), ("train", "c"), ("val", "d"), ("test", "e"))
+    for i, (split, film) in enumerate(films):
+        for frame in (1, 2):
+            stem = f"{split}/{film}_{frame:03d}"
+            save(root / f"images/{stem}.png", picture(i + 5 * frame))
+            depth = depth_of(i)
+            depth[3, 3] = 40
+            if split == "test":
+                save(root / f"depth/{stem}.png", np.rint(depth * 500).astype(np.uint16))
+            else:
+                (root / f"depth/{split}").mkdir(parents=True, exist_ok=True)
+                np.save(root / f"depth/{stem}.npy", np.where(depth > 0, depth, -1).astype(np.float32))
+    lines = ["path: /somewhere/else", "train: images/train", "val: images/val", "test: images/test", "max_depth: 20"]
+    write_lines(root / "data.yaml", [*lines, "depth_scale: 500"])
+    return root
+
+
+def write_mix(root: Path) -> Path:
+    """Two data sets, each in a folder of its name."""
+    write_nyu_sync(root / "nyu_sync")
+    write_kitti(root / "kitti")
+    return root

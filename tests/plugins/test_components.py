@@ -12,7 +12,17 @@ import torch
 from cliffkit import testing
 from cliffkit.components.load import load_plugins
 
-from .layout_files import write_kitti, write_nyu_sync
+from .layout_files import (
+    write_diode,
+    write_h5,
+    write_hypersim,
+    write_kitti,
+    write_mix,
+    write_nyu_sync,
+    write_sunrgbd,
+    write_ultralytics,
+    write_vkitti2,
+)
 from .nyu_file import write_nyu
 from .test_pairs import rows, write_pairs
 
@@ -42,9 +52,16 @@ OPTIONS: dict[tuple[str, str], list[dict[str, Any]]] = {
 }
 # Data sets that read files, and what makes them a tiny folder.
 NEED_DATA: dict[str, Callable[[Path], object]] = {
+    "diode": write_diode,
+    "h5": write_h5,
+    "hypersim": write_hypersim,
     "kitti": write_kitti,
+    "mix": write_mix,
     "nyu": write_nyu,
     "nyu_sync": write_nyu_sync,
+    "sunrgbd": write_sunrgbd,
+    "ultralytics": write_ultralytics,
+    "vkitti2": write_vkitti2,
     "pairs": lambda root: write_pairs(root, rows()),
 }
 REGISTRY = load_plugins(strict=True).registry

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 import cliffkit
 import cliffkit.prediction.predictor as predictor_module
 from cliffkit.cli.scores import print_run
+from cliffkit.components.load import load_plugins
 from cliffkit.components.registry import Registry
 from cliffkit.data.resize import at_training_size
 from cliffkit.data.splits import open_split
 from cliffkit.errors import UserError
 from cliffkit.events import Notice
-from cliffkit.interfaces import Sample
+from cliffkit.interfaces import Sample, ScoredDepth
 from cliffkit.jobs.run_folder import write_sums
 from cliffkit.method.network import DepthNetwork
 from cliffkit.prediction.files import predict_files, read_image
@@ -36,6 +37,7 @@ from cliffkit.scoring.scores import score_image
 from cliffkit.verbs.finished import Run
 from cliffkit_protocols.eigen import eigen
 from cliffkit_protocols.full import full
+from cliffkit_protocols.metrics.normals import NormalShare
 
 from ..engine_fixtures import Tiny, do, engine_recipe
 
@@ -334,3 +336,21 @@ def test_a_protocol_that_aligns_over_the_set_scores_by_one_factor_which_is_kept(
     rows = [score_image(p.astype(np.float64) * factor, depth, valid, full()) for p, depth, valid in images]
     expected = np.mean([row["abs_rel"] for row in rows if row])
     assert ours.metrics["full+scale+set"]["abs_rel"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_metrics_that_a_protocol_asks_for_stand_beside_the_nine(run: Run, recipe: Recipe) -> None:
+    asked = {"use": "full", "metrics": ["boundary_f1", {"use": "normal_share", "degrees": 30}], "name": "more"}
+    ours = cliffkit.evaluate(run, [asked, "full"], progress=False)
+    assert {*ours.metrics["more"]} - {*ours.metrics["full"]} == {"boundary_f1", "normal_share"}
+    assert {name: ours.metrics["more"][name] for name in METRICS} == {m: ours.metrics["full"][m] for m in METRICS}
+    assert {"boundary_f1", "normal_share"} < {*ours.baseline["more"]}
+
+    data, predict = open_split(recipe, "test", {}), predictor(recipe, run.folder / "weights.safetensors", CPU)
+    for row, sample in zip(ours.per_image, data, strict=False):
+        assert sample.intrinsics is not None
+        scored = sample.valid[0].numpy() & (sample.depth[0].numpy() > 1e-3)
+        maps = np.maximum(predict(sample.image), 1e-3).astype(np.float64), sample.depth[0].numpy().astype(np.float64)
+        image = ScoredDepth(*maps, scored, sample.intrinsics.numpy().astype(np.float64))
+        assert row["normal_share"] == pytest.approx(NormalShare(degrees=30)(image), abs=5e-3)
+    assert all(np.isnan(row["boundary_f1"]) for row in ours.per_image if row["protocol"] == "full")
+    assert load_recipe(ours.folder / "recipe.yaml", load_plugins().registry).protocols[0] == ours.recipe.protocols[0]

@@ -164,7 +164,7 @@ ONE_FAULT = [
     (
         "[full]",
         "[{use: eigen, cap: 8}]",
-        "14: evaluate.0.cap: unknown option; `eigen` takes: name, flip, align, align_over, cap_m, min_depth_m, crop; ",
+        "14: evaluate.0.cap: unknown option; `eigen` takes: name, flip, align, align_over, metrics, cap_m, ",
     ),
     ("[full]", "[{use: eigen, cap_m: far}]", "14: evaluate.0.cap_m: 'far': input should be a valid number"),
     (

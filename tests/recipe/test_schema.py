@@ -112,7 +112,7 @@ def test_annotations_in_quotes_are_read():
 
 
 def test_the_engine_has_options_beside_those_of_four_kinds():
-    assert [kind for kind in KINDS if engine_options(kind)] == ["embedding", "loss", "dataset", "protocol"]
+    assert [kind for kind in KINDS if engine_options(kind)] == ["embedding", "loss", "dataset", "protocol", "metric"]
 
 
 def test_every_registered_component_describes_its_options(registry):

@@ -179,6 +179,21 @@ def table(images: tuple[str, ...]) -> PerImage:
     return PerImage(images, {"full": values[0], "hu+flip": values[1]})
 
 
+def test_metrics_beside_the_nine_have_columns_of_their_own(tmp_path: Path) -> None:
+    names = ("a", "b")
+    nine = table(names).scores
+    values = {"full": {"f1": np.array([0.25, np.nan])}, "hu+flip": {"angle": np.array([3.0, 4.5])}}
+    PerImage(names, nine, values).write(tmp_path)
+    read = PerImage.read(tmp_path)
+    assert read.extra_names == ["f1", "angle"]
+    assert {name: set(extras) for name, extras in read.extras.items()} == {"full": {"f1"}, "hu+flip": {"angle"}}
+    for name, extras in values.items():
+        np.testing.assert_array_equal(read.scores[name], nine[name])
+        for metric, column in extras.items():
+            np.testing.assert_array_equal(read.extra_columns(name)[metric], column)
+    assert np.isnan(read.extra_columns("full")["angle"]).all()
+
+
 def test_no_name_in_the_table_is_a_formula_and_all_read_back(tmp_path: Path) -> None:
     names = ("=1+1", "+a", "-7.png", "@b", "\tc", "'d", "'=e", "''=f", "''g", "h=1", "")
     written = PerImage(names, {"=cmd|' /C calc'!A0": table(names).scores["full"]})

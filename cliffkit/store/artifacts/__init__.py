@@ -4,6 +4,7 @@ A fact reads and writes itself, so that nothing else knows how its file is laid 
 changes a dataclass here changes files that other programs may read.
 """
 
+from cliffkit.store.artifacts.exports import ExportFacts
 from cliffkit.store.artifacts.facts import Fact, damaged, read_array, read_bytes, read_json
 from cliffkit.store.artifacts.jobs import Failure, JobNames, JobProgress, JobRecord, StoreStamp, StudyDesigns
 from cliffkit.store.artifacts.noise import Likeness, StudyNoise, TableNoise
@@ -53,6 +54,7 @@ __all__ = [
     "DepthFitFacts",
     "EmbeddingFitFacts",
     "Environment",
+    "ExportFacts",
     "Fact",
     "Failure",
     "FitFacts",

@@ -150,6 +150,8 @@ class PerImage:
     images: tuple[str, ...]
     scores: Mapping[str, NDArray[np.float64]]
     """By protocol (images, METRICS); NaN where no pixel of an image is scored."""
+    extras: Mapping[str, Mapping[str, NDArray[np.float64]]] = field(default_factory=dict)
+    """By protocol, the metrics that it asks for beside the nine, each (images,); NaN where an image has none."""
 
     def write(self, folder: Path) -> None:
         """Write the file, a line for each protocol and image, atomically."""
@@ -158,11 +160,22 @@ class PerImage:
     def _write(self, path: Path) -> None:
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(_COLUMNS)
+            writer.writerow([*_COLUMNS, *self.extra_names])
             for protocol, scores in self.scores.items():
-                for image, row in zip(self.images, scores.tolist(), strict=True):
+                rows = np.column_stack([scores, *self.extra_columns(protocol).values()]).tolist()
+                for image, row in zip(self.images, rows, strict=True):
                     texts = guarded(protocol), guarded(image)
                     writer.writerow([*texts, *("" if math.isnan(value) else repr(value) for value in row)])
+
+    @property
+    def extra_names(self) -> list[str]:
+        """Names of the metrics beside the nine, of all protocols."""
+        return list(dict.fromkeys(name for extras in self.extras.values() for name in extras))
+
+    def extra_columns(self, protocol: str) -> dict[str, NDArray[np.float64]]:
+        """Give each metric beside the nine, (images,), NaN where the protocol does not ask for it."""
+        mine, absent = self.extras.get(protocol, {}), np.full(len(self.images), np.nan)
+        return {name: mine.get(name, absent) for name in self.extra_names}
 
     @classmethod
     def read(cls, folder: Path) -> PerImage:
@@ -173,20 +186,29 @@ class PerImage:
         content = read_bytes(path)
         try:
             rows = csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
-            if next(rows, None) != _COLUMNS:
+            head = next(rows, [])
+            names = head[len(_COLUMNS) :]
+            if head[: len(_COLUMNS)] != _COLUMNS or len(set(head)) < len(head):
                 raise ValueError(f"its first line is not {','.join(_COLUMNS)}")
             for protocol, image, *scores in rows:
                 images.setdefault(plain(protocol), []).append(plain(image))
                 values.setdefault(plain(protocol), []).extend(scores)
-            tables = {name: _table(cells, len(images[name])) for name, cells in values.items()}
+            tables = {name: _table(cells, len(images[name]), len(names)) for name, cells in values.items()}
         except (ValueError, csv.Error) as error:
             raise damaged(path, f"is no table of scores: {error}") from error
 
         first = next(iter(images.values()), [])
         if not first or any(names != first for names in images.values()):
             raise damaged(path, "its protocols have not the same images")
-        return cls(tuple(first), tables)
+        nine, columns = len(METRICS), range(len(METRICS), len(METRICS) + len(names))
+        extras = {
+            protocol: {
+                name: table[:, k] for k, name in zip(columns, names, strict=True) if not np.isnan(table[:, k]).all()
+            }
+            for protocol, table in tables.items()
+        }
+        return cls(tuple(first), {name: table[:, :nine] for name, table in tables.items()}, extras)
 
 
-def _table(cells: list[str], images: int) -> NDArray[np.float64]:
-    return np.array([float(cell or "nan") for cell in cells]).reshape(images, len(METRICS))
+def _table(cells: list[str], images: int, extras: int) -> NDArray[np.float64]:
+    return np.array([float(cell or "nan") for cell in cells]).reshape(images, len(METRICS) + extras)

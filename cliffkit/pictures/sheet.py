@@ -1,0 +1,87 @@
+"""A figure for people, laid out in inches: four columns of pictures, with bars of colours below."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FormatStrFormatter, LogLocator
+
+from cliffkit.pictures.colours import NO_DEPTH_GREY, Floats, colour_map, masked
+
+# Inches, from the top left corner.
+WIDTH, GAP, MARGIN, LABEL, FOOT = 2.9, 0.1, 0.25, 0.27, 0.8
+TOTAL_WIDTH = 2 * MARGIN + 4 * WIDTH + 3 * GAP
+COLUMNS = [MARGIN + k * (WIDTH + GAP) for k in range(4)]
+
+
+class Scale(NamedTuple):
+    """A colour scale of the panel."""
+
+    colours: str
+    norm: Normalize
+    extend: str
+    """Which ends of its bar are pointed, since something lies beyond."""
+
+
+class Sheet:
+    """A figure laid out in inches from its top left corner."""
+
+    def __init__(self, height: float) -> None:
+        self.height = height
+        self.figure = Figure(figsize=(TOTAL_WIDTH, height), facecolor="white")
+        FigureCanvasAgg(self.figure)
+
+    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
+        """Add axes whose top left corner is at (x, y)."""
+        share = (x / TOTAL_WIDTH, 1 - (y + height) / self.height, width / TOTAL_WIDTH, height / self.height)
+        return self.figure.add_axes(share)
+
+    def text(self, x: float, y: float, words: str, **style: Any) -> None:
+        """Write words as they are, dollar signs included."""
+        self.figure.text(x / TOTAL_WIDTH, 1 - y / self.height, words, color="black", parse_math=False, **style)
+
+
+def draw_bar(sheet: Sheet, x: float, y: float, width: float, scale: Scale, words: str) -> None:
+    """Draw the bar of a colour scale with its label."""
+    bar = sheet.figure.colorbar(
+        ScalarMappable(scale.norm, colour_map(scale.colours)),
+        cax=sheet.axes(x, y, width, 0.13),
+        orientation="horizontal",
+        extend=scale.extend,
+    )
+    bar.set_label(words, fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+    if isinstance(scale.norm, LogNorm):
+        bar.locator, bar.formatter = LogLocator(subs=(1, 2, 5)), FormatStrFormatter("%g")
+        bar.minorticks_off()
+        bar.update_ticks()
+
+
+def draw_no_depth(sheet: Sheet, x: float, y: float) -> None:
+    """Draw the key to the grey of pixels without depth."""
+    sheet.figure.legend(
+        handles=[Patch(facecolor=str(NO_DEPTH_GREY), label="no depth")],
+        loc="upper left",
+        bbox_to_anchor=(x / TOTAL_WIDTH, 1 - (y - 0.04) / sheet.height),
+        borderaxespad=0,
+        borderpad=0,
+        frameon=False,
+        fontsize=9,
+    )
+
+
+def show(axes: Axes, values: Floats, scale: Scale) -> None:
+    """Draw a map in the colours of a scale."""
+    colours = colour_map(scale.colours)
+    axes.imshow(masked(values), aspect="auto", interpolation="nearest", cmap=colours, norm=scale.norm)
+
+
+def shorten(name: str, length: int) -> str:
+    """Leave out the middle of a name that is too long: ends tell frames apart."""
+    return name if len(name) <= length else f"{name[: length // 3]}…{name[-(length - length // 3 - 1) :]}"

@@ -1,0 +1,95 @@
+"""Folders of Ultralytics' depth task: `images/SPLIT/x.jpg` beside `depth/SPLIT/x.npy` or `x.png`, and a YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from cliffkit.errors import UserError
+from cliffkit_datasets.files import known, named_folder, read_npy, read_png16
+from cliffkit_datasets.listed import Frame, Listed
+
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+HOLDS = "images/SPLIT/, depth/SPLIT/, and a YAML with the keys train and val"
+DEFAULTS: Mapping[str, Any] = {"train": "images/train", "val": "images/val"}
+
+
+@final
+class Ultralytics(Listed):
+    """Images and depth in parallel folders, with splits by a YAML: `train`, `val`, perhaps `test`, and `max_depth`.
+
+    Depth is `.npy` in metres, or a 16-bit PNG of `depth_scale` units per metre (the YAML's, else 1000); what is not
+    above 0 is missing, and what lies beyond `max_depth` is not valid. The scene is an image's folder and its name
+    without the number at its end.
+
+    Where the YAML has no `test`, its `val` is test, and validation is cut from train by scene.
+
+    Raises UserError for a YAML, folder or depth map that is missing or wrong.
+
+    Options:
+        yaml: Name of the YAML in the folder; empty for the only one there.
+        val_share: Share of the training images that becomes the validation split, where the YAML has no `test`.
+    """
+
+    layout = "ultralytics"
+
+    def __init__(self, split: str, root: Path | None, *, yaml: str = "", val_share: float = 0.1) -> None:
+        super().__init__(split, named_folder(self.layout, root, HOLDS))
+        settings = self._settings(yaml)
+        self._scale = float(settings.get("depth_scale", 1000))
+        self._max_depth_m = float(settings.get("max_depth") or np.inf)
+        given = {half: self._listed(str(settings[half])) for half in ("train", "val", "test") if settings.get(half)}
+        if "test" in given:
+            self.deal(given)
+        else:
+            self.deal({"train": given["train"], "test": given["val"]}, val_share)
+            self._notes.append("the YAML has no test: its val is test here, and val is cut from train")
+        if np.isfinite(self._max_depth_m):
+            self._notes.append(f"depth beyond max_depth, {self._max_depth_m:g} m, is not valid")
+
+    def _settings(self, name: str) -> Mapping[str, Any]:
+        """Read the YAML; its `path` is passed over, since the folder was named."""
+        found = [self._root / name] if name else sorted([*self._root.glob("*.yaml"), *self._root.glob("*.yml")])
+        if len(found) > 1:
+            names = ", ".join(path.name for path in found)
+            raise UserError(f"{self._root}: holds several YAMLs ({names}); name one by the option yaml of ultralytics")
+        if not found:
+            return DEFAULTS
+        try:
+            settings = yaml.safe_load(found[0].read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UserError(f"{found[0]}: cannot be read as YAML ({error}); mend it") from error
+        if not isinstance(settings, dict) or not all(isinstance(settings.get(key), str) for key in ("train", "val")):
+            raise UserError(f"{found[0]}: has not the keys train and val, each a folder as images/train; add them")
+        return settings
+
+    def _listed(self, folder: str) -> list[Frame]:
+        """List the images of a folder, with their depth maps."""
+        frames = []
+        for path in sorted((self._root / folder).rglob("*")):
+            if path.suffix.lower() not in IMAGES:
+                continue
+            image = path.relative_to(self._root).as_posix()
+            stem = re.sub(r"(^|/)images/", r"\1depth/", image, count=1).rpartition(".")[0]
+            depth = next((f"{stem}{end}" for end in (".npy", ".png") if (self._root / f"{stem}{end}").is_file()), "")
+            scene = re.sub(r"[_-]?\d+$", "", image.rpartition(".")[0])
+            frames.append(Frame(image.rpartition(".")[0], (image, depth or f"{stem}.npy"), scene))
+        return frames
+
+    def read(self, frame: Frame) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Read both files."""
+        path, place = self._root / frame.files[1], self.place(frame, 1)
+        depth = read_npy(path, place) if path.suffix == ".npy" else read_png16(path, place, self._scale)
+        if depth.ndim != 2:
+            raise UserError(f"{place} is of shape {depth.shape}; store (H, W) metres")
+        return self.read_image(frame), known(depth, depth <= self._max_depth_m)
+
+    def facts(self) -> Sequence[float]:
+        """Give scale and bound of depth."""
+        return (self._scale, self._max_depth_m)

@@ -1,0 +1,1 @@
+"""Metrics that a protocol may ask for beside the nine."""
