@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cliffkit.verbs.score import score
     from cliffkit.verbs.scored import Scored
     from cliffkit.verbs.study import ablate, forecast, load_study
+    from cliffkit.verbs.zero_shot import zero_shot
 
     __version__: str
 
@@ -53,6 +54,7 @@ _HOMES = {
     "run": "cliffkit.verbs.run",
     "score": "cliffkit.verbs.score",
     "validate": "cliffkit.verbs.check",
+    "zero_shot": "cliffkit.verbs.zero_shot",
 }
 """Where each name is defined."""
 
@@ -76,6 +78,7 @@ __all__ = [
     "run",
     "score",
     "validate",
+    "zero_shot",
 ]
 
 

@@ -67,6 +67,11 @@ data: Decorator = click.option(
     "--data", "roots", type=NamedPath(), multiple=True,
     help="Where a data set lies: --data nyu=FOLDER. Also: environment variable CLIFFKIT_DATA_NYU. Repeatable.",
 )  # fmt: skip
+dataset: Decorator = click.option(
+    "--dataset", type=PartText(), metavar="DATASET",
+    help="Which data set: a name, or a mapping with its options, as '{use: pairs, depth_scale: 5000}'. Default: the "
+    "only one of --data.",
+)  # fmt: skip
 runs: Decorator = click.option(
     "--runs", "runs", type=PathText(), default=Path("runs"), show_default=True, metavar="DIR",
     help="The folder of runs and of the finished jobs that they share.",

@@ -44,9 +44,7 @@ class Places(click.ParamType[tuple[str, list[Path]]]):
 @click.option("--smallest", type=float, metavar="D", help="Smallest difference of interest in that metric.")
 @options.protocols
 @options.data
-@click.option("--dataset", type=options.PartText(), metavar="DATASET",
-              help="Which data set: a name, or a mapping with its options, as '{use: pairs, depth_scale: 5000}'. "
-              "Default: the only one of --data.")  # fmt: skip
+@options.dataset
 @click.option("--as", "quantity", type=click.Choice(QUANTITIES), default="depth", show_default=True,
               help="What the numbers are: depth ahead of the camera, inverse depth, disparity, or distance from the "
               "camera's centre.")  # fmt: skip
@@ -114,7 +112,7 @@ def score(
     if len(predictions) == 1:
         with working(plugins.registry):
             scored = cliffkit.score(predictions[0], protocols, name=name, **shared)
-        _print(scored, as_json)
+        print_scored(scored, as_json)
         return
     places = _places(variants) if variants else {"predictions": list(predictions)}
     judged: dict[str, Any] = {"reference": reference or list(places)[-1], "metric": metric, "smallest": smallest}
@@ -164,7 +162,7 @@ def _json(scored: Scored) -> dict[str, Any]:
     }
 
 
-def _print(scored: Scored, as_json: bool) -> None:
+def print_scored(scored: Scored, as_json: bool) -> None:
     """Print scores, what they are of, what is odd, and where they lie; or one JSON object."""
     if as_json:
         echo(json.dumps(_json(scored)))

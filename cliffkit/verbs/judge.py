@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cliffkit.components.registry import Registry
 from cliffkit.data.read import read_sample
@@ -22,7 +23,7 @@ from cliffkit.events import Emit, Notice
 from cliffkit.interfaces import Dataset
 from cliffkit.prediction.given.matching import Matched, listed, match
 from cliffkit.prediction.given.source import Reading, Source
-from cliffkit.prediction.scored import score_images
+from cliffkit.prediction.scored import ScoredImage, score_images
 from cliffkit.protocols import Protocol
 from cliffkit.recipe.check import check_part
 from cliffkit.recipe.part import Part
@@ -57,8 +58,8 @@ class Split:
         return self.dataset.fingerprint()
 
     @cached_property
-    def median_m(self) -> float:
-        """Median of the true depths of some images, metres. Raises UserError where none is known."""
+    def depths_m(self) -> NDArray[np.float32]:
+        """True depths of some pixels of some images, metres. Raises UserError where none is known."""
         count = len(self.dataset)
         chosen = sorted(set(np.linspace(0, count - 1, min(LOOKED_AT, count)).round().astype(int).tolist()))
         depths = []
@@ -66,10 +67,15 @@ class Split:
             sample = read_sample(self.dataset, index)
             depth = sample.depth.numpy()[sample.valid.numpy()]
             depths.append(depth[:: max(1, depth.size // PIXELS)])
-        known = np.concatenate(depths)
+        known: NDArray[np.float32] = np.concatenate(depths)
         if not known.size:
             raise UserError(f"{self.part.place}: no test image that was looked at has a pixel with a valid depth")
-        return float(np.median(known))
+        return known
+
+    @cached_property
+    def median_m(self) -> float:
+        """Median of `depths_m`."""
+        return float(np.median(self.depths_m))
 
 
 @dataclass(frozen=True)
@@ -107,14 +113,18 @@ def score_place(place: Path, name: str | None, test: Split, rules: Rules, emit: 
     matched = match(place, test.names, rules.way)
     _check_matched(place, matched, test, rules, emit)
     name = name or place.resolve().stem
-    working = rules.out / f".{name}.{os.getpid()}.tmp"
-    make_folder(rules.out)
+    return in_own_folder(rules.out, name, lambda folder: _fill(folder, place, name, matched, test, rules, emit))
+
+
+def in_own_folder(out: Path, name: str, fill: Callable[[Path], str]) -> Scored:
+    """Have a temporary folder filled by a function that returns the key of the scores; name it by that."""
+    working = out / f".{name}.{os.getpid()}.tmp"
+    make_folder(out)
     try:
         with writing(working):
             shutil.rmtree(working, ignore_errors=True)  # left by a killed process with the same number
             working.mkdir()
-        key = _fill(working, place, name, matched, test, rules, emit)
-        folder = rules.out / f"{name}-{key[:8]}"
+        folder = out / f"{name}-{fill(working)[:8]}"
         replace_folder(working, folder)
     finally:
         shutil.rmtree(working, ignore_errors=True)
@@ -152,8 +162,6 @@ def _fill(folder: Path, place: Path, name: str, matched: Matched, test: Split, r
 
     by_index = dict(zip(present, scored, strict=True))
     images = [by_index.get(index) for index in range(len(test.names))]
-    summaries, failures = leave_tables(folder, rules.protocols, test.names, images, emit)
-    leave_panel(folder, images, f"{name}, on {test.part.component.name}", rules.protocols[0])
     warnings = tuple(source.suspicions.warnings())
     for warning in warnings:
         emit(Notice(f"{place}: warning: {warning}"))
@@ -167,28 +175,50 @@ def _fill(folder: Path, place: Path, name: str, matched: Matched, test: Split, r
         extra=len(matched.extra),
         warnings=warnings,
     )
-    key = _key(test, rules, source.digest)
+    key = key_of(test, rules.protocols, [repr(rules.reading), source.digest])
+    leave_scores(folder, GivenName(name, key, facts), test, rules.protocols, images, emit)
+    return key
+
+
+@dataclass(frozen=True)
+class GivenName:
+    """What scores are called, and what they are of."""
+
+    name: str
+    key: str
+    facts: GivenFacts
+
+
+def leave_scores(
+    folder: Path,
+    given: GivenName,
+    test: Split,
+    protocols: tuple[Protocol, ...],
+    images: Sequence[ScoredImage | None],
+    emit: Emit,
+) -> None:
+    """Write metrics.json, per_image.csv, regions.npz and panel.png of the images of a test split."""
+    summaries, failures = leave_tables(folder, protocols, test.names, images, emit)
+    leave_panel(folder, images, f"{given.name}, on {test.part.component.name}", protocols[0])
     GivenScores(
         data={**test.part.to_dict(), "test_fingerprint": test.fingerprint},
         protocols=summaries,
         baseline_depth_m=test.median_m,
         selection=None,
         parameters=None,
-        name=name,
-        key=key,
-        predictions=facts,
+        name=given.name,
+        key=given.key,
+        predictions=given.facts,
         failures=failures,
     ).write(folder)
-    return key
 
 
-def _key(test: Split, rules: Rules, digest: str) -> str:
-    """Hash all that scores depend on."""
+def key_of(test: Split, protocols: tuple[Protocol, ...], predictions: Sequence[str]) -> str:
+    """Hash all that scores depend on; `predictions` says what they are of."""
     facts = {
         "version": VERSION,
         "test": test.fingerprint,
-        "protocols": [protocol.to_dict() for protocol in rules.protocols],
-        "quantity": repr(rules.reading),
-        "predictions": digest,
+        "protocols": [protocol.to_dict() for protocol in protocols],
+        "predictions": list(predictions),
     }
     return blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
