@@ -152,11 +152,12 @@ def _power(results: Results, analysis: Analysis) -> Item:
     sights = would_have_seen(results, known)
     sight = "" if sights is None else between(f"{sights[0]:.2g}", f"{sights[1]:.2g}") + unit
     if study.smallest is None:
+        how = "`compare.smallest` before a study runs" if isinstance(study, Study) else "`--smallest`"
         return Item(
             name,
             False,
             f"The comparisons would have seen a difference of {sight} four times in five, but no smallest difference "
-            "of interest is named: give `compare.smallest` before a study runs.",
+            f"of interest is named: give {how}.",
         )
     smallest = f"{study.smallest:g}{unit}"
     undecided = [row for row in rows if row.word not in (BETTER, WORSE, EQUIVALENT)]

@@ -97,9 +97,10 @@ def question(results: Results) -> str:
     study = results.study
     direction = "higher" if study.metric in HIGHER_IS_BETTER else "lower"
     apart = "" if study.placebo is None else f"; the placebo under {seeds_of(study.placebo)}"
+    pairs = "under the same seeds" if isinstance(study, Study) else "and folder by folder"
     return (
         f"Compared in {study.metric} ({direction} is better) under protocol {study.protocol}, "
-        f"each variant with the reference, {study.reference.name}, on the same images under the same seeds{apart}."
+        f"each variant with the reference, {study.reference.name}, on the same images {pairs}{apart}."
     )
 
 

@@ -90,8 +90,8 @@ def compare(
     rules = rules_of(protocols, quantity, key, match, allow_missing, out, plugins.registry)
     _check(variants, reference, metric, smallest)
     test = open_test(dataset, data, plugins.registry)
-    points = {variant: Point(variant, (variant,)) for variant in variants}
     places = {variant: [path_of(place, variant) for place in given] for variant, given in variants.items()}
+    points = {variant: Point(variant, (variant,)) for variant in places}
     with telling(plugins, progress) as emit:
         cells = [
             GivenCell(points[variant], seed, place, score_place(place, f"{variant}.{seed}", test, rules, emit))
@@ -102,7 +102,7 @@ def compare(
         name=name,
         design="given",
         seeds=tuple(range(max(map(len, places.values())))),
-        axes={AXIS: tuple(variants)},
+        axes={AXIS: tuple(places)},
         variants=tuple(points.values()),
         metric=metric,
         protocol=rules.protocols[0].name,
@@ -111,12 +111,17 @@ def compare(
         notes=(PAIRED, *_remarks(cells)),
         smallest=smallest,
     )
+    return _report(comparison, cells, test, rules)
+
+
+def _report(comparison: Comparison, cells: Sequence[GivenCell], test: Split, rules: Rules) -> Findings:
+    """Analyse the scores, and write the report into a folder beside theirs."""
     results = gather(
         comparison, list(map(_result, cells)), [cell.scored.folder for cell in cells], rules.protocols, None
     )
     analysis = analyse(results)
     gallery = draw_gallery(results, test.dataset, partial(_predictions, test, rules), lambda done, total: None)
-    folder, command = rules.out / name, _command(places, rules, test, comparison)
+    folder, command = rules.out / comparison.name, _command(cells, rules, test, comparison)
     files = write_report(results, analysis, folder, gallery=gallery, command=command, progress=lambda text: None)
     return Findings(results, analysis, folder, files)
 
@@ -181,9 +186,12 @@ def _prediction(test: Split, rules: Rules, entry: Any, index: int, sample: Sampl
     return in_view(at_image_size(stored, sample, rules.reading.quantity), rules.protocols[0].view)
 
 
-def _command(places: Mapping[str, Sequence[Path]], rules: Rules, test: Split, comparison: Comparison) -> str:
+def _command(cells: Sequence[GivenCell], rules: Rules, test: Split, comparison: Comparison) -> str:
     """Give the command that compares the same again."""
     words = ["cliffkit", "score"]
+    places: dict[str, list[Path]] = {}
+    for cell in cells:
+        places.setdefault(cell.variant.name, []).append(cell.place)
     words += [w for name, of in places.items() for w in ("--variant", f"{name}={','.join(map(str, of))}")]
     words += ["--reference", comparison.reference.name, "--metric", comparison.metric]
     words += [word for protocol in rules.protocols for word in ("--protocol", protocol.name)]
