@@ -172,14 +172,35 @@ class CoarsestForgotten(GoodPyramid):
         return [*out[:-1], torch.zeros_like(out[-1]) + out[0].mean()]
 
 
+class CoarseScaleFirst(GoodPyramid):
+    def __init__(self, in_channels, strides):
+        super().__init__(in_channels, strides)
+        self.scales = [1, 2, 4, 8][: len(in_channels)]
+
+
+class Enlarging(GoodPyramid):
+    """Of the last level alone, twice as large everywhere; right for levels of one stride only."""
+
+    def __init__(self, in_channels, strides):
+        super().__init__(in_channels[-1:], strides)
+        self.scales = [2] * len(in_channels)
+
+    def forward(self, levels):
+        return [F.interpolate(self.convs[0](levels[-1]), scale_factor=2)] * len(levels)
+
+
 def test_a_good_pyramid_passes():
     check_pyramid(GoodPyramid)
+    check_pyramid(Enlarging, one_stride=True, last_alone=True)
+    with pytest.raises(AssertionError, match="no gradient reaches input 0"):
+        check_pyramid(Enlarging, one_stride=True)
 
 
 @pytest.mark.parametrize(
     ("component", "message"),
     [
         (WrongWidth, "outputs have shapes .*, expected .*5, 12, 16"),
+        (CoarseScaleFirst, "scales are .* they must be above 0, one for each of 2 levels, from fine to coarse"),
         (CoarsestForgotten, "no gradient reaches input 1"),
     ],
 )

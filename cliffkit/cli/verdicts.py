@@ -110,8 +110,8 @@ def _add(
     cells = ["", "", ""]
     if difference is not None:
         cells = [
-            f"{difference.value:+.4f}",
-            f"{difference.low:+.4f} to {difference.high:+.4f}",
+            f"{difference.value:+z.4f}",
+            f"{difference.low:+z.4f} to {difference.high:+z.4f}",
             "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
         ]
     table.add_row(

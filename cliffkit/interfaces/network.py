@@ -43,10 +43,15 @@ class Pyramid(nn.Module, ABC):
 
     channels: int
     """Channels of every level that comes out."""
+    scales: Sequence[float] | None = None
+    """Height and width of each level that comes out, as a multiple of the level that goes in; None: all keep theirs.
+
+    A transformer's levels are of one size, and a pyramid may make finer and coarser ones of them: (4, 2, 1, 0.5).
+    """
 
     @abstractmethod
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
-        """Each level (B, C_k, H_k, W_k) to (B, channels, H_k, W_k)."""
+        """Each level (B, C_k, H_k, W_k) to (B, channels, s_k H_k, s_k W_k) with s_k of `scales`, rounded up."""
 
 
 class Fusion(nn.Module, ABC):

@@ -106,8 +106,11 @@ def check_network(recipe: Recipe, network: DepthNetwork, devices: Sequence[torch
 
     backbone, width_of_pyramid = network.backbone, network.pyramid.channels
     high, wide = image_sizes(recipe)[-1]
-    levels = zip(backbone.channels, backbone.strides, strict=True)
-    features = sum((c + width_of_pyramid) * (high // stride) * (wide // stride) for c, stride in levels)
+    scales = network.pyramid.scales or [1.0] * len(backbone.strides)
+    levels = zip(backbone.channels, backbone.strides, scales, strict=True)
+    features = sum(
+        int((c + width_of_pyramid * scale**2) * (high // stride) * (wide // stride)) for c, stride, scale in levels
+    )
     what, count = f"an image of {high}x{wide} pixels with its features", features * FEATURE_BYTES
     needs.append(_Need(recipe.places["data.size"], "data.size", what, count, "data.size or channels"))
     _check(needs, devices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -50,7 +51,7 @@ class DepthNetwork(nn.Module):
         """
         height, width = image.shape[-2:]
         image = image.float() / 255 if image.dtype == torch.uint8 else image
-        stride = max(self.backbone.strides)
+        stride = self._stride
         if height % stride or width % stride:
             image = F.pad(image, (0, -width % stride, 0, -height % stride), mode="replicate")
 
@@ -64,6 +65,13 @@ class DepthNetwork(nn.Module):
         extras = {name: at_size(tensor) for name, tensor in prediction.extras.items()}
         return Prediction(at_size(prediction.depth), extras)
 
+    @property
+    def _stride(self) -> int:
+        """Number of pixels that divides the size of a padded image: every level then covers the image exactly."""
+        scales = self.pyramid.scales or [1] * len(self.backbone.strides)
+        coarsest = max(stride / scale for stride, scale in zip(self.backbone.strides, scales, strict=True))
+        return math.lcm(max(self.backbone.strides), math.ceil(coarsest))
+
     def _fused(self, image: Tensor) -> list[Tensor]:
         """Fuse features: (B, C, h, w) of each level, fine to coarse; the coarsest is the pyramid's own."""
         batch, (height, width) = image.shape[0], image.shape[-2:]
@@ -72,7 +80,11 @@ class DepthNetwork(nn.Module):
         shapes = zip(backbone.channels, backbone.strides, strict=True)
         self._expect("backbone", levels, [(batch, c, height // stride, width // stride) for c, stride in shapes])
 
-        sizes = [level.shape[-2:] for level in levels]
+        scales = self.pyramid.scales or [1] * len(levels)
+        sizes = [
+            tuple(math.ceil(side * scale) for side in level.shape[-2:])
+            for level, scale in zip(levels, scales, strict=True)
+        ]
         levels = self.pyramid(levels)
         self._expect("pyramid", levels, [(batch, self.pyramid.channels, *size) for size in sizes])
 

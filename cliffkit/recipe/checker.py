@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -169,9 +169,16 @@ def _section(schema: type[BaseModel], steps: Iterable[str | int]) -> type[BaseMo
     """Give the nested section that a location lies in."""
     for step in steps:
         field = schema.model_fields.get(str(step))
-        candidates = [] if field is None else [field.annotation, *getattr(field.annotation, "__args__", ())]
-        inner = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        inner = [] if field is None else list(_sections_in(field.annotation))
         if not inner:
             break
         schema = inner[0]
     return schema
+
+
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Give the sections that a type is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _sections_in(argument)

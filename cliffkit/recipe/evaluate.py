@@ -69,7 +69,7 @@ def _protocol(checker: Checker, path: Path_, data: Any) -> Scored | None:
         part = checker.part("protocol", path, _mapping(mapping, checker.registry))
         if part is None or not _named(checker, path, part.engine["name"]):
             return None
-        metrics = _metrics(checker, path, part.engine["metrics"])
+        metrics = _metrics(checker, path, part.engine["metrics"] or [])
         if metrics is None:
             return None
         protocol = build_protocol(part.component, part.options, part.engine, [extra for _, extra in metrics])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, create_model
 
 from cliffkit.protocols import Alignment
 
@@ -71,7 +71,7 @@ class ProtocolOptions(Section):
     """How a prediction is brought to the truth."""
     align_over: Literal["image", "set"] | None = None
     """Whether each image is aligned by itself, or all test images at once."""
-    metrics: list[str | dict[str, Any]] = []
+    metrics: list[str | dict[str, Any]] | None = None
     """Metrics beside the nine, each a name or a mapping."""
 
 
@@ -80,6 +80,32 @@ class MetricOptions(Section):
 
     name: str | None = None
     """What its scores are called; None: the metric's name."""
+
+
+Factor = Annotated[float, Field(gt=0)]
+
+
+class LayerRates(Section):
+    """Rates that fall from the last layer of a module to its first.
+
+    Source of the rule: Bao et al., "BEiT: BERT Pre-Training of Image Transformers", ICLR 2022.
+    """
+
+    rate: Factor = 1.0
+    """Factor of the learning rate of the last layer."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)]
+    """Factor from each layer to the one before it."""
+
+
+def _form_of_rates(value: Any) -> str:
+    return "layers" if isinstance(value, dict | LayerRates) else "number"
+
+
+Rates = Annotated[
+    Annotated[Factor, Tag("number")] | Annotated[LayerRates, Tag("layers")],
+    Discriminator(_form_of_rates),
+]
+"""What `groups` says of the parameters that a pattern matches."""
 
 
 class FitSettings(Section):
@@ -93,8 +119,8 @@ class FitSettings(Section):
     """Images per forward pass and process; None: the whole share of a process at once."""
     lr: Annotated[float, Field(gt=0)] = 1e-3
     """Learning rate where the schedule's factor is 1."""
-    groups: dict[str, Annotated[float, Field(gt=0)]] = {}
-    """Factors of the learning rate, by patterns of parameters' names."""
+    groups: dict[str, Rates] = {}
+    """Factors of the learning rate, by patterns of parameters' names; a mapping with `layer_decay`: layer by layer."""
     freeze: list[str] = []
     """Patterns of the names of parameters that are not trained."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from cliffkit.report.sentences import between
 from cliffkit.report.wording import NOTHING, listed
 from cliffkit.store import artifacts
 from cliffkit.study.board import duration
@@ -51,15 +52,24 @@ def costs(results: Results) -> dict[str, Any]:
 
 def _generators(cells: Sequence[CellResult]) -> list[str]:
     """Say how well the embedding generators of a variant's cells know scene types; nothing where they learn none."""
-    facts = [cell.generator for cell in cells if cell.generator is not None]
-    texts = {text: fact.near_chance() for fact in facts if (text := fact.describe())}
-    return [f"{text}{': hardly better than chance' if near else ''}" for text, near in texts.items()]
+    facts = [fact for cell in cells if (fact := cell.generator) is not None and fact.right is not None]
+    if not facts:
+        return []
+    worst, best = min(facts, key=lambda fact: fact.right or 0), max(facts, key=lambda fact: fact.right or 0)
+    text = worst.describe() + (": hardly better than chance" if worst.near_chance() else "")
+    if worst.right != best.right:
+        text += f" (by the worst of the seeds' generators; {100 * (best.right or 0):.3g} % by the best)"
+    return [text]
 
 
 def _divisors(cells: Sequence[CellResult]) -> list[str]:
-    """Say by what the levels of the embedding loss of a variant's cells were divided; nothing where they were not."""
-    sets = dict.fromkeys(cell.scores.divisors for cell in cells if cell.scores and cell.scores.divisors)
-    return [f"levels of the embedding divided by {', '.join(f'{value:.3g}' for value in values)}" for values in sets]
+    """Say by what the levels of the embedding loss of a variant's cells were divided; nothing where they were not.
+
+    Each level's divisor is a range where cells have generators of their own.
+    """
+    divisors = [cell.scores.divisors for cell in cells if cell.scores and cell.scores.divisors]
+    ranges = [between(f"{min(level):.3g}", f"{max(level):.3g}") for level in zip(*divisors, strict=True)]
+    return [f"levels of the embedding divided by {', '.join(ranges)}"] if ranges else []
 
 
 def environments(results: Results) -> dict[str, Any]:

@@ -35,9 +35,13 @@ def estimator_of(study: Comparison) -> Estimator:
 
 
 def effects_of(study: Comparison, grid: Grid) -> tuple[tuple[Effect, ...], tuple[Effect, ...]]:
-    """Give main effects and interactions against the reference, from the scores of the variants by their levels."""
+    """Give main effects and interactions against the reference, from the scores of the variants by their levels.
+
+    Levels that no variant has together, as in a grid with exclusions, have no interaction.
+    """
     estimator = estimator_of(study)
     names, start = list(study.axes), study.reference.levels
+    points = [variant.levels for variant in study.variants if not variant.is_placebo]
     changes = [(k, level) for k, name in enumerate(names) for level in study.axes[name] if level != start[k]]
     main = [
         (f"{start[k]} → {level}", (names[k],), main_effect(grid, k, level, start[k], estimator=estimator))
@@ -50,7 +54,7 @@ def effects_of(study: Comparison, grid: Grid) -> tuple[tuple[Effect, ...], tuple
             interaction(grid, (j, k), (first, second), (start[j], start[k]), estimator=estimator),
         )
         for (j, first), (k, second) in itertools.combinations(changes, 2)
-        if j != k
+        if j != k and any(levels[j] == first and levels[k] == second for levels in points)
     ]
     return judged(main, study), judged(interactions, study)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,13 +39,22 @@ def check_backbone(factory: Callable[..., Backbone], **options: Any) -> None:
         check_module(lambda: factory(**options), lambda module, inputs: list(module(inputs[0])), [image])
 
 
-def check_pyramid(factory: Callable[..., Pyramid], **options: Any) -> None:
-    """Check a pyramid: `factory(channels, strides, **options)`."""
+def check_pyramid(
+    factory: Callable[..., Pyramid], *, one_stride: bool = False, last_alone: bool = False, **options: Any
+) -> None:
+    """Check a pyramid: `factory(channels, strides, **options)`.
+
+    With `one_stride` it is checked on the levels of vision transformers alone, all of one stride. `last_alone` says
+    that it reads no level but the last.
+    """
     cases: list[tuple[list[int], list[int], list[tuple[int, int]]]] = [
         ([6, 8], [2, 4], [(12, 16), (6, 8)]),
         ([6, 8, 10, 12], [4, 8, 16, 32], [(29, 38), (15, 19), (8, 10), (4, 5)]),  # odd: as at 116x152
         ([8, 8, 8, 8], [16, 16, 16, 16], [(4, 5)] * 4),  # as vision transformers have it
+        ([6, 6, 6], [14, 14, 14], [(3, 4)] * 3),
     ]
+    if one_stride:
+        cases = [case for case in cases if len(set(case[1])) == 1]
     with seeded():
         for channels, strides, sizes in cases:
 
@@ -53,12 +63,26 @@ def check_pyramid(factory: Callable[..., Pyramid], **options: Any) -> None:
 
             pyramid = build(make, Pyramid)
             levels = [torch.randn(2, c, *size) for c, size in zip(channels, sizes, strict=True)]
+            scales = pyramid.scales or [1] * len(sizes)
+            expect(
+                len(scales) == len(sizes) and list(scales) == sorted(scales, reverse=True) and min(scales) > 0,
+                f"{type(pyramid).__name__}: scales are {list(scales)}; they must be above 0, one for each of "
+                f"{len(sizes)} levels, from fine to coarse",
+            )
             expect_shapes(
                 f"{type(pyramid).__name__} on levels of {channels} channels and sizes {sizes}",
                 pyramid(list(levels)),
-                [(2, pyramid.channels, *size) for size in sizes],
+                [
+                    (2, pyramid.channels, math.ceil(height * scale), math.ceil(width * scale))
+                    for (height, width), scale in zip(sizes, scales, strict=True)
+                ],
             )
-            check_module(make, lambda module, inputs: list(module(list(inputs))), levels)
+            ignored = levels[:-1] if last_alone else []
+
+            def features(module: Any, inputs: Sequence[Tensor], ignored: list[Tensor] = ignored) -> list[Tensor]:
+                return list(module([*(level[: len(inputs[0])] for level in ignored), *inputs]))
+
+            check_module(make, features, levels[len(ignored) :])
             expect_training(type(pyramid).__name__, make(), [levels])
 
 

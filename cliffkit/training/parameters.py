@@ -11,6 +11,8 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from cliffkit.components.near import meant, near
 from cliffkit.errors import UserError
+from cliffkit.recipe.schema import LayerRates
+from cliffkit.training.layers import number_layers
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -18,13 +20,29 @@ def matches(name: str, pattern: str) -> bool:
     return name == pattern or name.startswith(f"{pattern}.") or fnmatchcase(name, pattern)
 
 
-def check_patterns(module: nn.Module, groups: Iterable[str], freeze: Iterable[str], stage: str) -> None:
-    """Raise UserError for a pattern that matches no parameter, and where nothing is left to train."""
+Rates = Mapping[str, float | LayerRates]
+"""Factors of the learning rate, by patterns of parameters' names."""
+
+
+def check_patterns(module: nn.Module, groups: Rates, freeze: Iterable[str], stage: str) -> None:
+    """Raise UserError for a pattern that matches no parameter, for a rate by layer of what has no layers, and where
+    nothing is left to train.
+    """
     names = [name for name, _ in module.named_parameters()]
     for key, patterns in (("groups", groups), ("freeze", freeze)):
         for pattern in patterns:
             if not any(matches(name, pattern) for name in names):
                 raise UserError(f"train.{stage}.{key}: '{pattern}' matches no parameter; {_suggest(pattern, names)}")
+    modules = dict(module.named_modules())
+    for pattern in (pattern for pattern, rate in groups.items() if isinstance(rate, LayerRates)):
+        if pattern not in modules:
+            raise UserError(
+                f"train.{stage}.groups: '{pattern}' has layer_decay and is no module; name one, as backbone"
+            )
+        if len(set(number_layers(modules[pattern]).values())) == 1:
+            raise UserError(
+                f"train.{stage}.groups: '{pattern}' has layer_decay and a single layer; write a factor, as 0.1"
+            )
     if all(any(matches(name, pattern) for pattern in freeze) for name in names):
         raise UserError(f"train.{stage}.freeze: every parameter is frozen; leave one out, or there is nothing to train")
 
@@ -65,23 +83,35 @@ class Group(NamedTuple):
     parameters: list[nn.Parameter]
 
 
-def divide(objective: nn.Module, module: nn.Module, factors: Mapping[str, float]) -> list[Group]:
+def divide(objective: nn.Module, module: nn.Module, rates: Rates) -> list[Group]:
     """Divide all trainable parameters by learning rate and decay.
 
-    `factors` are factors of the rate, by patterns of names in `module`. Where several patterns match, the last counts.
+    `rates` are factors of the rate, by patterns of names in `module`. Where several patterns match, the last counts.
     """
+    factors = _factors(module, rates)
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     divided: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in objective.parameters():
         if parameter.requires_grad:
-            name = names.get(id(parameter))
-            candidates = [factor for pattern, factor in factors.items() if name is not None and matches(name, pattern)]
-            divided.setdefault((candidates[-1] if candidates else 1.0, parameter.ndim > 1), []).append(parameter)
+            factor = factors.get(names.get(id(parameter), ""), 1.0)
+            divided.setdefault((factor, parameter.ndim > 1), []).append(parameter)
 
-    rates = dict.fromkeys(factor for factor, _ in divided)
     return [
         Group(factor, decays, divided[factor, decays])
-        for factor in rates
+        for factor in dict.fromkeys(factor for factor, _ in divided)
         for decays in (True, False)
         if (factor, decays) in divided
     ]
+
+
+def _factors(module: nn.Module, rates: Rates) -> dict[str, float]:
+    """Give the factors of the parameters that a pattern matches, by their names."""
+    factors: dict[str, float] = {}
+    for pattern, rate in rates.items():
+        if isinstance(rate, LayerRates):
+            layers = number_layers(module.get_submodule(pattern))
+            last = max(layers.values())
+            factors |= {f"{pattern}.{name}": rate.rate * rate.layer_decay ** (last - k) for name, k in layers.items()}
+        else:
+            factors |= {name: rate for name, _ in module.named_parameters() if matches(name, pattern)}
+    return factors

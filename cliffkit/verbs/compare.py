@@ -72,12 +72,11 @@ def compare(
     """Compare variants by folders of predictions, one folder per seed; write the report of a study, give its verdicts.
 
     Args:
-        variants: places of predictions by the variant's name, as `score` takes them: one for each seed under which the
-            variant was trained. With one place, verdicts hold for its weights only.
-        protocols: names or mappings; variants are compared under the first, and tabled under all.
+        variants: places of predictions, as `score` takes them, one per seed; of one seed verdicts say nothing of others.
+        protocols: variants are compared under the first, and tabled under all.
         reference: the variant with which all others are compared.
         metric: in which they are compared first.
-        smallest: difference of interest in that metric, in its unit; smaller ones may be found equivalent.
+        smallest: difference of interest in that metric; smaller ones may be found equivalent.
         name: of the comparison; its report lies in a folder of that name in `out`.
 
     All other arguments, and errors, as of `score`.

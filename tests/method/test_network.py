@@ -1,6 +1,7 @@
 """The depth network: wiring, sizes, counts."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,8 +10,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Backbone, Batch, Prediction, Sample
+from cliffkit.method.assemble import build
 from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
 from cliffkit.method.network import build_network
+from cliffkit.recipe.check import load_recipe
 from cliffkit_backbones.handbuilt import Handbuilt
 from cliffkit_backbones.timm_model import TimmModel
 from cliffkit_embeddings.heg_r import HegR
@@ -25,9 +28,12 @@ from cliffkit_losses.l1 import L1
 from cliffkit_losses.l2 import L2
 from cliffkit_losses.silog import SILog
 from cliffkit_losses.ssim import SSIM
+from cliffkit_pyramids.dpt import DPT
 from cliffkit_pyramids.fpn import FPN
+from cliffkit_pyramids.simple import Simple
 from cliffkit_pyramids.symmetric import Symmetric
 
+ROOT = Path(__file__).parents[2]
 SMALL_FPN = partial(FPN, channels=8)
 
 
@@ -57,6 +63,37 @@ def test_parts_go_together_at_any_size(backbone, pyramid, fusion):
         depth = network(torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8))
         assert (depth.shape, depth.dtype) == ((2, 1, *size), torch.float32)
         assert depth.isfinite().all()
+
+
+@pytest.mark.parametrize("pyramid", [DPT, Simple])
+def test_a_transformers_levels_become_a_pyramid_at_any_size(pyramid):
+    network = small(Cliff, partial(pyramid, channels=8), partial(TimmModel, name="test_vit"))
+    fused = []
+    network.head.register_forward_pre_hook(lambda head, inputs: fused.extend(inputs[0]))
+    depth = network(torch.randint(0, 256, (2, 3, 57, 76), dtype=torch.uint8))
+    assert (depth.shape, bool(depth.isfinite().all())) == ((2, 1, 57, 76), True)
+    sizes = [tuple(level.shape[-2:]) for level in fused]
+    assert sizes == [(16, 24), (8, 12), (4, 6), (2, 3)], "of an image that is padded to multiples of 32, 64x96"
+
+
+def test_the_shipped_transformer_is_built_and_takes_its_images(registry):
+    recipe = load_recipe(ROOT / "recipes/nyu/dpt_dinov2_none.yaml", registry, ["model.backbone.pretrained=false"])
+    network = build(recipe).eval()
+    with torch.no_grad():
+        assert network(torch.zeros(1, 3, 228, 304)).shape == (1, 1, 228, 304)
+    frozen = sum(p.numel() for p in network.backbone.parameters())
+    assert frozen == pytest.approx(22e6, rel=0.02), "as many as DINOv2's small transformer has"
+
+
+class Swelling(FPN):
+    """A pyramid whose levels are not as large as it says."""
+
+    scales = (2, 1, 1, 1)
+
+
+def test_a_pyramid_of_other_scales_than_it_says_is_named():
+    with pytest.raises(UserError, match=r"pyramid gives features of shapes .* mend the pyramid"):
+        small(pyramid=partial(Swelling, channels=8))(torch.rand(1, 3, 32, 32))
 
 
 def test_the_chain_runs_from_coarse_to_fine_and_ends_in_the_head():

@@ -49,6 +49,8 @@ OPTIONS: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("optimizer", "sgd"): [{}, {"momentum": 0.0}, {"nesterov": True}],
     ("schedule", "step"): [{}, {"milestones": (3, 5), "decay": 0.5}],
     ("pyramid", "fpn"): [{"channels": 12}],  # the default of 256 only takes longer
+    ("pyramid", "dpt"): [{"channels": 12, "one_stride": True}],
+    ("pyramid", "simple"): [{"channels": 12, "one_stride": True, "last_alone": True}],
 }
 # Data sets that read files, and what makes them a tiny folder.
 NEED_DATA: dict[str, Callable[[Path], object]] = {

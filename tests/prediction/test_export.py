@@ -41,8 +41,14 @@ OPTIONS: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("fusion", "cliff"): [{}, {"upsample": "transposed"}],
     ("pyramid", "fpn"): [{"channels": 8}],
     ("pyramid", "symmetric"): [{"channels": 8}],
+    ("pyramid", "dpt"): [{"channels": 8}],
+    ("pyramid", "simple"): [{"channels": 8}],
 }
 """Options under which built-in parts are tried; any other part is tried as it is."""
+
+
+OF_TRANSFORMERS = ("dpt", "simple")
+"""Pyramids for levels of one stride."""
 
 
 def settled(network: DepthNetwork) -> DepthNetwork:
@@ -77,6 +83,8 @@ def networks(registry: Registry) -> Iterator[tuple[str, Predictor]]:
     kinds = {kind: built_in(registry, kind) for kind in ("backbone", "pyramid", "fusion", "head")}
     for i in range(max(map(len, kinds.values()))):
         chosen = {kind: parts[i % len(parts)] for kind, parts in kinds.items()}
+        if chosen["pyramid"][0] in OF_TRANSFORMERS:
+            chosen["backbone"] = "timm", {"name": "test_vit"}
 
         def factory(kind: str, chosen: Any = chosen) -> Any:
             name, options = chosen[kind]

@@ -184,6 +184,11 @@ def test_described_options_of_one(registry):
         ("ema", [0, 0.999], [1, -0.1]),
         ("validate_every", [1], [0]),
         ("groups", [{}, {"backbone": 0.1}], [{"backbone": 0}, {"backbone": "x"}, ["backbone"]]),
+        (
+            "groups",
+            [{"backbone": {"layer_decay": 0.75}, "head": 2}, {"backbone": {"rate": 0.1, "layer_decay": 1}}],
+            [{"backbone": {"rate": 0.1}}, {"backbone": {"layer_decay": 1.1}}, {"backbone": {"layer_decay": 0}}],
+        ),
         ("freeze", [[], ["backbone", "*.bias"]], ["backbone", [3]]),
         ("init", [None], [3]),
     ],

@@ -622,6 +622,20 @@ def test_the_divisors_of_an_embedding_on_unit_scale_are_said(plain: Report, tmp_
     assert "levels of the embedding divided by 0.0464, 0.5" in words
 
 
+def test_generators_of_several_seeds_are_said_by_their_range(plain: Report, tmp_path: Path) -> None:
+    facts = EmbeddingFitFacts(4, 0.125, 1.5, 0.25, None, held_out=100, right=0.5, majority=0.25)
+    cells = list(plain.results.cells)
+    mine = [i for i, cell in enumerate(cells) if cell.cell.variant is cells[0].cell.variant][:2]
+    for i, right, divisors in zip(mine, (0.5, 0.625), ((0.25, 0.5), (0.2, 0.5)), strict=True):
+        scores = cells[i].scores
+        assert scores is not None
+        generator = replace(facts, right=right)
+        cells[i] = replace(cells[i], generator=generator, scores=replace(scores, divisors=divisors))
+    words = write(replace(plain.results, cells=tuple(cells)), tmp_path).page.words
+    assert "25 % are of the most frequent one (by the worst of the seeds' generators; 62.5 % by the best)" in words
+    assert "levels of the embedding divided by 0.2 to 0.25, 0.5" in words
+
+
 def test_gallery_shows_the_same_images_of_every_variant(hostile: Report) -> None:
     pictures = [given for tag, given in hostile.page.tags if tag == "img"]
     variants = len(hostile.results.study.variants)

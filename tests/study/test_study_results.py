@@ -20,6 +20,7 @@ from cliffkit.statistics import EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, co
 from cliffkit.store.artifacts import JobRecord
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
+from cliffkit.study.effects import effects_of
 from cliffkit.study.results import CellResult, Results, load_results
 from cliffkit_protocols.hu import hu as hu_protocol
 
@@ -173,6 +174,14 @@ def test_effects_of_a_grid_are_those_that_were_put_in(results: Results, noise: n
     assert shares["embedding",] == pytest.approx((-0.02 - 0.01) / 2, abs=0.004)
     values = found.table("full", "abs_rel")
     assert sum(shares.values()) == pytest.approx(float((values[2] - values[1]).mean()))
+
+
+def test_levels_that_no_variant_has_together_have_no_interaction(results: Results, noise: np.ndarray) -> None:
+    variants = results.study.variants
+    scores = {variant.levels: noise[i] for i, variant in enumerate(variants)}
+    assert len(effects_of(results.study, scores)[1]) == 1
+    some = replace(results.study, variants=variants[:3])
+    assert effects_of(some, {levels: scores[levels] for levels in list(scores)[:3]})[1] == ()
 
 
 def test_one_seed_gives_no_verdict(results: Results, noise: np.ndarray) -> None:
