@@ -72,7 +72,7 @@ def compare(
     """Compare variants by folders of predictions, one folder per seed; write the report of a study, give its verdicts.
 
     Args:
-        variants: places of predictions, as `score` takes them, one per seed; of one seed verdicts say nothing of others.
+        variants: places of predictions, as `score` takes them, one per seed. One seed says nothing of others.
         protocols: variants are compared under the first, and tabled under all.
         reference: the variant with which all others are compared.
         metric: in which they are compared first.
