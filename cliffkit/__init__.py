@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cliffkit.verbs.check import plan, validate
+    from cliffkit.verbs.compare import compare
     from cliffkit.verbs.export import Export, export
     from cliffkit.verbs.findings import Findings
     from cliffkit.verbs.finished import Run
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from cliffkit.verbs.predict import predict
     from cliffkit.verbs.rows import Rows
     from cliffkit.verbs.run import evaluate, load_run, run
+    from cliffkit.verbs.score import score
+    from cliffkit.verbs.scored import Scored
     from cliffkit.verbs.study import ablate, forecast, load_study
+    from cliffkit.verbs.zero_shot import zero_shot
 
     __version__: str
 
@@ -37,7 +41,9 @@ _HOMES = {
     "Outlook": "cliffkit.verbs.outlook",
     "Rows": "cliffkit.verbs.rows",
     "Run": "cliffkit.verbs.finished",
+    "Scored": "cliffkit.verbs.scored",
     "ablate": "cliffkit.verbs.study",
+    "compare": "cliffkit.verbs.compare",
     "evaluate": "cliffkit.verbs.run",
     "export": "cliffkit.verbs.export",
     "forecast": "cliffkit.verbs.study",
@@ -46,7 +52,9 @@ _HOMES = {
     "plan": "cliffkit.verbs.check",
     "predict": "cliffkit.verbs.predict",
     "run": "cliffkit.verbs.run",
+    "score": "cliffkit.verbs.score",
     "validate": "cliffkit.verbs.check",
+    "zero_shot": "cliffkit.verbs.zero_shot",
 }
 """Where each name is defined."""
 
@@ -56,8 +64,10 @@ __all__ = [
     "Outlook",
     "Rows",
     "Run",
+    "Scored",
     "__version__",
     "ablate",
+    "compare",
     "evaluate",
     "export",
     "forecast",
@@ -66,7 +76,9 @@ __all__ = [
     "plan",
     "predict",
     "run",
+    "score",
     "validate",
+    "zero_shot",
 ]
 
 

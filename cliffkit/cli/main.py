@@ -19,6 +19,7 @@ from cliffkit.cli.plugins import plugins
 from cliffkit.cli.predict import evaluate, predict
 from cliffkit.cli.recipes import recipes
 from cliffkit.cli.run import run
+from cliffkit.cli.score import score
 from cliffkit.cli.show import list_components, plan, validate
 from cliffkit.cli.store import store
 from cliffkit.components.load import Plugins, load_plugins
@@ -82,9 +83,10 @@ def cli(strict_plugins: bool) -> None:
     """
 
 
-for command in (
-    run, ablate, report, plan, validate, list_components, plugins, recipes, evaluate, predict, export, data, store
-):  # fmt: skip
+STUDIES, RUNS = (ablate, report, score), (run, evaluate, predict, export)
+LOOKS = (plan, validate, list_components, plugins, recipes, data, store)
+
+for command in (*RUNS, *STUDIES, *LOOKS):
     cli.add_command(command)
 
 

@@ -67,6 +67,11 @@ data: Decorator = click.option(
     "--data", "roots", type=NamedPath(), multiple=True,
     help="Where a data set lies: --data nyu=FOLDER. Also: environment variable CLIFFKIT_DATA_NYU. Repeatable.",
 )  # fmt: skip
+dataset: Decorator = click.option(
+    "--dataset", type=PartText(), metavar="DATASET",
+    help="Which data set: a name, or a mapping with its options, as '{use: pairs, depth_scale: 5000}'. Default: the "
+    "only one of --data.",
+)  # fmt: skip
 runs: Decorator = click.option(
     "--runs", "runs", type=PathText(), default=Path("runs"), show_default=True, metavar="DIR",
     help="The folder of runs and of the finished jobs that they share.",
@@ -79,6 +84,11 @@ checkpoint_every: Decorator = click.option(
     "--checkpoint-every", type=click.IntRange(min=1), metavar="N",
     help="Save a checkpoint after every N steps too. One is saved every 20 seconds anyway, and when the command is "
     "stopped by Ctrl-C or SIGTERM.",
+)  # fmt: skip
+protocols: Decorator = click.option(
+    "--protocol", "protocols", type=PartText(), multiple=True, required=True, metavar="P",
+    help="A name, as eigen or eigen+flip+median (see `cliffkit list protocol`), or a mapping, as '{use: eigen, cap_m: "
+    "8, name: eigen8}'. Repeatable.",
 )  # fmt: skip
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 recipe: Decorator = click.argument("recipe", type=PathText())

@@ -17,10 +17,9 @@ from cliffkit.components.load import Plugins
 
 @click.command()
 @click.argument("run", type=options.PathText())
-@click.option("--protocol", "protocols", type=options.PartText(), multiple=True, required=True, metavar="P",
-              help="A name, as eigen or eigen+flip+median (see `cliffkit list protocol`), or a mapping, as "
-              "'{use: eigen, cap_m: 8, name: eigen8}'. Repeatable.")  # fmt: skip
+@options.protocols
 @options.data
+@options.dataset
 @options.device
 @options.as_json
 @click.pass_obj
@@ -29,19 +28,39 @@ def evaluate(
     run: Path,
     protocols: tuple[Any, ...],
     roots: tuple[tuple[str, Path], ...],
+    dataset: Any,
     device: str,
     as_json: bool,
 ) -> None:
     """Score the weights of RUN under other protocols, without training. RUN is a folder that `cliffkit run` named.
 
+    Where --dataset is given, or --data names one other data set alone, RUN is scored on that test split: zero-shot.
+    These scores get a folder inside of RUN, and stand in no table with those of RUN's own data.
+
     The scores go into RUN's store; where RUN was moved away from it, into a folder inside of RUN. Where the code of a
     part has changed since RUN was trained, nothing is scored, and the difference is shown.
     """
+    from cliffkit.cli.score import print_scored
     from cliffkit.cli.scores import print_run
 
+    if dataset is not None or _is_other(run, roots, plugins):
+        with working(plugins.registry):
+            scored = cliffkit.zero_shot(
+                run, protocols, data=dict(roots), dataset=dataset, device=device, plugins=plugins
+            )
+        print_scored(scored, as_json)
+        return
     with working(plugins.registry):
         finished = cliffkit.evaluate(run, protocols, data=dict(roots), device=device, plugins=plugins)
     print_run(finished, as_json)
+
+
+def _is_other(run: Path, roots: tuple[tuple[str, Path], ...], plugins: Plugins) -> bool:
+    """Tell whether one data set alone is named, and it is not the one that a run was trained on."""
+    from cliffkit.prediction.predictor import load_run
+
+    own = load_run(run, plugins.registry).data.component.name
+    return len(roots) == 1 and roots[0][0] != own
 
 
 @click.command()

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from cliffkit.cli.echo import echo
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS, UNITS
-from cliffkit.store.artifacts import RunMetrics
+from cliffkit.store.artifacts import Scores
 from cliffkit.text import printable
 from cliffkit.verbs.finished import Run
 
@@ -34,8 +34,10 @@ def print_run(finished: Run, as_json: bool) -> None:
         return
     if len(finished.reused) == len(finished.record.jobs):
         echo("Nothing to do: every stage of this recipe is in the store.", err=True)
-    print_scores(finished.record)
+    print_scores(finished.record, finished.record.name)
+    print_data(finished.record, "training")
     chosen = finished.record.selection
+    assert chosen is not None, "a run has chosen its weights"
     echo(f"weights: best {chosen.score} on {chosen.split} ({chosen.best_score:.4f}) at step {chosen.step}")
     echo(f"panel:   {finished.panel}")
     echo(f"run:     {finished.folder}")
@@ -56,8 +58,8 @@ def run_json(finished: Run) -> dict[str, Any]:
     }
 
 
-def print_scores(record: RunMetrics) -> None:
-    """Each protocol in words, then the network's scores over the constant median's."""
+def print_scores(record: Scores, name: str) -> None:
+    """Each protocol in words, then the scores of the predictions over the constant median's; then what failed."""
     out = console()
     for scored in record.protocols.values():
         out.print(printable(f"\n{scored.described}"), highlight=False, markup=False)
@@ -70,14 +72,19 @@ def print_scores(record: RunMetrics) -> None:
             arrow = "↑" if higher else "↓"
             table.add_column(f"{metric}{unit} {arrow}".replace("[", "\\["), justify="right")
         table.add_column("images", justify="right")
-        for label, row in ((record.name, scored.metrics), ("constant median", scored.baseline)):
+        for label, row in ((name, scored.metrics), ("constant median", scored.baseline)):
             absent = f" (+{row['absent']:.0f} absent)" if row["absent"] else ""
             values = (row.get(metric) for metric, _, _ in (*nine, *extras))
             figures = ("-" if value is None else f"{value:.4f}" for value in values)
             table.add_row(escape(printable(label)), *figures, f"{row['n']:.0f}{absent}")
         out.print(table)
-    for name, reason in record.failures.items():
-        out.print(f"\n{name} is not scored: {reason}", highlight=False, markup=False)
+    for protocol, reason in record.failures.items():
+        out.print(printable(f"\n{protocol} is not scored: {reason}"), highlight=False, markup=False)
+
+
+def print_data(record: Scores, split: str) -> None:
+    """Print the data set with its options, and the constant prediction, the median depth of a split."""
+    out = console()
     options = ", ".join(f"{name} {value}" for name, value in record.data.items() if name not in HIDDEN)
     out.print(printable(f"data: {record.data['use']} ({options})"), highlight=False, markup=False)
-    out.print(f"constant median: {record.baseline_depth_m:.3f} m, of the training depths", highlight=False)
+    out.print(f"constant median: {record.baseline_depth_m:.3f} m, of the {split} depths", highlight=False)

@@ -196,5 +196,5 @@ def _cell_json(result: CellResult) -> dict[str, Any]:
         "seed": result.cell.own_seed,
         "state": result.state,
         "reason": result.reason,
-        "key": result.cell.jobs[-1].key,
+        "key": result.cell.key,
     }

@@ -59,6 +59,8 @@ def _score(run: Path, folder: Path, job: Job, metrics: RunMetrics, context: Cont
     except OSError as error:
         raise UserError(f"{run}: cannot be written: {error.strerror}; copy it to a folder of yours first") from error
     try:
+        assert metrics.selection is not None, "a run has trained its weights"
+        assert metrics.parameters is not None, "and counted them"
         facts = metrics.selection, metrics.parameters, metrics.divisors
         trained = Trained(run / WEIGHTS, metrics.baseline_depth_m, *facts)
         with context.device.determinism(job.recipe.train.deterministic):

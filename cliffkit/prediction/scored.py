@@ -16,7 +16,7 @@ from cliffkit.interfaces import Dataset, Sample
 from cliffkit.pictures.panel import PanelRow
 from cliffkit.prediction.framing import framed, seen, truth_of
 from cliffkit.prediction.predictor import Floats, Predictor
-from cliffkit.prediction.set_alignment import NO_SET, SetFits, aligned_over_set
+from cliffkit.prediction.set_alignment import NO_SET, Predicted, SetFits, aligned_over_set
 from cliffkit.protocols import Protocol, View
 from cliffkit.scoring.alignments import Fit
 from cliffkit.scoring.extras import camera_in_view, extra_scores
@@ -49,18 +49,18 @@ def score_images(
     dataset: Dataset,
     indices: Sequence[int],
     protocols: Sequence[Protocol],
-    predict: Predictor,
+    predicted: Iterable[Predicted],
     median_m: float,
     emit: Emit,
     pictured: Collection[int] = (),
 ) -> list[ScoredImage]:
     """Score these images of a split in order, and the constant `median_m` beside each; keep what is `pictured`.
 
-    Images are read and scored by other threads while the network predicts. Raises UserError that names an image which
-    cannot be read.
+    `predicted` gives each image with its predictions; other threads score while the next are made. Raises UserError
+    that names an image which cannot be read.
     """
 
-    def score(item: tuple[int, tuple[Sample, list[Floats]]]) -> ScoredImage:
+    def score(item: tuple[int, Predicted]) -> ScoredImage:
         index, (sample, predictions) = item
         name = dataset.name(index)
         scores, baseline, regions = score_sample(sample, protocols, predictions, median_m, fits)
@@ -69,7 +69,6 @@ def score_images(
         scene = dataset.scene_types[int(sample.scene)] if int(sample.scene) >= 0 else ""
         return ScoredImage(scores, baseline, regions, scene, drawn, fits.scores)
 
-    predicted = _predicted(dataset, indices, protocols, predict)
     images: list[ScoredImage] = []
     with aligned_over_set(predicted, dataset, indices, protocols, alike(protocols), median_m) as (maps, fits):
         for image in in_order(score, zip(indices, maps, strict=True), available_cores()):
@@ -79,9 +78,9 @@ def score_images(
     return images
 
 
-def _predicted(
-    dataset: Dataset, indices: Sequence[int], protocols: Sequence[Protocol], predict: Predictor
-) -> Iterator[tuple[Sample, list[Floats]]]:
+def predicted_by(
+    predict: Predictor, dataset: Dataset, indices: Sequence[int], protocols: Sequence[Protocol]
+) -> Iterator[Predicted]:
     """Read images in order and predict neighbours of one size at once; the next image is read meanwhile."""
     for samples in _batches(in_order(partial(read_sample, dataset), indices, 1), predict.at_once):
         images = torch.stack([sample.image for sample in samples])

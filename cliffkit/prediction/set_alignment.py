@@ -31,6 +31,8 @@ from cliffkit.workers import available_cores, in_order
 
 Floats = NDArray[np.floating[Any]]
 Predicted = tuple[Sample, list[Floats]]
+"""An image with its prediction for each view and flip of some protocols, in the order of `alike`, (H, W) metres."""
+
 Groups = Mapping[tuple[View, bool], list[int]]
 """Indices of the protocols of each prediction."""
 

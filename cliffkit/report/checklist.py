@@ -15,6 +15,7 @@ from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEAS
 from cliffkit.statistics.sequential import GO_ON
 from cliffkit.study.analysis import Analysis, Row
 from cliffkit.study.results import CellResult, Results
+from cliffkit.study.study import Study
 
 FEWEST_SEEDS = 3
 """Seeds of each comparison below which the noise of seeds is hardly known."""
@@ -33,7 +34,8 @@ class Item(NamedTuple):
 
 def checklist(results: Results, analysis: Analysis) -> list[Item]:
     """Answer every question."""
-    return [check(results, analysis) for check in _CHECKS]
+    checks = _CHECKS if isinstance(results.study, Study) else _OF_GIVEN
+    return [check(results, analysis) for check in checks]
 
 
 def _seeds(results: Results, analysis: Analysis) -> Item:
@@ -78,7 +80,8 @@ def _placebo(results: Results, analysis: Analysis) -> Item:
 
 
 def _selection(results: Results, analysis: Analysis) -> Item:
-    name, rules = "Selection on validation images", {cell.scores.selection for cell in _done(results) if cell.scores}
+    name, cells = "Selection on validation images", [cell.scores for cell in _done(results) if cell.scores]
+    rules = {scores.selection for scores in cells if scores.selection is not None}
     splits, metrics = {rule.split for rule in rules}, listed(sorted({rule.score for rule in rules}))
     if not rules:
         return Item(name, False, _UNKNOWN)
@@ -149,11 +152,12 @@ def _power(results: Results, analysis: Analysis) -> Item:
     sights = would_have_seen(results, known)
     sight = "" if sights is None else between(f"{sights[0]:.2g}", f"{sights[1]:.2g}") + unit
     if study.smallest is None:
+        how = "`compare.smallest` before a study runs" if isinstance(study, Study) else "`--smallest`"
         return Item(
             name,
             False,
             f"The comparisons would have seen a difference of {sight} four times in five, but no smallest difference "
-            "of interest is named: give `compare.smallest` before a study runs.",
+            f"of interest is named: give {how}.",
         )
     smallest = f"{study.smallest:g}{unit}"
     undecided = [row for row in rows if row.word not in (BETTER, WORSE, EQUIVALENT)]
@@ -168,6 +172,14 @@ def _power(results: Results, analysis: Analysis) -> Item:
     return Item(name, True, words)
 
 
+def _origin(results: Results, analysis: Analysis) -> Item:
+    words = (
+        "Predictions were given. On which images their networks were trained, how weights and settings were chosen, "
+        "and by how many trainings each variant was tuned is not known here: say it beside the table."
+    )
+    return Item("Training, selection and tuning", False, words)
+
+
 _CHECKS: tuple[Callable[[Results, Analysis], Item], ...] = (
     _seeds,
     _placebo,
@@ -178,6 +190,9 @@ _CHECKS: tuple[Callable[[Results, Analysis], Item], ...] = (
     _code,
     _power,
 )
+
+_OF_GIVEN = (_seeds, _origin, _protocol, _power)
+"""What can be asked of predictions that were given."""
 
 
 def _compared(results: Results, analysis: Analysis) -> list[Row]:
@@ -197,8 +212,8 @@ def _would_have_seen(results: Results, row: Row, size: float) -> bool:
 def _shares_generators(results: Results) -> bool:
     """Tell whether several seeds of a variant use one embedding generator."""
     for variant in results.study.variants:
-        jobs = [job.key for cell in results.of(variant) for job in cell.cell.jobs if job.stage == "embedding"]
-        if len(set(jobs)) < len(jobs):
+        keys = [cell.cell.keys["embedding"] for cell in results.of(variant) if "embedding" in cell.cell.keys]
+        if len(set(keys)) < len(keys):
             return True
     return False
 

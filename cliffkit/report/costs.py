@@ -27,7 +27,8 @@ def costs(results: Results) -> dict[str, Any]:
             for stage in stages
             if any(cell.seconds and stage in cell.seconds for cell in cells)
         }
-        parameters = sorted({cell.scores.parameters for cell in cells if cell.scores})
+        counts = {cell.scores.parameters for cell in cells if cell.scores}
+        parameters = sorted(count for count in counts if count is not None)
         smaller = sorted({cell.micro_batch for cell in cells if cell.micro_batch is not None})
         rows.append(
             {

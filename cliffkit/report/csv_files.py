@@ -13,6 +13,7 @@ from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import Variance, noise_of
 from cliffkit.store.spreadsheet import guarded
 from cliffkit.study.analysis import Analysis
+from cliffkit.study.cells import Cell
 from cliffkit.study.columns import CELL, IMAGE, RESULT
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.tuning import text_of
@@ -25,7 +26,7 @@ def results_csv(results: Results, path: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*_cell_head(results), *map(guarded, tuned), *RESULT])
         for result in results.cells:
-            choice = result.cell.choice
+            choice = result.cell.choice if isinstance(result.cell, Cell) else None
             values = choice.chosen.values if choice is not None and choice.chosen is not None else {}
             start = [*_cell(result), *(guarded(text_of(values[path])) if path in values else "" for path in tuned)]
             for protocol in results.protocols:

@@ -113,7 +113,8 @@ def curves(results: Results, analysis: Analysis, width_in: float) -> Figure | No
     values = np.concatenate([scores.ravel() for _, scores in curve_of.values()])
     if 0 < 8 * np.nanmin(values) < np.nanmax(values):
         axes.set_yscale("log")
-    metric = next(cell.scores.selection.score for cell in results.cells if cell.scores is not None)
+    selections = (cell.scores.selection for cell in results.cells if cell.scores is not None)
+    metric = next(selection.score for selection in selections if selection is not None)
     axes.set_xlabel("step")
     axes.set_ylabel(f"validation {units(metric)}")
     handles = [*axes.get_legend_handles_labels()[0]]

@@ -17,6 +17,7 @@ from cliffkit.report.tuning import tuning_rows, tuning_sentence
 from cliffkit.report.where import where_sentences, where_table
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.study.noise import summarise_noise
+from cliffkit.study.study import Study
 
 _HEADS = {"published": "published (not measured here)"}
 
@@ -134,7 +135,10 @@ def _training(material: Material) -> Iterator[str]:
 
 def _reproduce(material: Material) -> Iterator[str]:
     study = material.study
-    yield from ("## Reproduce", "", _fenced(material.command, "sh"), "", _fenced(study.text, "yaml"), "")
+    yield from ("## Reproduce", "", _fenced(material.command, "sh"), "")
+    if not isinstance(study, Study):
+        return
+    yield from (_fenced(study.text, "yaml"), "")
     yield from ("The base recipe, every default written out:", "", _fenced(study.base.to_yaml(), "yaml"))
 
 

@@ -10,7 +10,7 @@ from cliffkit.report.gallery import Gallery
 from cliffkit.report.tables import TextTable, text_table
 from cliffkit.study.analysis import Analysis, Table
 from cliffkit.study.results import Results
-from cliffkit.study.study import Study
+from cliffkit.study.study import Comparison
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Material:
     """What the reader types to get the study again."""
 
     @property
-    def study(self) -> Study:
-        """The study that was run."""
+    def study(self) -> Comparison:
+        """What was compared."""
         return self.results.study
 
     @property

@@ -6,10 +6,10 @@ import numpy as np
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.study.results import Results
-from cliffkit.study.study import Levels, Variant
+from cliffkit.study.study import Levels, Point
 
 
-def pick(results: Results, most: int, *, spread_out: bool) -> list[Variant]:
+def pick(results: Results, most: int, *, spread_out: bool) -> list[Point]:
     """Pick at most so many variants that are done: reference, best, worst, full, and others if `spread_out`.
 
     The others are spread evenly over the ranks. All of them come in the study's order.

@@ -28,6 +28,7 @@ from cliffkit.report.where import where_sentences, where_table
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.study.noise import summarise_noise
 from cliffkit.study.results import CellResult
+from cliffkit.study.study import Study
 
 CAPTIONS: Mapping[str, str] = {
     "forest": "Difference of each variant from the reference, with its 95 % interval",
@@ -149,8 +150,10 @@ def gallery(material: Material) -> Section:
     return Section("gallery", "Gallery", {"gallery": tiles(material.gallery, material.study.metric)})
 
 
-def times(material: Material) -> Section:
-    """Show time and parameters of each variant."""
+def times(material: Material) -> Section | None:
+    """Show time and parameters of each variant that was trained here."""
+    if not isinstance(material.study, Study):
+        return None
     return Section("costs", "Time and parameters", {"costs": costs(material.results)})
 
 
@@ -166,6 +169,7 @@ def reproduce(material: Material) -> Section:
     values = {
         "command": material.command,
         "study": material.study,
+        "planned": isinstance(material.study, Study),
         "environment": environments(material.results),
         "cells": [_keys(result) for result in material.results.cells],
     }
@@ -203,5 +207,5 @@ def figure(material: Material, name: str) -> Markup | None:
 
 
 def _keys(result: CellResult) -> dict[str, Any]:
-    keys = {job.stage: job.key for job in result.cell.jobs}
-    return {"variant": result.cell.variant.name, "seed": result.cell.own_seed, "state": result.state, "keys": keys}
+    cell = result.cell
+    return {"variant": cell.variant.name, "seed": cell.own_seed, "state": result.state, "keys": cell.keys}

@@ -9,7 +9,7 @@ from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate, leaning
 from cliffkit.study.analysis import Row
 from cliffkit.study.effects import Effect
-from cliffkit.study.study import Variant
+from cliffkit.study.study import Point
 
 
 @functools.lru_cache(10_000)  # page, Markdown and JSON tell the same ones
@@ -98,7 +98,7 @@ def placebo_sentence(row: Row) -> str:
     return f"{lead} differs by {amount}: {word}, as it should be."
 
 
-def seeds_of(placebo: Variant) -> str:
+def seeds_of(placebo: Point) -> str:
     """Write the seeds of a placebo: "seeds 10000 to 10009", "seeds 10000, 10003"."""
     seeds = sorted(placebo.own_seeds.values())
     if len(seeds) == 1:

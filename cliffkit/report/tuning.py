@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cliffkit.report.wording import NOTHING, number
 from cliffkit.study.results import Results
-from cliffkit.study.study import Variant
+from cliffkit.study.study import Study, Variant
 from cliffkit.study.tuning import Choice, Tried, written
 
 HEADS = ("values tried", "score on val", "trainings", "outcome")
@@ -65,4 +65,5 @@ def _counts(results: Results) -> dict[int, list[str]]:
 
 
 def _variants(results: Results) -> list[Variant]:
-    return [variant for variant in results.study.variants if not variant.is_placebo]
+    study = results.study
+    return [variant for variant in study.variants if not variant.is_placebo] if isinstance(study, Study) else []

@@ -13,6 +13,7 @@ from cliffkit.study.analysis import Analysis, Row, Table
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.rounds import NOT_NEEDED
+from cliffkit.study.study import Study
 
 MARKS: Mapping[str, str] = MappingProxyType(
     {BETTER: "▲", WORSE: "▼", EQUIVALENT: "≈", NOISE: "●", THESE_WEIGHTS: "◇", UNMEASURED: "×"}
@@ -96,9 +97,10 @@ def question(results: Results) -> str:
     study = results.study
     direction = "higher" if study.metric in HIGHER_IS_BETTER else "lower"
     apart = "" if study.placebo is None else f"; the placebo under {seeds_of(study.placebo)}"
+    pairs = "under the same seeds" if isinstance(study, Study) else "and folder by folder"
     return (
         f"Compared in {study.metric} ({direction} is better) under protocol {study.protocol}, "
-        f"each variant with the reference, {study.reference.name}, on the same images under the same seeds{apart}."
+        f"each variant with the reference, {study.reference.name}, on the same images {pairs}{apart}."
     )
 
 
@@ -133,7 +135,7 @@ def caveats(results: Results, analysis: Analysis) -> list[str]:
     if len(study.seeds) == 1:
         messages.append(
             f"One seed only (seed {study.seeds[0]}): what differs between variants may be the luck of their training, "
-            "so every difference holds for these weights only. Give the study three seeds or more."
+            "so every difference holds for these weights only. Give each variant three seeds or more."
         )
     placebo = analysis.first(results).placebo
     if placebo is not None:
@@ -232,7 +234,8 @@ def baseline(results: Results, protocol: str, metric: str) -> str | None:
     if scores is None:
         return None
     value = scores.protocols[protocol].baseline[metric]
-    return f"The constant depth {scores.baseline_depth_m:.2f} m (median of the training split) scores {value:.4g}."
+    split = "test" if scores.selection is None else "training"
+    return f"The constant depth {scores.baseline_depth_m:.2f} m (median of the {split} split) scores {value:.4g}."
 
 
 def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, ...], tuple[float, str]]:
@@ -241,6 +244,8 @@ def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, .
     A variant that changes the base recipe does not inherit what is reported for the base.
     """
     study = results.study
+    if not isinstance(study, Study):
+        return {}
     return {
         variant.levels: (entry.value, entry.source)
         for variant in study.variants

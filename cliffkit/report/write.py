@@ -18,6 +18,7 @@ from cliffkit.store.files import make_folder, remove_leftovers, write_atomic, wr
 from cliffkit.study.analysis import Analysis
 from cliffkit.study.noise import study_noise
 from cliffkit.study.results import Results
+from cliffkit.study.study import Study
 from cliffkit.text import printable
 
 __all__ = ["write_report"]
@@ -59,9 +60,10 @@ def write_report(
     write_atomic(folder / "per_image.csv", partial(per_image_csv, results))
     write_atomic(folder / "noise.csv", partial(noise_csv, analysis))
     write_atomic(folder / "where.csv", partial(where_csv, analysis))
-    study_noise(results).write(folder)
     names = ["report.html", "report.md", "table.tex", "results.csv", "per_image.csv", "noise.csv", "where.csv"]
-    names.append(StudyNoise.FILE)
+    if isinstance(results.study, Study):
+        study_noise(results, results.study).write(folder)
+        names.append(StudyNoise.FILE)
     names += [f"figures/{name}.{kind}" for name in figures for kind in ("svg", "pdf")]
     return {name: folder / name for name in names}
 

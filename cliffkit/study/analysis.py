@@ -15,7 +15,7 @@ from cliffkit.statistics.sequential import GO_ON
 from cliffkit.study.effects import Effect, effects_of, estimator_of, judged
 from cliffkit.study.results import Results
 from cliffkit.study.rounds import Stop, family_wise, sequential_p
-from cliffkit.study.study import Study, Variant
+from cliffkit.study.study import Comparison, Point
 from cliffkit.study.where import Family, where
 
 
@@ -23,7 +23,7 @@ from cliffkit.study.where import Family, where
 class Row:
     """One variant under one protocol, in one metric."""
 
-    variant: Variant
+    variant: Point
     metric: str
     mean: Estimate | None
     """None where no cell is done."""
@@ -73,7 +73,7 @@ class Analysis:
     interactions: tuple[Effect, ...]
     shares: tuple[Effect, ...]
     """Shapley shares of the improvement from the weakest variant to the full recipe."""
-    weakest: Variant | None
+    weakest: Point | None
     where: tuple[Family, ...] = ()
     """Differences in regions of the images, in the study's metric and protocol."""
 
@@ -149,7 +149,9 @@ def _stops(results: Results) -> dict[int, Stop]:
     return {i: stop or Stop(GO_ON, seeds, design.to_seeds) for i, (stop, seeds) in enumerate(pairs)}
 
 
-def _adjusted(study: Study, gaps: Mapping[int, Floats], differences: Mapping[int, Estimate | None]) -> dict[int, float]:
+def _adjusted(
+    study: Comparison, gaps: Mapping[int, Floats], differences: Mapping[int, Estimate | None]
+) -> dict[int, float]:
     """Give Holm's p over the variants, by variant. The placebo is apart: a check must cost no comparison power.
 
     Where seeds come one by one every variant counts from the start, looked at or not, so that no p grows later.
@@ -162,7 +164,7 @@ def _adjusted(study: Study, gaps: Mapping[int, Floats], differences: Mapping[int
     return {i: p for i, p in adjusted.items() if differences[i] is not None}
 
 
-def _is_equivalent(study: Study, gap: Floats, difference: Estimate | None) -> bool | None:
+def _is_equivalent(study: Comparison, gap: Floats, difference: Estimate | None) -> bool | None:
     """Say whether a sequential design found a difference equivalent; None leaves that to `verdict`."""
     if study.adaptive is None or study.smallest is None or difference is None:
         return None
@@ -187,7 +189,7 @@ def _indistinguishable(difference: Estimate | None) -> bool:
     return difference is not None and difference.seeds_measured and difference.low <= 0 <= difference.high
 
 
-def _weakest(table: Table) -> Variant | None:
+def _weakest(table: Table) -> Point | None:
     """Find the variant with the worst mean. The data choose it, so others look better beside it than they are."""
     measured = [row for row in table.rows if row.mean is not None and not row.variant.is_placebo]
     if len(measured) < 2:

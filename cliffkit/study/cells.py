@@ -11,7 +11,7 @@ from cliffkit.errors import UserError
 from cliffkit.jobs.plan import Planner
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.store.job import Job
-from cliffkit.study.study import Levels, Study, Variant
+from cliffkit.study.study import Levels, Point, Study, Variant
 from cliffkit.study.tuning import Choice, undecided
 
 LONGEST_SLUG = 90
@@ -19,18 +19,12 @@ LONGEST_SLUG = 90
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One variant under one seed."""
+class Replicate:
+    """One variant under one seed, whoever made its predictions."""
 
-    variant: Variant
+    variant: Point
     seed: int
     """One of the study's, by which results are ordered; `own_seed` is what people read."""
-    recipe: Recipe
-    """The variant's recipe, with the cell's seed added to its own."""
-    jobs: tuple[Job, ...]
-    """In the order of their needs, the last one `evaluate`; of a trial `depth`."""
-    choice: Choice | None = None
-    """What a search chose for the variant; while it has chosen nothing, the cell is planned and cannot run."""
 
     @property
     def name(self) -> str:
@@ -41,6 +35,34 @@ class Cell:
     def own_seed(self) -> int:
         """What is added to the seed of the base's or the variant's recipe; the placebo has seeds of its own."""
         return self.variant.own_seeds.get(self.seed, self.seed)
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """Keys of what its scores come from, by stage, that of the scores last."""
+        return {}
+
+    @property
+    def key(self) -> str:
+        """Key of its scores; empty where nothing was scored."""
+        return next(reversed(list(self.keys.values())), "")
+
+
+@dataclass(frozen=True)
+class Cell(Replicate):
+    """One variant under one seed, planned as jobs."""
+
+    variant: Variant
+    recipe: Recipe
+    """The variant's recipe, with the cell's seed added to its own."""
+    jobs: tuple[Job, ...]
+    """In the order of their needs, the last one `evaluate`; of a trial `depth`."""
+    choice: Choice | None = None
+    """What a search chose for the variant; while it has chosen nothing, the cell is planned and cannot run."""
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """Keys of its jobs, by stage."""
+        return {job.stage: job.key for job in self.jobs}
 
 
 def plan_cells(study: Study, roots: Roots, choices: Mapping[Levels, Choice] | None = None) -> list[Cell]:

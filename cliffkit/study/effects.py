@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import Estimate, Estimator, Grid, estimate, interaction, main_effect, verdict
 from cliffkit.study.rounds import family_wise
-from cliffkit.study.study import Study
+from cliffkit.study.study import Comparison
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Effect:
     """With adaptive seeds, how many of them all of its variants have, in words."""
 
 
-def estimator_of(study: Study) -> Estimator:
+def estimator_of(study: Comparison) -> Estimator:
     """Give what estimates a difference: where seeds came one by one, with the repeated interval, valid at any stop."""
     return estimate if study.adaptive is None else study.adaptive.interval
 
 
-def effects_of(study: Study, grid: Grid) -> tuple[tuple[Effect, ...], tuple[Effect, ...]]:
+def effects_of(study: Comparison, grid: Grid) -> tuple[tuple[Effect, ...], tuple[Effect, ...]]:
     """Give main effects and interactions against the reference, from the scores of the variants by their levels.
 
     Levels that no variant has together, as in a grid with exclusions, have no interaction.
@@ -59,7 +59,7 @@ def effects_of(study: Study, grid: Grid) -> tuple[tuple[Effect, ...], tuple[Effe
     return judged(main, study), judged(interactions, study)
 
 
-def judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], study: Study) -> tuple[Effect, ...]:
+def judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], study: Comparison) -> tuple[Effect, ...]:
     """Give effects with their verdicts. Holm's p counts all effects given here."""
     higher, smallest = study.metric in HIGHER_IS_BETTER, study.smallest
     estimates = dict(enumerate(effect for *_, effect in effects))
@@ -84,14 +84,14 @@ def judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], stud
     )
 
 
-def _lies_within(study: Study, effect: Estimate | None) -> bool | None:
+def _lies_within(study: Comparison, effect: Estimate | None) -> bool | None:
     """Say whether the repeated interval of an effect lies within the smallest of interest; None at fixed seeds."""
     if study.adaptive is None or study.smallest is None or effect is None:
         return None
     return -study.smallest < effect.low and effect.high < study.smallest
 
 
-def _basis(study: Study, effect: Estimate | None) -> str:
+def _basis(study: Comparison, effect: Estimate | None) -> str:
     if study.adaptive is None:
         return ""
     seeds = "too few" if effect is None else f"{effect.seeds} of {study.adaptive.to_seeds}"

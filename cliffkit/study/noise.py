@@ -61,7 +61,7 @@ def summarise_noise(results: Results) -> NoiseSummary | None:
 
 def still_improving(result: CellResult) -> bool | None:
     """Tell whether a cell's best validation score of the last steps beats that of the steps before; None: unknown."""
-    if result.scores is None or not result.curve:
+    if result.scores is None or result.scores.selection is None or not result.curve:
         return None
     border = (1 - TAIL) * result.curve[-1][0]
     before, last = ([score for step, score in result.curve if (step > border) == late] for late in (False, True))
@@ -72,7 +72,7 @@ def still_improving(result: CellResult) -> bool | None:
     return min(last) < min(before) * (1 - GAIN)
 
 
-def study_noise(results: Results) -> StudyNoise:
+def study_noise(results: Results, study: Study) -> StudyNoise:
     """Gather what a study leaves for the plans of like studies."""
     tables = []
     for protocol in results.protocols:
@@ -83,7 +83,7 @@ def study_noise(results: Results) -> StudyNoise:
                 variance = noise.variance
                 parts = variance.seeds, variance.images, variance.rest
                 tables.append(TableNoise(protocol, metric, *parts, differences=count, replicates=noise.seeds))
-    return StudyNoise(results.study.name, likeness(results.study), tuple(tables))
+    return StudyNoise(study.name, likeness(study), tuple(tables))
 
 
 def likeness(study: Study) -> Likeness:

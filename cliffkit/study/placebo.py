@@ -38,4 +38,4 @@ def placebo_of(reference: Variant, variants: Iterable[Variant], seeds: Sequence[
     offset = offset_apart(PLACEBO_OFFSET, own, taken)
     recipe = replace(reference.recipe, seed=reference.recipe.seed + offset, published=())
     own_seeds = {seed: seed + offset for seed in seeds}
-    return Variant(PLACEBO, (PLACEBO,) * len(reference.levels), recipe, own_seeds)
+    return Variant(PLACEBO, (PLACEBO,) * len(reference.levels), recipe, own_seeds=own_seeds)

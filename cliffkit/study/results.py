@@ -18,9 +18,9 @@ from cliffkit.stages import is_fit
 from cliffkit.statistics import pooled
 from cliffkit.store.artifacts import LOG, DepthFitFacts, EmbeddingFitFacts, Environment, PerImage, RegionScores, Scores
 from cliffkit.store.store import LARGE, Store
-from cliffkit.study.cells import Cell
+from cliffkit.study.cells import Cell, Replicate
 from cliffkit.study.rounds import NOT_NEEDED, Course, play_study
-from cliffkit.study.study import Levels, Study, Variant
+from cliffkit.study.study import Comparison, Levels, Point, Study
 from cliffkit.study.tuning import Choice
 from cliffkit.training.steplog import validation_curve
 
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 class CellResult:
     """The result of a cell."""
 
-    cell: Cell
+    cell: Replicate
     state: str
     """`done`, `failed`, `waiting`, or `not needed` so far by a study of adaptive seeds, in the store or not."""
     reason: str = ""
@@ -58,7 +58,7 @@ class CellResult:
 class Results:
     """Everything that a report is made of."""
 
-    study: Study
+    study: Comparison
     cells: tuple[CellResult, ...]
     """Variant by variant, seeds in the study's order."""
     protocols: tuple[Protocol, ...]
@@ -66,7 +66,8 @@ class Results:
     """Names of the test images."""
     scores: Mapping[str, Floats]
     """By protocol: (variants, seeds, images, metrics), NaN where a cell is not done or an image has no scored pixel."""
-    store: Path
+    store: Path | None
+    """Where the jobs of a study lie; None where predictions were given."""
     regions: Floats | None = None
     """Scores of regions in the study's metric and protocol: (variants, seeds, images, REGIONS), NaN where absent."""
     scenes: tuple[str, ...] = ()
@@ -78,7 +79,7 @@ class Results:
         """Give a metric for each image, (variants, seeds, images): the mean over the images is the score."""
         return metric_values(self.scores[protocol], next(p for p in self.protocols if p.name == protocol), metric)
 
-    def of(self, variant: Variant) -> list[CellResult]:
+    def of(self, variant: Point) -> list[CellResult]:
         """List a variant's cells, seed by seed."""
         return self._by_levels.get(variant.levels, [])
 
@@ -94,7 +95,8 @@ class Results:
         """What the search chose, by the name of the variant; empty for a study without one."""
         variants = [variant for variant in self.study.variants if not variant.is_placebo]
         first = {variant.name: self.of(variant) for variant in variants}
-        choices = {name: cells[0].cell.choice for name, cells in first.items() if cells}
+        planned = {name: cells[0].cell for name, cells in first.items() if cells}
+        choices = {name: cell.choice for name, cell in planned.items() if isinstance(cell, Cell)}
         return {name: choice for name, choice in choices.items() if choice is not None}
 
     @cached_property
@@ -115,32 +117,47 @@ def load_results(study: Study, cells: Sequence[Cell], store: Store) -> Results:
     """Read the cells that are done. Raises UserError where they differ in protocols, data or rules of selection."""
     order = {variant.levels: i for i, variant in enumerate(study.variants)}
     seeds = {seed: i for i, seed in enumerate(study.seeds)}
-    results = [_load(cell, store) for cell in sorted(cells, key=lambda c: (order[c.variant.levels], seeds[c.seed]))]
-    finished = [result for result in results if result.state == "done"]
-    _check_alike(finished)
+    cells = sorted(cells, key=lambda cell: (order[cell.variant.levels], seeds[cell.seed]))
+    folders = [store.folder(cell.jobs[-1]) for cell in cells]
+    loaded = gather(study, [_load(cell, store) for cell in cells], folders, study.base.protocols, store.root)
+    return loaded if study.adaptive is None else as_played(loaded)
 
-    protocols = study.base.protocols
-    images = PerImage.read(store.folder(finished[0].cell.jobs[-1])).images if finished else ()
+
+def gather(
+    study: Comparison,
+    cells: Sequence[CellResult],
+    folders: Sequence[Path],
+    protocols: tuple[Protocol, ...],
+    store: Path | None,
+) -> Results:
+    """Gather the scores of cells that are done from the folder of each, variant by variant, seeds in order.
+
+    Raises UserError where cells differ in protocols, data or rules of selection.
+    """
+    order = {variant.levels: i for i, variant in enumerate(study.variants)}
+    seeds = {seed: i for i, seed in enumerate(study.seeds)}
+    results = list(cells)
+    finished = [i for i, result in enumerate(results) if result.state == "done"]
+    _check_alike([results[i] for i in finished])
+
+    images = PerImage.read(folders[finished[0]]).images if finished else ()
     shape = (len(study.variants), len(study.seeds), len(images), len(METRICS))
     scores = {protocol.name: np.full(shape, np.nan) for protocol in protocols}
     regions, scenes = np.full((*shape[:3], len(REGIONS)), np.nan), ("",) * len(images)
-    for i, result in enumerate(results):
-        if result.state != "done":
-            continue
-        index = order[result.cell.variant.levels], seeds[result.cell.seed]
+    for i in finished:
+        cell = results[i].cell
+        index = order[cell.variant.levels], seeds[cell.seed]
         try:
-            tables = _per_image(result, store, images)
-            local = _regions(result, store, images)
+            tables, local = _per_image(folders[i], images), _regions(folders[i], images)
         except UserError as error:
-            results[i] = CellResult(result.cell, "failed", f"evaluate: {error}", damaged=True)
+            results[i] = CellResult(cell, "failed", f"evaluate: {error}", damaged=True)
             continue
         for protocol, rows in tables.items():
             scores[protocol][index] = rows
-        scenes = local.scenes
+        scenes = tuple(new or known for new, known in zip(local.scenes, scenes, strict=True))
         if study.protocol in local.scores:
             regions[index] = local.scores[study.protocol][..., METRICS.index(study.metric)]
-    loaded = Results(study, tuple(results), protocols, images, scores, store.root, regions, scenes)
-    return loaded if study.adaptive is None else as_played(loaded)
+    return Results(study, tuple(results), protocols, images, scores, store, regions, scenes)
 
 
 def as_played(results: Results) -> Results:
@@ -175,6 +192,7 @@ def _load(cell: Cell, store: Store) -> CellResult:
     depth = store.folder(evaluate.needs["depth"])
     records = {job.stage: store.record(job) for job in cell.jobs}
     scores = Scores.read(store.folder(evaluate))
+    assert scores.selection is not None, "a network's weights were chosen"
     return CellResult(
         cell,
         "done",
@@ -206,7 +224,10 @@ def _check_alike(results: Sequence[CellResult]) -> None:
     comparable: tuple[tuple[str, Callable[[Scores, Scores], object]], ...] = (
         ("protocols", _protocols),
         ("test images (fingerprints)", lambda scores, other: scores.data["test_fingerprint"]),
-        ("rules of selection", lambda scores, other: (scores.selection.split, scores.selection.score)),
+        (
+            "rules of selection",
+            lambda scores, other: scores.selection and (scores.selection.split, scores.selection.score),
+        ),
     )
     first = results[0] if results else None
     for result in results[1:]:
@@ -227,9 +248,8 @@ def _protocols(scores: Scores, other: Scores) -> dict[str, Protocol]:
     return {name: scored.protocol for name, scored in scores.protocols.items() if name not in other.failures}
 
 
-def _per_image(result: CellResult, store: Store, images: Sequence[str]) -> Mapping[str, Floats]:
+def _per_image(folder: Path, images: Sequence[str]) -> Mapping[str, Floats]:
     """Read a cell's scores by protocol, (images, metrics). Raises UserError where its images are not `images`."""
-    folder = store.folder(result.cell.jobs[-1])
     table = PerImage.read(folder)
     if table.images != tuple(images):
         raise UserError(
@@ -239,9 +259,8 @@ def _per_image(result: CellResult, store: Store, images: Sequence[str]) -> Mappi
     return table.scores
 
 
-def _regions(result: CellResult, store: Store, images: Sequence[str]) -> RegionScores:
+def _regions(folder: Path, images: Sequence[str]) -> RegionScores:
     """Read a cell's scores of regions. Raises UserError where they are not of so many images."""
-    folder = store.folder(result.cell.jobs[-1])
     regions = RegionScores.read(folder)
     if len(regions.scenes) != len(images):
         raise UserError(

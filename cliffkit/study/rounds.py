@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cliffkit.statistics import EQUIVALENT, Design, Floats, holm
 from cliffkit.statistics.sequential import DECIDED, FINISHED, FUTILE, GO_ON
-from cliffkit.study.study import Study
+from cliffkit.study.study import Comparison
 
 FAILED = "failed"
 """Reason of a variant that stopped since no seed is scored in it and in the reference."""
@@ -73,7 +73,7 @@ class Course:
         return sum(self.most) - sum(self.given)
 
 
-def play_study(study: Study, tables: Floats, ended: NDArray[np.bool_]) -> Course:
+def play_study(study: Comparison, tables: Floats, ended: NDArray[np.bool_]) -> Course:
     """Replay a study of adaptive seeds. Arguments as of `play`."""
     assert study.adaptive is not None
     levels = [variant.levels for variant in study.variants]

@@ -1,4 +1,4 @@
-"""A checked study: variants of a base recipe, seeds, and what is compared."""
+"""A checked study: variants of a base recipe, seeds, and what is compared; what any comparison has of that."""
 
 from __future__ import annotations
 
@@ -18,20 +18,26 @@ Levels = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Variant:
-    """One point of a study."""
+class Point:
+    """One point of a comparison, whoever made its predictions."""
 
     name: str
     levels: Levels
-    """One level per axis, in the study's order."""
-    recipe: Recipe
-    own_seeds: Mapping[int, int] = field(default_factory=dict)
+    """One level per axis, in the comparison's order."""
+    own_seeds: Mapping[int, int] = field(default_factory=dict, kw_only=True)
     """Of the placebo: the seed that it has in the place of each seed of the study."""
 
     @property
     def is_placebo(self) -> bool:
         """Whether it is the reference under other seeds."""
         return bool(self.own_seeds)
+
+
+@dataclass(frozen=True)
+class Variant(Point):
+    """One point of a study, a recipe."""
+
+    recipe: Recipe
 
 
 @dataclass(frozen=True)
@@ -75,42 +81,49 @@ class Tuning:
         return {levels: tuple(trials) for levels, trials in groups.items()}
 
 
-@dataclass(frozen=True)
-class Study:
-    """A checked study: every variant a whole recipe."""
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What is compared with what, and in which metric: all that an analysis knows beside the scores."""
 
     name: str
     design: str
-    file: str
-    """Path of the study file; for a study that is no file, its name in errors."""
-    base: Recipe
     seeds: tuple[int, ...]
     """Every seed that a variant may get, in the order in which variants get them."""
     axes: Mapping[str, Levels]
-    variants: tuple[Variant, ...]
+    variants: tuple[Point, ...]
     metric: str
     protocol: str
     """Name of the protocol under which variants are compared first."""
-    reference: Variant
+    reference: Point
     full: Levels
-    """The levels of the base recipe itself."""
-    notes: tuple[str, ...]
-    """Remarks for the reader on how the study was expanded."""
-    text: str
-    """Text of the study file; equivalent YAML for a study that is no file."""
-    overrides: tuple[str, ...]
+    """The levels of the base recipe itself; without one those of the reference."""
+    notes: tuple[str, ...] = ()
+    """Remarks for the reader."""
     adaptive: Design | None = None
     """How the seeds are spent: while they matter; None where every variant gets all of them."""
     smallest: float | None = None
-    """Smallest difference of interest in the compared metric, in its unit; None where the study names none."""
-
+    """Smallest difference of interest in the compared metric, in its unit; None where none is named."""
     tuning: Tuning | None = None
-    """The search inside every variant; None where the study has none."""
+    """The search inside every variant; None where there is none."""
 
     @property
-    def placebo(self) -> Variant | None:
+    def placebo(self) -> Point | None:
         """The reference under other seeds, a variant beside those that the axes span; None where there is none."""
         return next((variant for variant in self.variants if variant.is_placebo), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study(Comparison):
+    """A checked study: every variant a whole recipe."""
+
+    file: str
+    """Path of the study file; for a study that is no file, its name in errors."""
+    base: Recipe
+    variants: tuple[Variant, ...]
+    reference: Variant
+    text: str
+    """Text of the study file; equivalent YAML for a study that is no file."""
+    overrides: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Describe a study in plain JSON types."""

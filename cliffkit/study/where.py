@@ -19,7 +19,7 @@ from cliffkit.statistics import UNMEASURED, Estimate, holm, pooled, verdict
 from cliffkit.study.effects import estimator_of
 from cliffkit.study.results import Results
 from cliffkit.study.rounds import sequential_p
-from cliffkit.study.study import Study, Variant
+from cliffkit.study.study import Comparison, Point
 
 Floats = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class Family:
     regions: tuple[str, ...]
     images: tuple[int, ...]
     """Number of test images that have each region."""
-    rows: tuple[tuple[Variant, tuple[Local, ...]], ...]
+    rows: tuple[tuple[Point, tuple[Local, ...]], ...]
     """Each variant but reference and placebo, with a `Local` for each region."""
 
     @property
@@ -102,7 +102,9 @@ def _metric(results: Results, table: Floats) -> Floats:
     return np.stack([pooled(rows) for rows in table]) if is_pooled else table
 
 
-def _judged(study: Study, gaps: Mapping[tuple[int, int], Floats], several: Set[int]) -> dict[tuple[int, int], Local]:
+def _judged(
+    study: Comparison, gaps: Mapping[tuple[int, int], Floats], several: Set[int]
+) -> dict[tuple[int, int], Local]:
     """Judge differences, by variant and region; Holm's p counts all of them that can be judged.
 
     Adaptive seeds have their own intervals and p, valid at any stop, and every comparison counts from the start, but

@@ -16,11 +16,12 @@ from cliffkit.report.where import where_rows
 from cliffkit.statistics import Estimate, noise_of
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, Row
+from cliffkit.study.cells import Cell
 from cliffkit.study.columns import VARIANT
 from cliffkit.study.effects import Effect
 from cliffkit.study.results import Results
 from cliffkit.study.rounds import NOT_NEEDED, Stop
-from cliffkit.study.study import Study
+from cliffkit.study.study import Comparison
 from cliffkit.verbs.finished import Run
 from cliffkit.verbs.rows import Rows
 
@@ -46,8 +47,8 @@ class Findings:
     """Where the networks of `run` compute."""
 
     @property
-    def study(self) -> Study:
-        """The study as it was checked."""
+    def study(self) -> Comparison:
+        """What was compared; of a study, the study as it was checked."""
         return self.results.study
 
     @property
@@ -97,7 +98,7 @@ class Findings:
                 "seed": result.cell.own_seed,
                 "state": result.state,
                 "reason": result.reason,
-                "key": result.cell.jobs[-1].key,
+                "key": result.cell.key,
             }
             for result in self.results.cells
         )
@@ -196,6 +197,8 @@ class Findings:
                 continue
             if result.state != "done":
                 raise UserError(f"{result.cell.name}: {result.state}{f': {result.reason}' if result.reason else ''}")
+            if not isinstance(result.cell, Cell) or self.results.store is None:
+                raise UserError(f"{result.cell.name}: its predictions were given; there is no run of them")
             recipe, jobs, parent = result.cell.recipe, result.cell.jobs, self.folder / "cells"
             folder = run_folder(recipe, jobs, parent)
             if not is_published(folder):

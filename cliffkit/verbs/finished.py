@@ -18,11 +18,11 @@ from cliffkit.prediction.files import image_tensor, read_image
 from cliffkit.prediction.predictor import Floats, Predictor
 from cliffkit.prediction.predictor import predictor as load_predictor
 from cliffkit.recipe.recipe import Recipe
-from cliffkit.scoring.metrics import METRICS
 from cliffkit.store.artifacts import PANEL, RECIPE, WEIGHTS, PerImage, RunMetrics, Summary
 from cliffkit.training.device import open_device
 from cliffkit.verbs.inputs import AnyPath
 from cliffkit.verbs.rows import Rows
+from cliffkit.verbs.scored import image_rows
 
 Scores = Mapping[str, Summary]
 
@@ -68,18 +68,7 @@ class Run:
     def per_image(self) -> Rows:
         """Scores of each test image under each protocol: columns protocol, image, and one per metric."""
         check_files(self.folder, [PerImage.FILE])
-        table = PerImage.read(self.folder)
-        rows = [
-            {
-                "protocol": protocol,
-                "image": image,
-                **dict(zip(METRICS, row, strict=True)),
-                **{name: float(values[i]) for name, values in table.extra_columns(protocol).items()},
-            }
-            for protocol, scores in table.scores.items()
-            for i, (image, row) in enumerate(zip(table.images, scores.tolist(), strict=True))
-        ]
-        return Rows(rows, ["protocol", "image", *METRICS, *table.extra_names])
+        return image_rows(self.folder)
 
     @property
     def panel(self) -> Path:

@@ -17,7 +17,7 @@ from cliffkit.data.splits import open_split
 from cliffkit.interfaces import Dataset
 from cliffkit.method.assemble import build
 from cliffkit.prediction.predictor import prepared
-from cliffkit.prediction.scored import score_images
+from cliffkit.prediction.scored import predicted_by, score_images
 
 STEPS = 1500
 FEW, MANY = 100, 1000
@@ -41,7 +41,9 @@ def rows() -> list[Row]:
 
     def score(dataset: Dataset, start: int, stop: int, step: int) -> None:
         for first in range(start, stop, step):
-            score_images(dataset, range(first, first + step), of.protocols, predict, 2.0, lambda event: None)
+            indices = range(first, first + step)
+            predicted = predicted_by(predict, dataset, indices, of.protocols)
+            score_images(dataset, indices, of.protocols, predicted, 2.0, lambda event: None)
 
     with TemporaryDirectory() as folder, random_pack(64, of.data.engine["size"]) as pack:
         rooms = open_split(of, "test", {})

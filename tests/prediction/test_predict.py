@@ -27,7 +27,7 @@ from cliffkit.jobs.run_folder import write_sums
 from cliffkit.method.network import DepthNetwork
 from cliffkit.prediction.files import predict_files, read_image
 from cliffkit.prediction.predictor import WHOLE, Predictor, load_run, predictor
-from cliffkit.prediction.scored import score_images
+from cliffkit.prediction.scored import predicted_by, score_images
 from cliffkit.protocols import View
 from cliffkit.recipe.check import load_recipe
 from cliffkit.recipe.part import Part
@@ -185,7 +185,9 @@ def test_images_are_predicted_several_at_once_in_their_order_and_to_rounding_as_
 
     monkeypatch.setattr(Predictor, "batch", watched)
     monkeypatch.setattr(predictor_module, "MOST_IMAGES", 5)
-    scored = score_images(data, range(len(data)), protocols, predict, 5.0, lambda event: None)
+    indices = range(len(data))
+    predicted = predicted_by(predict, data, indices, protocols)
+    scored = score_images(data, indices, protocols, predicted, 5.0, lambda event: None)
     assert [len(depths) for flip, depths in together if not flip] == [5, 4, 5, 4, 5, 4, 5, 4, 4]
     for flip in (False, True):
         depths = [depth for mirrored, several in together if mirrored == flip for depth in several]

@@ -10,7 +10,16 @@ from cliffkit.store.artifacts.jobs import Failure, JobNames, JobProgress, JobRec
 from cliffkit.store.artifacts.noise import Likeness, StudyNoise, TableNoise
 from cliffkit.store.artifacts.regions import RegionScores
 from cliffkit.store.artifacts.runs import PartRecord, RunParts
-from cliffkit.store.artifacts.scores import PerImage, ProtocolScores, RunMetrics, Scores, Selection, Summary
+from cliffkit.store.artifacts.scores import (
+    GivenFacts,
+    GivenScores,
+    PerImage,
+    ProtocolScores,
+    RunMetrics,
+    Scores,
+    Selection,
+    Summary,
+)
 from cliffkit.store.artifacts.training import (
     DepthFitFacts,
     EmbeddingFitFacts,
@@ -50,6 +59,8 @@ __all__ = [
     "Failure",
     "FitFacts",
     "FullSizeFacts",
+    "GivenFacts",
+    "GivenScores",
     "JobNames",
     "JobProgress",
     "JobRecord",

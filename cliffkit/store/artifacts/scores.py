@@ -35,9 +35,9 @@ class ProtocolScores:
     described: str
     """The protocol in words."""
     metrics: Summary
-    """Of the network."""
+    """Of the predictions."""
     baseline: Summary
-    """Of a constant prediction, the training depths' median."""
+    """Of a constant prediction."""
     alignment: Fit | None = None
     """Of a protocol that aligns over the set, what all predictions were aligned by; else None."""
 
@@ -55,7 +55,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Scores(Fact):
-    """A network's scores on the test split."""
+    """Scores of predictions for the test split, of a network or as they were given."""
 
     FILE: ClassVar[str] = "metrics.json"
 
@@ -64,18 +64,20 @@ class Scores(Fact):
     protocols: Mapping[str, ProtocolScores]
     """By the protocol's name."""
     baseline_depth_m: float
-    """Depth of the constant prediction, metres."""
-    selection: Selection
-    parameters: int
-    """Parameters of the network."""
+    """Depth of the constant prediction, metres: the median of the training depths, beside given predictions of the test
+    depths."""
+    selection: Selection | None
+    """None for predictions that were given."""
+    parameters: int | None
+    """Parameters of the network; None for predictions that were given."""
     failures: Mapping[str, str] = field(default_factory=dict, kw_only=True)
-    """Why protocols of the recipe could not score the network, by their names. The other protocols are scored."""
+    """Why protocols could not score the predictions, by their names. The other protocols are scored."""
     divisors: tuple[float, ...] = field(default=(), kw_only=True)
     """Numbers by which the levels of its embedding loss were divided; empty where they were not."""
 
     @property
     def metrics(self) -> dict[str, Summary]:
-        """The network's scores by protocol."""
+        """Scores of the predictions by protocol."""
         return {name: scored.metrics for name, scored in self.protocols.items()}
 
     @property
@@ -96,6 +98,42 @@ class RunMetrics(Scores):
     """Time that each job took, by stage."""
     jobs: Mapping[str, str]
     """Keys of the jobs, by stage."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the facts as the file has them: name and key first."""
+        facts = super().to_dict()
+        return {"name": facts.pop("name"), "key": facts.pop("key"), **facts}
+
+
+@dataclass(frozen=True)
+class GivenFacts:
+    """What is known of predictions that were given."""
+
+    place: str
+    """Folder or file, as it was named."""
+    quantity: str
+    """What their numbers are, in words."""
+    matched: str
+    """How they were matched to images, in words."""
+    digest: str
+    """Hash of the predictions, with the images that they are of."""
+    scored: int
+    missing: tuple[str, ...]
+    """Images without a prediction."""
+    extra: int
+    """Number of predictions of no test image."""
+    warnings: tuple[str, ...]
+    """What is odd about their numbers, a sentence each."""
+
+
+@dataclass(frozen=True)
+class GivenScores(Scores):
+    """The scores of predictions that were given."""
+
+    name: str
+    key: str
+    """Hash of all that the scores depend on."""
+    predictions: GivenFacts
 
     def to_dict(self) -> dict[str, Any]:
         """Give the facts as the file has them: name and key first."""

@@ -1,0 +1,176 @@
+"""Which file holds the prediction of which test image: by name, or by the order of both."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from cliffkit.errors import UserError
+from cliffkit.prediction.given.stored import KINDS, Entry, count_stack
+from cliffkit.prediction.inputs import SUFFIXES
+
+WAYS = ("name", "order")
+"""How predictions are matched to images."""
+
+SHOWN = 5
+"""Names that a message lists of many."""
+
+_WORDS = "rgb|image|img|color|colour|depth|pred|prediction|predictions|disp|disparity|inv|raw|out|output|result"
+_DECORATION = re.compile(rf"^(?:(?:{_WORDS})_)+|(?:_(?:{_WORDS}))+$")
+"""Words about a name that say what a file holds, not which image it is of."""
+
+Key = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The prediction of each test image."""
+
+    entries: tuple[Entry | None, ...]
+    """In the order of the images; None where an image has no prediction."""
+    extra: tuple[str, ...]
+    """Predictions of no test image."""
+    passed_over: Mapping[str, int]
+    """Number of other files in the folder, by the ends of their names."""
+    rule: str
+    """How names were compared, in words."""
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """List the images without a prediction."""
+        return [name for name, entry in zip(names, self.entries, strict=True) if entry is None]
+
+
+def match(place: Path, names: Sequence[str], way: str) -> Matched:
+    """Match the predictions at `place`, a folder or a stack (N, H, W) in one .npy, to test images by their names.
+
+    By `name` the paths of both are compared without the ends of file names: whole, by their last parts, with folders
+    flattened into the file's name, and at last without words such as `rgb` and `depth` about them. The first rule that
+    matches all images is taken, else the one that matches most. By `order` the n-th prediction is that of the n-th
+    image, files sorted by name with numbers by their value. Raises UserError where nothing is found or matches.
+    """
+    if place.is_file():
+        count = count_stack(place)
+        entries = [Entry(place, position) for position in range(count)]
+        return _by_order(place, entries, names, {}, "by position in the stack")
+    files, passed_over = _find(place)
+    if way == "order":
+        entries = [Entry(file) for file in sorted(files, key=_natural)]
+        return _by_order(place, entries, names, passed_over, "by order")
+    return _by_name(place, files, names, passed_over)
+
+
+def listed(names: Sequence[str]) -> str:
+    """List the first names and count the others."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _find(folder: Path) -> tuple[list[Path], dict[str, int]]:
+    """List the files of one kind in a folder and below, the first kind of `KINDS` that it has; count all others."""
+    found: dict[str, list[Path]] = {}
+    for file in _walk(folder):
+        found.setdefault(file.suffix.lower(), []).append(file)
+    kind = next((kind for kind in KINDS if kind in found), None)
+    if kind is None:
+        raise UserError(
+            f"{folder}: there is no prediction in it, no file that ends in {', '.join(KINDS)}; name the folder that "
+            "holds them"
+        )
+    return sorted(found.pop(kind)), {suffix or "(no end)": len(files) for suffix, files in sorted(found.items())}
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    def fail(error: OSError) -> None:
+        raise UserError(f"{error.filename}: cannot be read: {error.strerror}; name a folder of predictions") from error
+
+    for place, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place, name) for name in files if not name.startswith("."))
+
+
+def _by_order(
+    place: Path, entries: Sequence[Entry], names: Sequence[str], passed_over: Mapping[str, int], rule: str
+) -> Matched:
+    if len(entries) != len(names):
+        raise UserError(
+            f"{place}: holds {len(entries)} predictions, and the test split has {len(names)} images: by order each "
+            "image needs its own; match by name, or name the split that was predicted"
+        )
+    return Matched(tuple(entries), (), passed_over, rule)
+
+
+def _by_name(place: Path, files: Sequence[Path], names: Sequence[str], passed_over: Mapping[str, int]) -> Matched:
+    stems = {_stem(file.relative_to(place).as_posix()): file for file in files}
+    best: dict[str, str] = {}
+    best_rule = ""
+    for rule, image_key, file_key in _rules(max(len(PurePosixPath(_stem(name)).parts) for name in names)):
+        by_key = _unique({stem: file_key(stem) for stem in stems})
+        images = _unique({name: image_key(_stem(name)) for name in names})
+        pairs = {name: by_key[key] for key, name in images.items() if key in by_key}
+        if len(pairs) > len(best):
+            best, best_rule = pairs, rule
+        if len(best) == len(names):
+            break
+    if not best:
+        raise UserError(
+            f"{place}: no prediction has the name of a test image; the images are called {listed(names)}, the "
+            f"predictions {listed([file.relative_to(place).as_posix() for file in files])}; rename the predictions, "
+            "or match by order where they lie in the order of the split"
+        )
+    taken = set(best.values())
+    entries = tuple(Entry(stems[best[name]]) if name in best else None for name in names)
+    extra = tuple(file.relative_to(place).as_posix() for stem, file in stems.items() if stem not in taken)
+    return Matched(entries, extra, passed_over, best_rule)
+
+
+def _rules(deepest: int) -> Iterator[tuple[str, Key, Key]]:
+    """Give ways to compare: in words, the key of an image, the key of a prediction."""
+    yield "by whole path", _last(0), _last(0)
+    for parts in range(deepest, 1, -1):
+        yield f"by the last {parts} parts of their paths", _last(parts), _last(parts)
+    for parts in range(deepest, 0, -1):
+        flattened = f", the last {parts} parts of an image's path flattened" if parts > 1 else ""
+        yield f"by file name{flattened}", _last(parts), _last(1)
+    for parts in range(deepest, 0, -1):
+        yield "by file name without words such as rgb and depth", _bare(parts), _bare(1)
+
+
+def _last(parts: int) -> Key:
+    """Give the key that is the last parts of a path, all of them for 0, with one sign for all that divides words."""
+
+    def key(stem: str) -> str:
+        return re.sub(r"[/_\-. ]+", "_", "/".join(PurePosixPath(stem).parts[-parts:]))
+
+    return key
+
+
+def _bare(parts: int) -> Key:
+    def key(stem: str) -> str:
+        folders, last = PurePosixPath(stem).parts[:-1], _last(1)(stem)
+        kept = folders[len(folders) - parts + 1 :] if parts > 1 else ()
+        return _last(0)("/".join([*kept, _DECORATION.sub("", last)]))
+
+    return key
+
+
+def _unique(keys: Mapping[str, str]) -> dict[str, str]:
+    """Turn names with their keys around; a key of several names is none."""
+    counts = Counter(keys.values())
+    return {key: name for name, key in keys.items() if counts[key] == 1 and key}
+
+
+def _stem(name: str) -> str:
+    """Take the ends of image files and of predictions off a name."""
+    ends = (*KINDS, *SUFFIXES)
+    while (suffix := PurePosixPath(name).suffix).lower() in ends and suffix:
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Give a key that sorts numbers within names by their value."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.as_posix())]

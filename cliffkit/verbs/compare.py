@@ -1,0 +1,200 @@
+"""Folders of predictions that were not made here, compared as the variants of a study are."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cliffkit.components.load import Plugins
+from cliffkit.errors import UserError
+from cliffkit.interfaces import Sample
+from cliffkit.prediction.framing import Floats
+from cliffkit.prediction.given.matching import match as match_predictions
+from cliffkit.prediction.given.source import at_image_size, in_view
+from cliffkit.prediction.given.stored import read_stored
+from cliffkit.report.gallery import draw_gallery
+from cliffkit.report.write import write_report
+from cliffkit.scoring.metrics import METRICS
+from cliffkit.store.artifacts import GivenScores
+from cliffkit.study.analysis import analyse
+from cliffkit.study.cells import Replicate
+from cliffkit.study.results import CellResult, gather
+from cliffkit.study.study import Comparison, Point
+from cliffkit.verbs.findings import Findings
+from cliffkit.verbs.inputs import AnyPath, Data, Progress, installed_plugins, path_of
+from cliffkit.verbs.judge import Rules, Split, open_test, score_place
+from cliffkit.verbs.score import rules_of, telling
+from cliffkit.verbs.scored import Scored
+
+AXIS = "predictions"
+
+PAIRED = (
+    "Predictions were given. Folders of two variants are paired in the order in which they are named, whatever seeds "
+    "they were trained under."
+)
+
+
+@dataclass(frozen=True)
+class GivenCell(Replicate):
+    """One folder of predictions, a seed of its variant."""
+
+    place: Path
+    scored: Scored
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """The key of its scores."""
+        return {"evaluate": self.scored.record.key}
+
+
+def compare(
+    variants: Mapping[str, Sequence[AnyPath]],
+    protocols: Sequence[str | Mapping[str, Any]],
+    *,
+    reference: str,
+    metric: str = "abs_rel",
+    smallest: float | None = None,
+    data: Data | None = None,
+    dataset: str | Mapping[str, Any] | None = None,
+    quantity: str | Mapping[str, Any] = "depth",
+    key: str | None = None,
+    match: str = "name",
+    allow_missing: bool = False,
+    out: AnyPath = "scores",
+    name: str = "comparison",
+    progress: Progress = True,
+    plugins: Plugins | None = None,
+) -> Findings:
+    """Compare variants by folders of predictions, one folder per seed; write the report of a study, give its verdicts.
+
+    Args:
+        variants: places of predictions, as `score` takes them, one per seed. One seed says nothing of others.
+        protocols: variants are compared under the first, and tabled under all.
+        reference: the variant with which all others are compared.
+        metric: in which they are compared first.
+        smallest: difference of interest in that metric; smaller ones may be found equivalent.
+        name: of the comparison; its report lies in a folder of that name in `out`.
+
+    All other arguments, and errors, as of `score`.
+
+    Example:
+        places = {"ours": ["a", "b", "c"], "theirs": ["d", "e", "f"]}
+        cliffkit.compare(places, ["eigen"], reference="theirs", data={"nyu": "data/nyu"}).verdicts["ours"]
+    """
+    plugins = plugins or installed_plugins()
+    rules = rules_of(protocols, quantity, key, match, allow_missing, out, plugins.registry)
+    _check(variants, reference, metric, smallest)
+    test = open_test(dataset, data, plugins.registry)
+    places = {variant: [path_of(place, variant) for place in given] for variant, given in variants.items()}
+    points = {variant: Point(variant, (variant,)) for variant in places}
+    with telling(plugins, progress) as emit:
+        cells = [
+            GivenCell(points[variant], seed, place, score_place(place, f"{variant}.{seed}", test, rules, emit))
+            for variant, given in places.items()
+            for seed, place in enumerate(given)
+        ]
+    comparison = Comparison(
+        name=name,
+        design="given",
+        seeds=tuple(range(max(map(len, places.values())))),
+        axes={AXIS: tuple(places)},
+        variants=tuple(points.values()),
+        metric=metric,
+        protocol=rules.protocols[0].name,
+        reference=points[reference],
+        full=points[reference].levels,
+        notes=(PAIRED, *_remarks(cells)),
+        smallest=smallest,
+    )
+    return _report(comparison, cells, test, rules)
+
+
+def _report(comparison: Comparison, cells: Sequence[GivenCell], test: Split, rules: Rules) -> Findings:
+    """Analyse the scores, and write the report into a folder beside theirs."""
+    results = gather(
+        comparison, list(map(_result, cells)), [cell.scored.folder for cell in cells], rules.protocols, None
+    )
+    analysis = analyse(results)
+    gallery = draw_gallery(results, test.dataset, partial(_predictions, test, rules), lambda done, total: None)
+    folder, command = rules.out / comparison.name, _command(cells, rules, test, comparison)
+    files = write_report(results, analysis, folder, gallery=gallery, command=command, progress=lambda text: None)
+    return Findings(results, analysis, folder, files)
+
+
+def _check(variants: Mapping[str, Sequence[AnyPath]], reference: str, metric: str, smallest: float | None) -> None:
+    """Raise UserError for variants that cannot be compared."""
+    if reference not in variants:
+        raise UserError(f"reference: no variant is called '{reference}'; there are: {', '.join(variants) or 'none'}")
+    if metric not in METRICS:
+        raise UserError(f"metric: there is no '{metric}'; there are: {', '.join(METRICS)}")
+    if smallest is not None and not 0 < smallest < 1000:
+        raise UserError(f"smallest: {smallest:g} is no difference of interest; write a number above 0")
+    for name, places in variants.items():
+        if isinstance(places, str) or not places:
+            raise UserError(f"variant '{name}': give a list of folders, one for each seed")
+        if len({str(place) for place in places}) < len(places):
+            raise UserError(f"variant '{name}': a folder stands twice; the same predictions are no replicate; keep one")
+
+
+def _result(cell: GivenCell) -> CellResult:
+    record = cell.scored.record
+    reason = "; ".join(f"{name} is not scored: {why}" for name, why in record.failures.items())
+    return CellResult(cell, "done", reason, scores=record)
+
+
+def _remarks(cells: Sequence[GivenCell]) -> list[str]:
+    """Say what is odd about the predictions, what is missing, and which variants share predictions.
+
+    Raises UserError where two places of one variant hold the same.
+    """
+    texts: list[str] = []
+    first: dict[str, GivenCell] = {}
+    for cell in cells:
+        record: GivenScores = cell.scored.record
+        facts = record.predictions
+        texts += [f"{cell.name} ({cell.place}): {warning}." for warning in facts.warnings]
+        if facts.missing:
+            texts.append(f"{cell.name}: {len(facts.missing)} test images have no prediction and count for nothing.")
+        other = first.setdefault(facts.digest, cell)
+        if other is not cell and other.variant is cell.variant:
+            raise UserError(
+                f"{cell.place}: holds the very predictions of {other.name}; a copy is no replicate, and would make "
+                "intervals too narrow; give the predictions of another training"
+            )
+        if other is not cell:
+            texts.append(f"{cell.name} holds the very predictions of {other.name}.")
+    return texts
+
+
+def _predictions(test: Split, rules: Rules, result: CellResult, samples: Mapping[int, Sample]) -> list[Floats]:
+    """Read the predictions of a cell for the gallery. Raises UserError where one is missing."""
+    cell = result.cell
+    assert isinstance(cell, GivenCell)
+    entries = match_predictions(cell.place, test.names, rules.way).entries
+    return [_prediction(test, rules, entries[index], index, sample) for index, sample in samples.items()]
+
+
+def _prediction(test: Split, rules: Rules, entry: Any, index: int, sample: Sample) -> Floats:
+    if entry is None:
+        raise UserError(f"{test.names[index]} has no prediction")
+    stored = read_stored(entry, rules.reading.key)
+    return in_view(at_image_size(stored, sample, rules.reading.quantity), rules.protocols[0].view)
+
+
+def _command(cells: Sequence[GivenCell], rules: Rules, test: Split, comparison: Comparison) -> str:
+    """Give the command that compares the same again."""
+    words = ["cliffkit", "score"]
+    places: dict[str, list[Path]] = {}
+    for cell in cells:
+        places.setdefault(cell.variant.name, []).append(cell.place)
+    words += [w for name, of in places.items() for w in ("--variant", f"{name}={','.join(map(str, of))}")]
+    words += ["--reference", comparison.reference.name, "--metric", comparison.metric]
+    words += [word for protocol in rules.protocols for word in ("--protocol", protocol.name)]
+    part = test.part.to_dict()
+    written = ", ".join(f"{name}: {value}" for name, value in part.items())
+    words += ["--dataset", f"{{{written}}}", *rules.reading.quantity.flags()]
+    return f"{shlex.join(words)} --data {part['use']}=FOLDER"

@@ -1,0 +1,144 @@
+"""`cliffkit score --variant`: given predictions judged as the variants of a study."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cliffkit
+from cliffkit.components.registry import Registry
+from cliffkit.errors import UserError
+from cliffkit.recipe.check import check_part
+from cliffkit.statistics import estimate
+
+from ..conftest import Invoke
+
+ROOMS = {"use": "rooms", "train": 1, "val": 1, "test": 8, "height": 24, "width": 32}
+BIAS = {"ours": 1.02, "theirs": 1.3, "same": 1.3}
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> dict[str, list[Path]]:
+    """Three folders for each variant: the truth times a bias, with noise of the seed and of each image."""
+    root, split = tmp_path_factory.mktemp("places"), check_part("dataset", ROOMS, registry, "test").build("test", None)
+    depths = {Path(split.name(i)).name: split[i].depth[0].numpy() for i in range(len(split))}
+    rng = np.random.default_rng(3)
+    for variant, bias in BIAS.items():
+        for seed in range(3):
+            folder = root / variant / str(seed)
+            folder.mkdir(parents=True)
+            luck = rng.normal(0, 0.01)
+            for name, depth in depths.items():
+                np.save(folder / f"{name}.npy", depth * np.float32(bias + luck + rng.normal(0, 0.02)))
+    return {variant: [root / variant / str(seed) for seed in range(3)] for variant in BIAS}
+
+
+def compare(places: dict[str, list[Path]], out: Path, **chosen: Any) -> cliffkit.Findings:
+    """Findings in abs_rel under `full` against theirs, told to nobody."""
+    options = {"reference": "theirs", "dataset": ROOMS, "progress": False, "out": out, **chosen}
+    return cliffkit.compare(places, ["full", "full+median"], **options)
+
+
+def alone(place: Path, out: Path) -> list[float]:
+    """Every image's abs_rel of one folder."""
+    scored = cliffkit.score(place, ["full"], dataset=ROOMS, out=out, progress=False)
+    return scored.per_image.column("abs_rel")
+
+
+def test_verdicts_are_those_of_the_statistics_on_the_per_image_scores(
+    places: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    findings = compare(places, tmp_path)
+    assert findings.verdicts == {"ours": "better", "theirs": "reference", "same": "not distinguishable from noise"}
+    ours, theirs = (
+        np.array([alone(place, tmp_path / "alone") for place in places[name]]) for name in ("ours", "theirs")
+    )
+    expected = estimate(ours - theirs)
+    row = next(row for row in findings.table() if row["variant"] == "ours")
+    assert expected is not None
+    assert (row["difference"], row["low"], row["high"]) == pytest.approx((expected.value, expected.low, expected.high))
+    assert (row["seeds"], row["images"]) == (3, 8)
+    assert "lowered abs_rel" in findings.summary
+    assert "8 test images of rooms" in findings.summary
+
+
+def test_the_report_has_every_form_and_says_what_is_not_known(places: dict[str, list[Path]], tmp_path: Path) -> None:
+    findings = compare(places, tmp_path, smallest=0.05)
+    page, words = (findings.files[name].read_text(encoding="utf-8") for name in ("report.html", "report.md"))
+    for text in (page, words):
+        assert "Predictions were given. On which images their networks were trained" in text
+        assert "paired in the order in which they are named" in text
+        assert "base recipe" not in text
+        assert "--reference theirs" in text.replace("\\", "")
+    assert page.count('alt="Depth of ') == 3 * page.count('alt="True depth of ') > 0, "a gallery"
+    assert "\\begin{tabular}" in findings.files["table.tex"].read_text(encoding="utf-8")
+    assert findings.files["per_image.csv"].read_text(encoding="utf-8").count("\n") == 1 + 3 * 3 * 2 * 8
+    with pytest.raises(UserError, match="predictions were given; there is no run of them"):
+        findings.run("ours", 0)
+
+
+def test_one_folder_per_variant_gives_no_verdict_on_recipes(
+    invoke: Invoke, places: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    ran = invoke(
+        *("score", "--dataset", json.dumps(ROOMS), "--protocol", "full", "-o", tmp_path),
+        *("--variant", f"ours={places['ours'][0]}", "--variant", f"theirs={places['theirs'][0]}"),
+    )
+    assert ran.exit_code == 0, ran.stderr
+    words = " ".join(ran.stdout.split())
+    assert "on these weights only" in words
+    assert "one seed: seed noise was not measured, and no verdict reaches beyond these weights" in words
+
+
+def test_places_without_a_name_are_seeds_of_one_variant(
+    invoke: Invoke, places: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    ran = invoke(
+        *("score", *places["ours"], "--dataset", json.dumps(ROOMS), "--protocol", "full", "-o", tmp_path, "--json")
+    )
+    assert ran.exit_code == 0, ran.stderr
+    (variant,) = json.loads(ran.stdout)["variants"]
+    assert variant["mean"]["seeds"] == 3
+    assert variant["mean"]["low"] < variant["mean"]["value"] < variant["mean"]["high"]
+
+
+def test_missing_predictions_and_unequal_seeds_count_for_nothing_and_are_told(
+    places: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    short = tmp_path / "short"
+    short.mkdir()
+    for file in sorted(places["ours"][0].iterdir())[1:]:
+        (short / file.name).write_bytes(file.read_bytes())
+    given = {"ours": [short, places["ours"][1]], "theirs": places["theirs"]}
+    findings = compare(given, tmp_path, allow_missing=True)
+    row = findings.table()[0]
+    assert (row["seeds"], row["images"]) == (2, 7)
+    assert any("1 test images have no prediction" in note for note in findings.study.notes)
+
+
+def test_copies_of_predictions_are_no_seeds(places: dict[str, list[Path]], tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in places["ours"][0].iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(UserError, match="holds the very predictions of ours, seed 0"):
+        compare({"ours": [places["ours"][0], copy], "theirs": places["theirs"]}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"reference": "nobody"}, "no variant is called 'nobody'"),
+        ({"metric": "mae"}, "there is no 'mae'"),
+        ({"smallest": 0}, "no difference of interest"),
+    ],
+)
+def test_wrong_comparisons_are_refused(
+    chosen: dict[str, Any], words: str, places: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=words):
+        compare(places, tmp_path, **chosen)
