@@ -222,7 +222,10 @@ def test_a_run_that_is_stopped_saves_its_last_step_and_goes_on_from_it(
     where = ["--runs", str(tmp_path / "runs"), "--device", "cpu", "--set", longer]
     command = [sys.executable, "-m", "cliffkit", "run", str(tmp_path / "engine.yaml"), *where]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # where the tests run in a shell's background
+    )  # fmt: skip
     give_up = time.monotonic() + 90
     while time.monotonic() < give_up and process.poll() is None:
         if (folder / "log.jsonl").exists() and (folder / "log.jsonl").stat().st_size:

@@ -46,7 +46,7 @@ def leave_noise(study: Study, runs: Path, name: str = "earlier") -> StudyNoise:
     """The noise of a made-up study of that name in the runs folder."""
     folder = runs / "studies" / name
     folder.mkdir(parents=True)
-    left = replace(study_noise(make_results(study, runs)), study=name)
+    left = replace(study_noise(make_results(study, runs), study), study=name)
     left.write(folder)
     return left
 
