@@ -162,19 +162,24 @@ def _compare(
 
 def _smallest(faults: Faults, data: Mapping[str, Any], metric: str) -> float | None:
     """Give the smallest difference of interest, in the metric's unit; None where there is none."""
-    value = data.get("smallest")
     if "smallest" not in data:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        message = f"{excerpt(value)} is no difference; write the smallest of interest in the metric's unit, as 0.005"
-        faults.add(("compare", "smallest"), message)
-        return None
-    if value > DEFINITIONS[metric].largest:
-        most = f"{DEFINITIONS[metric].largest:g}"
-        message = f"{excerpt(value)} is more than {metric} can differ by; write {most} at most, as 0.005"
-        faults.add(("compare", "smallest"), message)
+    value = data["smallest"]
+    fault = smallest_fault(value, metric)
+    if fault:
+        faults.add(("compare", "smallest"), fault)
         return None
     return float(value)
+
+
+def smallest_fault(value: Any, metric: str) -> str:
+    """Say why a value is no smallest difference of interest in a metric; empty where it is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        return f"{excerpt(value)} is no difference; write the smallest of interest in the metric's unit, as 0.005"
+    if value > DEFINITIONS[metric].largest:
+        most = f"{DEFINITIONS[metric].largest:g}"
+        return f"{excerpt(value)} is more than {metric} can differ by; write {most} at most, as 0.005"
+    return ""
 
 
 def _scored(faults: Faults, short: str, scored: Sequence[str], registry: Registry) -> str:

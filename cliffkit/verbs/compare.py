@@ -22,6 +22,7 @@ from cliffkit.scoring.metrics import METRICS
 from cliffkit.store.artifacts import GivenScores
 from cliffkit.study.analysis import analyse
 from cliffkit.study.cells import Replicate
+from cliffkit.study.check import smallest_fault
 from cliffkit.study.results import CellResult, gather
 from cliffkit.study.study import Comparison, Point
 from cliffkit.verbs.findings import Findings
@@ -131,8 +132,8 @@ def _check(variants: Mapping[str, Sequence[AnyPath]], reference: str, metric: st
         raise UserError(f"reference: no variant is called '{reference}'; there are: {', '.join(variants) or 'none'}")
     if metric not in METRICS:
         raise UserError(f"metric: there is no '{metric}'; there are: {', '.join(METRICS)}")
-    if smallest is not None and not 0 < smallest < 1000:
-        raise UserError(f"smallest: {smallest:g} is no difference of interest; write a number above 0")
+    if smallest is not None and (fault := smallest_fault(smallest, metric)):
+        raise UserError(f"smallest: {fault}")
     for name, places in variants.items():
         if isinstance(places, str) or not places:
             raise UserError(f"variant '{name}': give a list of folders, one for each seed")

@@ -30,7 +30,7 @@ def cut_by_scene(frames: Mapping[str, int], shares: Mapping[str, float]) -> dict
     """Deal every scene to one of the splits in `shares` or to "train"; each gets at least one scene.
 
     `frames` counts each scene's images; there must be more scenes than `shares` has splits. Each of `shares` is a
-    share of the images, met as nearly as whole scenes allow, not exceeded unless by a split's only scene.
+    share of the images, met roughly, since scenes go whole, and not exceeded unless by a split's only scene.
 
     The largest scene trains. The others are dealt in the order of a fixed hash of their names, so that the cut depends
     on names, counts and shares alone: each goes to the split that is farthest from its share and has room for it, else

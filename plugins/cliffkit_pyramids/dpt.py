@@ -9,9 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cliffkit.interfaces import Pyramid
-
-FINEST = 4.0
-"""Scale of the finest level; each further level is half as large as the one before."""
+from cliffkit_pyramids.plain import plain_scales
 
 
 class DPT(Pyramid):
@@ -31,13 +29,8 @@ class DPT(Pyramid):
         self, in_channels: Sequence[int], strides: Sequence[int], /, *, channels: Annotated[int, Field(gt=0)] = 256
     ) -> None:
         super().__init__()
-        if len(set(strides)) > 1:
-            raise ValueError(
-                f"dpt: makes a pyramid of levels of one stride, as plain vision transformers have, and these have "
-                f"{list(strides)}; use pyramid fpn"
-            )
         self.channels = channels
-        self.scales = [FINEST / 2**k for k in range(len(strides))]
+        self.scales = plain_scales("dpt", strides)
         self.projections = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in in_channels)
         self.resamples = nn.ModuleList(_resample(channels, scale) for scale in self.scales)
         self.joins = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in in_channels)

@@ -9,9 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cliffkit.interfaces import Pyramid
-
-FINEST = 4.0
-"""Scale of the finest level; each further level is half as large as the one before."""
+from cliffkit_pyramids.plain import plain_scales
 
 
 class Simple(Pyramid):
@@ -32,13 +30,8 @@ class Simple(Pyramid):
         self, in_channels: Sequence[int], strides: Sequence[int], /, *, channels: Annotated[int, Field(gt=0)] = 256
     ) -> None:
         super().__init__()
-        if len(set(strides)) > 1:
-            raise ValueError(
-                f"simple: makes a pyramid of the last of levels of one stride, as plain vision transformers have, and "
-                f"these have {list(strides)}; use pyramid fpn"
-            )
         self.channels = channels
-        self.scales = [FINEST / 2**k for k in range(len(strides))]
+        self.scales = plain_scales("simple", strides)
         self.levels = nn.ModuleList(_level(in_channels[-1], scale, channels) for scale in self.scales)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:

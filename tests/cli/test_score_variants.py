@@ -134,7 +134,8 @@ def test_copies_of_predictions_are_no_seeds(places: dict[str, list[Path]], tmp_p
     [
         ({"reference": "nobody"}, "no variant is called 'nobody'"),
         ({"metric": "mae"}, "there is no 'mae'"),
-        ({"smallest": 0}, "no difference of interest"),
+        ({"smallest": 0}, "smallest: 0 is no difference"),
+        ({"smallest": 1.5, "metric": "delta1"}, "smallest: 1.5 is more than delta1 can differ by"),
     ],
 )
 def test_wrong_comparisons_are_refused(
