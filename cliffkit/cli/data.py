@@ -24,6 +24,8 @@ def data() -> None:
     "--set", "settings", metavar="OPTION=VALUE", multiple=True, help="An option of the data set: --set raw=true."
 )
 @options.data
+@click.option("--split", "splits", multiple=True, type=click.Choice(("train", "val", "test")),
+              help="Look at this split alone, as at `test` of data that only score; repeatable.")  # fmt: skip
 @click.option("--sample", default=200, show_default=True, type=click.IntRange(min=1), metavar="N",
               help="Look into at most N images of each split, spread evenly.")  # fmt: skip
 @click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
@@ -35,6 +37,7 @@ def check(
     name: str,
     settings: tuple[str, ...],
     roots: tuple[tuple[str, Path], ...],
+    splits: tuple[str, ...],
     sample: int,
     sheet: Path | None,
     as_json: bool,
@@ -46,11 +49,12 @@ def check(
         cliffkit data check nyu --data nyu=FOLDER
         cliffkit data check pairs --data pairs=FOLDER --set depth_scale=5000
         cliffkit data check kitti --data kitti=FOLDER --sheet kitti.png
+        cliffkit data check pairs --data pairs=FOLDER --split test
     """
     from rich.console import Console
     from rich.progress import Progress
 
-    from cliffkit.data.check import check_data, describe
+    from cliffkit.data.check import SPLITS, check_data, describe
     from cliffkit.interfaces import Sample
     from cliffkit.recipe import yamlstrict
     from cliffkit.recipe.check import check_part
@@ -72,7 +76,7 @@ def check(
                 bars.update(tasks[split], completed=done)
 
             contacts: dict[str, list[tuple[str, Sample]]] = {}
-            report = check_data(part, dict(roots), sample, progress, contacts)
+            report = check_data(part, dict(roots), sample, progress, contacts, splits or SPLITS)
         if sheet is not None:
             from cliffkit.data.sheet import draw_sheet
 

@@ -83,6 +83,7 @@ def compare(
     All other arguments, and errors, as of `score`.
 
     Example:
+
         places = {"ours": ["a", "b", "c"], "theirs": ["d", "e", "f"]}
         cliffkit.compare(places, ["eigen"], reference="theirs", data={"nyu": "data/nyu"}).verdicts["ours"]
     """
