@@ -50,7 +50,7 @@ def check_replicates(bundle: OpenedBundle) -> Check:
                 faults.append(f"{place}: {path} is {said(mine)}, and {said(other)} in the recipe of {leader.name}")
             if recipe["seed"] - cell.own_seed != theirs["seed"] - leader.own_seed:
                 faults.append(
-f"{place}: seed is {recipe['seed']}, not as far from that of {leader.name} as {cell.own_seed} "
+                    f"{place}: seed is {recipe['seed']}, not as far from that of {leader.name} as {cell.own_seed} "
                     f"is from {leader.own_seed}"
                 )
 
