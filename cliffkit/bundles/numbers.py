@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
+import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import starmap
 from pathlib import Path
@@ -120,7 +121,7 @@ def _files(
         for name, labels in (("results.csv", len(results.study.axes) + 4), ("noise.csv", 3), ("where.csv", 4)):
             theirs, ours = _text(bundle.report / name), _text(folder / name)
             yield name, list(compare_csv(f"{REPORT}/{name}", theirs, ours, labels)), count_numbers(ours)
-        yield from _figures(bundle, draw_all(results, analysis, folder), remarks)
+        yield from _figures(bundle, partial(draw_all, results, analysis, folder), remarks)
     noise = StudyNoise.read(bundle.report).to_dict()
     again = study_noise(results, bundle.study).to_dict()
     yield StudyNoise.FILE, list(starmap(_other_noise, _close(noise, again))), count_numbers(str(again))
@@ -132,18 +133,50 @@ def _files(
         theirs = _text(bundle.report / name)
         yield name, list(compare_lines(f"{REPORT}/{name}", theirs.splitlines(), ours.splitlines())), count_numbers(ours)
     name = "report.html"
-    pages = page_lines(_text(bundle.report / name), "gallery"), page_lines(printable(page(material)), "gallery")
-    yield name, list(compare_lines(f"{REPORT}/{name}", *pages)), count_numbers("\n".join(pages[1]))
+    page_theirs, captions = page_lines(_text(bundle.report / name), "gallery")
+    page_ours, _ = page_lines(printable(page(material)), "gallery")
+    differing = [*compare_lines(f"{REPORT}/{name}", page_theirs, page_ours), *_other_captions(results, captions)]
+    yield name, differing, count_numbers("\n".join(page_ours))
+
+
+def _other_captions(results: Results, lines: Sequence[str]) -> Iterator[Difference]:
+    """Name scores in the captions of the gallery that the scores do not give."""
+    study = results.study
+    values = results.table(study.protocol, study.metric)
+    images = {printable(name): k for k, name in enumerate(results.images)}
+    places = {
+        (printable(result.cell.variant.name), str(result.cell.own_seed)): (i, k)
+        for i, variant in enumerate(study.variants)
+        for result in results.of(variant)
+        for k in (study.seeds.index(result.cell.seed),)
+    }
+    image, head = None, False
+    for line in lines:
+        if head:
+            image = images.get(line.rpartition(": ")[0])
+        head = line.startswith("<h3")
+        caption = _CAPTION.fullmatch(line)
+        place = None if caption is None else places.get((caption["variant"], caption["seed"]))
+        if caption is None or place is None or image is None:
+            continue
+        right = f"{study.metric} {values[(*place, image)]:.3g}"
+        if caption["score"] != right:
+            words = f"{REPORT}/report.html: the gallery says '{line}' of {results.images[image]}"
+            yield Difference(f"{words}, and the scores give {right}", True)
+
+
+_CAPTION = re.compile(r"(?P<variant>.*) \(seed (?P<seed>\d+)\): (?P<score>\S+ \S+)")
+"""Below a picture of the gallery."""
 
 
 def _figures(
-    bundle: OpenedBundle, drawn: dict[str, str], remarks: list[str]
+    bundle: OpenedBundle, draw: Callable[[], dict[str, str]], remarks: list[str]
 ) -> Iterator[tuple[str, list[Difference], int]]:
     """Compare figures with figures drawn anew, where the same matplotlib draws."""
     if bundle.facts.drawn_by != importlib.metadata.version("matplotlib"):
         remarks.append(f"figures were drawn by matplotlib {bundle.facts.drawn_by}; they are not drawn again")
         return
-    there = {path.stem for path in (bundle.report / "figures").glob("*.svg")}
+    drawn, there = draw(), {path.stem for path in (bundle.report / "figures").glob("*.svg")}
     for name in sorted(there ^ drawn.keys()):
         words = "is not there" if name in drawn else "is no figure of this study"
         yield f"{name}.svg", [Difference(f"{REPORT}/figures/{name}.svg: {words}", True)], 0

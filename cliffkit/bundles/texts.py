@@ -101,31 +101,35 @@ def _lines(lines: Sequence[str]) -> str:
     return f"'{cut(' / '.join(lines))}'" if lines else "nothing"
 
 
-def page_lines(page: str, without: str) -> list[str]:
-    """Take a page apart: a line for each tag with its attributes and for each text, but for one section's body."""
-    reader = _Reader(without)
+def page_lines(page: str, section: str) -> tuple[list[str], list[str]]:
+    """Take a page apart: a line for each tag with its attributes and for each text.
+
+    Gives the lines outside of one section, and those inside of it.
+    """
+    reader = _Reader(section)
     reader.feed(page)
     reader.close()
-    return reader.lines
+    return reader.outside, reader.inside
 
 
 class _Reader(HTMLParser):
-    """Lists tags and texts; the section that is left out is known by the name of its heading."""
+    """Lists tags and texts; the section that is set apart is known by the name of its heading."""
 
-    def __init__(self, without: str) -> None:
+    def __init__(self, section: str) -> None:
         super().__init__(convert_charrefs=True)
-        self.lines: list[str] = []
-        self._without, self._inside = without, False
+        self.outside: list[str] = []
+        self.inside: list[str] = []
+        self._section, self._is_inside = section, False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         said: Mapping[str, str | None] = dict(attrs)
         if tag == "section":
-            self._inside = said.get("aria-labelledby") == self._without
+            self._is_inside = said.get("aria-labelledby") == self._section
         self._add(f"<{tag} {' '.join(f'{name}={value}' for name, value in attrs)}>")
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "section":
-            self._inside = False
+            self._is_inside = False
         self._add(f"</{tag}>")
 
     def handle_data(self, data: str) -> None:
@@ -137,5 +141,4 @@ class _Reader(HTMLParser):
         self._add(f"<!--{data}-->")
 
     def _add(self, line: str) -> None:
-        if not self._inside:
-            self.lines.append(line)
+        (self.inside if self._is_inside else self.outside).append(line)
