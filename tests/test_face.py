@@ -363,7 +363,7 @@ def test_a_script_needs_no_guard(tiny_recipe: Path, tmp_path: Path) -> None:
     assert ran.stdout == "tiny\n", ran.stderr
 
 
-PAGE = Path(__file__).parents[1] / "docs" / "python.md"
+PAGE = Path(__file__).parents[1] / "docs" / "guides" / "python.md"
 
 
 def test_the_page_s_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
