@@ -154,7 +154,7 @@ def test_the_same_image_has_the_same_scores_of_evaluate_and_of_predict_to_roundi
         with Image.open(facts["colour_png"]) as picture_of_it:
             picture_of_it.load()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
-        f"{i}.{form}" for i in range(4) for form in ("npy", "depth.png", "colour.png")
+        f"{i}.{form}" for i in range(4) for form in ("npy", "depth.png", "colour.png", "beside.png")
     )
 
 
