@@ -17,7 +17,7 @@ from cliffkit.protocols import Protocol
 from cliffkit.recipe.fit import DepthFit, EmbeddingFit, Train
 from cliffkit.recipe.options import engine_options
 from cliffkit.recipe.part import Part
-from cliffkit.recipe.recipe import MODEL, Recipe
+from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.schema import DepthSettings, EmbeddingSettings, FitSettings, Published
 from cliffkit.store.artifacts import PartRecord, RunParts
 
@@ -78,17 +78,14 @@ class Recorder:
 
     def _recipe(self, written: Any, protocols: tuple[Protocol, ...]) -> RecordedRecipe:
         train, embedding = written["train"], written["embedding"]
-        backbone, pyramid, fusion, head = (self._part(kind, written["model"][kind]) for kind in MODEL)
+        model = {kind: self._part(kind, part) for kind, part in written["model"].items()}
         depth = DepthFit(*self._fit(train["depth"], DepthSettings))
         generator = EmbeddingFit(*self._fit(train["embedding"], EmbeddingSettings)) if "embedding" in train else None
         return RecordedRecipe(
             name=written["name"],
             seed=written["seed"],
             data=self._part("dataset", written["data"]),
-            backbone=backbone,
-            pyramid=pyramid,
-            fusion=fusion,
-            head=head,
+            model=model,
             embedding=None if embedding["use"] == NONE else self._part("embedding", embedding),
             losses=tuple(self._part("loss", loss) for loss in written["loss"]),
             train=Train(depth, generator, train["precision"], train["deterministic"]),
