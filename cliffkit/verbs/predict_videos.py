@@ -55,8 +55,7 @@ def predict_videos(
         every: predict every how manieth frame.
         first: number of the first frame, counted from 0.
         last: number of the last frame; by default that of the video.
-        range_m: metres of the first and the last colour; by default some frames are predicted first, and colours span
-            the 1st to the 99th percentile of their depths.
+        range_m: metres of the first and the last colour; by default the 1st and 99th percentile of some frames' depths.
         beside: write the video of frames beside their depth.
         frame_depth: write the depth of each frame too, into the folder NAME.frames with a table of times: `png` for
             16-bit millimetres, `npy` for float32 metres.
@@ -81,10 +80,8 @@ def predict_videos(
         Video(file)
     outputs = plan_videos(files, path_of(out, "out"), beside, frame_depth, force=force)
     network = open_predictor(run, device, plugins)
-    rows = []
     with Terminal(progress) as terminal:
-        for output in outputs:
-            rows.append(predict_video(network, output, clip, _shown_by(terminal, output.video.name)))
+        rows = [predict_video(network, output, clip, _shown_by(terminal, output.video.name)) for output in outputs]
     return Rows(rows, COLUMNS)
 
 
