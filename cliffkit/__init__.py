@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cliffkit.verbs.finished import Run
     from cliffkit.verbs.outlook import Outlook
     from cliffkit.verbs.predict import predict
+    from cliffkit.verbs.predict_videos import predict_videos
     from cliffkit.verbs.rows import Rows
     from cliffkit.verbs.run import evaluate, load_run, run
     from cliffkit.verbs.score import score
@@ -56,6 +57,7 @@ _HOMES = {
     "load_study": "cliffkit.verbs.study",
     "plan": "cliffkit.verbs.check",
     "predict": "cliffkit.verbs.predict",
+    "predict_videos": "cliffkit.verbs.predict_videos",
     "run": "cliffkit.verbs.run",
     "score": "cliffkit.verbs.score",
     "validate": "cliffkit.verbs.check",
@@ -84,6 +86,7 @@ __all__ = [
     "load_study",
     "plan",
     "predict",
+    "predict_videos",
     "run",
     "score",
     "validate",
