@@ -21,7 +21,7 @@ from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.yamlstrict import Document, Path_
 from cliffkit.study.columns import TAKEN
-from cliffkit.study.patches import Patch, leaves, patched, removals
+from cliffkit.study.patches import Patch, leaves, made_ready, patched, removals
 from cliffkit.study.study import COMPONENT, FULL, Levels, Variant
 from cliffkit.text import cut, excerpt
 
@@ -88,7 +88,7 @@ class Expansion:
         if centre is None:
             points = list(itertools.product(*axes.values())) if axes else []
         else:
-            points = list(_around(centre, list(map(list, axes.values()))))
+            points = list(around(centre, list(map(list, axes.values()))))
         if not isinstance(rules, list):
             self.faults.add(("exclude",), "write a list of patterns, as [{embedding: none, fusion: 'c*'}]")
             return points
@@ -104,8 +104,7 @@ class Expansion:
                 self.faults.add(("exclude", i, axis), message)
             if unknown:
                 continue
-            patterns = {axis: value if isinstance(value, list) else [value] for axis, value in rule.items()}
-            remaining = [point for point in points if not _matches(dict(zip(axes, point, strict=True)), patterns)]
+            remaining = [point for point in points if not is_excluded(dict(zip(axes, point, strict=True)), rule)]
             if len(remaining) == len(points):
                 self.faults.add(("exclude", i), "matches no variant; mend or remove it")
             points = remaining
@@ -119,9 +118,9 @@ class Expansion:
         contents: dict[tuple[Any, ...], str] = {}
         for levels in points:
             name = " + ".join(levels)
-            changed, missing = self.base_document, []
-            for axis, level in zip(axes, levels, strict=True):
-                patch = axes[axis][level]
+            patches = [axes[axis][level] for axis, level in zip(axes, levels, strict=True)]
+            changed, missing = made_ready(self.base_document, patches), []
+            for axis, level, patch in zip(axes, levels, patches, strict=True):
                 places = self._places(("axes", axis, level), patch)
                 changed, lost = patched(changed, patch, places, self.registry)
                 missing += lost
@@ -138,7 +137,7 @@ class Expansion:
                     f"'{twin}' and '{name}' are one recipe under two names: they share every result, "
                     "so their difference is exactly zero"
                 )
-            if recipe.published and any(axes[axis][level] for axis, level in zip(axes, levels, strict=True)):
+            if recipe.published and any(patches):
                 recipe = replace(recipe, published=())  # published scores belong to the base alone
             yield Variant(name, levels, recipe)
 
@@ -150,7 +149,8 @@ class Expansion:
             self.faults.add(place, message)
             return {}
         if patch:
-            changed, missing = patched(self.base_document, patch, self._places(place, patch), self.registry)
+            ready = made_ready(self.base_document, [patch])
+            changed, missing = patched(ready, patch, self._places(place, patch), self.registry)
             for path in missing:
                 message = "no such place in the base recipe; the part before the last dot must exist"
                 self.faults.add((*place, path), message)
@@ -211,17 +211,19 @@ def _written(part: Part) -> str:
     return str(part.to_dict())
 
 
-def _around(centre: Levels, axes: Sequence[Sequence[str]]) -> Iterator[Levels]:
+def around(centre: Levels, axes: Sequence[Sequence[str]]) -> Iterator[Levels]:
     """Give a grid's points that differ from the centre along one axis at most, in the grid's order."""
     if not axes:
         yield ()
         return
     for level in axes[0]:
         if level == centre[0]:
-            yield from ((level, *rest) for rest in _around(centre[1:], axes[1:]))
+            yield from ((level, *rest) for rest in around(centre[1:], axes[1:]))
         else:
             yield (level, *centre[1:])
 
 
-def _matches(levels: Mapping[str, str], rule: Mapping[str, Sequence[Any]]) -> bool:
-    return all(any(fnmatchcase(levels[axis], str(pattern)) for pattern in patterns) for axis, patterns in rule.items())
+def is_excluded(levels: Mapping[str, str], rule: Mapping[str, Any]) -> bool:
+    """Tell whether a pattern of `exclude` names a point, given by its level of each axis."""
+    patterns = {axis: value if isinstance(value, list) else [value] for axis, value in rule.items()}
+    return all(any(fnmatchcase(levels[axis], str(pattern)) for pattern in each) for axis, each in patterns.items())

@@ -155,7 +155,7 @@ def test_an_example_passes_its_check_and_trains(
 
 
 def merged(base: Any, change: Any) -> Any:
-    """A recipe with another's values in it; a part that is named replaces the part that was there."""
-    if not isinstance(base, dict) or not isinstance(change, dict) or "use" in change:
+    """A recipe with another's values in it; a part that is named replaces what was there, a network all parts."""
+    if not isinstance(base, dict) or not isinstance(change, dict) or change.keys() & {"use", "network"}:
         return change
     return {**base, **{key: merged(base.get(key), value) for key, value in change.items()}}
