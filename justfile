@@ -34,7 +34,7 @@ serve:
 
 # Tests at the lowest versions of dependencies that pyproject.toml allows
 lowest:
-    bash tests/scripts/lowest
+    tests/scripts/lowest
 
 # Everything that is checked of a change, in an environment made for it
 ci:
