@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,8 @@ from cliffkit.verbs.inputs import AnyPath, Data, Progress, Settings, StudyLike
 from cliffkit.verbs.opened import BUILT_IN, open_study
 from cliffkit.verbs.outlook import Outlook
 from cliffkit.verbs.study_report import publish_cells, report_results
-from cliffkit.verbs.study_work import check_variants, do_board, do_trials, open_executor, say_power
+from cliffkit.verbs.study_work import check_variants, do_board, do_trials, open_executor, say_power, track_cells
+from cliffkit.verbs.track import Track, open_trackers
 
 
 def ablate(
@@ -39,6 +41,7 @@ def ablate(
     executor: str | Mapping[str, Any] = "local",
     retry_failed: bool = False,
     checkpoint_every: int | None = None,
+    track: Track = (),
     progress: Progress = True,
     plugins: Plugins | None = None,
 ) -> Findings:
@@ -55,6 +58,8 @@ def ablate(
         executor: where jobs run, a name or a mapping with `use` and options; see `cliffkit list executor`.
         retry_failed: try jobs again that failed before; else they are left alone.
         checkpoint_every: save a checkpoint after every so many steps too; one is saved every 20 seconds anyway.
+        track: trackers that are told of every cell: a name, a mapping with `use` and options, or a list of these; see
+            `cliffkit list tracker`. No result depends on them.
         progress: whether to show it, or a function that is called with a Notice for what the user should know, and
             with CellFinished for every cell that ends.
         plugins: those to use; by default the installed ones.
@@ -67,6 +72,7 @@ def ablate(
         findings.verdicts["none + add"]
     """
     work = open_study(study, set, data, runs, plugins)
+    work = replace(work, trackers=open_trackers(work.plugins.registry, track))
     if retry_failed:
         for board in work.boards:
             board.retry()
@@ -86,6 +92,7 @@ def ablate(
             do_board(work.board, work, build, view, tell, checkpoint_every)
         elif not failed:
             tell(Notice("Nothing to do: every cell of this study is in the store."))
+        track_cells(work, tell)
     publish_cells(work)
     return report_results(work, device, progress)
 
