@@ -119,9 +119,9 @@ class Follower:
                         tracker.picture("val", step, pixels)
         if self.course.is_scored and TEST not in self._known:
             scores = self.course.scores()
-            self._points(TEST, [scores])
-            self._known = {**self._known, TEST: scores.step}
             tracker.picture(TEST, scores.step, self.course.panel())
+            self._points(TEST, [scores])  # last: with them the entry is whole
+            self._known = {**self._known, TEST: scores.step}
 
     def _points(self, stage: str, points: Sequence[Point]) -> None:
         for k in range(0, len(points), BATCH):

@@ -7,9 +7,9 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,11 +53,11 @@ class EventFiles(Tracker):
         self._root = folder
         self._folder = Path()
         self._start: Any = None
-        self._file: BinaryIO | None = None
-        self._records: Any = None
+        self._file: Path | None = None
 
     def begin(self, run: RunFacts, parameters: Mapping[str, Parameter]) -> Mapping[str, int]:
         """Find the run's folder, and the last steps in its files."""
+        self._file = None
         root = Path(self._root).expanduser() if self._root else run.runs / "tensorboard"
         self._folder = root / _word(run.study) / _word(run.variant) / f"s{run.seed}-{run.key[:8]}"
         group = f"{run.study} {run.variant}".strip()
@@ -77,10 +77,11 @@ class EventFiles(Tracker):
 
     def points(self, stage: str, points: Sequence[Point]) -> None:
         """Write one record for each step, which is thereby whole or absent."""
-        for point in points:
-            named = [(f"{stage}/{name}", value) for name, value in point.values.items()]
-            self._write([self._summary.Value(tag=tag, simple_value=value) for tag, value in named], point.step)
-        self._flush()
+        make = self._summary.Value
+        self._write(
+            (point.step, [make(tag=f"{stage}/{name}", simple_value=value) for name, value in point.values.items()])
+            for point in points
+        )
 
     def picture(self, name: str, step: int, pixels: NDArray[np.uint8]) -> None:
         """Write a picture."""
@@ -88,19 +89,14 @@ class EventFiles(Tracker):
         Image.fromarray(pixels).save(png, format="png")
         height, width = pixels.shape[:2]
         image = self._summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png.getvalue())
-        self._write([self._summary.Value(tag=f"pictures/{name}", image=image)], step)
-        self._flush()
+        self._write([(step, [self._summary.Value(tag=f"pictures/{name}", image=image)])])
 
     def end(self, state: State, reason: str = "") -> None:
-        """Say how the run ended, and close its file."""
-        if self._file is None:  # nothing was said since `begin`
-            return
-        if state in STATUS:
+        """Say how the run ended, unless nothing was said since `begin`."""
+        if state in STATUS and self._file is not None:
             status = self._statuses.Value(STATUS[state])
             info = self._data.SessionEndInfo(status=status, end_time_secs=time.time())
-            self._write([self._session(self._hparams.SESSION_END_INFO_TAG, session_end_info=info)])
-        self._file.close()
-        self._file = None
+            self._write([(0, [self._session(self._hparams.SESSION_END_INFO_TAG, session_end_info=info)])])
 
     def _events(self) -> Iterator[Any]:
         """Read the events that are there; a file whose end was cut off is read up to there."""
@@ -108,21 +104,24 @@ class EventFiles(Tracker):
             for record in self._loader(str(path)).Load():
                 yield self._event.FromString(record)
 
-    def _write(self, values: Sequence[Any], step: int = 0) -> None:
-        """Write an event. Nobody appends to the file of another process, whose end may be cut off."""
+    def _write(self, steps: Iterable[tuple[int, Sequence[Any]]]) -> None:
+        """Write an event for the values of each step.
+
+        Nobody appends to a file that another process or a failure has left, since its end may be cut off.
+        """
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             name = f"events.out.tfevents.{time.time_ns():020d}.{socket.gethostname()}.{os.getpid()}"
-            self._file = (self._folder / name).open("xb")
-            self._records = self._recorder(self._file)
-            self._records.write(self._event(wall_time=time.time(), file_version=VERSION).SerializeToString())
-            self._write([self._session(self._hparams.SESSION_START_INFO_TAG, session_start_info=self._start)])
-        event = self._event(wall_time=time.time(), step=step, summary=self._summary(value=values))
-        self._records.write(event.SerializeToString())
-
-    def _flush(self) -> None:
-        if self._file is not None:
-            self._file.flush()
+            start = self._session(self._hparams.SESSION_START_INFO_TAG, session_start_info=self._start)
+            head = [self._event(file_version=VERSION), self._event(summary=self._summary(value=[start]))]
+            self._file = self._folder / name
+        else:
+            head = []
+        events = (self._event(step=step, summary=self._summary(value=values)) for step, values in steps)
+        with self._file.open("ab") as file:
+            for event in (*head, *events):
+                event.wall_time = time.time()
+                self._recorder(file).write(event.SerializeToString())
 
     def _session(self, tag: str, **content: Any) -> Any:
         """Make a value for the page HParams."""
