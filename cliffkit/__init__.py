@@ -10,7 +10,7 @@
     findings.table()
     findings.verdicts
 
-`docs/python.md` has the rest. Importing cliffkit imports no torch; the first use of a name here does.
+`docs/guides/python.md` has the rest. Importing cliffkit imports no torch; the first use of a name here does.
 """
 
 from __future__ import annotations

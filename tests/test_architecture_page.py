@@ -1,4 +1,4 @@
-"""docs/architecture.md names the rooms, functions and files that there are."""
+"""docs/why/architecture.md names the rooms, functions and files that there are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "why" / "architecture.md").read_text(encoding="utf-8")
 ROOMS = {path.stem for path in (ROOT / "cliffkit").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import cliffkit
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[1] / "docs" / "why"
 PAGE = DOCS / "results.md"
 STUDIES = ("generators", "generators_again")
 

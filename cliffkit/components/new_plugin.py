@@ -34,6 +34,7 @@ MADE: Mapping[str, Kind] = {
         "add coarse features through a learned gate", "cliffkit run cliff_none --set model.fusion.use=$name"
     ),
     "head": Kind("depth by a softplus, always positive", "cliffkit run cliff_none --set 'model.head={use: $name}'"),
+    "network": Kind("a small encoder and decoder", "cliffkit run cliff_none --set 'model.network={use: $name}'"),
     "embedding": Kind(
         "block means of depth", "cliffkit run cliff_hegR --set 'embedding={use: $name, weights: [1, 1]}'"
     ),

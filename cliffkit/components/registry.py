@@ -18,6 +18,7 @@ KINDS = (
     "pyramid",
     "fusion",
     "head",
+    "network",
     "embedding",
     "loss",
     "augment",

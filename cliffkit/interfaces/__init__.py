@@ -11,7 +11,7 @@ from cliffkit.interfaces.dataset import Dataset
 from cliffkit.interfaces.executor import Executor, Place, Result, Task
 from cliffkit.interfaces.losses import Embedding, Loss, features_of
 from cliffkit.interfaces.metric import Metric, ScoredDepth
-from cliffkit.interfaces.network import Backbone, Fusion, Head, Prediction, Pyramid
+from cliffkit.interfaces.network import Backbone, Fusion, Head, Network, Prediction, Pyramid
 from cliffkit.interfaces.sample import Batch, Sample
 from cliffkit.interfaces.tracker import Parameter, Point, State, Tracker
 from cliffkit.interfaces.training import Augment, OptimizerFactory, ParameterGroup, Schedule
@@ -27,6 +27,7 @@ __all__ = [
     "Head",
     "Loss",
     "Metric",
+    "Network",
     "OptimizerFactory",
     "Parameter",
     "ParameterGroup",

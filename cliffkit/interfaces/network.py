@@ -1,4 +1,4 @@
-"""The parts of a depth network: backbone, pyramid, fusion, head."""
+"""The parts of a depth network: backbone, pyramid, fusion and head, or a whole network in their place."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ from typing import Any, ClassVar, NamedTuple
 from torch import Tensor, nn
 
 
-class Backbone(nn.Module, ABC):
-    """Image to features. Factory: `(*, options)`.
+class Pretrained(nn.Module, ABC):
+    """A part that may start from weights of another training: a backbone or a network.
 
     Options that say where the weights come from are called `pretrained: bool` and `weights: Path | None`: the engine
     turns them off where it loads a trained network, and hashes the file that `weights` names.
     """
 
-    channels: Sequence[int]
-    """Channels of each level, fine to coarse."""
-    strides: Sequence[int]
-    """Input pixels per feature pixel of each level, fine to coarse."""
-
     @classmethod
     def absent_weights(cls, options: Mapping[str, Any]) -> str | None:
-        """Name the weights that a backbone of these options starts from, where they are not on this machine.
+        """Name the weights that a part of these options starts from, where they are not on this machine.
 
         None where none are missing. `validate` shows the words as a warning. Asks no network and builds nothing.
         """
         return None
+
+
+class Backbone(Pretrained):
+    """Image to features. Factory: `(*, options)`."""
+
+    channels: Sequence[int]
+    """Channels of each level, fine to coarse."""
+    strides: Sequence[int]
+    """Input pixels per feature pixel of each level, fine to coarse."""
 
     @abstractmethod
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -66,12 +70,12 @@ class Fusion(nn.Module, ABC):
 
 
 class Prediction(NamedTuple):
-    """The output of a head."""
+    """The output of a head or of a network."""
 
     depth: Tensor
-    """(B, 1, h, w) float32 metres, at the size of the finest features."""
+    """(B, 1, h, w) float32 metres; of a head at the size of the finest features, of a network at any size."""
     extras: Mapping[str, Tensor] = MappingProxyType({})
-    """What the head gives beside depth, by the names in `Head.gives`, for losses that need it.
+    """What the part gives beside depth, by the names in its `gives`, for losses that need it.
 
     The engine brings a map (B, C, h, w), of whatever size, to the image's size bilinearly, as it does with depth; any
     other tensor, such as bin centres (B, n), reaches the losses as it is.
@@ -89,4 +93,23 @@ class Head(nn.Module, ABC):
         """Fused features (B, channels, h_k, w_k), from fine to coarse, to depth at the size of the finest.
 
         `fused[0]` is what the last fusion gave, and all that most heads use; the last is the pyramid's coarsest level.
+        """
+
+
+class Network(Pretrained):
+    """Image to depth: a whole network in place of backbone, pyramid, fusion and head. Factory: `(*, options)`.
+
+    A subclass may hold any `nn.Module` that knows nothing of cliffkit.
+    """
+
+    multiple: int = 1
+    """Number of pixels that divides height and width of every image: the engine pads images below and on the right."""
+    gives: ClassVar[Sequence[str]] = ()
+    """Names of outputs beside depth, set on the class. A recipe whose loss needs other outputs is refused."""
+
+    @abstractmethod
+    def forward(self, image: Tensor) -> Prediction:
+        """(B, 3, H, W) float RGB in [0, 1], H and W multiples of `multiple`, to depth (B, 1, h, w) of any size.
+
+        The network normalises the image itself. The engine brings the depth to the size of the image bilinearly.
         """

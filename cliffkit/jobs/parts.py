@@ -11,7 +11,7 @@ from cliffkit.components.registry import Component
 from cliffkit.errors import UserError
 from cliffkit.jobs.plan import STAGE_VERSIONS
 from cliffkit.recipe.part import Part
-from cliffkit.recipe.recipe import MODEL, Recipe
+from cliffkit.recipe.recipe import MODEL, NETWORK, Recipe
 from cliffkit.store.artifacts import RECIPE, PartRecord, RunParts
 from cliffkit.store.files import make_folder, write_text
 
@@ -21,10 +21,10 @@ CODE = "code"
 BUILT_IN = "cliffkit"
 """The distribution of built-in parts. Their code is found by its version."""
 
-TO_PREDICT = MODEL
+TO_PREDICT = (*MODEL, NETWORK)
 """Kinds of parts that a network predicts with."""
 
-TO_SCORE = (*MODEL, "dataset")
+TO_SCORE = (*TO_PREDICT, "dataset")
 """Kinds of parts that a network's scores are computed with. Scores hold their protocols in full."""
 
 

@@ -19,7 +19,7 @@ from cliffkit.jobs.once import Once
 from cliffkit.protocols import Protocol
 from cliffkit.recipe.fit import Fit, Train, weights_file
 from cliffkit.recipe.part import Part, is_prepared, is_trained
-from cliffkit.recipe.recipe import MODEL, Recipe
+from cliffkit.recipe.recipe import Recipe
 from cliffkit.store.job import Job, PartCode
 from cliffkit.text import cut
 
@@ -62,15 +62,14 @@ class Planner:
             )
         inputs: dict[str, Any] = {
             "seed": recipe.seed,
-            "model": {kind: self._part(getattr(recipe, kind)) for kind in MODEL},
+            "model": {kind: self._part(part) for kind, part in recipe.model.items()},
             "embedding": self._part(embedding) if embedding else None,
             "loss": [self._part(loss) for loss in recipe.losses],
             "train": once("depth", (train,), lambda: self._fit(train.depth, "train.depth")),
             **_common(train),
         }
-        model = [getattr(recipe, kind) for kind in MODEL]
         trained_by = [*([embedding] if embedding else []), *recipe.losses, *train.depth.parts()]
-        depth = self._job(recipe, "depth", needs, inputs, [*model, *trained_by])
+        depth = self._job(recipe, "depth", needs, inputs, [*recipe.model.values(), *trained_by])
         evaluate = self._evaluate(recipe, {"pack": pack, "images": images, "depth": depth}, prints["test"])
         return [pack, images, *list(needs.values())[1:], depth, evaluate]
 
@@ -85,7 +84,7 @@ class Planner:
 
     def _evaluate(self, recipe: Recipe, needs: Mapping[str, Job], test: str) -> Job:
         protocols = [self._once("protocol", (protocol,), partial(_protocol, protocol)) for protocol in recipe.protocols]
-        parts = [*(getattr(recipe, kind) for kind in MODEL), *recipe.metrics]
+        parts = [*recipe.model.values(), *recipe.metrics]
         return self._job(recipe, "evaluate", needs, {"test": test, "protocols": protocols}, parts)
 
     def _pack(self, recipe: Recipe, prints: Mapping[str, str]) -> Job:

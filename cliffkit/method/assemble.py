@@ -16,9 +16,9 @@ from cliffkit.interfaces import Embedding, Loss
 from cliffkit.method.differences import divisors
 from cliffkit.method.drawn import drawn
 from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
-from cliffkit.method.network import DepthNetwork, build_network
+from cliffkit.method.network import DepthNetwork, WholeNetwork, build_network
 from cliffkit.recipe.part import Part, is_trained
-from cliffkit.recipe.recipe import MODEL, Recipe
+from cliffkit.recipe.recipe import MODEL, NETWORK, Recipe
 from cliffkit.store.artifacts import WEIGHTS, LevelDifferences
 
 
@@ -55,8 +55,9 @@ def load_network(recipe: Recipe, weights: Path) -> DepthNetwork:
 
 
 def _bare(recipe: Recipe) -> Recipe:
-    """Copy a recipe so that its backbone loads no weights of its own."""
-    return replace(recipe, backbone=recipe.backbone.without_weights())
+    """Copy a recipe so that its backbone or network loads no weights of its own."""
+    bare = {kind: part.without_weights() for kind, part in recipe.model.items() if kind in ("backbone", NETWORK)}
+    return replace(recipe, model={**recipe.model, **bare})
 
 
 def build(recipe: Recipe) -> DepthNetwork:
@@ -66,16 +67,18 @@ def build(recipe: Recipe) -> DepthNetwork:
     """
 
     def factory(kind: str) -> Callable[..., Any]:
-        numbers, part = count(), getattr(recipe, kind)
+        numbers, part = count(), recipe.model[kind]
         return lambda *wired: drawn(recipe.seed, f"{kind} {next(numbers)}", partial(part.build, *wired))
 
+    if NETWORK in recipe.model:
+        return WholeNetwork(factory(NETWORK)(), givers(recipe))
     backbone, pyramid, fusion, head = map(factory, MODEL)
     return build_network(backbone(), pyramid, fusion, head, givers(recipe))
 
 
 def givers(recipe: Recipe) -> dict[str, str]:
     """Say in words which component of which plugin each part of the network is, by kind."""
-    parts = {kind: getattr(recipe, kind).component for kind in MODEL}
+    parts = {kind: part.component for kind, part in recipe.model.items()}
     return {kind: f"{kind} '{part.name}' of plugin '{part.plugin}'" for kind, part in parts.items()}
 
 

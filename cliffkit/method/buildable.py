@@ -57,12 +57,10 @@ def _build(recipe: Recipe, roots: Roots, device: torch.device | None, world: int
 
 def _show(recipe: Recipe, network: DepthNetwork, image: Tensor) -> None:
     """Show the network an image. Raises UserError, or PartError, that names the part which raised."""
-    names: list[str] = []
-    parts = {kind: getattr(network, kind) for kind in ("backbone", "pyramid", "head")}
-    parts |= {f"fusion {k}": fusion for k, fusion in enumerate(network.fusions)}
+    names = [next(iter(recipe.model))]
     hooks = [
         part.register_forward_pre_hook(lambda module, inputs, kind=kind: names.append(kind))
-        for kind, part in parts.items()
+        for kind, part in network.parts()
     ]
     try:
         with torch.inference_mode():
@@ -70,8 +68,7 @@ def _show(recipe: Recipe, network: DepthNetwork, image: Tensor) -> None:
     except (UserError, KeyboardInterrupt, Stopped):
         raise
     except BaseException as error:  # whatever a stranger's part raises
-        part = getattr(recipe, names[-1].partition(" ")[0] if names else "backbone")
-        raise _refusal(part, image, error) from error
+        raise _refusal(recipe.model[names[-1]], image, error) from error
     finally:
         for hook in hooks:
             hook.remove()

@@ -1,7 +1,7 @@
 """Common random numbers: a part starts from weights that follow from the seed and from what the part is alone.
 
 So two variants of a study start alike in whatever they share, and less of the seed's luck is left in their difference
-(docs/statistics.md).
+(docs/why/statistics.md).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cliffkit.errors import Fault, RecipeError, UserError
-from cliffkit.method.network import DepthNetwork
+from cliffkit.method.network import ChainNetwork, DepthNetwork
 from cliffkit.recipe.recipe import Recipe
 
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -96,14 +96,21 @@ def check_images(recipe: Recipe, devices: Sequence[torch.device], world: int = 1
 
 
 def check_network(recipe: Recipe, network: DepthNetwork, devices: Sequence[torch.device]) -> None:
-    """Raise RecipeError where weights, or the features of a single image, take more memory than there is."""
-    weights, of_backbone = _weights_of(network), _weights_of(network.backbone)
-    wide_pyramid = of_backbone < weights - of_backbone  # fusions and head are as wide as the pyramid
-    place, remedy = (
-        (recipe.pyramid.place, "its channels") if wide_pyramid else (recipe.backbone.place, "its size, or take another")
-    )
-    needs = [_Need(place, "", "the network with a copy of its best weights", 2 * weights, remedy)]
+    """Raise RecipeError where weights, or the features of a single image, take more memory than there is.
 
+    Of a network that is one part the features are not known.
+    """
+    weights, features = _weights_of(network), []
+    place, remedy = next(iter(recipe.model.values())).place, "its size, or take another"
+    if isinstance(network, ChainNetwork):
+        features = [_features(recipe, network)]
+        if 2 * _weights_of(network.backbone) < weights:  # fusions and head are as wide as the pyramid
+            place, remedy = recipe.model["pyramid"].place, "its channels"
+    _check([_Need(place, "", "the network with a copy of its best weights", 2 * weights, remedy), *features], devices)
+
+
+def _features(recipe: Recipe, network: ChainNetwork) -> _Need:
+    """Estimate the features of a single image."""
     backbone, width_of_pyramid = network.backbone, network.pyramid.channels
     high, wide = image_sizes(recipe)[-1]
     scales = network.pyramid.scales or [1.0] * len(backbone.strides)
@@ -112,8 +119,7 @@ def check_network(recipe: Recipe, network: DepthNetwork, devices: Sequence[torch
         int((c + width_of_pyramid * scale**2) * (high // stride) * (wide // stride)) for c, stride, scale in levels
     )
     what, count = f"an image of {high}x{wide} pixels with its features", features * FEATURE_BYTES
-    needs.append(_Need(recipe.places["data.size"], "data.size", what, count, "data.size or channels"))
-    _check(needs, devices)
+    return _Need(recipe.places["data.size"], "data.size", what, count, "data.size or channels")
 
 
 def amount(count: float) -> str:

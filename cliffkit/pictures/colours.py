@@ -12,6 +12,8 @@ from matplotlib.colors import Colormap, LogNorm, Normalize
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from cliffkit.errors import UserError
+
 Floats = NDArray[np.floating[Any]]
 
 DEPTH_COLOURS = "viridis"
@@ -78,6 +80,33 @@ def scale_of(parts: Sequence[Floats], low: float | None = None) -> tuple[Normali
     return norm, {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[ends]
 
 
+def check_range(vmin: float, vmax: float) -> None:
+    """Raise UserError where a scale between two depths, metres, has no length."""
+    if not (math.isfinite(vmin) and math.isfinite(vmax) and vmin < vmax):
+        raise UserError(f"a colour scale from {vmin:g} to {vmax:g} m has no length; give vmin < vmax")
+
+
+def depth_scale(depth_m: Floats, vmin: float | None = None, vmax: float | None = None) -> Normalize:
+    """Lay a scale over all finite depths of a map, unless `vmin` or `vmax` (metres) say otherwise.
+
+    Raises UserError where `vmin` is not below `vmax`.
+    """
+    if vmin is not None and vmax is not None:
+        check_range(vmin, vmax)
+    finite = depth_m[np.isfinite(depth_m)]
+    least, most = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    if vmax is not None and least >= vmax:
+        least = vmax - 1 if vmax <= 0 else 0.0
+    return linear_scale(least if vmin is None else vmin, most if vmax is None else vmax)
+
+
+def beyond(depth_m: Floats, norm: Normalize) -> tuple[bool, bool]:
+    """Tell whether depths lie below a scale, and whether depths lie above it."""
+    low, high = scale_ends(norm)
+    finite = depth_m[np.isfinite(depth_m)]
+    return bool(np.any(finite < low)), bool(np.any(finite > high))
+
+
 def linear_scale(low: float, high: float) -> Normalize:
     """Make a scale from low to high, one metre long where it would have no length."""
     return Normalize(low, high if high > low else low + 1)
@@ -99,6 +128,12 @@ def scale_ends(norm: Normalize) -> tuple[float, float]:
 def colour_map(name: str) -> Colormap:
     """Get a colour map by name, grey where there is no depth."""
     return matplotlib.colormaps[name].with_extremes(bad=(NO_DEPTH_GREY,) * 3)
+
+
+def coloured(depth_m: Floats, norm: Normalize) -> NDArray[np.uint8]:
+    """Paint a map (H, W) in the colours of depth, (H, W, 3) RGB, grey where there is none."""
+    rgba: NDArray[np.uint8] = colour_map(DEPTH_COLOURS)(norm(masked(depth_m)), bytes=True)
+    return rgba[..., :3]
 
 
 def masked(depth: Floats) -> np.ma.MaskedArray[Any, np.dtype[np.floating[Any]]]:

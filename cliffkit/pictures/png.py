@@ -6,24 +6,12 @@ import struct
 import zlib
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-from matplotlib.colors import Normalize
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from cliffkit.errors import UserError
-from cliffkit.pictures.colours import (
-    DEPTH_COLOURS,
-    NO_DEPTH_GREY,
-    Floats,
-    check_map,
-    colour_map,
-    linear_scale,
-    masked,
-    scale_ends,
-)
+from cliffkit.pictures.colours import Floats, beyond, check_map, coloured, depth_scale
+from cliffkit.pictures.strip import LEAST_WIDTH, STRIP_HEIGHT, scale_strip, text_size
 
 _MAX_MM = 65535
 
@@ -36,21 +24,14 @@ def depth_colour_png(path: Path, depth_m: Floats, vmin: float | None = None, vma
     then drawn as a point.
     """
     height, width = check_map(depth_m)
-    finite = depth_m[np.isfinite(depth_m)]
-    if vmin is not None and vmax is not None and vmin >= vmax:
-        raise UserError(f"a colour scale from {vmin:g} to {vmax:g} m has no length; give vmin < vmax")
-    least, most = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    if vmax is not None and least >= vmax:
-        least = vmax - 1 if vmax <= 0 else 0.0
-    norm = linear_scale(least if vmin is None else vmin, most if vmax is None else vmax)
-    size = max(10, min(round(0.03 * width), 60))
-    strip_w = max(width, 24 * size)
-    canvas = Image.new("RGB", (strip_w, height + 4 * size), "white")
-    canvas.paste(Image.fromarray(colour_map(DEPTH_COLOURS)(norm(masked(depth_m)), bytes=True)[..., :3]))
-    low, high = scale_ends(norm)
-    pointed = (bool(np.any(finite < low)), bool(np.any(finite > high)))
-    _draw_scale(canvas, norm, height, size, pointed, grey=finite.size < depth_m.size)
-    _save_png(path, np.asarray(canvas))
+    norm = depth_scale(depth_m, vmin, vmax)
+    size = text_size(width)
+    strip_w = max(width, LEAST_WIDTH * size)
+    canvas = Image.new("RGB", (strip_w, height + STRIP_HEIGHT * size), "white")
+    canvas.paste(Image.fromarray(coloured(depth_m, norm)))
+    grey = not np.isfinite(depth_m).all()
+    canvas.paste(scale_strip(strip_w, norm, size, beyond(depth_m, norm), grey=grey), (0, height))
+    save_png(path, np.asarray(canvas))
 
 
 def save_depth_png16(path: Path, depth_m: Floats) -> None:
@@ -58,7 +39,7 @@ def save_depth_png16(path: Path, depth_m: Floats) -> None:
 
     NaN, infinities and depths below 0.5 mm become 0; depths above 65.535 m become 65535.
     """
-    _save_png(path, millimetres(depth_m))
+    save_png(path, millimetres(depth_m))
 
 
 def millimetres(depth_m: Floats) -> NDArray[np.uint16]:
@@ -70,7 +51,7 @@ def millimetres(depth_m: Floats) -> NDArray[np.uint16]:
     return rounded
 
 
-def _save_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+def save_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     """Encode 8-bit RGB (H, W, 3) or 16-bit grey (H, W) as PNG.
 
     Written here because others can compute meanwhile: PIL holds Python's lock while it compresses, zlib does not. At
@@ -108,36 +89,3 @@ def is_marked(path: Path) -> bool:
     with open(path, "rb") as file:
         head = file.read(_MARK_AT + len(_MARK))
     return head.startswith(_SIGNATURE) and head[_MARK_AT:] == _MARK
-
-
-def _draw_scale(
-    canvas: Image.Image, norm: Normalize, top: int, size: int, pointed: tuple[bool, bool], grey: bool
-) -> None:
-    """Draw a bar with ticks and metres over the canvas's width, from row `top` down; a patch says what grey means."""
-    draw = ImageDraw.Draw(canvas)
-    # matplotlib ships this font; PIL's own takes no size before 10.1.
-    font = ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)
-    note = "no depth" if grey else ""
-    patch_w = round(draw.textlength(note, font) + 2 * size) if grey else 0
-    left, right = 2 * size, canvas.width - 3 * size - patch_w
-    upper, lower = top + size // 2, top + size // 2 + size
-    ramp = colour_map(DEPTH_COLOURS)(np.linspace(0, 1, right - left + 1), bytes=True)[None, :, :3]
-    canvas.paste(Image.fromarray(np.repeat(ramp, lower - upper, axis=0)), (left, upper))
-    for end, tip, colour in ((left, left - size, ramp[0, 0]), (right, right + size, ramp[0, -1])):
-        if pointed[end == right]:
-            draw.polygon([(end, upper), (tip, (upper + lower) / 2), (end, lower - 1)], fill=tuple(colour.tolist()))
-    low, high = scale_ends(norm)
-    slack = 1e-9 * (high - low)
-    ticks = MaxNLocator(nbins=max(2, (right - left) // (5 * size))).tick_values(low, high)
-    inside = [tick for tick in ticks if low - slack <= tick <= high + slack]
-    for number, tick in enumerate(inside):
-        x = left + round((tick - low) / (high - low) * (right - left))
-        draw.line([(x, lower), (x, lower + size // 3)], fill="black")
-        unit = " m" if number == len(inside) - 1 else ""
-        half = draw.textlength(f"{tick:.6g}", font) / 2
-        draw.text((x - half, lower + size // 3), f"{tick:.6g}{unit}", fill="black", font=font)
-    if grey:
-        x = canvas.width - patch_w
-        shade = round(255 * NO_DEPTH_GREY)
-        draw.rectangle([x, upper, x + size - 1, lower - 1], fill=(shade, shade, shade))
-        draw.text((x + 1.3 * size, upper + size / 2), note, fill="black", font=font, anchor="lm")

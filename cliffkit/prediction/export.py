@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cliffkit.errors import UserError, cause
-from cliffkit.interfaces import Head
+from cliffkit.interfaces import Head, Network
 from cliffkit.prediction.formats import Axes, Floats, Format
 from cliffkit.prediction.graph import LEVELS, PredictionGraph
 from cliffkit.prediction.predictor import Predictor
@@ -156,8 +156,7 @@ def _refusal(predict: Predictor, form: Format, path: Path, error: Exception) -> 
 def _culprit(predict: Predictor, form: Format, path: Path) -> tuple[str, Exception] | None:
     """Find the first part of a network that cannot be exported alone, with the reason; None where all can be."""
     network = predict.network
-    parts = [("backbone", network.backbone), ("pyramid", network.pyramid)]
-    parts += [("fusion", fusion) for fusion in reversed(network.fusions)] + [("head", network.head)]
+    parts = network.parts()
     inputs: dict[nn.Module, tuple[Any, ...]] = {}
     hooks = [part.register_forward_pre_hook(lambda module, given: inputs.update({module: given})) for _, part in parts]
     try:
@@ -168,21 +167,21 @@ def _culprit(predict: Predictor, form: Format, path: Path) -> tuple[str, Excepti
             hook.remove()
     for kind, part in parts:
         try:
-            form.write(_Depth(part) if isinstance(part, Head) else part, inputs[part], {}, path)
+            form.write(_Depth(part) if isinstance(part, Head | Network) else part, inputs[part], {}, path)
         except Exception as error:
             return network.giver(kind), error
     return None
 
 
 class _Depth(nn.Module):
-    """A head without its extras, which no graph has room for."""
+    """A head or network without its extras, which no graph has room for."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, part: Head | Network) -> None:
         super().__init__()
-        self.head = head
+        self.part = part
 
-    def forward(self, fused: list[Tensor]) -> Tensor:
-        depth: Tensor = self.head(fused).depth
+    def forward(self, features: Any) -> Tensor:
+        depth: Tensor = self.part(features).depth
         return depth
 
 

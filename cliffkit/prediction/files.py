@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from torch import Tensor
 
 from cliffkit.errors import SHOWN_FAULTS, UserError
 from cliffkit.images import check_mode, open_image, read_rgb, to_rgb
+from cliffkit.pictures.beside import beside_png
 from cliffkit.pictures.png import depth_colour_png, save_depth_png16
 from cliffkit.prediction.outputs import Output, make_folders, plan_outputs
+from cliffkit.prediction.points import Cloud, write_ply
 from cliffkit.prediction.predictor import Floats, Predictor
 from cliffkit.store.files import write_atomic
 from cliffkit.workers import in_order
@@ -25,32 +28,58 @@ STREAMS = 4
 """Images that `predict` has in work at a time: a thread each wastes less than all of them on every layer."""
 
 
+@dataclass(frozen=True)
+class Forms:
+    """What is written of each image beside its array, its 16-bit PNG and its picture in colours."""
+
+    beside: bool = True
+    """The image beside its depth."""
+    cloud: Cloud | None = None
+    """A point cloud."""
+    range_m: tuple[float, float] | None = None
+    """Metres of the first and of the last colour; None: each image's own range."""
+
+
 def predict_files(
-    predict: Predictor, images: Sequence[Path], out: Path, *, flip: bool = False, force: bool = False
+    predict: Predictor,
+    images: Sequence[Path],
+    out: Path,
+    forms: Forms | None = None,
+    *,
+    flip: bool = False,
+    force: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Write each image's depth below `out` in three forms; yields the files and their range in metres.
+    """Write each image's depth below `out` in several forms; yields the files and their range in metres.
 
     Every image is opened before the first is predicted. Raises UserError for an image that cannot be read, and as
     `plan_outputs` and `make_folders` do. Several images are in work at a time, the processor's threads shared among
     them.
     """
+    forms = forms or Forms()
     _check_images(images)
-    outputs = plan_outputs(images, out, force=force)
+    outputs = plan_outputs(images, out, beside=forms.beside, points=forms.cloud is not None, force=force)
     make_folders(outputs)
     threads = torch.get_num_threads()
     streams = min(STREAMS, threads)
-    work = partial(_predict_file, predict, flip)
+    work = partial(_predict_file, predict, forms, flip)
     try:
         yield from in_order(work, outputs, streams, partial(torch.set_num_threads, threads // streams))
     finally:
         torch.set_num_threads(threads)  # for threads to come
 
 
-def _predict_file(predict: Predictor, flip: bool, output: Output) -> dict[str, Any]:
-    depth_m = predict(read_image(output.image), flip=flip)
+def _predict_file(predict: Predictor, forms: Forms, flip: bool, output: Output) -> dict[str, Any]:
+    image = read_image(output.image)
+    depth_m = predict(image, flip=flip)
+    rgb = image.permute(1, 2, 0).numpy()
+    low, high = forms.range_m or (None, None)
     # the array last: it is known to be ours by the depth beside it
     write_atomic(output.depth_png, partial(save_depth_png16, depth_m=depth_m))
-    write_atomic(output.colour_png, partial(depth_colour_png, depth_m=depth_m))
+    write_atomic(output.colour_png, partial(depth_colour_png, depth_m=depth_m, vmin=low, vmax=high))
+    if output.beside_png is not None:
+        write_atomic(output.beside_png, partial(beside_png, image=rgb, depth_m=depth_m, vmin=low, vmax=high))
+    if output.ply is not None and forms.cloud is not None:
+        write_atomic(output.ply, partial(write_ply, image=rgb, depth_m=depth_m, cloud=forms.cloud))
     write_atomic(output.npy, partial(_save_array, depth_m=depth_m))
     facts = {"min_m": depth_m.min(), "median_m": np.median(depth_m), "max_m": depth_m.max()}
     return {
@@ -58,6 +87,8 @@ def _predict_file(predict: Predictor, flip: bool, output: Output) -> dict[str, A
         "depth_npy": str(output.npy),
         "depth_png": str(output.depth_png),
         "colour_png": str(output.colour_png),
+        "beside_png": None if output.beside_png is None else str(output.beside_png),
+        "ply": None if output.ply is None else str(output.ply),
         **{name: float(value) for name, value in facts.items()},
     }
 

@@ -14,6 +14,7 @@ import numpy as np
 from cliffkit.errors import UserError
 from cliffkit.images import open_image
 from cliffkit.pictures.png import is_marked, millimetres
+from cliffkit.prediction.points import is_cloud
 
 MOST_NAMED = 10
 """Files that a message names."""
@@ -26,6 +27,10 @@ class Output:
     image: Path
     folder: Path
     stem: str
+    beside: bool = True
+    """Whether there is a picture of the image beside its depth."""
+    points: bool = False
+    """Whether there is a point cloud."""
 
     @property
     def npy(self) -> Path:
@@ -43,12 +48,25 @@ class Output:
         return self.folder / f"{self.stem}.colour.png"
 
     @property
-    def files(self) -> tuple[Path, Path, Path]:
+    def beside_png(self) -> Path | None:
+        """The image beside its depth, where that is wanted."""
+        return self.folder / f"{self.stem}.beside.png" if self.beside else None
+
+    @property
+    def ply(self) -> Path | None:
+        """A point cloud, where that is wanted."""
+        return self.folder / f"{self.stem}.ply" if self.points else None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
         """All of them."""
-        return self.npy, self.depth_png, self.colour_png
+        files = (self.npy, self.depth_png, self.colour_png, self.beside_png, self.ply)
+        return tuple(path for path in files if path is not None)
 
 
-def plan_outputs(images: Sequence[Path], out: Path, *, force: bool = False) -> list[Output]:
+def plan_outputs(
+    images: Sequence[Path], out: Path, *, beside: bool = True, points: bool = False, force: bool = False
+) -> list[Output]:
     """Choose where each image's depth is written in the folder `out`; nothing is written yet.
 
     Where images of several folders have one name, all images keep their folders, below the deepest folder that they
@@ -60,11 +78,11 @@ def plan_outputs(images: Sequence[Path], out: Path, *, force: bool = False) -> l
     if len({image.stem for image in images}) < len(images):
         shared = os.path.commonpath(folders)
         outputs = [
-            Output(image, out / folder.relative_to(shared), image.stem)
+            Output(image, out / folder.relative_to(shared), image.stem, beside, points)
             for image, folder in zip(images, folders, strict=True)
         ]
     else:
-        outputs = [Output(image, out, image.stem) for image in images]
+        outputs = [Output(image, out, image.stem, beside, points) for image in images]
     _check_names(outputs)
     _spare(outputs, {os.path.realpath(image) for image in images}, force)
     return outputs
@@ -126,12 +144,12 @@ def _is_present(path: Path, image: Path) -> bool:
 
 
 def _is_ours(path: Path, output: Output) -> bool:
-    """Say whether `predict` wrote a file: a PNG by its mark, an array by the .depth.png of the same depth beside it."""
+    """Say whether `predict` wrote a file: an array by the .depth.png of the same depth beside it, others by a mark."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return False
         if path != output.npy:
-            return is_marked(path)
+            return is_cloud(path) if path == output.ply else is_marked(path)
         if not (output.depth_png.is_file() and is_marked(output.depth_png)):
             return False
         depth_m = np.lib.format.open_memmap(path, mode="r")

@@ -19,7 +19,7 @@ from cliffkit.recipe.evaluate import check_protocols
 from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.override import override
 from cliffkit.recipe.part import Part, is_trained
-from cliffkit.recipe.recipe import MODEL, PLACED, Recipe
+from cliffkit.recipe.recipe import MODEL, NETWORK, PLACED, Recipe
 from cliffkit.recipe.schema import Published, Section
 from cliffkit.recipe.yamlstrict import Document
 from cliffkit.text import excerpt
@@ -93,16 +93,16 @@ def check_recipe(document: Document, registry: Registry, cache: Known | None = N
     if losses and not any(loss.engine["weight"] for loss in losses.values()):
         _unweighted(faults, embedding)
 
-    if "head" in model:
-        _needs(checker, losses, model["head"])
+    for kind in ("head", NETWORK):
+        if kind in model:
+            _needs(checker, losses, model[kind])
 
     faults.check()
     assert dataset
     assert train
-    backbone, pyramid, fusion, head = (model[kind] for kind in MODEL)
     evaluate = tuple(one.part for one in scored)
     metrics = tuple(metric for one in scored for metric in one.metrics)
-    parts = (dataset, backbone, pyramid, fusion, head, embedding, tuple(losses.values()))
+    parts = (dataset, model, embedding, tuple(losses.values()))
     places = {path: document.place(tuple(path.split("."))) for path in PLACED}
     return Recipe(data["name"], seed, *parts, train, protocols, evaluate, published, places, metrics)
 
@@ -135,14 +135,20 @@ def _keys(faults: Faults, data: Mapping[str, Any]) -> None:
 
 
 def _model(checker: Checker, data: Any) -> dict[str, Part]:
-    """Give the parts of the network that are right, by kind."""
+    """Give the parts of the network that are right, by kind: a `network`, or the four that one is made of."""
     if not isinstance(data, dict):
-        checker.faults.add(("model",), f"{excerpt(data)} is no mapping; it has {', '.join(MODEL)}")
+        checker.faults.add(("model",), f"{excerpt(data)} is no mapping; it has {', '.join(MODEL)}, or {NETWORK} alone")
         return {}
     for key in data:
-        if key not in MODEL:
-            checker.faults.add(("model", key), f"unknown key; {near(key, MODEL, 'model has')}")
-    parts = {kind: checker.part(kind, ("model", kind), data.get(kind, DEFAULTS.get(kind))) for kind in MODEL}
+        if key not in (*MODEL, NETWORK):
+            checker.faults.add(("model", key), f"unknown key; {near(key, (*MODEL, NETWORK), 'model has')}")
+    beside = [kind for kind in MODEL if kind in data]
+    if NETWORK in data and beside:
+        verb = "is" if len(beside) == 1 else "are"
+        message = f"stands in place of {', '.join(MODEL)}, and {', '.join(beside)} {verb} named too; leave one out"
+        checker.faults.add(("model", NETWORK), message)
+    kinds = (NETWORK,) if NETWORK in data else MODEL
+    parts = {kind: checker.part(kind, ("model", kind), data.get(kind, DEFAULTS.get(kind))) for kind in kinds}
     return {kind: part for kind, part in parts.items() if part is not None}
 
 
@@ -165,23 +171,24 @@ def _losses(checker: Checker, data: Any) -> dict[int, Part]:
     return {i: part for i, part in parts.items() if part is not None}
 
 
-def _needs(checker: Checker, losses: Mapping[int, Part], head: Part) -> None:
-    """Add a fault for each loss that needs what the head does not give beside depth."""
+def _needs(checker: Checker, losses: Mapping[int, Part], giver: Part) -> None:
+    """Add a fault for each loss that needs what the head, or the network, does not give beside depth."""
+    kind = giver.component.kind
     for i, loss in losses.items():
         for name in getattr(loss.component.load(), "needs", ()):
-            if not _gives(head.component, name):
-                able = [c.name for c in checker.registry if c.kind == "head" and _gives(c, name)]
+            if not _gives(giver.component, name):
+                able = [c.name for c in checker.registry if c.kind == kind and _gives(c, name)]
                 message = (
-                    f"`{loss.component.name}` needs '{name}', which head `{head.component.name}` does not give; "
-                    f"heads that do: {', '.join(able) or 'none'}"
+                    f"`{loss.component.name}` needs '{name}', which {kind} `{giver.component.name}` does not give; "
+                    f"{kind}s that do: {', '.join(able) or 'none'}"
                 )
                 checker.faults.add(("loss", i), message)
 
 
-def _gives(head: Component, name: str) -> bool:
-    """Tell whether a head gives something beside depth; one that cannot be imported gives nothing."""
+def _gives(giver: Component, name: str) -> bool:
+    """Tell whether a part gives something beside depth; one that cannot be imported gives nothing."""
     try:
-        return name in getattr(head.load(), "gives", ())
+        return name in getattr(giver.load(), "gives", ())
     except UserError:
         return False
 

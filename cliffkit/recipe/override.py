@@ -10,6 +10,7 @@ from cliffkit.components.registry import Registry
 from cliffkit.errors import Fault, RecipeError
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.options import engine_options
+from cliffkit.recipe.recipe import MODEL, NETWORK
 from cliffkit.recipe.yamlstrict import Document, Path_
 
 
@@ -17,11 +18,13 @@ def override(document: Document, overrides: Iterable[str], registry: Registry) -
     """Apply `PATH=VALUE` texts, VALUE in YAML.
 
     Setting `X.use` to another component drops the options of the former component. Options that the engine takes beside
-    both components, such as the weights of an embedding loss, stay.
+    both components, such as the weights of an embedding loss, stay. Texts that write a whole network drop the parts
+    that it replaces, and the other way round.
 
     Raises RecipeError for a text that cannot be applied. Whether the result is a recipe is for `check_recipe`.
     """
-    data = document.data
+    overrides = list(overrides)
+    data = exchanged(document.data, [text.partition("=")[0].strip().split(".") for text in overrides])
     replaced = dict(document.replaced)
     faults: list[Fault] = []
     for text in overrides:
@@ -46,6 +49,21 @@ def override(document: Document, overrides: Iterable[str], registry: Registry) -
     if faults:
         raise RecipeError([*document.faults, *faults])
     return replace(document, data=data, replaced=replaced)
+
+
+def exchanged(data: Any, paths: Iterable[Sequence[str]]) -> Any:
+    """Take out of a recipe's data what changes replace: the parts of the network where they write a whole network.
+
+    Where they write parts alone, a whole network is taken out. Where they write both, everything stays: a fault that
+    `check_recipe` reports. `paths` are those that the changes write.
+    """
+    model = data.get("model") if isinstance(data, dict) else None
+    kinds = {path[1] for path in paths if len(path) > 1 and path[0] == "model"}
+    parts = kinds & set(MODEL)
+    replaced = MODEL if NETWORK in kinds and not parts else (NETWORK,) if parts and NETWORK not in kinds else ()
+    if not isinstance(model, dict) or not model.keys() & set(replaced):
+        return data
+    return {**data, "model": {kind: part for kind, part in model.items() if kind not in replaced}}
 
 
 def with_value(data: Any, steps: Sequence[str], value: Any, registry: Registry) -> Any:

@@ -18,6 +18,10 @@ PLACED = ("data.size", "train.depth.batch", "train.embedding.batch")
 """Paths of the values on which memory depends most."""
 
 MODEL = ("backbone", "pyramid", "fusion", "head")
+"""Kinds of the parts that a network is made of."""
+
+NETWORK = "network"
+"""Kind of the part that stands in place of all of them."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,8 @@ class Recipe:
     name: str
     seed: int
     data: Part
-    backbone: Part
-    pyramid: Part
-    fusion: Part
-    head: Part
+    model: Mapping[str, Part]
+    """The network's parts by kind, in the order of `MODEL`; or a `network` alone."""
     embedding: Part | None
     """None: the loss has no hierarchical term."""
     losses: tuple[Part, ...]
@@ -53,9 +55,16 @@ class Recipe:
 
     def parts(self) -> Iterable[Part]:
         """Every component it names."""
-        model = (getattr(self, kind) for kind in MODEL)
         embedding = [self.embedding] if self.embedding else []
-        return (self.data, *model, *embedding, *self.losses, *self.train.parts(), *self.evaluate, *self.metrics)
+        return (
+            self.data,
+            *self.model.values(),
+            *embedding,
+            *self.losses,
+            *self.train.parts(),
+            *self.evaluate,
+            *self.metrics,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As YAML would say it, every default written out."""
@@ -64,7 +73,7 @@ class Recipe:
             "name": self.name,
             "seed": self.seed,
             "data": self.data.to_dict(),
-            "model": {kind: getattr(self, kind).to_dict() for kind in MODEL},
+            "model": {kind: part.to_dict() for kind, part in self.model.items()},
             "embedding": self.embedding.to_dict() if self.embedding else {"use": NONE},
             "loss": [loss.to_dict() for loss in self.losses],
             "train": self.train.to_dict(),

@@ -108,7 +108,7 @@ def _source(power: Power) -> str:
             "of the reference"
         )
     if power.source == ASSUMED:
-        return "by an assumption, the noise that was measured on rooms: docs/statistics.md has it"
+        return "by an assumption, the noise that was measured on rooms: docs/why/statistics.md has it"
     return f"not known for {power.metric} before seeds are in: no cell is done, and no like study is in the runs folder"
 
 

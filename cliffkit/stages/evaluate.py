@@ -72,10 +72,10 @@ def _generator(embedding: Part | None) -> str:
 
 def describe_parts(recipe: Recipe) -> list[str]:
     """Name the parts that make a network what it is."""
-    backbone = recipe.backbone.options.get("name", recipe.backbone.component.name)
+    first, *others = (part for kind, part in recipe.model.items() if kind != "head")
     return [
-        str(backbone),
-        *(part.component.name for part in (recipe.pyramid, recipe.fusion)),
+        str(first.options.get("name", first.component.name)),
+        *(part.component.name for part in others),
         f"embedding {_generator(recipe.embedding)}",
         f"on {recipe.data.component.name}",
     ]

@@ -4,7 +4,7 @@ The model of a (seeds, images) table of differences: d_ij = truth + seed_i + ima
 mean squares X of the seeds, M of the images and E of the rest (two-way analysis of variance, one value per cell) the
 variance of the mean of S seeds and I images is estimated by V / (S I), V = X + M - E (crossed random effects: Baayen,
 Davidson and Bates 2008, J. Memory and Language 59; degrees of freedom: Satterthwaite 1946, Biometrics Bulletin 2).
-`noise_of_mean` says how intervals hold their 95 % at few seeds, docs/statistics.md how well.
+`noise_of_mean` says how intervals hold their 95 % at few seeds, docs/why/statistics.md how well.
 
 A report makes thousands of comparisons, hence `scipy.special`: a call into `scipy.stats` costs more than all the rest.
 """

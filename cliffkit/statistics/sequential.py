@@ -2,7 +2,8 @@
 
 After each seed from `from_seeds` to `to_seeds` a `Design` looks at the (seeds, images) table of differences so far. It
 stops where the p of a look is below that look's bound (`spending`), or where more seeds are hopeless. Tables have their
-rows in the order in which the seeds were trained. docs/statistics.md says what the design costs and how well it holds.
+rows in the order in which the seeds were trained. docs/why/statistics.md says what the design costs and how well it
+holds.
 
 Two-sided, each side spends half of alpha. The t is that of `estimate` with fewer degrees of freedom at early looks,
 `caution` below 1: their bounds lie far out in the tail, where p of `estimate` is some 15 times too small where seeds
@@ -35,7 +36,7 @@ DECIDED, FUTILE, GO_ON, FINISHED = "decided", "futile", "go on", "finished"
 
 Flags = NDArray[np.bool_]
 
-# Chosen by simulation of a design from 3 to 10 seeds over the ratios of the variances in docs/statistics.md.
+# Chosen by simulation of a design from 3 to 10 seeds over the ratios of the variances in docs/why/statistics.md.
 
 _CAUTION = 1.5  # power of seeds / to_seeds: 0 leaves up to 6.1 % false positives without futility, 1 5.4, 1.5 5.2
 

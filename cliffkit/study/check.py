@@ -48,7 +48,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
     """Turn a document into a study; the path of its base recipe begins in `folder`. Raises RecipeError."""
     data, faults = document.data, Faults(document)
     if not isinstance(data, dict):
-        raise faults.stop("a study is a mapping; see docs/studies.md")
+        raise faults.stop("a study is a mapping; see docs/guides/studies.md")
     refuse_recipe(document)
 
     name, design = _head(faults, data)

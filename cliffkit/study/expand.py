@@ -21,7 +21,7 @@ from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.yamlstrict import Document, Path_
 from cliffkit.study.columns import TAKEN
-from cliffkit.study.patches import Patch, leaves, patched, removals
+from cliffkit.study.patches import Patch, leaves, made_ready, patched, removals
 from cliffkit.study.study import COMPONENT, FULL, Levels, Variant
 from cliffkit.text import cut, excerpt
 
@@ -119,9 +119,9 @@ class Expansion:
         contents: dict[tuple[Any, ...], str] = {}
         for levels in points:
             name = " + ".join(levels)
-            changed, missing = self.base_document, []
-            for axis, level in zip(axes, levels, strict=True):
-                patch = axes[axis][level]
+            patches = [axes[axis][level] for axis, level in zip(axes, levels, strict=True)]
+            changed, missing = made_ready(self.base_document, patches), []
+            for axis, level, patch in zip(axes, levels, patches, strict=True):
                 places = self._places(("axes", axis, level), patch)
                 changed, lost = patched(changed, patch, places, self.registry)
                 missing += lost
@@ -138,7 +138,7 @@ class Expansion:
                     f"'{twin}' and '{name}' are one recipe under two names: they share every result, "
                     "so their difference is exactly zero"
                 )
-            if recipe.published and any(axes[axis][level] for axis, level in zip(axes, levels, strict=True)):
+            if recipe.published and any(patches):
                 recipe = replace(recipe, published=())  # published scores belong to the base alone
             yield Variant(name, levels, recipe)
 
@@ -150,7 +150,8 @@ class Expansion:
             self.faults.add(place, message)
             return {}
         if patch:
-            changed, missing = patched(self.base_document, patch, self._places(place, patch), self.registry)
+            ready = made_ready(self.base_document, [patch])
+            changed, missing = patched(ready, patch, self._places(place, patch), self.registry)
             for path in missing:
                 message = "no such place in the base recipe; the part before the last dot must exist"
                 self.faults.add((*place, path), message)

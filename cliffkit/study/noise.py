@@ -91,4 +91,5 @@ def likeness(study: Study) -> Likeness:
     recipe = study.reference.recipe
     height, width = recipe.data.engine["size"]
     steps = recipe.train.depth.settings.steps
-    return Likeness(recipe.data.component.name, (height, width), recipe.backbone.to_dict(), steps)
+    first = next(iter(recipe.model.values()))
+    return Likeness(recipe.data.component.name, (height, width), first.to_dict(), steps)

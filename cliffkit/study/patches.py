@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from cliffkit.components.registry import NONE, Registry
-from cliffkit.recipe.override import position, with_value
+from cliffkit.recipe.override import exchanged, position, with_value
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.yamlstrict import Document
@@ -17,6 +17,17 @@ Patch = Mapping[str, Any]
 
 _ABSENT = object()
 """In the place of a value that is not there; null is a value."""
+
+
+def made_ready(document: Document, patches: Iterable[Patch]) -> Document:
+    """Give a recipe without the parts of the model that patches replace by a whole network, or the other way round.
+
+    The patches of all axes count together: where one writes a network and another a part, that is for the check of the
+    recipe to refuse.
+    """
+    paths = [steps for patch in patches for path, value in patch.items() for steps in leaves(path.split("."), value)]
+    data = exchanged(document.data, paths)
+    return document if data is document.data else replace(document, data=data)
 
 
 def patched(
@@ -92,5 +103,6 @@ def removals(base: Recipe) -> Iterator[tuple[str, Patch]]:
     if base.embedding is not None and any(base.embedding.engine["weights"]):
         yield f"without embedding {base.embedding.component.name}", {"embedding.use": NONE}
     yield from _left_out(base.train.depth.augment, "train.depth.augment", "")
-    if base.backbone.options.get("pretrained"):
-        yield "without pretrained weights", {"model.backbone.pretrained": False}
+    for kind, part in base.model.items():
+        if part.options.get("pretrained"):
+            yield "without pretrained weights", {f"model.{kind}.pretrained": False}

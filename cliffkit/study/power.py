@@ -26,7 +26,7 @@ SEEDS = (3, 5, 10)
 
 ASSUMPTION = (Variance(0.002**2, 0.009**2, 0.057**2), Variance(0.0054**2, 0.039**2, 0.077**2))
 """Least and greatest noise of a difference in abs_rel, as measured on rooms at 500 and 1,500 steps, with common random
-numbers: docs/statistics.md has the figures."""
+numbers: docs/why/statistics.md has the figures."""
 
 ASSUMED_METRIC = "abs_rel"
 

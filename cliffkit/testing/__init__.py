@@ -12,7 +12,7 @@ from cliffkit.testing.dataset import check_dataset
 from cliffkit.testing.executor import check_executor
 from cliffkit.testing.losses import check_embedding, check_loss
 from cliffkit.testing.metric import check_metric
-from cliffkit.testing.network import check_backbone, check_fusion, check_head, check_pyramid
+from cliffkit.testing.network import check_backbone, check_fusion, check_head, check_network, check_pyramid
 from cliffkit.testing.protocol import check_protocol
 from cliffkit.testing.tracker import check_tracker
 from cliffkit.testing.training import check_optimizer, check_schedule
@@ -27,6 +27,7 @@ __all__ = [
     "check_head",
     "check_loss",
     "check_metric",
+    "check_network",
     "check_optimizer",
     "check_protocol",
     "check_pyramid",

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cliffkit.interfaces import Backbone, Fusion, Head, Prediction, Pyramid
+from cliffkit.interfaces import Backbone, Fusion, Head, Network, Prediction, Pyramid
 from cliffkit.testing.common import build, check_module, expect, expect_shapes, expect_training, seeded
 
 
@@ -119,22 +119,64 @@ def check_head(factory: Callable[..., Head], **options: Any) -> None:
         subject = type(build(make, Head)).__name__
         for sizes in ([(12, 16), (6, 8)], [(29, 37), (15, 19), (8, 10)], [(4, 5), (4, 5)]):
             fused = [torch.randn(2, channels, *size) for size in sizes]
-            prediction = make().eval()(list(fused))
-            expect(
-                isinstance(prediction, Prediction),
-                f"{subject}: forward gives a {type(prediction).__name__}, expected a cliffkit.interfaces.Prediction",
-            )
+            head = make().eval()
+            prediction = head(list(fused))
+            _expect_prediction(subject, prediction, head.gives)
             expect_shapes(f"{subject} on features of {sizes[0]}: depth", [prediction.depth], [(2, 1, *sizes[0])])
-            expect(
-                sorted(prediction.extras) == sorted(make().gives),
-                f"{subject}: gives {sorted(prediction.extras)} beside depth, and `gives` says {sorted(make().gives)}",
-            )
-            expect(
-                all(len(extra) == 2 for extra in prediction.extras.values()),
-                f"{subject}: what it gives beside depth must have a leading batch axis",
-            )
             _check_head_module(make, depth_and_extras, fused)
-            _expect_float32(subject, make(), fused)
+            _expect_float32(subject, make(), [_laid_out(level, torch.bfloat16) for level in fused])
+
+
+def check_network(factory: Callable[..., Network], **options: Any) -> None:
+    """Check a network: `factory(**options)`, on images whose sides are multiples of its `multiple`, of 32 pixels up."""
+
+    def make() -> Network:
+        return factory(**options)
+
+    def depth_and_extras(module: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
+        prediction: Prediction = module(inputs[0])
+        return [prediction.depth, *(prediction.extras[name] for name in sorted(prediction.extras))]
+
+    with seeded():
+        network = build(make, Network).eval()
+        subject, multiple = type(network).__name__, network.multiple
+        expect(
+            isinstance(multiple, int) and multiple >= 1,
+            f"{subject}: multiple is {multiple}; it must be a whole number of pixels, 1 where any size will do",
+        )
+        side = multiple * math.ceil(32 / multiple)
+        for height, width in ((2 * side, 2 * side + multiple), (side + multiple, side)):
+            try:
+                prediction = network(torch.rand(2, 3, height, width))
+            except Exception as error:  # whatever a stranger's model raises
+                raise AssertionError(
+                    f"{subject} on {height}x{width}: {type(error).__name__}: {error}; mend its forward, or raise "
+                    f"`multiple`, which is {multiple}"
+                ) from error
+            _expect_prediction(subject, prediction, network.gives)
+            depth = prediction.depth
+            expect_shapes(f"{subject} on {height}x{width}: depth", [depth], [(2, 1, *depth.shape[2:4])])
+
+        image = torch.rand(2, 3, 2 * side, 2 * side + multiple)
+        check_module(make, depth_and_extras, [image])
+        _expect_float32(subject, make(), _laid_out(image, torch.float32))
+
+
+def _expect_prediction(subject: str, prediction: object, gives: Sequence[str]) -> None:
+    """Check what a head or network gives: its type, the names of its extras and their batch axis."""
+    expect(
+        isinstance(prediction, Prediction),
+        f"{subject}: forward gives a {type(prediction).__name__}, expected a cliffkit.interfaces.Prediction",
+    )
+    assert isinstance(prediction, Prediction)
+    expect(
+        sorted(prediction.extras) == sorted(gives),
+        f"{subject}: gives {sorted(prediction.extras)} beside depth, and `gives` says {sorted(gives)}",
+    )
+    expect(
+        all(len(extra) == 2 for extra in prediction.extras.values()),
+        f"{subject}: what it gives beside depth must have a leading batch axis",
+    )
 
 
 def _check_head_module(make: Callable[[], Head], call: Callable[..., list[Tensor]], fused: list[Tensor]) -> None:
@@ -153,12 +195,16 @@ def _check_head_module(make: Callable[[], Head], call: Callable[..., list[Tensor
     check_module(make, with_others, [fused[k] for k in read])
 
 
-def _expect_float32(subject: str, head: Head, fused: list[Tensor]) -> None:
-    """Check that depth is float32 whatever the features are: in bfloat16, depth near 3 m comes in steps of 1.6 cm."""
-    laid_out = [level.to(torch.bfloat16, memory_format=torch.channels_last) for level in fused]
+def _laid_out(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Lay a tensor out as training has it."""
+    return tensor.to(dtype, memory_format=torch.channels_last)
+
+
+def _expect_float32(subject: str, part: Head | Network, inputs: Tensor | list[Tensor]) -> None:
+    """Check that depth is float32 under autocast: in bfloat16, depth near 3 m comes in steps of 1.6 cm."""
     try:
         with torch.autocast("cpu", torch.bfloat16):
-            depth = head(laid_out).depth
+            depth = part(inputs).depth
     except RuntimeError as error:
         raise AssertionError(f"{subject}: cannot take bfloat16 features, as training has them: {error}") from error
     expect(

@@ -135,7 +135,7 @@ def _keep_freed_memory() -> None:
     """Let the C library keep what torch frees, instead of asking the system for it again in the next step.
 
     glibc maps every large block anew, and the system clears it page by page: a tenth of a training step
-    (docs/performance.md). Where the C library is another, nothing happens.
+    (docs/why/performance.md). Where the C library is another, nothing happens.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

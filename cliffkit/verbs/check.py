@@ -11,7 +11,7 @@ import torch
 
 from cliffkit.components.load import Plugins
 from cliffkit.errors import RecipeError
-from cliffkit.interfaces import Backbone
+from cliffkit.interfaces import Backbone, Network
 from cliffkit.jobs.plan import plan as plan_jobs
 from cliffkit.method.memory import check_images
 from cliffkit.recipe import yamlstrict
@@ -114,10 +114,8 @@ def validate(
     if too_large:
         return too_large
     if warn is not None:
-        backbones = {
-            id(checked.backbone): checked.backbone for checked in recipes.values()
-        }.values()  # variants share parts
-        for text in dict.fromkeys(filter(None, [*notes, *map(_absent_weights, backbones)])):
+        parts = {id(part): part for checked in recipes.values() for part in checked.model.values()}  # variants share
+        for text in dict.fromkeys(filter(None, [*notes, *map(_absent_weights, parts.values())])):
             warn(text)
     return []
 
@@ -136,13 +134,13 @@ def _too_large(recipes: Mapping[str, Recipe]) -> list[str]:
     return list(faults.values())
 
 
-def _absent_weights(backbone: Part) -> str | None:
-    """Say with its place which weights a backbone would have to fetch; None where it starts without, or has them."""
-    factory = backbone.component.load()
-    if not (isinstance(factory, type) and issubclass(factory, Backbone)):
+def _absent_weights(part: Part) -> str | None:
+    """Say with its place which weights a part would have to fetch; None where it starts without, or has them."""
+    factory = part.component.load()
+    if not (isinstance(factory, type) and issubclass(factory, Backbone | Network)):
         return None
     try:
-        text = factory.absent_weights(backbone.options)
+        text = factory.absent_weights(part.options)
     except Exception as error:  # whatever a stranger's method raises
-        text = f"{backbone.component}: absent_weights: {type(error).__name__}: {error}; mend the plugin"
-    return text and f"{backbone.place}: {text}"
+        text = f"{part.component}: absent_weights: {type(error).__name__}: {error}; mend the plugin"
+    return text and f"{part.place}: {text}"

@@ -1,4 +1,4 @@
-"""`python tests/benchmarks [NAME...]`: measure, print one table, and with --write put it into docs/performance.md.
+"""`python tests/benchmarks [NAME...]`: measure, print one table, and with --write put it into docs/why/performance.md.
 
 Each benchmark is a module here with a function `rows()`, run in a process of its own. Let nothing else compute beside
 them. Nothing is asserted: a target that is missed says so in the table.
@@ -19,7 +19,7 @@ from pathlib import Path
 from harness import Row, machine
 
 HERE = Path(__file__).parent
-PAGE = HERE.parents[1] / "docs" / "performance.md"
+PAGE = HERE.parents[1] / "docs" / "why" / "performance.md"
 BEGIN, END = "<!-- table: python tests/benchmarks --write -->", "<!-- end of table -->"
 NOT_BENCHMARKS = {"harness", "parts"}
 
@@ -33,7 +33,7 @@ def main() -> None:
     """Measure what is named, by default everything."""
     parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names())}; by default all")
-    parser.add_argument("--write", action="store_true", help="replace these rows in docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="replace these rows in docs/why/performance.md")
     parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)  # a child's way to hand its rows over
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(names()):

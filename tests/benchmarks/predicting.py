@@ -68,7 +68,8 @@ def _predictor(channels: int) -> Predictor:
     changes = ["model.backbone.name=resnet18", "model.backbone.pretrained=false", f"model.pyramid.channels={channels}"]
     recipe: Recipe = load_recipe(RECIPE, load_plugins().registry, changes)
     torch.manual_seed(0)
-    network = build_network(recipe.backbone.build(), recipe.pyramid.build, recipe.fusion.build, recipe.head.build)
+    backbone, *others = (part.build for part in recipe.model.values())
+    network = build_network(backbone(), *others)
     torch.nn.init.constant_(network.head.metres.bias, 3)
     network.to(memory_format=torch.channels_last).eval()
     engine = recipe.data.engine

@@ -132,7 +132,7 @@ def _validated(network: nn.Module, val: Pack, batch: int, device: Device) -> flo
 
 @dataclass(frozen=True)
 class Contest:
-    """A data set, and what the plain loop is given there; what was tried on val stands in docs/performance.md."""
+    """A data set, and what the plain loop is given there; what was tried on val stands in docs/why/performance.md."""
 
     name: str
     overrides: tuple[str, ...]

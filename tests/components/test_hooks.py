@@ -21,7 +21,7 @@ from cliffkit.components.load import load_plugins
 from cliffkit.components.registry import KINDS, NameClashError, Registry
 from cliffkit.errors import Stopped, UserError
 
-PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "plugins.md").read_text(encoding="utf-8")
 HOOKS = [name for name, value in vars(hookspecs).items() if hasattr(value, "cliffkit_spec")]
 GOOD = """
 @hookimpl

@@ -1,4 +1,4 @@
-"""docs/plugins/: a page for each kind of component, and every example on it works as it stands there.
+"""docs/guides/plugins/: a page for each kind of component, and every example on it works as it stands there.
 
 The examples are written into one package, `my_parts`, which is loaded as a plugin beside the installed ones. Each is
 held against its check by its own test, and then trained for two steps by the recipe that the page gives.
@@ -24,7 +24,7 @@ from cliffkit.components.load import Plugins, load_plugins
 from cliffkit.components.registry import KINDS
 from cliffkit.recipe.check import check_part
 
-PAGES = Path(__file__).parents[2] / "docs" / "plugins"
+PAGES = Path(__file__).parents[2] / "docs" / "guides" / "plugins"
 SECTION = re.compile(r"^## Example: (\w+)\n(.*?)(?=^## )", re.MULTILINE | re.DOTALL)
 MODULE = re.compile(r"`my_parts/(\w+)\.py`:\n\n```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -155,7 +155,7 @@ def test_an_example_passes_its_check_and_trains(
 
 
 def merged(base: Any, change: Any) -> Any:
-    """A recipe with another's values in it; a part that is named replaces the part that was there."""
-    if not isinstance(base, dict) or not isinstance(change, dict) or "use" in change:
+    """A recipe with another's values in it; a part that is named replaces what was there, a network all parts."""
+    if not isinstance(base, dict) or not isinstance(change, dict) or change.keys() & {"use", "network"}:
         return change
     return {**base, **{key: merged(base.get(key), value) for key, value in change.items()}}

@@ -202,8 +202,9 @@ def test_the_code_of_a_part_counts(jobs, monkeypatch, part, stages):
 def test_the_plugin_that_gives_a_part_and_its_version_do_not_count(jobs):
     before = jobs()
     recipe = before["depth"].recipe
-    component = dataclasses.replace(recipe.fusion.component, plugin="another", version="2.0")
-    other = dataclasses.replace(recipe, fusion=dataclasses.replace(recipe.fusion, component=component))
+    component = dataclasses.replace(recipe.model["fusion"].component, plugin="another", version="2.0")
+    fusion = dataclasses.replace(recipe.model["fusion"], component=component)
+    other = dataclasses.replace(recipe, model={**recipe.model, "fusion": fusion})
     assert changed(before, {job.stage: job for job in plan(other, {})}) == set()
 
 
@@ -280,7 +281,8 @@ class TestFilesThatOptionsName:
 
     def test_are_read_once_for_all_recipes_of_a_planner(self, with_weights, weights, monkeypatch):
         recipe = with_weights(weights)["depth"].recipe
-        other = dataclasses.replace(recipe, backbone=dataclasses.replace(recipe.backbone, place="elsewhere"))
+        backbone = dataclasses.replace(recipe.model["backbone"], place="elsewhere")
+        other = dataclasses.replace(recipe, model={**recipe.model, "backbone": backbone})
         read = []
         digest = hashlib.file_digest
         monkeypatch.setattr(hashlib, "file_digest", lambda *of: read.append(of) or digest(*of))

@@ -123,7 +123,7 @@ def test_a_container_s_limit_counts(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["backbone", "pyramid", "fusion", "head"])
 def test_whatever_a_part_raises_when_it_is_tried_names_part_and_plugin(recipe, monkeypatch, kind):
     tried = recipe()
-    part = getattr(tried, kind)
+    part = tried.model[kind]
 
     def broken(self, *inputs):
         raise TypeError("unsupported operand")
@@ -145,8 +145,9 @@ def test_the_line_of_a_part_that_fails_is_named(recipe):
     component = Component("fusion", "no_sum", f"{__name__}:NoSum", "", "mine", "1")
     place = r"^tiny\.yaml:8: model\.fusion \(cliff\): fails on an image of 32x48 pixels: "
     why = r"TypeError: .*, in fusion 'no_sum' of plugin 'mine' \(test_memory\.py:\d+\); mend or uninstall the plugin$"
+    fusion = replace(tried.model["fusion"], component=component, options={})
     with pytest.raises(PartError, match=place + why):
-        check_buildable(replace(tried, fusion=replace(tried.fusion, component=component, options={})), {})
+        check_buildable(replace(tried, model={**tried.model, "fusion": fusion}), {})
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_a_refusal_and_too_little_memory_are_for_the_user_to_mend(recipe, monkey
     def refuse(self, *inputs):
         raise error
 
-    monkeypatch.setattr(tried.pyramid.component.load(), "forward", refuse)
+    monkeypatch.setattr(tried.model["pyramid"].component.load(), "forward", refuse)
     with pytest.raises(UserError, match=rf"^tiny\.yaml:7: model\.pyramid \(symmetric\): .*{message}") as caught:
         check_buildable(tried, {})
     assert not isinstance(caught.value, PartError)

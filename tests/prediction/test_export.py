@@ -34,7 +34,7 @@ from cliffkit_pyramids.symmetric import Symmetric
 
 from ..conftest import Finished, Invoke
 
-PAGE = Path(__file__).parents[2] / "docs" / "export.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "export.md"
 
 OPTIONS: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("backbone", "timm"): [{"name": "test_resnet"}, {"name": "test_vit"}],

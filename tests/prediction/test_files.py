@@ -16,8 +16,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cliffkit.errors import UserError
-from cliffkit.prediction.files import predict_files
+from cliffkit.prediction.files import Forms, predict_files
 from cliffkit.prediction.inputs import find_images
+from cliffkit.prediction.points import Cloud
 from cliffkit.prediction.predictor import Predictor
 
 
@@ -28,6 +29,7 @@ class Red(nn.Module):
         return image[:, :1].float()
 
 
+EVERY_FORM = Forms(cloud=Cloud(None, 60.0, 1))
 PREDICT = Predictor(Red(), (4, 6), 1.0, torch.device("cpu"))
 
 
@@ -39,7 +41,7 @@ def photo(path: Path, red: int = 3) -> Path:
 
 def run(images: list[Path], out: Path, force: bool = False) -> list[str]:
     """Predict; the names of the arrays below `out`."""
-    rows = list(predict_files(PREDICT, images, out, force=force))
+    rows = list(predict_files(PREDICT, images, out, EVERY_FORM, force=force))
     return [os.path.relpath(row["depth_npy"], out) for row in rows]
 
 
@@ -80,7 +82,7 @@ def as_dangling_link(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [as_text, as_picture, as_array, as_link, as_dangling_link, as_pipe])
-@pytest.mark.parametrize("form", ["npy", "depth.png", "colour.png"])
+@pytest.mark.parametrize("form", ["npy", "depth.png", "colour.png", "beside.png", "ply"])
 def test_a_file_of_someone_else_is_never_written_over_unless_forced(
     tmp_path: Path, form: str, make: Callable[[Path], None]
 ) -> None:
@@ -167,7 +169,7 @@ def test_a_pipe_is_refused_before_anything_is_predicted(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("form", ["npy", "depth.png", "colour.png"])
+@pytest.mark.parametrize("form", ["npy", "depth.png", "colour.png", "beside.png", "ply"])
 def test_a_folder_where_a_file_is_to_be_is_an_error_even_where_forced(tmp_path: Path, form: str) -> None:
     image = photo(tmp_path / "a.png")
     (tmp_path / "out" / f"a.{form}").mkdir(parents=True)

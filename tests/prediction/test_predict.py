@@ -154,7 +154,7 @@ def test_the_same_image_has_the_same_scores_of_evaluate_and_of_predict_to_roundi
         with Image.open(facts["colour_png"]) as picture_of_it:
             picture_of_it.load()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
-        f"{i}.{form}" for i in range(4) for form in ("npy", "depth.png", "colour.png")
+        f"{i}.{form}" for i in range(4) for form in ("npy", "depth.png", "colour.png", "beside.png")
     )
 
 
@@ -293,7 +293,7 @@ def test_a_trained_network_is_built_without_the_weights_its_backbone_began_with(
     torch.manual_seed(0)
     network = build(recipe)
     save_file(network.state_dict(), tmp_path / "weights.safetensors")
-    began = replace(recipe.backbone, options={**recipe.backbone.options, "pretrained": True})
+    began = replace(recipe.model["backbone"], options={**recipe.model["backbone"].options, "pretrained": True})
     asked: list[Any] = []
     real = Part.build
 
@@ -302,7 +302,9 @@ def test_a_trained_network_is_built_without_the_weights_its_backbone_began_with(
         return real(self, *wired)
 
     monkeypatch.setattr(Part, "build", watch)
-    predict = predictor(replace(recipe, backbone=began), tmp_path / "weights.safetensors", CPU)
+    predict = predictor(
+        replace(recipe, model={**recipe.model, "backbone": began}), tmp_path / "weights.safetensors", CPU
+    )
     backbones = [options for kind, options in asked if kind == "backbone"]
     assert backbones == [{"name": "test_resnet", "pretrained": False, "weights": None}]
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in predict.network.state_dict().items())
@@ -310,10 +312,12 @@ def test_a_trained_network_is_built_without_the_weights_its_backbone_began_with(
 
 
 def test_without_weights_changes_the_two_options_that_say_where_weights_come_from(recipe: Recipe) -> None:
-    part = replace(recipe.backbone, options={"name": "x", "pretrained": True, "weights": Path("w"), "depth": 3})
+    part = replace(
+        recipe.model["backbone"], options={"name": "x", "pretrained": True, "weights": Path("w"), "depth": 3}
+    )
     assert part.without_weights().options == {"name": "x", "pretrained": False, "weights": None, "depth": 3}
     assert part.options["pretrained"] is True
-    assert recipe.fusion.without_weights() == recipe.fusion
+    assert recipe.model["fusion"].without_weights() == recipe.model["fusion"]
 
 
 def build(recipe: Recipe) -> DepthNetwork:

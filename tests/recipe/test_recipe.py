@@ -389,8 +389,8 @@ class TestSet:
 
     def test_another_component_does_not_inherit_options(self, check):
         text = LINES.replace("{use: cliff}", "{use: cliff, upsample: transposed}")
-        assert check(text, "model.fusion.use=add").fusion.to_dict() == {"use": "add"}
-        assert check(text, "model.fusion.use=cliff").fusion.options == {"upsample": "transposed"}
+        assert check(text, "model.fusion.use=add").model["fusion"].to_dict() == {"use": "add"}
+        assert check(text, "model.fusion.use=cliff").model["fusion"].options == {"upsample": "transposed"}
         assert check(text, "embedding.use=none").embedding is None
 
     def test_another_component_keeps_what_is_the_engines(self, check):
@@ -484,9 +484,9 @@ def test_a_recipe_is_frozen(check):
     with pytest.raises(dataclasses.FrozenInstanceError):
         recipe.seed = 1
     with pytest.raises(dataclasses.FrozenInstanceError):
-        recipe.fusion.place = ""
+        recipe.model["fusion"].place = ""
     with pytest.raises(dataclasses.FrozenInstanceError):
-        recipe.train.depth.schedule = recipe.fusion
+        recipe.train.depth.schedule = recipe.model["fusion"]
     with pytest.raises(ValueError, match="frozen"):
         recipe.train.depth.settings.steps = 1
 
@@ -503,7 +503,7 @@ def test_a_recipe_file_is_named_in_its_faults(tmp_path, registry):
 def test_what_a_factory_refuses_names_the_line(check):
     recipe = check(LINES.replace("{use: handbuilt}", "{use: timm, name: resnet81}"))
     with pytest.raises(UserError, match=r"^f\.yaml:4: model\.backbone \(timm\): .*no model 'resnet81'; did you mean"):
-        recipe.backbone.build()
+        recipe.model["backbone"].build()
 
 
 @pytest.mark.parametrize("raised", ["TypeError", "RuntimeError", "KeyError", "AssertionError"])
@@ -512,7 +512,7 @@ def test_what_a_factory_fails_at_names_the_part_its_plugin_and_the_line(tmp_path
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "failing_parts", raising=False)
     component = Component("fusion", "odd", "failing_parts:fusion", "", "stranger", "1")
-    part = dataclasses.replace(check().fusion, component=component, options={})
+    part = dataclasses.replace(check().model["fusion"], component=component, options={})
     with pytest.raises(UserError) as caught:
         part.build(8)
     assert str(caught.value).startswith("f.yaml:6: model.fusion (cliff): fusion 'odd' of plugin 'stranger' cannot be ")
@@ -525,8 +525,12 @@ def test_what_a_factory_fails_at_names_the_part_its_plugin_and_the_line(tmp_path
 
 def test_a_part_without_its_weights(check):
     recipe = check(LINES.replace("{use: handbuilt}", "{use: timm, name: test_resnet, weights: a.pt}"))
-    assert recipe.backbone.without_weights().options == {"name": "test_resnet", "pretrained": False, "weights": None}
-    assert recipe.fusion.without_weights() == recipe.fusion
+    assert recipe.model["backbone"].without_weights().options == {
+        "name": "test_resnet",
+        "pretrained": False,
+        "weights": None,
+    }
+    assert recipe.model["fusion"].without_weights() == recipe.model["fusion"]
 
 
 class TestAPartAlone:
@@ -584,7 +588,7 @@ def test_a_component_that_cannot_be_checked_is_refused_by_name(tmp_path, monkeyp
 
 def test_a_loss_that_needs_what_the_head_does_not_give_is_refused(check, faults):
     recipe = check(LINES.replace("[{use: l1}]", "[{use: l1}, {use: bins}]"), "model.head={use: bins, bins: 8}")
-    assert recipe.head.options["bins"] == 8
+    assert recipe.model["head"].options["bins"] == 8
     assert faults(("[{use: l1}]", "[{use: l1}, {use: bins}]")) == [
         "f.yaml:8: loss.1: `bins` needs 'bin_centres', which head `linear` does not give; heads that do: bins"
     ]

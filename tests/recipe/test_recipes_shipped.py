@@ -9,7 +9,7 @@ import pytest
 
 from cliffkit.components.load import GROUP, load_plugins
 from cliffkit.components.registry import Registry
-from cliffkit.interfaces import Backbone
+from cliffkit.interfaces import Backbone, Network
 from cliffkit.jobs.plan import plan
 from cliffkit.recipe.check import load_recipe
 
@@ -47,11 +47,18 @@ def test_loads_and_says_itself_again(path, with_examples, tmp_path):
     assert load_recipe(copy, with_examples).to_dict() == loaded.to_dict()
 
 
-def test_the_recipe_of_an_example_is_built_of_its_part(with_examples):
-    (path,) = OF_EXAMPLES
-    backbone = load_recipe(path, with_examples, ["model.backbone.pretrained=false"]).backbone
-    assert backbone.component.plugin == "lite0"
-    assert isinstance(backbone.build(), Backbone)
+@pytest.mark.parametrize(
+    ("name", "settings", "kind", "plugin"),
+    [
+        ("cliff_lite0_hegR", ["model.backbone.pretrained=false"], Backbone, "lite0"),
+        ("unet", ["model.network.width=2"], Network, "foreign"),
+    ],
+)
+def test_the_recipe_of_an_example_is_built_of_its_part(with_examples, name, settings, kind, plugin):
+    (path,) = (path for path in OF_EXAMPLES if path.stem == name)
+    part, *_ = load_recipe(path, with_examples, settings).model.values()
+    assert part.component.plugin == plugin
+    assert isinstance(part.build(), kind)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=shown)

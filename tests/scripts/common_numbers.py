@@ -1,4 +1,4 @@
-"""How much of the difference between two variants is the seed's: the table of docs/statistics.md.
+"""How much of the difference between two variants is the seed's: the table of docs/why/statistics.md.
 
     python tests/scripts/common_numbers.py RUNS [--seeds N] [--steps N] [--images N]
 

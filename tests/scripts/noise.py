@@ -1,4 +1,4 @@
-"""Which training setting lowers the noise of a study's cell at equal time: the table of docs/statistics.md.
+"""Which training setting lowers the noise of a study's cell at equal time: the table of docs/why/statistics.md.
 
     python tests/scripts/noise.py --runs FOLDER [--steps 1000] [--seeds 6] [--setting NAME...]
 

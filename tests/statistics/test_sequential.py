@@ -293,7 +293,7 @@ def test_a_plan_for_a_design_lies_between_those_of_its_first_and_last_seeds() ->
     assert detectable(Variance(0, 0, 0), DESIGN, 100) == 0
 
 
-# --- calibration, on few studies; docs/statistics.md has the whole
+# --- calibration, on few studies; docs/why/statistics.md has the whole
 
 
 def test_a_design_holds_its_promises(calibration: ModuleType) -> None:

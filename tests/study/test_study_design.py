@@ -67,7 +67,7 @@ def test_a_grid_is_the_product_of_its_axes(load: Load) -> None:
     by_name = {variant.name: variant.recipe for variant in study.variants}
     assert by_name["heg_s + cliff"].to_dict() == study.base.to_dict()
     assert by_name["none + add"].embedding is None
-    assert by_name["none + add"].fusion.to_dict() == {"use": "add"}
+    assert by_name["none + add"].model["fusion"].to_dict() == {"use": "add"}
 
 
 def test_a_patch_is_merged_so_that_nothing_else_changes(load: Load) -> None:
@@ -128,7 +128,7 @@ def test_leave_one_out_takes_pretrained_weights_away_and_says_what_cannot_go(loa
     )
     study = load("name: a\nbase: base.yaml\ndesign: leave_one_out\n", base=base)
     (without,) = [variant for variant in study.variants if variant.name == "without pretrained weights"]
-    assert without.recipe.backbone.options["pretrained"] is False
+    assert without.recipe.model["backbone"].options["pretrained"] is False
     assert any("'without loss l1' cannot be left out" in note for note in study.notes)
 
 
@@ -138,7 +138,7 @@ def test_leave_one_out_takes_more_levels_from_axes(load: Load, tiny: str) -> Non
         "axes: {fusion: {cliff: {}, add for cliff: {model.fusion.use: add}}}"
     )
     assert study.variants[-1].name == "add for cliff"
-    assert study.variants[-1].recipe.fusion.component.name == "add"
+    assert study.variants[-1].recipe.model["fusion"].component.name == "add"
 
 
 def test_exclusions_are_patterns(load: Load) -> None:
@@ -175,7 +175,7 @@ axes:
     study = load(text)
     assert len(study.variants) == 8
     last = study.variants[-1].recipe
-    assert (last.backbone.component.name, last.data.options["train"], last.train.depth.settings.lr) == (
+    assert (last.model["backbone"].component.name, last.data.options["train"], last.train.depth.settings.lr) == (
         "timm",
         12,
         2e-3,

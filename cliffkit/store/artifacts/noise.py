@@ -21,7 +21,7 @@ class Likeness:
     size: tuple[int, int]
     """Height and width at training, pixels."""
     backbone: Mapping[str, Any]
-    """As a recipe writes it."""
+    """As a recipe writes it; of a recipe with a whole network, the network."""
     steps: int
     """Of the depth network."""
 
