@@ -23,7 +23,7 @@ PARAMETERS: Mapping[str, Parameter] = {
 }
 
 
-def check_tracker(factory: Callable[..., Tracker], folder: Path, **options: Any) -> None:
+def check_tracker(factory: Callable[..., Tracker], folder: Path, /, **options: Any) -> None:
     """Check a tracker: `factory(**options)`, with runs in `folder`, which is empty, such as pytest's `tmp_path`.
 
     Building one writes nothing. An entry that is opened again, by another object, knows its last step of each stage,

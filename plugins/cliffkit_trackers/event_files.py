@@ -126,7 +126,8 @@ class EventFiles(Tracker):
     def _session(self, tag: str, **content: Any) -> Any:
         """Make a value for the page HParams."""
         data = self._data.HParamsPluginData(version=self._hparams.PLUGIN_DATA_VERSION, **content)
-        return self._summary.Value(tag=tag, metadata=self._hparams.create_summary_metadata(data))
+        nothing, metadata = self._hparams.NULL_TENSOR, self._hparams.create_summary_metadata(data)
+        return self._summary.Value(tag=tag, tensor=nothing, metadata=metadata)
 
 
 def _word(text: str) -> str:

@@ -152,7 +152,7 @@ class MlflowRuns(Tracker):
         """Turn what MLflow raises into an error that names the place."""
         try:
             yield
-        except self._mlflow.MlflowException as error:
+        except (self._mlflow.MlflowException, OSError) as error:
             where = self._uri or "mlflow.db in the folder of runs"
             reason = " ".join(str(error).split())
             raise UserError(f"MLflow at {where}: {reason}; see that it answers and can be written") from error
