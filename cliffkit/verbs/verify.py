@@ -23,7 +23,7 @@ from cliffkit.verbs.score import telling
 
 @dataclass(frozen=True)
 class Verification:
-"""What became of the checks of a bundle: what was compared, and what does not hold."""
+    """What became of the checks of a bundle: what was compared, and what does not hold."""
 
     file: Path
     facts: BundleFacts | None
