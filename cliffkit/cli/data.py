@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -54,7 +55,7 @@ def check(
     from rich.console import Console
     from rich.progress import Progress
 
-    from cliffkit.data.check import SPLITS, check_data, describe
+    from cliffkit.data.check import SPLITS, check_data
     from cliffkit.interfaces import Sample
     from cliffkit.recipe import yamlstrict
     from cliffkit.recipe.check import check_part
@@ -82,15 +83,22 @@ def check(
 
             draw_sheet(sheet, report, contacts)
             echo(f"drawn: {sheet}", err=True)
-    if as_json:
-        echo(json.dumps(report))
-    else:
-        for split, facts in report["splits"].items():
-            echo(split)
-            for label, text in describe(facts):
-                echo(f"  {label:<15} {text}")
-        for problem in report["problems"]:
-            echo(f"wrong: {problem}", err=True)
-        echo("" if report["problems"] else "nothing wrong found", nl=not report["problems"])
+    _print(report, as_json)
     if report["problems"]:
         raise SystemExit(2)
+
+
+def _print(report: dict[str, Any], as_json: bool) -> None:
+    """Print what a check found."""
+    from cliffkit.data.check import describe
+
+    if as_json:
+        echo(json.dumps(report))
+        return
+    for split, facts in report["splits"].items():
+        echo(split)
+        for label, text in describe(facts):
+            echo(f"  {label:<15} {text}")
+    for problem in report["problems"]:
+        echo(f"wrong: {problem}", err=True)
+    echo("" if report["problems"] else "nothing wrong found", nl=not report["problems"])
