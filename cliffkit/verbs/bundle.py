@@ -20,7 +20,7 @@ SUFFIX = ".bundle.zip"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A study in one file."""
+    """A study in one file, which `cliffkit.verify` checks."""
 
     file: Path
     facts: BundleFacts
