@@ -180,8 +180,8 @@ def test_every_block_of_the_page_is_tried() -> None:
         "cliffkit/                   the repository; your terminal is here",
         "name: gated",
         "from typing import Annotated, Literal",
-        "from cliffkit.hookspecs import Download, RemoteFile",
         "@hookimpl",
+        "from cliffkit.hookspecs import Download, RemoteFile",
     ]
 
 
