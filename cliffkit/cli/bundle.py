@@ -52,6 +52,9 @@ def bundle(
     \b
         cliffkit bundle STUDY.yaml -o study.bundle.zip
         cliffkit verify study.bundle.zip
+
+    STUDY may be the folder of a comparison that `cliffkit score --variant` made, as scores/comparison. Its report is
+    taken as it is, with the scores of each test image; no other option is needed.
     """
     with working(plugins.registry):
         made = cliffkit.bundle(

@@ -9,6 +9,7 @@ from pathlib import Path
 from cliffkit.bundles.archive import find_changed, unpack
 from cliffkit.bundles.checks import Check, few, plainly
 from cliffkit.bundles.facts import BundleFacts
+from cliffkit.bundles.given import check_predictions
 from cliffkit.bundles.keys import check_keys
 from cliffkit.bundles.numbers import check_numbers, check_scores
 from cliffkit.bundles.one_recipe import check_one_recipe, check_replicates
@@ -19,6 +20,11 @@ from cliffkit.components.load import Plugins
 from cliffkit.errors import UserError
 from cliffkit.verbs.inputs import AnyPath, Data, Progress, folders, installed_plugins, path_of
 from cliffkit.verbs.score import telling
+
+OF_A_STUDY = (check_keys, check_one_recipe, check_replicates, check_scores, check_numbers)
+
+OF_GIVEN = (check_predictions, check_scores, check_numbers)
+"""What can be checked of predictions that were given."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +96,9 @@ def verify(
             return Verification(
                 path, None, (sums, Check("contents", "what is in the bundle", (plainly(error, folder),)))
             )
-        checks = [
-            check(opened) for check in (check_keys, check_one_recipe, check_replicates, check_scores, check_numbers)
-        ]
+        checks = [check(opened) for check in (OF_GIVEN if opened.is_given else OF_A_STUDY)]
+        if retrain and opened.is_given:
+            raise UserError(f"{path}: predictions were given; there is no recipe to train again, leave --retrain out")
         if retrain:
             checks.append(_train_again(opened, retrain, data, device, progress, plugins or installed_plugins()))
         return Verification(path, opened.facts, (sums, *checks))
