@@ -54,6 +54,7 @@ class EventFiles(Tracker):
         self._folder = Path()
         self._start: Any = None
         self._file: Path | None = None
+        self._is_new = True
 
     def begin(self, run: RunFacts, parameters: Mapping[str, Parameter]) -> Mapping[str, int]:
         """Find the run's folder, and the last steps in its files."""
@@ -68,7 +69,9 @@ class EventFiles(Tracker):
                 setattr(self._start.hparams[name], field or "string_value", value if field else str(value))
 
         last: dict[str, int] = {}
+        self._is_new = True
         for event in self._events():
+            self._is_new = False
             for value in event.summary.value:
                 if value.HasField("simple_value"):
                     stage = value.tag.partition("/")[0]
@@ -92,8 +95,8 @@ class EventFiles(Tracker):
         self._write([(step, [self._summary.Value(tag=f"pictures/{name}", image=image)])])
 
     def end(self, state: State, reason: str = "") -> None:
-        """Say how the run ended, unless nothing was said since `begin`."""
-        if state in STATUS and self._file is not None:
+        """Say how the run ended, unless that stands there: nothing was said since `begin`."""
+        if state in STATUS and (self._file is not None or self._is_new):
             status = self._statuses.Value(STATUS[state])
             info = self._data.SessionEndInfo(status=status, end_time_secs=time.time())
             self._write([(0, [self._session(self._hparams.SESSION_END_INFO_TAG, session_end_info=info)])])

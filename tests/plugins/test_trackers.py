@@ -29,7 +29,10 @@ def facts(runs: Path, seed: int = 0, variant: str = "none + add") -> RunFacts:
 def test_tensorboard_keeps_the_contract(tmp_path: Path) -> None:
     check_tracker(EventFiles, tmp_path / "default")
     check_tracker(EventFiles, tmp_path / "elsewhere", folder=str(tmp_path / "files"))
-    assert sorted(path.name for path in (tmp_path / "files/study/none-+-add").iterdir()) == ["s0-00123456"]
+    assert sorted(path.name for path in (tmp_path / "files/study/none-+-add").iterdir()) == [
+        "s0-00123456",
+        "s1-10123456",
+    ]
 
 
 def test_tensorboard_groups_the_seeds_of_a_variant_and_knows_the_recipe(tmp_path: Path) -> None:
