@@ -54,7 +54,7 @@ class MlflowRuns(Tracker):
             remedy = "install it with: pip install 'cliffkit[mlflow]'"
             raise UserError(f"tracker 'mlflow' needs MLflow ({error}); {remedy}") from error
         for name in ("mlflow.store.db.utils", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)  # both tell of every table that they make
+            logging.getLogger(name).setLevel(logging.ERROR)  # they tell of tables that they make, and of each retry
         self._mlflow: Any = mlflow
         self._uri = uri or os.environ.get("MLFLOW_TRACKING_URI", "")
         self._experiment = experiment

@@ -6,7 +6,9 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import cliffkit
 from cliffkit.components.registry import Registry
@@ -97,8 +99,8 @@ def test_mlflow_keeps_the_contract_and_its_client_reads_a_run_back(
     curves = {name: [(metric.step, metric.value) for metric in history[name]] for name in names}
     assert close(curves, curves_in(own_run.folder / "log.jsonl"))
     assert [metric.value for metric in history["test/full/abs_rel"]] == [finished.metrics["full"]["abs_rel"]]
-    pictures = [file.path for file in client.list_artifacts(found.info.run_id, "images")]
-    assert len([path for path in pictures if path.endswith(".png")]) == 1
+    (picture,) = (own_run.runs / "mlflow-artifacts/cliffkit" / found.info.run_id).rglob("*.png")
+    assert np.array_equal(np.asarray(Image.open(picture)), np.asarray(Image.open(finished.panel).convert("RGB")))
 
     check_tracker(MlflowRuns, tmp_path / "check", uri=uri, experiment="checked")
     (checked,) = (each for each in client.search_experiments() if each.name == "checked")
@@ -127,9 +129,14 @@ def _check_workers(runs: Path, uri: str, client: object) -> None:
 def test_mlflow_says_where_it_failed_and_which_extra_is_missing(
     tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "file").write_text("")
-    tracker = MlflowRuns(uri=f"sqlite:///{tmp_path}/file/mlflow.db")
-    with pytest.raises(UserError, match=r"MLflow at sqlite:///.*file/mlflow.db: .*; see that it answers"):
+    from mlflow.exceptions import MlflowException
+
+    def refuse(uri: str) -> None:
+        raise MlflowException("the server\nis away")
+
+    monkeypatch.setattr("mlflow.MlflowClient", refuse)
+    tracker = MlflowRuns(uri="http://host:5000")
+    with pytest.raises(UserError, match=r"^MLflow at http://host:5000: the server is away; see that it answers"):
         tracker.begin(facts(tmp_path), {})
     monkeypatch.setitem(sys.modules, "mlflow.entities", None)
     with pytest.raises(UserError, match=r"tracker 'mlflow' needs MLflow .*pip install 'cliffkit\[mlflow\]'"):
