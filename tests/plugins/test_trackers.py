@@ -58,6 +58,26 @@ def test_tensorboard_groups_the_seeds_of_a_variant_and_knows_the_recipe(tmp_path
     assert [end.status for end in ends] == [1, 1], "STATUS_SUCCESS"
 
 
+def test_tensorboard_shows_a_run_that_failed_and_was_mended_as_done(tmp_path: Path) -> None:
+    from tensorboard.plugins.hparams import metadata
+
+    def status() -> int:
+        said = read_back(tmp_path / "tensorboard/study/none-+-add/s0-01234567")
+        content = said.SummaryMetadata(metadata.SESSION_END_INFO_TAG).plugin_data.content
+        return int(metadata.parse_session_end_info_plugin_data(content).status)
+
+    for step, state, shown in ((1, "failed", 2), (2, "stopped", None), (3, "done", 1)):
+        tracker = EventFiles()
+        assert tracker.begin(facts(tmp_path), {}) == ({"depth": step - 1} if step > 1 else {})
+        tracker.points("depth", [Point(step, {"loss": 1.0})])
+        tracker.end(state)  # type: ignore[arg-type]
+        if shown is None:
+            with pytest.raises(KeyError):
+                status()
+        else:
+            assert status() == shown
+
+
 def test_tensorboard_files_whose_end_was_cut_off_are_gone_on_from_their_last_whole_step(tmp_path: Path) -> None:
     run, tracker = facts(tmp_path), EventFiles()
     tracker.begin(run, {})
