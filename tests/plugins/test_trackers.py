@@ -98,12 +98,12 @@ def test_mlflow_keeps_the_contract_and_its_client_reads_a_run_back(
     """In one test: the tables of a new store take seconds to make."""
     from mlflow import MlflowClient
 
+    monkeypatch.chdir(tmp_path)
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_DISABLE_TELEMETRY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("cliffkit.jobs.track.PATIENCE_SECONDS", 120.0)
     for _ in range(2):
         finished = cliffkit.run(own_run.recipe, runs=own_run.runs, device="cpu", track="mlflow", progress=False)
-    assert not finished.folder.with_name("mlruns").exists()
     uri = f"sqlite:///{own_run.runs}/mlflow.db"
     client = MlflowClient(uri)
     (experiment,) = (each for each in client.search_experiments() if each.name != "Default")
@@ -129,6 +129,7 @@ def test_mlflow_keeps_the_contract_and_its_client_reads_a_run_back(
     assert [runs[seed].info.status for seed in ("0", "1")] == ["FINISHED", "FAILED"]
     assert runs["1"].data.tags["cliffkit.reason"] == "stage depth, step 3: the term 'l1' is nan"
     _check_workers(own_run.runs, uri, client)
+    assert not (tmp_path / "mlruns").exists(), "nothing is left in the working folder"
 
 
 def _check_workers(runs: Path, uri: str, client: object) -> None:
