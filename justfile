@@ -20,9 +20,9 @@ reference:
 tutorials:
     python docs/make/tutorials.py
 
-# Draw the pictures of docs/gallery.md anew, from a finished run and study
-gallery RUNS:
-    python docs/make/gallery.py {{RUNS}}
+# Draw the pictures of docs/gallery.md anew, from what the tutorials left in FOLDER
+gallery FOLDER:
+    python docs/make/gallery.py {{FOLDER}}
 
 # Build the site of the docs into site/
 docs:

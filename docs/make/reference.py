@@ -127,8 +127,10 @@ def components() -> str:
 
 
 def _kind(table: Registry, kind: str) -> str:
-    lines = [f"## {kind}", ""]
-    for component in (each for each in table if each.kind == kind):
+    members = [component for component in table if component.kind == kind]
+    none = "" if members else "cliffkit brings none of this kind. "
+    lines = [f"## {kind}", "", f"{none}[What a part of this kind gets and gives](../guides/plugins/{kind}.md).", ""]
+    for component in members:
         lines += [f"### {component.name} ({kind})", "", component.summary[0].upper() + component.summary[1:] + ".", ""]
         options, texts = describe_options(component), explain_options(component)
         if options:
@@ -141,7 +143,7 @@ def _kind(table: Registry, kind: str) -> str:
 
 
 def _values(text: str) -> str:
-    return "`" + _escaped(text).replace("`", "'") + "`"
+    return "`" + text.replace(" | ", " or ").replace("|", "/").replace("`", "'") + "`"
 
 
 # ---- Python

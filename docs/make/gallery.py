@@ -1,0 +1,60 @@
+"""Draw the pictures of docs/gallery.md from what the tutorials left in a folder.
+
+`TUTORIALS=FOLDER python docs/make/tutorials.py` follows the tutorials in FOLDER, `python docs/make/gallery.py FOLDER`
+takes their run, study, predictions and contact sheet. Needs chromium for the picture of the report.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from PIL import Image
+from selenium import webdriver
+
+PICTURES = Path(__file__).parents[1] / "gallery"
+WIDEST = 1200
+"""Pixels; larger pictures are made smaller."""
+
+
+def main() -> None:
+    """Draw every picture anew."""
+    folder = Path(sys.argv[1])
+    shutil.rmtree(PICTURES, ignore_errors=True)
+    PICTURES.mkdir()
+    study = folder / "runs" / "studies" / "first"
+    for name in ("forest", "curves", "over_depth"):
+        shutil.copyfile(study / "figures" / f"{name}.svg", PICTURES / f"{name}.svg")
+
+    (run,) = (path for path in (folder / "runs").glob("cliff_hegR-*") if (path / "panel.png").exists())
+    _picture(run / "panel.png", "panel")
+    _picture(folder / "photos.png", "contact_sheet")
+    _picture(next(iter(sorted((folder / "theirs" / "0").glob("*.beside.png")))), "beside")
+    _screenshot(study / "report.html", "report")
+
+
+def _picture(source: Path, name: str) -> None:
+    """Keep a picture, no wider than WIDEST, with a palette of 256 colours."""
+    with Image.open(source) as image:
+        small = image.convert("RGB")
+    small.thumbnail((WIDEST, 10 * WIDEST))
+    small.quantize(256, dither=Image.Dither.NONE).save(PICTURES / f"{name}.png", optimize=True)
+
+
+def _screenshot(page: Path, name: str) -> None:
+    """Keep the beginning of a page as a browser shows it."""
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1000,1500"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options)
+    try:
+        driver.get(page.resolve().as_uri())
+        driver.save_screenshot(str(PICTURES / f"{name}.png"))
+    finally:
+        driver.quit()
+    _picture(PICTURES / f"{name}.png", name)
+
+
+if __name__ == "__main__":
+    main()
