@@ -19,6 +19,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cliffkit.verbs.bundle import Bundle, bundle
     from cliffkit.verbs.check import plan, validate
     from cliffkit.verbs.compare import compare
     from cliffkit.verbs.export import Export, export
@@ -26,23 +27,28 @@ if TYPE_CHECKING:
     from cliffkit.verbs.finished import Run
     from cliffkit.verbs.outlook import Outlook
     from cliffkit.verbs.predict import predict
+    from cliffkit.verbs.predict_videos import predict_videos
     from cliffkit.verbs.rows import Rows
     from cliffkit.verbs.run import evaluate, load_run, run
     from cliffkit.verbs.score import score
     from cliffkit.verbs.scored import Scored
     from cliffkit.verbs.study import ablate, forecast, load_study
+    from cliffkit.verbs.verify import Verification, verify
     from cliffkit.verbs.zero_shot import zero_shot
 
     __version__: str
 
 _HOMES = {
+    "Bundle": "cliffkit.verbs.bundle",
     "Export": "cliffkit.verbs.export",
     "Findings": "cliffkit.verbs.findings",
     "Outlook": "cliffkit.verbs.outlook",
     "Rows": "cliffkit.verbs.rows",
     "Run": "cliffkit.verbs.finished",
     "Scored": "cliffkit.verbs.scored",
+    "Verification": "cliffkit.verbs.verify",
     "ablate": "cliffkit.verbs.study",
+    "bundle": "cliffkit.verbs.bundle",
     "compare": "cliffkit.verbs.compare",
     "evaluate": "cliffkit.verbs.run",
     "export": "cliffkit.verbs.export",
@@ -51,22 +57,27 @@ _HOMES = {
     "load_study": "cliffkit.verbs.study",
     "plan": "cliffkit.verbs.check",
     "predict": "cliffkit.verbs.predict",
+    "predict_videos": "cliffkit.verbs.predict_videos",
     "run": "cliffkit.verbs.run",
     "score": "cliffkit.verbs.score",
     "validate": "cliffkit.verbs.check",
+    "verify": "cliffkit.verbs.verify",
     "zero_shot": "cliffkit.verbs.zero_shot",
 }
 """Where each name is defined."""
 
 __all__ = [
+    "Bundle",
     "Export",
     "Findings",
     "Outlook",
     "Rows",
     "Run",
     "Scored",
+    "Verification",
     "__version__",
     "ablate",
+    "bundle",
     "compare",
     "evaluate",
     "export",
@@ -75,9 +86,11 @@ __all__ = [
     "load_study",
     "plan",
     "predict",
+    "predict_videos",
     "run",
     "score",
     "validate",
+    "verify",
     "zero_shot",
 ]
 

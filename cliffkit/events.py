@@ -3,11 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class JobStarted:
+class RunFacts:
+    """The run, or the cell of a study, that an event is of. Runs that differ in the seed alone have one variant."""
+
+    name: str
+    """The recipe's name."""
+    key: str
+    """Key of its scores, a hash of all that they depend on: the same whenever the run is done again or goes on."""
+    variant: str
+    """The cell's variant; of a run outside of studies the recipe's name."""
+    seed: int
+    study: str
+    """The study's name; empty outside of studies."""
+    folder: Path
+    """The run's folder, which is whole once the run is done."""
+    runs: Path
+    """The folder of runs that it lies in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEvent:
+    """What every event has."""
+
+    run: RunFacts | None = None
+    """The run that the event is of; None for a job that several cells of a study share."""
+
+
+@dataclass(frozen=True)
+class JobStarted(RunEvent):
     """A job begins, or continues from a checkpoint."""
 
     stage: str
@@ -17,7 +50,7 @@ class JobStarted:
 
 
 @dataclass(frozen=True)
-class JobSkipped:
+class JobSkipped(RunEvent):
     """A job was found done in the store."""
 
     stage: str
@@ -25,7 +58,7 @@ class JobSkipped:
 
 
 @dataclass(frozen=True)
-class JobSetAside:
+class JobSetAside(RunEvent):
     """A job in the store was damaged. Its folder has another name now, and the job is done again."""
 
     stage: str
@@ -40,7 +73,7 @@ class JobSetAside:
 
 
 @dataclass(frozen=True)
-class JobFinished:
+class JobFinished(RunEvent):
     """A job is done and stored."""
 
     stage: str
@@ -49,7 +82,7 @@ class JobFinished:
 
 
 @dataclass(frozen=True)
-class Progress:
+class Progress(RunEvent):
     """`done` of `total` units of a stage's work, with figures worth showing."""
 
     stage: str
@@ -60,7 +93,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Validated:
+class Validated(RunEvent):
     """Scores on the validation split after `step` steps."""
 
     stage: str
@@ -68,17 +101,34 @@ class Validated:
     scores: Mapping[str, float]
     best: bool
     """Whether these are the best so far: the weights that are kept."""
+    picture: NDArray[np.uint8] | None = field(default=None, compare=False)
+    """(H, W, 3) RGB, some validation images beside truth and prediction; None where no tracker asked for it."""
 
 
 @dataclass(frozen=True)
-class Notice:
+class Notice(RunEvent):
     """Something the user should know, such as an automatic choice and its reason."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class CellFinished:
+class TrackerFailed(RunEvent):
+    """A tracker failed. Work goes on, and the tracker is tried again later."""
+
+    tracker: str
+    """The name that `--track` gave."""
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"tracker '{self.tracker}' failed: {self.reason}; the work goes on, and once the cause is mended the same "
+            "command tells the tracker the rest"
+        )
+
+
+@dataclass(frozen=True)
+class CellFinished(RunEvent):
     """A cell of a study has ended. `cliffkit ablate` itself hears of it; workers hear of the cell's jobs."""
 
     variant: str
@@ -89,5 +139,7 @@ class CellFinished:
     """Why it failed."""
 
 
-Event = JobStarted | JobSkipped | JobSetAside | JobFinished | Progress | Validated | Notice | CellFinished
+Event = (
+    JobStarted | JobSkipped | JobSetAside | JobFinished | Progress | Validated | Notice | TrackerFailed | CellFinished
+)
 Emit = Callable[[Event], None]

@@ -287,7 +287,11 @@ class TestStudy:
         study = write_study(tmp_path)
         cliffkit.ablate(study, runs=runs, device="cpu", workers=1, progress=heard.append)
         ends = [event for event in heard if isinstance(event, CellFinished)]
-        assert ends == [CellFinished(gone.variant.name, gone.seed, "done")]
+        (run,) = (event.run for event in ends)
+        assert ends == [CellFinished(gone.variant.name, gone.seed, "done", run=run)]
+        assert run is not None
+        assert (run.name, run.variant, run.seed, run.study) == (gone.recipe.name, gone.variant.name, gone.seed, "small")
+        assert cliffkit.load_run(run.folder).key == run.key == gone.key
         assert capsys.readouterr().err == ""
 
     @pytest.fixture

@@ -31,6 +31,7 @@ FLOORS = (
     "jobs",
     "study",
     *("report", "display"),
+    "bundles",
     "verbs",
     "__init__",
     "cli",

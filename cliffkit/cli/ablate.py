@@ -40,6 +40,7 @@ study_argument = click.argument("study", type=options.PathText(), default=BUILT_
               help="Where jobs run: a name, or '{use: ray, cpus: 4}'; `cliffkit list executor --options`.")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Try jobs again that failed before; else they are left alone.")
 @options.checkpoint_every
+@options.track
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -59,6 +60,7 @@ def ablate(
     executor: str,
     retry_failed: bool,
     checkpoint_every: int | None,
+    track: tuple[Any, ...],
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -94,7 +96,7 @@ def ablate(
         _print_outlook(outlook, as_json)
         return
     with working(plugins.registry):
-        findings = cliffkit.ablate(study, **chosen, checkpoint_every=checkpoint_every)
+        findings = cliffkit.ablate(study, **chosen, checkpoint_every=checkpoint_every, track=track)
     _print_findings(findings, as_json)
     if findings.failed:
         _print_how_to_retry()

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from cliffkit.cli.ablate import ablate, report
+from cliffkit.cli.bundle import bundle, verify
 from cliffkit.cli.data import data
 from cliffkit.cli.echo import echo
 from cliffkit.cli.export import export
@@ -83,7 +84,7 @@ def cli(strict_plugins: bool) -> None:
     """
 
 
-STUDIES, RUNS = (ablate, report, score), (run, evaluate, predict, export)
+STUDIES, RUNS = (ablate, report, score, bundle, verify), (run, evaluate, predict, export)
 LOOKS = (plan, validate, list_components, plugins, recipes, data, store)
 
 for command in (*RUNS, *STUDIES, *LOOKS):

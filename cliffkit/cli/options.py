@@ -85,6 +85,11 @@ checkpoint_every: Decorator = click.option(
     help="Save a checkpoint after every N steps too. One is saved every 20 seconds anyway, and when the command is "
     "stopped by Ctrl-C or SIGTERM.",
 )  # fmt: skip
+track: Decorator = click.option(
+    "--track", "track", type=PartText(), multiple=True, metavar="TRACKER",
+    help="Tell a tracker of every run: tensorboard, or '{use: mlflow, uri: ...}'; see `cliffkit list tracker "
+    "--options`. No result depends on it. Repeatable.",
+)  # fmt: skip
 protocols: Decorator = click.option(
     "--protocol", "protocols", type=PartText(), multiple=True, required=True, metavar="P",
     help="A name, as eigen or eigen+flip+median (see `cliffkit list protocol`), or a mapping, as '{use: eigen, cap_m: "

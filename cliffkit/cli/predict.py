@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,9 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 @click.option("--flip", is_flag=True, help="Average with the prediction for the mirrored image.")
 @click.option("--beside/--no-beside", default=True, show_default=True, help="Write the image beside its depth.")
 @click.option("--range", "range_m", type=Numbers("MIN,MAX"), metavar="MIN,MAX",
-              help="Metres of the first and of the last colour. Default: each image's own depths.")  # fmt: skip
-@click.option("--points", is_flag=True, help="Write a point cloud too; needs --camera or --fov.")
+              help="Metres of the first and of the last colour. Default: each image's own depths; for a video the 1st "
+              "to the 99th percentile of some frames' depths.")  # fmt: skip
+@click.option("--points", is_flag=True, help="Write a point cloud of each image too; needs --camera or --fov.")
 @click.option("--camera", type=Numbers("fx,fy,cx,cy"), metavar="FX,FY,CX,CY",
               help="For --points: the camera in pixels of the upright images, counted from their top left corner, so "
               "that the first pixel has its centre at (0.5, 0.5). Add 0.5 to cx and cy of OpenCV.")  # fmt: skip
@@ -98,14 +100,21 @@ class Numbers(click.ParamType[tuple[float, ...]]):
               "Pixels are then square, and the camera looks at the middle.")  # fmt: skip
 @click.option("--stride", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="For --points: keep every Nth row and column.")  # fmt: skip
+@click.option("--every", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+              help="For videos: predict every Nth frame.")  # fmt: skip
+@click.option("--first", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
+              help="For videos: number of the first frame, counted from 0.")  # fmt: skip
+@click.option("--last", type=click.IntRange(min=0), metavar="N", help="For videos: number of the last frame.")
+@click.option("--frame-depth", type=click.Choice(["png", "npy"]),
+              help="For videos: the depth of each frame too, in 16-bit millimetres or float32 metres.")  # fmt: skip
 @options.device
 @options.as_json
-@click.pass_obj
-def predict(plugins: Plugins, /, run: Path, images: tuple[Path, ...], out: Path, as_json: bool, **how: Any) -> None:
-    """Predict the depth of IMAGES with the weights of RUN, at each image's own size.
+@click.pass_context
+def predict(ctx: click.Context, /, run: Path, images: tuple[Path, ...], out: Path, as_json: bool, **how: Any) -> None:
+    """Predict the depth of IMAGES, which may be videos, with the weights of RUN, at each image's own size.
 
     A folder among IMAGES stands for all images in it and in its folders. Images are turned upright by their EXIF
-    orientation.
+    orientation. Videos are named one by one, and need the extra cliffkit[video].
 
     \b
     For photo.jpg, DIR gets
@@ -114,22 +123,58 @@ def predict(plugins: Plugins, /, run: Path, images: tuple[Path, ...], out: Path,
         photo.colour.png  colours with their scale in metres
         photo.beside.png  the photo beside its colours; --no-beside leaves it out
         photo.ply         with --points: points in metres, x right, y down, z forward
+    For clip.mp4, DIR gets
+        clip.beside.mp4   the frames beside their depth, under one scale; no sound
+        clip.frames/      with --frame-depth: a file for each frame, and frames.csv with their times
 
     \b
         cliffkit predict RUN photos -o depth
         cliffkit predict RUN photo.jpg -o depth --points --fov 63.4
         cliffkit predict RUN photo.jpg -o depth --points --camera 518.9,519.5,325.1,253.2
+        cliffkit predict RUN clip.mp4 -o depth --every 2 --range 0.5,8
 
     Where images of several folders have one name, all keep their folders below DIR. A file that `cliffkit predict` did
-    not write is never written over without --force.
+    not write is never written over without --force. Of a video that is damaged, what is whole is predicted, and a line
+    says where it ends.
 
     Where the code of a part has changed since RUN was trained, nothing is predicted, and the difference is shown.
     """
+    from cliffkit.prediction.inputs import is_video
+
+    plugins: Plugins = ctx.obj
+    videos = [path for path in images if is_video(path)]
+    pictures = [path for path in images if path not in videos]
+    _check_given(ctx, FOR_PICTURES if not pictures else (), "images; name one")
+    _check_given(ctx, FOR_VIDEOS if not videos else (), "videos; name one")
+    shared = {name: value for name, value in how.items() if name not in (*FOR_PICTURES, *FOR_VIDEOS)}
+    for_pictures = {name: how[name] for name in FOR_PICTURES}
+    for_videos = {name: how[name] for name in FOR_VIDEOS}
     with working(plugins.registry):
-        rows = cliffkit.predict(run, images, out, plugins=plugins, **how)
+        rows = cliffkit.predict(run, pictures, out, plugins=plugins, **shared, **for_pictures) if pictures else ()
+        clips = cliffkit.predict_videos(run, videos, out, plugins=plugins, **shared, **for_videos) if videos else ()
     if as_json:
-        echo(json.dumps({"run": str(run), "predictions": list(map(dict, rows))}))
+        echo(json.dumps({"run": str(run), "predictions": list(map(dict, rows)), "videos": list(map(dict, clips))}))
         return
     for row in rows:
-        echo(f"{row['image']}: {row['min_m']:.2f} to {row['max_m']:.2f} m, median {row['median_m']:.2f} m")
+        echo(f"{row['image']}: {_range(row)}")
+    for row in clips:
+        echo(f"{row['video']}: {row['frames']} frames, {row['first_s']:.2f} to {row['last_s']:.2f} s, {_range(row)}, "
+             f"colours from {row['colours_from_m']:.2f} to {row['colours_to_m']:.2f} m")  # fmt: skip
+        if row["remarks"]:
+            echo(f"{row['video']}: {row['remarks']}", err=True)
     echo(f"written to {out}")
+
+
+FOR_PICTURES, FOR_VIDEOS = ("points", "camera", "fov", "stride"), ("every", "first", "last", "frame_depth")
+"""Options of images alone, and of videos alone."""
+
+
+def _check_given(ctx: click.Context, names: tuple[str, ...], what: str) -> None:
+    """Raise UsageError where options are given that are for inputs of another kind."""
+    for name in names:
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for {what}, or leave it out")
+
+
+def _range(row: Mapping[str, Any]) -> str:
+    return f"{row['min_m']:.2f} to {row['max_m']:.2f} m, median {row['median_m']:.2f} m"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,6 +20,7 @@ from cliffkit.components.load import Plugins
 @options.runs
 @options.device
 @options.checkpoint_every
+@options.track
 @options.as_json
 @click.pass_obj
 def run(
@@ -29,6 +31,7 @@ def run(
     runs: Path,
     device: str,
     checkpoint_every: int | None,
+    track: tuple[Any, ...],
     as_json: bool,
 ) -> None:
     """Train and score the network of RECIPE: a file, or a name that `cliffkit recipes` lists.
@@ -42,6 +45,7 @@ def run(
         cliffkit run cliff_hegR
         cliffkit run mine.yaml --set model.fusion.use=add --set name=add_hegR
         cliffkit run nyu/cliff_resnet50_hegR --data nyu=FOLDER
+        cliffkit run cliff_hegR --track tensorboard
     """
     from cliffkit.cli.scores import print_run
 
@@ -53,6 +57,7 @@ def run(
             runs=runs,
             device=device,
             checkpoint_every=checkpoint_every,
+            track=track,
             plugins=plugins,
         )
     print_run(finished, as_json)

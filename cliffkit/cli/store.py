@@ -65,6 +65,8 @@ def list_(runs: Path, order: str, as_json: bool) -> None:
 def verify(runs: Path, as_json: bool) -> None:
     """Compare every file of every finished job and run with its checksum. Changes nothing.
 
+    (`cliffkit verify FILE` is another thing: it checks what a study that was put into one file says.)
+
     Exit code 2: something is damaged. A damaged job is done again by the next `run` or `ablate` that uses it.
     """
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn

@@ -48,6 +48,7 @@ MADE: Mapping[str, Kind] = {
         "mean of the worst errors", "cliffkit run cliff_none --set 'evaluate=[{use: full, metrics: [$name]}]'"
     ),
     "executor": Kind("a process for every piece of work", "cliffkit ablate cliffnet --executor $name"),
+    "tracker": Kind("a table of numbers for every run", "cliffkit run cliff_none --track $name"),
 }
 """The kinds that a package can be written for."""
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cliffkit.display.screen import can_redraw, screen
-from cliffkit.events import Event, JobSetAside, Notice
+from cliffkit.events import Event, JobSetAside, Notice, TrackerFailed
 from cliffkit.study.board import Board, JobState, duration, seconds_left
 from cliffkit.study.cells import Cell
 from cliffkit.text import printable
@@ -61,7 +61,7 @@ class BoardView:
         """Show what an event tells the user; the table shows everything else."""
         if isinstance(event, Notice):
             self.say(event.text)
-        elif isinstance(event, JobSetAside):
+        elif isinstance(event, JobSetAside | TrackerFailed):
             self.say(str(event))
 
     def show(self, board: Board) -> None:

@@ -11,7 +11,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 
 from cliffkit.display.screen import can_redraw, screen
-from cliffkit.events import Event, JobFinished, JobSetAside, JobSkipped, JobStarted, Notice, Progress, Validated
+from cliffkit.events import (
+    Event,
+    JobFinished,
+    JobSetAside,
+    JobSkipped,
+    JobStarted,
+    Notice,
+    Progress,
+    TrackerFailed,
+    Validated,
+)
 from cliffkit.text import printable
 
 LINE_SECONDS = 10.0
@@ -55,7 +65,7 @@ class Terminal:
             case JobStarted(stage, key, resumed_at):
                 again = "" if resumed_at is None else f", going on from step {resumed_at}"
                 self._line(f"{stage:<9} begins ({key[:8]}){again}")
-            case JobSetAside():
+            case JobSetAside() | TrackerFailed():
                 self._line(str(event))
             case JobFinished(stage, _, seconds):
                 self._line(f"{stage:<9} done in {seconds:.1f} s")

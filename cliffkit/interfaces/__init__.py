@@ -13,6 +13,7 @@ from cliffkit.interfaces.losses import Embedding, Loss, features_of
 from cliffkit.interfaces.metric import Metric, ScoredDepth
 from cliffkit.interfaces.network import Backbone, Fusion, Head, Network, Prediction, Pyramid
 from cliffkit.interfaces.sample import Batch, Sample
+from cliffkit.interfaces.tracker import Parameter, Point, State, Tracker
 from cliffkit.interfaces.training import Augment, OptimizerFactory, ParameterGroup, Schedule
 
 __all__ = [
@@ -28,14 +29,18 @@ __all__ = [
     "Metric",
     "Network",
     "OptimizerFactory",
+    "Parameter",
     "ParameterGroup",
     "Place",
+    "Point",
     "Prediction",
     "Pyramid",
     "Result",
     "Sample",
     "Schedule",
     "ScoredDepth",
+    "State",
     "Task",
+    "Tracker",
     "features_of",
 ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import asdict
+from dataclasses import replace
 
 from cliffkit.components.load import Plugins
 from cliffkit.errors import UserError
-from cliffkit.events import Emit, Event, Notice, Progress
+from cliffkit.events import Emit, Event, Notice, Progress, RunFacts
 from cliffkit.store.artifacts import JobProgress
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
@@ -17,14 +17,15 @@ TELL_SECONDS = 0.5
 """Least time between two records of a job's progress."""
 
 
-def announcer(plugins: Plugins, tell: Emit) -> Emit:
-    """Make a function that tells an event to `tell` and to every plugin.
+def announcer(plugins: Plugins, tell: Emit, run: RunFacts | None = None) -> Emit:
+    """Make a function that tells an event to `tell` and to every plugin, as one of `run` where the event has no run.
 
     A plugin that fails to hear an event is named once, by a Notice to `tell`, however many events follow.
     """
     named: set[str] = set()
 
     def emit(event: Event) -> None:
+        event = event if event.run else replace(event, run=run)
         tell(event)
         for plugin, reason in plugins.call("cliffkit_event", event=event).items():
             if plugin not in named:
@@ -50,6 +51,7 @@ def telling_store(job: Job, store: Store, emit: Emit) -> Emit:
         elif isinstance(event, Progress) and time.monotonic() - written_at > TELL_SECONDS:
             written_at = time.monotonic()
             with contextlib.suppress(UserError):  # a job must not end for want of this record
-                store.tell_progress(job, JobProgress(**asdict(event), notices=tuple(notices)))
+                done = (event.stage, event.done, event.total, event.unit, event.figures)
+                store.tell_progress(job, JobProgress(*done, notices=tuple(notices)))
 
     return tell

@@ -34,6 +34,8 @@ class Means:
     emit: Emit
     checkpoint_every: int | None = None
     """Steps after which a fit saves a checkpoint, beside those by the clock."""
+    pictured: bool = False
+    """Whether a fit of the network draws predictions at every validation."""
 
     @property
     def is_main(self) -> bool:
@@ -118,7 +120,8 @@ def _do(job: Job, means: Means) -> None:
     started = time.monotonic()
     try:
         with device.determinism(job.recipe.train.deterministic):
-            STAGES[job.stage](job, Context(folder, needs, device, means.roots, emit, means.checkpoint_every))
+            context = Context(folder, needs, device, means.roots, emit, means.checkpoint_every, means.pictured)
+            STAGES[job.stage](job, context)
     except UserError:
         if not worth_keeping(job.stage, folder):
             shutil.rmtree(folder, ignore_errors=True)

@@ -19,10 +19,13 @@ from cliffkit.components.isolate import explain
 from cliffkit.components.load import Plugins, load_plugins
 from cliffkit.data.splits import Roots
 from cliffkit.errors import PartError, Stopped, UserError
-from cliffkit.events import Event, JobSetAside, Notice
+from cliffkit.events import Event, JobSetAside, Notice, RunFacts, TrackerFailed
 from cliffkit.interfaces import Place
 from cliffkit.jobs.announce import announcer
+from cliffkit.jobs.course import Course
 from cliffkit.jobs.execute import Means, run_job
+from cliffkit.jobs.track import followed
+from cliffkit.recipe.part import Part
 from cliffkit.store.files import writing
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
@@ -40,6 +43,18 @@ class JobTask:
     roots: Roots
     checkpoint_every: int | None = None
     """Steps after which a fit saves a checkpoint, beside those by the clock."""
+    run: RunFacts | None = None
+    """The cell that the job is of; None where several cells share it."""
+    jobs: tuple[Job, ...] = ()
+    """All jobs of that cell, in the order of their needs."""
+    trackers: tuple[Part, ...] = ()
+    """The trackers that are told of that cell."""
+
+    def course(self) -> Course | None:
+        """Give what trackers are told of; None where nothing is to be told."""
+        if self.run is None or not self.trackers:
+            return None
+        return Course(self.run, self.jobs[-1].recipe.to_dict(), Store(self.runs), self.jobs)
 
 
 class Outcome(NamedTuple):
@@ -51,8 +66,8 @@ class Outcome(NamedTuple):
     """Why it failed; the store has the details."""
     memory_bytes: int = 0
     """Largest memory of its process; 0 unless done."""
-    set_aside: tuple[JobSetAside, ...] = ()
-    """Jobs that it needed and that were damaged; they are done anew."""
+    events: tuple[JobSetAside | TrackerFailed, ...] = ()
+    """Events that the study tells too."""
 
 
 def do_job(task: JobTask, place: Place) -> Outcome:
@@ -67,21 +82,23 @@ def do_job(task: JobTask, place: Place) -> Outcome:
     def waiting() -> None:
         raise _BusyError
 
-    set_aside: list[JobSetAside] = []
+    events: list[JobSetAside | TrackerFailed] = []
 
     def hear(event: Event) -> None:
-        if isinstance(event, JobSetAside):
-            set_aside.append(event)
-        if isinstance(event, Notice | JobSetAside):  # the study shows the job's progress by itself
+        if isinstance(event, JobSetAside | TrackerFailed):
+            events.append(event)
+        if isinstance(event, Notice | JobSetAside | TrackerFailed):  # the study shows the job's progress by itself
             print(event.text if isinstance(event, Notice) else event, file=sys.stderr)
 
     with _output_to(store.log(job)), stoppable():
         try:
-            emit = announcer(_plugins(), hear)
+            course = task.course()
             device = open_device(place.device, job.recipe.train.precision)
-            run_job(job, Means(store, device, task.roots, emit, task.checkpoint_every), waiting)
+            with followed(course, task.trackers, announcer(_plugins(), hear, task.run)) as emit:
+                means = Means(store, device, task.roots, emit, task.checkpoint_every, pictured=course is not None)
+                run_job(job, means, waiting)
         except _BusyError:
-            return Outcome("busy", set_aside=tuple(set_aside))
+            return Outcome("busy", events=tuple(events))
         except (KeyboardInterrupt, Stopped):
             raise
         except UserError as error:
@@ -90,9 +107,9 @@ def do_job(task: JobTask, place: Place) -> Outcome:
             reason = explain(error, [part.component for part in job.recipe.parts()])
             details = traceback.format_exc()
         else:
-            return Outcome("done", memory_bytes=peak_memory(place), set_aside=tuple(set_aside))
+            return Outcome("done", memory_bytes=peak_memory(place), events=tuple(events))
     store.fail(job, reason, details)
-    return Outcome("failed", reason, set_aside=tuple(set_aside))
+    return Outcome("failed", reason, events=tuple(events))
 
 
 def peak_memory(place: Place) -> int:

@@ -21,11 +21,8 @@ from cliffkit.pictures.png import depth_colour_png, save_depth_png16
 from cliffkit.prediction.outputs import Output, make_folders, plan_outputs
 from cliffkit.prediction.points import Cloud, write_ply
 from cliffkit.prediction.predictor import Floats, Predictor
+from cliffkit.prediction.streams import in_streams
 from cliffkit.store.files import write_atomic
-from cliffkit.workers import in_order
-
-STREAMS = 4
-"""Images that `predict` has in work at a time: a thread each wastes less than all of them on every layer."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +56,7 @@ def predict_files(
     _check_images(images)
     outputs = plan_outputs(images, out, beside=forms.beside, points=forms.cloud is not None, force=force)
     make_folders(outputs)
-    threads = torch.get_num_threads()
-    streams = min(STREAMS, threads)
-    work = partial(_predict_file, predict, forms, flip)
-    try:
-        yield from in_order(work, outputs, streams, partial(torch.set_num_threads, threads // streams))
-    finally:
-        torch.set_num_threads(threads)  # for threads to come
+    yield from in_streams(partial(_predict_file, predict, forms, flip), outputs)
 
 
 def _predict_file(predict: Predictor, forms: Forms, flip: bool, output: Output) -> dict[str, Any]:

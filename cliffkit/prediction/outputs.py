@@ -74,18 +74,22 @@ def plan_outputs(
     a file would be written over that `predict` did not write. With `force` only images, and paths that are no files,
     are spared.
     """
-    folders = [Path(os.path.abspath(image)).parent for image in images]
-    if len({image.stem for image in images}) < len(images):
-        shared = os.path.commonpath(folders)
-        outputs = [
-            Output(image, out / folder.relative_to(shared), image.stem, beside, points)
-            for image, folder in zip(images, folders, strict=True)
-        ]
-    else:
-        outputs = [Output(image, out, image.stem, beside, points) for image in images]
+    outputs = [Output(*place, beside, points) for place in placed(images, out)]
     _check_names(outputs)
     _spare(outputs, {os.path.realpath(image) for image in images}, force)
     return outputs
+
+
+def placed(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path, str]]:
+    """Give each input with the folder and the stem of its outputs.
+
+    Where inputs of several folders have one name, all keep their folders, below the deepest folder that they share.
+    """
+    if len({path.stem for path in inputs}) == len(inputs):
+        return [(path, out, path.stem) for path in inputs]
+    folders = [Path(os.path.abspath(path)).parent for path in inputs]
+    shared = os.path.commonpath(folders)
+    return [(path, out / folder.relative_to(shared), path.stem) for path, folder in zip(inputs, folders, strict=True)]
 
 
 def _check_names(outputs: Sequence[Output]) -> None:

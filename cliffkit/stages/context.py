@@ -25,3 +25,5 @@ class Context:
     emit: Emit
     checkpoint_every: int | None = None
     """Steps after which a fit saves a checkpoint, beside those by the clock."""
+    pictured: bool = False
+    """Whether a fit of the network draws predictions at every validation."""

@@ -9,11 +9,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 from accelerate.utils import gather_object
+from numpy.typing import NDArray
 from torch import nn
 
 from cliffkit.data.pack import Pack
+from cliffkit.interfaces import Sample
 from cliffkit.method.assemble import assemble
 from cliffkit.method.objectives import DepthObjective
+from cliffkit.pictures.progress import progress_picture
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.scoring.protocols import VALIDATION
 from cliffkit.scoring.scores import score_image, summarise
@@ -24,6 +27,9 @@ from cliffkit.training.device import Device
 from cliffkit.training.fit import fit
 from cliffkit.training.job import FitJob, Goal
 from cliffkit.training.start import load_start
+
+DRAWN = 4
+"""Largest number of validation images in a picture."""
 
 NOT_FINITE = dict.fromkeys(METRICS, float("nan"))
 
@@ -42,7 +48,10 @@ def fit_depth(job: Job, context: Context) -> None:
     def score() -> dict[str, float]:
         return validate(network, val, settings.batch, device)
 
-    goal = Goal(settings.select, settings.select in HIGHER_IS_BETTER, score)
+    def picture() -> NDArray[np.uint8]:
+        return draw(network, val, device)
+
+    goal = Goal(settings.select, settings.select in HIGHER_IS_BETTER, score, picture if context.pictured else None)
     fitted = fit(
         FitJob(
             network, objective, train, recipe.train.depth, goal,
@@ -77,10 +86,7 @@ def validate(network: nn.Module, val: Pack, batch: int, device: Device) -> dict[
     for start in range(0, len(share), batch):
         indices = share[start : start + batch]
         sample = val.batch(indices)
-        with torch.inference_mode(), device.autocast():
-            prediction = network(sample.image.to(device.torch).contiguous(memory_format=torch.channels_last))
-
-        maps = prediction.float().cpu().numpy()[:, 0]
+        maps = _predict(network, sample, device)
         depth, valid = sample.depth.numpy()[:, 0], sample.valid.numpy()[:, 0]
         if np.isfinite(maps).all():
             scored = [score_image(*image, VALIDATION) for image in zip(maps, depth, valid, strict=True)]
@@ -93,3 +99,18 @@ def validate(network: nn.Module, val: Pack, batch: int, device: Device) -> dict[
     if any(row is not None and math.isnan(row["abs_rel"]) for row in gathered.values()):
         return NOT_FINITE  # never better than anything; the loop stops at the first term that is not finite
     return summarise([gathered[i] for i in sorted(gathered)], VALIDATION)
+
+
+def draw(network: nn.Module, val: Pack, device: Device) -> NDArray[np.uint8]:
+    """Draw the predictions of some images of a packed split, (H, W, 3) RGB; the images are the same at every step."""
+    sample = val.batch(np.linspace(0, len(val) - 1, min(DRAWN, len(val))).round().astype(int))
+    truths = np.where(sample.valid.numpy(), sample.depth.numpy(), np.nan)[:, 0]
+    return progress_picture(sample.image.numpy(), truths, _predict(network, sample, device))
+
+
+def _predict(network: nn.Module, sample: Sample, device: Device) -> NDArray[np.float32]:
+    """Predict the depth of a batch as training does, (B, H, W) metres."""
+    with torch.inference_mode(), device.autocast():
+        prediction = network(sample.image.to(device.torch).contiguous(memory_format=torch.channels_last))
+    maps: NDArray[np.float32] = prediction.float().cpu().numpy()[:, 0]
+    return maps

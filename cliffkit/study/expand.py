@@ -88,7 +88,7 @@ class Expansion:
         if centre is None:
             points = list(itertools.product(*axes.values())) if axes else []
         else:
-            points = list(_around(centre, list(map(list, axes.values()))))
+            points = list(around(centre, list(map(list, axes.values()))))
         if not isinstance(rules, list):
             self.faults.add(("exclude",), "write a list of patterns, as [{embedding: none, fusion: 'c*'}]")
             return points
@@ -104,8 +104,7 @@ class Expansion:
                 self.faults.add(("exclude", i, axis), message)
             if unknown:
                 continue
-            patterns = {axis: value if isinstance(value, list) else [value] for axis, value in rule.items()}
-            remaining = [point for point in points if not _matches(dict(zip(axes, point, strict=True)), patterns)]
+            remaining = [point for point in points if not is_excluded(dict(zip(axes, point, strict=True)), rule)]
             if len(remaining) == len(points):
                 self.faults.add(("exclude", i), "matches no variant; mend or remove it")
             points = remaining
@@ -212,17 +211,19 @@ def _written(part: Part) -> str:
     return str(part.to_dict())
 
 
-def _around(centre: Levels, axes: Sequence[Sequence[str]]) -> Iterator[Levels]:
+def around(centre: Levels, axes: Sequence[Sequence[str]]) -> Iterator[Levels]:
     """Give a grid's points that differ from the centre along one axis at most, in the grid's order."""
     if not axes:
         yield ()
         return
     for level in axes[0]:
         if level == centre[0]:
-            yield from ((level, *rest) for rest in _around(centre[1:], axes[1:]))
+            yield from ((level, *rest) for rest in around(centre[1:], axes[1:]))
         else:
             yield (level, *centre[1:])
 
 
-def _matches(levels: Mapping[str, str], rule: Mapping[str, Sequence[Any]]) -> bool:
-    return all(any(fnmatchcase(levels[axis], str(pattern)) for pattern in patterns) for axis, patterns in rule.items())
+def is_excluded(levels: Mapping[str, str], rule: Mapping[str, Any]) -> bool:
+    """Tell whether a pattern of `exclude` names a point, given by its level of each axis."""
+    patterns = {axis: value if isinstance(value, list) else [value] for axis, value in rule.items()}
+    return all(any(fnmatchcase(levels[axis], str(pattern)) for pattern in each) for axis, each in patterns.items())

@@ -189,6 +189,12 @@ def _load(cell: Cell, store: Store) -> CellResult:
     damages = [f"{job.stage}: damaged: {damage}" for job in cell.jobs if (damage := store.damage(job, LARGE))]
     if damages:
         return CellResult(cell, "failed", "; ".join([*damages, "`cliffkit ablate` does it again"]), damaged=True)
+    return read_done(cell, store)
+
+
+def read_done(cell: Cell, store: Store) -> CellResult:
+    """Read the result of a cell whose jobs are done. Raises UserError where a file is missing or damaged."""
+    evaluate = cell.jobs[-1]
     depth = store.folder(evaluate.needs["depth"])
     records = {job.stage: store.record(job) for job in cell.jobs}
     scores = Scores.read(store.folder(evaluate))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from cliffkit.data.splits import Roots
 from cliffkit.errors import Stopped, UserError, cause
-from cliffkit.events import Emit
+from cliffkit.events import Emit, RunFacts, TrackerFailed
 from cliffkit.interfaces import Executor
 from cliffkit.jobs.execute import set_aside
 from cliffkit.jobs.worker import JobTask, Outcome, do_job
+from cliffkit.recipe.part import Part
 from cliffkit.store.job import Job
 from cliffkit.study.board import Board, JobState
+from cliffkit.study.cells import Cell
 from cliffkit.study.pace import Paces, learn_from, units
 from cliffkit.workers import available_cores
 
@@ -51,15 +53,19 @@ def run_cells(
     show: Callable[[Board], None],
     tell: Emit = lambda event: None,
     checkpoint_every: int | None = None,
+    trackers: Sequence[Part] = (),
+    facts: Callable[[Cell], RunFacts] | None = None,
 ) -> None:
     """Do every job that is neither done nor failed; `show` is called whenever the board may have changed.
 
-    `tell` hears of damaged jobs that are done again.
+    `tell` hears of damaged jobs that are done again, and once of a tracker that fails. `facts` names the run that is a
+    cell, for events and trackers.
 
     A job that another process holds, such as a second `ablate` on the same store, is left to that process and checked
     again later. A job that fails stops only the cells that need it.
     """
     running: dict[Future[Outcome], JobState] = {}
+    silent: set[str] = set()
     paces = Paces(board.store)
     runs = board.store.root.resolve()  # workers may have another working directory
     board.slots = executor.slots
@@ -74,7 +80,9 @@ def run_cells(
             if entry.state == "elsewhere" and board.store.done(entry.job):
                 board.put(entry, "done")
                 continue
-            future = executor.submit(do_job, JobTask(entry.job, runs, roots, checkpoint_every))
+            cell = board.only_cell.get(entry.job.key)
+            named = (facts(cell), cell.jobs, tuple(trackers)) if cell and facts else ()
+            future = executor.submit(do_job, JobTask(entry.job, runs, roots, checkpoint_every, *named))
             board.put(entry, "running")
             running[future] = entry
         show(board)
@@ -86,7 +94,11 @@ def run_cells(
         for future in wait(running, LOOK_SECONDS, FIRST_COMPLETED).done:
             entry = running.pop(future)
             outcome = _settle(board, entry, future)
-            for event in outcome.set_aside:
+            for event in outcome.events:
+                if isinstance(event, TrackerFailed):
+                    if event.tracker in silent:
+                        continue
+                    silent.add(event.tracker)
                 tell(event)
             if outcome.memory_bytes:
                 with contextlib.suppress(UserError):  # a pace that cannot be kept, as on a full disk, ends no study

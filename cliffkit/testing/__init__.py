@@ -14,6 +14,7 @@ from cliffkit.testing.losses import check_embedding, check_loss
 from cliffkit.testing.metric import check_metric
 from cliffkit.testing.network import check_backbone, check_fusion, check_head, check_network, check_pyramid
 from cliffkit.testing.protocol import check_protocol
+from cliffkit.testing.tracker import check_tracker
 from cliffkit.testing.training import check_optimizer, check_schedule
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "check_protocol",
     "check_pyramid",
     "check_schedule",
+    "check_tracker",
 ]

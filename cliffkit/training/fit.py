@@ -198,6 +198,7 @@ def _validate(job: FitJob, running: _Running) -> None:
     with averaged(job.module, state.average):
         job.module.eval()
         scores = dict(goal.validate())
+        picture = goal.picture() if goal.picture and job.device.accelerator.is_main_process else None
         is_best = goal.better(scores[goal.score], state.best_score)
         if is_best:
             state.best_score, state.best_step = scores[goal.score], state.step
@@ -208,7 +209,7 @@ def _validate(job: FitJob, running: _Running) -> None:
                 state.best_optimizer = _copied(tensors)
 
     running.log.write({"stage": job.stage, "step": state.step, "val": scores, "best": is_best})
-    job.emit(Validated(job.stage, state.step, scores, is_best))
+    job.emit(Validated(job.stage, state.step, scores, is_best, picture))
     running.looked = time.monotonic()  # so that the speed at the next look counts training alone
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from cliffkit.data.pack import Pack
@@ -23,6 +25,8 @@ class Goal:
     higher_is_better: bool
     validate: Callable[[], Mapping[str, float]]
     """Scores of the module as it stands, the same on every process."""
+    picture: Callable[[], NDArray[np.uint8]] | None = None
+    """Draws predictions of the module as it stands, (H, W, 3) RGB; None where nobody wants to see them."""
 
     def better(self, new: float, old: float | None) -> bool:
         """Tell whether a score beats the best so far; NaN never does."""

@@ -8,10 +8,13 @@ from pathlib import Path
 
 from cliffkit.components.load import Plugins
 from cliffkit.data.splits import Roots
+from cliffkit.events import RunFacts
+from cliffkit.jobs.run_folder import run_folder
+from cliffkit.recipe.part import Part
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.study.board import Board
-from cliffkit.study.cells import plan_cells
+from cliffkit.study.cells import Cell, plan_cells
 from cliffkit.study.chooser import Chooser
 from cliffkit.study.study import Study
 from cliffkit.study.trials import choose, plan_trials
@@ -37,6 +40,8 @@ class OpenedStudy:
     board: Board
     trials: Board | None = None
     """How far the trials of the study's search are; None where it has none."""
+    trackers: tuple[Part, ...] = ()
+    """The trackers that are told of its cells."""
 
     @property
     def boards(self) -> list[Board]:
@@ -51,6 +56,12 @@ class OpenedStudy:
     def tuned(self) -> OpenedStudy:
         """Give the study with its cells planned by what its trials, as far as they are done, have chosen."""
         return replace(self, board=_board(self.study, self.roots, self.board.store, self.trials))
+
+    def facts(self, cell: Cell) -> RunFacts:
+        """Name the run that a cell is."""
+        folder = run_folder(cell.recipe, cell.jobs, self.folder.resolve() / "cells")
+        seed, runs = cell.own_seed, self.board.store.root.resolve()
+        return RunFacts(cell.recipe.name, cell.key, cell.variant.name, seed, self.study.name, folder, runs)
 
     @property
     def folder(self) -> Path:

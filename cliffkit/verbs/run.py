@@ -11,15 +11,18 @@ from typing import Any
 from cliffkit.components.load import Plugins
 from cliffkit.data.splits import Roots
 from cliffkit.display.lines import Terminal
-from cliffkit.events import Emit, Event, Notice
+from cliffkit.events import Emit, Event, Notice, RunFacts
 from cliffkit.jobs import run_folder
 from cliffkit.jobs.announce import announcer
+from cliffkit.jobs.course import Course
 from cliffkit.jobs.execute import Means, run_jobs
 from cliffkit.jobs.parts import TO_SCORE, check_parts
 from cliffkit.jobs.plan import plan
 from cliffkit.jobs.rescore import rescore
+from cliffkit.jobs.track import followed
 from cliffkit.method.buildable import check_buildable
 from cliffkit.prediction.predictor import load_run as load_recipe_of_run
+from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.store.artifacts import RunMetrics
 from cliffkit.store.store import Store
@@ -36,6 +39,7 @@ from cliffkit.verbs.inputs import (
     open_recipe,
     path_of,
 )
+from cliffkit.verbs.track import Track, open_trackers
 
 
 def run(
@@ -46,6 +50,7 @@ def run(
     runs: AnyPath = "runs",
     device: str = "auto",
     checkpoint_every: int | None = None,
+    track: Track = (),
     progress: Progress = True,
     plugins: Plugins | None = None,
 ) -> Run:
@@ -58,6 +63,8 @@ def run(
         runs: folder of runs and of the finished jobs that they share.
         device: auto takes a GPU where there is one; else cpu, cuda, cuda:1, mps.
         checkpoint_every: save a checkpoint after every so many steps too; one is saved every 20 seconds anyway.
+        track: trackers that are told of the run: a name, a mapping with `use` and options, or a list of these; see
+            `cliffkit list tracker`. No result depends on them.
         progress: whether to show it, or a function that is called with every event of `cliffkit.events`.
         plugins: those to use; by default the installed ones.
 
@@ -70,9 +77,8 @@ def run(
     """
     plugins = plugins or installed_plugins()
     checked = open_recipe(recipe, plugins.registry, set)
-    return _perform(
-        checked, plugins, folders(data, plugins.registry), path_of(runs, "runs"), device, progress, checkpoint_every
-    )
+    trackers, roots = open_trackers(plugins.registry, track), folders(data, plugins.registry)
+    return _perform(checked, plugins, roots, path_of(runs, "runs"), device, progress, checkpoint_every, trackers)
 
 
 def load_run(folder: AnyPath, *, device: str = "auto", plugins: Plugins | None = None) -> Run:
@@ -132,6 +138,7 @@ def _perform(
     device: str,
     progress: Progress,
     checkpoint_every: int | None = None,
+    trackers: Sequence[Part] = (),
 ) -> Run:
     """Plan a recipe, do what is not done, lay out its run folder."""
     opened = open_device(device, recipe.train.precision)
@@ -143,21 +150,25 @@ def _perform(
     if any(job.stage == "depth" for job in todo):
         check_buildable(recipe, roots, opened.torch, opened.accelerator.num_processes)
 
+    folder = run_folder.run_folder(recipe, jobs, store.root)
     if main:
-        run_folder.name_jobs(run_folder.run_folder(recipe, jobs, store.root), jobs)
-    with _telling(plugins, progress, opened) as emit:
+        run_folder.name_jobs(folder, jobs)
+    runs = store.root.resolve()
+    facts = RunFacts(recipe.name, jobs[-1].key, recipe.name, recipe.seed, "", runs / folder.name, runs)
+    course = Course(facts, recipe.to_dict(), store, jobs) if main and trackers else None
+    with _telling(plugins, progress, opened, facts) as tell, followed(course, trackers, tell) as emit:
         if todo:
             emit(Notice(f"{opened.torch} in {str(opened.dtype).removeprefix('torch.')}: {opened.reason}"))
-        reused = run_jobs(jobs, Means(store, opened, roots, emit, checkpoint_every))
+        reused = run_jobs(jobs, Means(store, opened, roots, emit, checkpoint_every, pictured=course is not None))
 
     if main:
         run_folder.publish(recipe, jobs, store)
     opened.accelerator.wait_for_everyone()
-    return Run(run_folder.run_folder(recipe, jobs, store.root), recipe, device, tuple(reused))
+    return Run(folder, recipe, device, tuple(reused))
 
 
 @contextmanager
-def _telling(plugins: Plugins, progress: Progress, device: Device) -> Iterator[Emit]:
+def _telling(plugins: Plugins, progress: Progress, device: Device, run: RunFacts | None = None) -> Iterator[Emit]:
     """Give a function that tells events to the terminal, to the caller's own function, and to plugins."""
     main = device.accelerator.is_main_process
     with Terminal(active=main and progress is True) as terminal:
@@ -167,4 +178,4 @@ def _telling(plugins: Plugins, progress: Progress, device: Device) -> Iterator[E
             if main and callable(progress):
                 progress(event)
 
-        yield announcer(plugins, show) if main else show
+        yield announcer(plugins, show, run) if main else show

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from cliffkit.components.load import Plugins
 from cliffkit.display.board import BoardView
 from cliffkit.events import Emit, Event, Notice
+from cliffkit.interfaces import Executor
 from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.run_folder import name_jobs
 from cliffkit.study.analysis import analyse
@@ -22,10 +24,11 @@ from cliffkit.study.run import find_damaged, set_damaged_aside
 from cliffkit.verbs.designs import earlier_designs
 from cliffkit.verbs.findings import Findings
 from cliffkit.verbs.inputs import AnyPath, Data, Progress, Settings, StudyLike
-from cliffkit.verbs.opened import BUILT_IN, open_study
+from cliffkit.verbs.opened import BUILT_IN, OpenedStudy, open_study
 from cliffkit.verbs.outlook import Outlook
 from cliffkit.verbs.study_report import publish_cells, report_results
-from cliffkit.verbs.study_work import check_variants, do_board, do_trials, open_executor, say_power
+from cliffkit.verbs.study_work import check_variants, do_board, do_trials, open_executor, say_power, track_cells
+from cliffkit.verbs.track import Track, open_trackers
 
 
 def ablate(
@@ -39,6 +42,7 @@ def ablate(
     executor: str | Mapping[str, Any] = "local",
     retry_failed: bool = False,
     checkpoint_every: int | None = None,
+    track: Track = (),
     progress: Progress = True,
     plugins: Plugins | None = None,
 ) -> Findings:
@@ -55,6 +59,7 @@ def ablate(
         executor: where jobs run, a name or a mapping with `use` and options; see `cliffkit list executor`.
         retry_failed: try jobs again that failed before; else they are left alone.
         checkpoint_every: save a checkpoint after every so many steps too; one is saved every 20 seconds anyway.
+        track: trackers that are told of every cell, as for `run`; no result depends on them.
         progress: whether to show it, or a function that is called with a Notice for what the user should know, and
             with CellFinished for every cell that ends.
         plugins: those to use; by default the installed ones.
@@ -67,9 +72,9 @@ def ablate(
         findings.verdicts["none + add"]
     """
     work = open_study(study, set, data, runs, plugins)
-    if retry_failed:
-        for board in work.boards:
-            board.retry()
+    work = replace(work, trackers=open_trackers(work.plugins.registry, track))
+    for board in work.boards if retry_failed else ():
+        board.retry()
     build = partial(open_executor, work.plugins.registry, executor, workers, device)
     with BoardView(work.study.name, active=progress is True) as view:
         tell = _teller(view, progress, [*work.study.notes, *earlier_designs(work)])
@@ -77,17 +82,30 @@ def ablate(
         said_power = work.trials is not None and bool(work.trials.to_do())
         work = do_trials(work, build, view, tell, checkpoint_every)
         set_damaged_aside(work.board, announcer(work.plugins, tell))
-        failed = work.board.count("failed")
-        if failed:
-            tell(Notice(f"{failed} cells failed before and are left alone; mend the cause: {HOW_TO_RETRY}"))
-        if work.board.to_do():
-            if not said_power:
-                say_power(work, tell)
-            do_board(work.board, work, build, view, tell, checkpoint_every)
-        elif not failed:
-            tell(Notice("Nothing to do: every cell of this study is in the store."))
+        _do_cells(work, build, view, tell, checkpoint_every, said_power)
+        track_cells(work, tell)
     publish_cells(work)
     return report_results(work, device, progress)
+
+
+def _do_cells(
+    work: OpenedStudy,
+    build: Callable[[], Executor],
+    view: BoardView,
+    tell: Emit,
+    checkpoint_every: int | None,
+    said_power: bool,
+) -> None:
+    """Do the cells that are left, and say what is not done; what the study can see is said where it was not before."""
+    failed = work.board.count("failed")
+    if failed:
+        tell(Notice(f"{failed} cells failed before and are left alone; mend the cause: {HOW_TO_RETRY}"))
+    if work.board.to_do():
+        if not said_power:
+            say_power(work, tell)
+        do_board(work.board, work, build, view, tell, checkpoint_every)
+    elif not failed:
+        tell(Notice("Nothing to do: every cell of this study is in the store."))
 
 
 def forecast(

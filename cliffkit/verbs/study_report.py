@@ -59,7 +59,7 @@ def report_results(work: OpenedStudy, device: str, progress: Progress, *, keep: 
         gallery = make_gallery(results, work.roots, open_device(device, "fp32").torch, advance)
         make_folder(work.folder)
         written = write_report(
-            results, analysis, work.folder, gallery=gallery, command=_command_again(work), progress=say
+            results, analysis, work.folder, gallery=gallery, command=command_again(work), progress=say
         )
         keep_design(work, results)
     return Findings(results, analysis, work.folder, written, device)
@@ -78,7 +78,7 @@ def _check_worth(results: Results, folder: Path) -> None:
     )
 
 
-def _command_again(work: OpenedStudy) -> str:
+def command_again(work: OpenedStudy) -> str:
     """Give the command that does this study again, elsewhere too: the reader fills in where data lie."""
     words = ["cliffkit", "ablate", _name_file(work)]
     words += [word for text in work.settings for word in ("--set", text)]

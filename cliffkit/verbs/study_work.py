@@ -8,15 +8,16 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
-from cliffkit.components.load import Plugins
 from cliffkit.components.registry import Registry
 from cliffkit.data.splits import Roots
 from cliffkit.display.board import BoardView
 from cliffkit.errors import PartError, RecipeError, UserError
 from cliffkit.events import CellFinished, Emit, Notice
-from cliffkit.interfaces import Executor
+from cliffkit.interfaces import Executor, State
 from cliffkit.jobs.announce import announcer
+from cliffkit.jobs.course import Course
 from cliffkit.jobs.run_folder import name_jobs
+from cliffkit.jobs.track import tell_ended
 from cliffkit.method.buildable import check_buildable
 from cliffkit.recipe.check import check_part
 from cliffkit.report.power import outlook
@@ -100,7 +101,7 @@ def do_board(
     for job, reason, details in check_variants(board, work.roots, tell):
         board.store.fail(job, reason, details)
     with closing(build()) as built:
-        do_cells(board, built, work.roots, view, tell, work.plugins, checkpoint_every, ended)
+        do_cells(board, work, built, view, tell, checkpoint_every, ended)
 
 
 def do_trials(
@@ -137,21 +138,21 @@ def say_power(work: OpenedStudy, tell: Emit) -> None:
 
 def do_cells(
     board: Board,
+    work: OpenedStudy,
     executor: Executor,
-    roots: Roots,
     view: BoardView,
     tell: Emit,
-    plugins: Plugins,
     checkpoint_every: int | None,
     ended: set[int],
 ) -> None:
     """Do the jobs that are left, and tell of every cell that ends. Cells in `ended`, by id, were told of before."""
     if any(job.stage == "depth" for job in board.to_do()):
-        measured = choose_workers(board, executor, roots, lambda text: tell(Notice(text)))
+        measured = choose_workers(board, executor, work.roots, lambda text: tell(Notice(text)))
         how = f"{executor.slots} at once, {executor.place.threads} threads each, on {executor.place.device}"
         tell(Notice(how + (f" ({measured})" if measured else "")))
 
-    emit = announcer(plugins, tell)
+    emit = announcer(work.plugins, tell)
+    is_trial = board is work.trials  # trials have no runs that people look at
 
     def show(board: Board) -> None:
         view.show(board)
@@ -159,6 +160,24 @@ def do_cells(
             state = board.cell_state(cell)
             if state in ("done", "failed") and id(cell) not in ended:
                 ended.add(id(cell))
-                emit(CellFinished(cell.variant.name, cell.own_seed, state, board.cell_reason(cell)))
+                run = None if is_trial else work.facts(cell)
+                emit(CellFinished(cell.variant.name, cell.own_seed, state, board.cell_reason(cell), run=run))
 
-    run_cells(board, executor, roots, show, emit, checkpoint_every)
+    watching = ((), None) if is_trial else (work.trackers, work.facts)
+    run_cells(board, executor, work.roots, show, emit, checkpoint_every, *watching)
+
+
+def track_cells(work: OpenedStudy, tell: Emit) -> None:
+    """Tell trackers of every cell that has ended what they were not told: of those done before, and how each ended."""
+    board = work.board
+    states: Mapping[str, State] = {"done": "done", "failed": "failed"}
+    ended = [
+        (
+            Course(work.facts(cell), cell.recipe.to_dict(), board.store, cell.jobs),
+            states[state],
+            board.cell_reason(cell),
+        )
+        for cell in board.needed
+        if (state := board.cell_state(cell)) in states
+    ]
+    tell_ended(ended if work.trackers else [], work.trackers, announcer(work.plugins, tell))

@@ -638,6 +638,32 @@ class TestPredict:
         assert np.abs(flip - (plain + other[:, ::-1]) / 2).max() < 0.01 * difference
         assert np.abs(np.load(tmp_path / "flip" / "mirrored.npy")[:, ::-1] - flip).max() < 0.01 * difference
 
+    def test_takes_videos_beside_images_and_says_what_an_option_is_for(self, invoke, finished, images, tmp_path):
+        import av
+
+        with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+            stream = container.add_stream("libx264", rate=10)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for shade in range(6):
+                frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 40 * shade, np.uint8), "rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        command = ("predict", finished.folder, tmp_path / "clip.mp4", "-o", tmp_path / "out", "--device", "cpu")
+        done = invoke(*command, images[0], "--every", "2", "--frame-depth", "npy", "--json")
+        answer = one_object(done)
+        assert [Path(row["image"]).name for row in answer["predictions"]] == ["image0.png"]
+        (row,) = answer["videos"]
+        assert (row["frames"], row["first_s"], row["last_s"]) == (3, 0.0, 0.4)
+        assert "clip.mp4" in done.stderr
+        assert len(list(Path(row["frames_folder"]).glob("*.npy"))) == 3
+        printed = invoke(*command, "--last", "1", "--range", "0,5").stdout
+        assert "clip.mp4: 2 frames, 0.00 to 0.10 s" in printed
+        assert "colours from 0.00 to 5.00 m" in printed
+        assert "--points is for images" in invoke(*command, "--points", "--fov", "60").stderr
+        refused = invoke("predict", finished.folder, images[0], "-o", tmp_path / "out", "--every", "2")
+        assert refused.exit_code == 2
+        assert "--every is for videos" in refused.stderr
+
     def test_writes_points_of_a_camera_that_is_named_and_of_no_other(self, invoke, finished, images, tmp_path):
         command = ("predict", finished.folder, images[0], "-o", tmp_path, "--device", "cpu", "--json", "--points")
         refused = invoke(*command)

@@ -21,7 +21,7 @@ import pytest
 from safetensors import safe_open
 
 from cliffkit.components.load import load_plugins
-from cliffkit.events import JobFinished, Validated
+from cliffkit.events import JobFinished, RunFacts, Validated
 from cliffkit.hookspecs import hookimpl
 from cliffkit.recipe.schema import options_schema
 from cliffkit.study.check import load_study
@@ -208,14 +208,15 @@ def test_the_page_s_signature_is_a_schema() -> None:
         schema(gain=0.0)
 
 
-def test_the_page_s_tracker_prints_scores(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_s_listener_prints_scores(capsys: pytest.CaptureFixture[str]) -> None:
     """Called as the engine would; that it is called in a run is in test_hooks.py."""
-    (tracker,) = (block.text for block in blocks() if "def cliffkit_event" in block.text)
+    (listener,) = (block.text for block in blocks() if "def cliffkit_event" in block.text)
     scope: dict[str, Any] = {"hookimpl": hookimpl}
-    exec(tracker, scope)
+    exec(listener, scope)
     scope["cliffkit_event"](JobFinished("depth", "0123", seconds=1.0))
-    scope["cliffkit_event"](Validated("depth", 250, {"abs_rel": 0.125, "delta1": 0.5}, best=True))
-    assert capsys.readouterr() == ("", "tracker: depth step 250: abs_rel 0.125, delta1 0.500\n")
+    facts = RunFacts("add", "01234567", "add", 0, "", Path("runs/add-01234567"), Path("runs"))
+    scope["cliffkit_event"](Validated("depth", 250, {"abs_rel": 0.125, "delta1": 0.5}, best=True, run=facts))
+    assert capsys.readouterr() == ("", "add: depth step 250: abs_rel 0.125, delta1 0.500\n")
 
 
 def _starting(commands: dict[str, str], *beginnings: str) -> list[str]:

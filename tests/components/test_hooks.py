@@ -112,13 +112,10 @@ def test_every_event_is_documented(name: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_documented_with_its_check(kind: str) -> None:
     check = f"check_{kind}"
-    if check in testing.__all__:
-        assert f"\n| {kind} | " in PAGE
-        assert f"`{check}(" in PAGE
-        assert f"(plugins/{kind}.md)" in PAGE
-    else:
-        assert kind == "tracker"
-        assert kind in PAGE
+    assert check in testing.__all__
+    assert f"\n| {kind} | " in PAGE
+    assert f"`{check}(" in PAGE
+    assert f"(plugins/{kind}.md)" in PAGE
 
 
 # ---- the hooks

@@ -20,8 +20,6 @@ from cliffkit.errors import UserError
 
 from ..conftest import Invoke
 
-RESERVED = {"tracker"}
-
 RUFF = Path(sys.executable).with_name("ruff")
 
 
@@ -34,7 +32,7 @@ def package(kind: str, tmp_path: Path, registry: Registry, monkeypatch: pytest.M
 
 
 def test_there_is_one_for_every_kind() -> None:
-    assert set(MADE) == set(KINDS) - RESERVED
+    assert set(MADE) == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", MADE)

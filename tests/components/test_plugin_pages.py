@@ -69,7 +69,7 @@ class Example:
         (test,) = (block for block in blocks if "\ndef test_" in block)
         assert len(blocks) == 2, f"{kind}.md, {name}: a Python block is neither module, registration nor test"
         recipes = YAML.findall(text)
-        assert len(recipes) == (kind != "executor")
+        assert len(recipes) == (kind not in ("executor", "tracker"))
         return cls(kind, name, modules, registered, test, recipes[0] if recipes else None)
 
 
@@ -113,7 +113,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "tracker"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_a_page_with_an_example_and_its_check(kind: str) -> None:
     page = (PAGES / f"{kind}.md").read_text(encoding="utf-8")
     assert "\n## What it gets and gives\n" in page
@@ -143,7 +143,7 @@ def test_an_example_passes_its_check_and_trains(
 
     assert example.name in with_examples.registry.names(example.kind)
     if example.recipe is None:
-        part = check_part(example.kind, example.name, with_examples.registry, "--executor")
+        part = check_part(example.kind, example.name, with_examples.registry, "the page")
         assert part.component.plugin == "my_parts"
         return
     recipe = merged(yaml.safe_load(SMALL), yaml.safe_load(example.recipe))

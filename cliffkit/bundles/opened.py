@@ -1,0 +1,181 @@
+"""An unpacked bundle: its study, its cells and their results, as the report was made from them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cliffkit.bundles import facts
+from cliffkit.bundles.archive import is_plain
+from cliffkit.bundles.facts import BundledCell, BundleFacts
+from cliffkit.bundles.recorded import RecordedRecipe, Recorder
+from cliffkit.errors import UserError
+from cliffkit.recipe import yamlstrict
+from cliffkit.statistics import Design
+from cliffkit.store.artifacts import RECIPE, JobRecord, RunParts
+from cliffkit.store.job import Job
+from cliffkit.store.store import Store
+from cliffkit.study.cells import Cell
+from cliffkit.study.results import CellResult, Results, as_played, gather, read_done
+from cliffkit.study.study import Levels, Study, Trial, Tuning, Variant
+from cliffkit.study.tuning import Choice, Tried
+
+
+class OpenedBundle:
+    """A bundle in a folder. Every property raises UserError where a file that it needs is missing or wrong."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.facts = BundleFacts.read(folder)
+        if self.facts.format > facts.FORMAT:
+            raise UserError(
+                f"{BundleFacts.FILE}: the bundle is of format {self.facts.format}, this cliffkit reads {facts.FORMAT}; "
+                f"install cliffkit {self.facts.cliffkit}"
+            )
+        for cell in self.facts.cells:
+            names = [cell.folder, *(f"{stage}-{key}" for stage, key in cell.keys.items())]
+            if not all("/" not in name and is_plain(name) for name in names):
+                raise UserError(f"{BundleFacts.FILE}: cell '{cell.name}' names a folder outside of the bundle")
+
+    @property
+    def report(self) -> Path:
+        """The folder of the report."""
+        return self.folder / facts.REPORT
+
+    def job(self, stage: str, key: str) -> Path:
+        """Give the folder of a job."""
+        return self.folder / facts.JOBS / f"{stage}-{key}"
+
+    @cached_property
+    def records(self) -> dict[str, JobRecord]:
+        """The records of all jobs, by the names of their folders."""
+        return {path.parent.name: JobRecord.read(path.parent) for path in sorted(self.folder.glob("jobs/*/job.json"))}
+
+    def written(self, cell: BundledCell) -> Any:
+        """Read what a cell's recipe says."""
+        return self.yaml(f"{facts.CELLS}/{cell.folder}/{RECIPE}")
+
+    def yaml(self, name: str) -> Any:
+        """Read a YAML file of the bundle."""
+        document = yamlstrict.load(self.folder / name)
+        if document.faults:
+            raise UserError(f"{name}: {document.faults[0].message}")
+        return document.data
+
+    def parts(self, cell: BundledCell) -> RunParts:
+        """Read the parts of a cell that is done."""
+        return RunParts.read(self.folder / facts.CELLS / cell.folder)
+
+    def recipe(self, cell: BundledCell) -> RecordedRecipe:
+        """Make the recipe of a cell."""
+        parts = self.parts(cell) if cell.state == "done" else None
+        written = self.written(cell)
+        recorder = Recorder(f"{facts.CELLS}/{cell.folder}/{RECIPE}", parts, self._has_weights(cell, written))
+        return recorder.recipe(written, self.facts.study.protocols)
+
+    def _has_weights(self, cell: BundledCell, written: Any) -> bool:
+        """Tell whether the class of a cell's embedding generator has weights, by the jobs that the cell has."""
+        record = self.records.get(f"embedding-{cell.keys.get('embedding', '')}")
+        if record is None:
+            return False
+        trained = written["embedding"].get("trained", True) if isinstance(written.get("embedding"), dict) else True
+        return "train" in record.inputs or not trained
+
+    @cached_property
+    def study(self) -> Study:
+        """The study, of recorded recipes."""
+        said, text = self.facts.study, (self.folder / facts.STUDY).read_text(encoding="utf-8")
+        recipes: dict[str, RecordedRecipe] = {}
+        for cell in self.facts.cells:
+            recipes.setdefault(cell.variant, self.recipe(cell))
+        variants = tuple(
+            Variant(each.name, each.levels, recipes[each.name], own_seeds=dict(each.own_seeds))
+            for each in said.variants
+        )
+        reference = next((variant for variant in variants if variant.levels == said.reference), None)
+        if reference is None:
+            raise UserError(f"{BundleFacts.FILE}: the reference is no variant of the study")
+        return Study(
+            name=said.name,
+            design=said.design,
+            file=facts.STUDY,
+            base=Recorder(facts.BASE, None, has_weights=False).recipe(self.yaml(facts.BASE), said.protocols),
+            seeds=said.seeds,
+            axes=dict(said.axes),
+            variants=variants,
+            metric=said.metric,
+            protocol=said.protocol,
+            reference=reference,
+            full=said.full,
+            notes=said.notes,
+            text=text,
+            overrides=said.overrides,
+            adaptive=None if said.adaptive is None else Design(*said.adaptive),
+            smallest=said.smallest,
+            tuning=self._tuning(variants),
+        )
+
+    def _tuning(self, variants: tuple[Variant, ...]) -> Tuning | None:
+        said = self.facts.tuning
+        if said is None:
+            return None
+        trials = [
+            Trial(variant, trial.values, variant.recipe)
+            for variant in variants
+            if variant.name in said.choices and not variant.is_placebo
+            for trial in said.choices[variant.name].tried
+        ]
+        return Tuning(dict(said.grid), tuple(trials), said.seeds)
+
+    @cached_property
+    def choices(self) -> dict[Levels, Choice]:
+        """What the search chose, by the levels of variants; empty without a search."""
+        said, tuning = self.facts.tuning, self.study.tuning
+        if said is None or tuning is None:
+            return {}
+        choices = {}
+        for variant in self.study.variants:
+            choice = said.choices.get(variant.name)
+            if choice is None:
+                continue
+            trials = tuning.of(variant)
+            tried = tuple(
+                Tried(trial, one.state, one.score, one.reason) for trial, one in zip(trials, choice.tried, strict=True)
+            )
+            chosen = None if choice.chosen is None else trials[choice.chosen]
+            choices[variant.levels] = Choice(tried, choice.seeds, choice.metric, chosen)
+        if self.study.placebo is not None and self.study.reference.levels in choices:
+            choices[self.study.placebo.levels] = choices[self.study.reference.levels]
+        return choices
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """The study's cells, their jobs with the inputs that the records of the jobs have."""
+        variants = {variant.name: variant for variant in self.study.variants}
+        cells = []
+        for said in self.facts.cells:
+            recipe = self.recipe(said)
+            jobs: dict[str, Job] = {}
+            for stage, key in said.keys.items():
+                record = self.records.get(f"{stage}-{key}")
+                jobs[stage] = Job(stage, key, {} if record is None else record.inputs, dict(jobs), recipe)
+            variant = variants.get(said.variant)
+            if variant is None:
+                raise UserError(f"{BundleFacts.FILE}: cell '{said.name}' is of no variant of the study")
+            cells.append(Cell(variant, said.seed, recipe, tuple(jobs.values()), self.choices.get(variant.levels)))
+        return cells
+
+    @cached_property
+    def results(self) -> Results:
+        """The results of the cells, read from the scores of each image."""
+        store = Store(self.folder)
+        results = [
+            read_done(cell, store)
+            if said.state == "done"
+            else CellResult(cell, said.state, said.reason, damaged=said.damaged)
+            for cell, said in zip(self.cells, self.facts.cells, strict=True)
+        ]
+        folders = [store.folder(cell.jobs[-1]) for cell in self.cells]
+        gathered = gather(self.study, results, folders, self.facts.study.protocols, self.folder)
+        return gathered if self.study.adaptive is None else as_played(gathered)

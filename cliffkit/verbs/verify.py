@@ -1,0 +1,74 @@
+"""A bundle checked: by what is in it alone, and by training some of its cells again."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from cliffkit.bundles.archive import find_changed, unpack
+from cliffkit.bundles.checks import Check, few, plainly
+from cliffkit.bundles.facts import BundleFacts
+from cliffkit.bundles.keys import check_keys
+from cliffkit.bundles.numbers import check_numbers, check_scores
+from cliffkit.bundles.one_recipe import check_one_recipe, check_replicates
+from cliffkit.bundles.opened import OpenedBundle
+from cliffkit.bundles.readme import missing
+from cliffkit.errors import UserError
+from cliffkit.verbs.inputs import AnyPath, path_of
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What became of the checks of a bundle."""
+
+    file: Path
+    facts: BundleFacts | None
+    """What the bundle says is in it; None where that cannot be read."""
+    checks: tuple[Check, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every check holds."""
+        return all(check.holds for check in self.checks)
+
+    @property
+    def faults(self) -> list[str]:
+        """Everything that does not hold, each with its place."""
+        return [fault for check in self.checks for fault in check.faults]
+
+    @property
+    def missing(self) -> list[str]:
+        """The cells of the study that are not in the bundle and why, a sentence for each reason."""
+        return [] if self.facts is None else missing(self.facts)
+
+
+def verify(file: AnyPath) -> Verification:
+    """Check a bundle that `cliffkit.bundle` wrote. Needs neither the store nor data, weights or parts of others.
+
+    Compares every file with its checksum, every number of the report with the scores of the images, the keys with the
+    recipes and parts of the cells, and the recipes of variants and replicates with each other. No code of the bundle
+    is run.
+
+    Raises UserError where the file is no bundle. What does not hold is no error: `faults` names it.
+
+    Example: `assert cliffkit.verify("cliffnet.bundle.zip").holds`.
+    """
+    path = path_of(file, "file")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary).resolve()
+        unpack(path, folder)
+        count = sum(entry.is_file() for entry in folder.rglob("*")) - 1
+        sums = Check("checksums", f"{count} files with SHA256SUMS", tuple(few(find_changed(folder))))
+        try:
+            opened = OpenedBundle(folder)
+        except UserError as error:
+            if not (folder / BundleFacts.FILE).exists():
+                raise UserError(f"{path}: is no bundle, it has no {BundleFacts.FILE}") from error
+            return Verification(
+                path, None, (sums, Check("contents", "what is in the bundle", (plainly(error, folder),)))
+            )
+        checks = [
+            check(opened) for check in (check_keys, check_one_recipe, check_replicates, check_scores, check_numbers)
+        ]
+        return Verification(path, opened.facts, (sums, *checks))
