@@ -88,7 +88,7 @@ def _tasks() -> list[psutil.Process]:
 
 def _pid(folder: Path) -> int:
     """The process of the work above, once it runs."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not (folder / "pid").exists() or not (folder / "pid").read_text(encoding="utf-8"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
