@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cliffkit.errors import UserError
+from cliffkit.errors import UserError, cause
 from cliffkit.text import excerpt
 
 MOST_FAULTS = 20
@@ -39,6 +39,9 @@ def attempt(faults: list[str], folder: Path, work: Callable[[], None]) -> bool:
         work()
     except UserError as error:
         faults.append(plainly(error, folder))
+        return False
+    except Exception as error:  # whatever a forged file leads to
+        faults.append(f"a file says what no bundle says, so the rest of this check was left out: {cause(error)}")
         return False
     return True
 

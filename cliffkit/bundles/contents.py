@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ import numpy as np
 
 from cliffkit.bundles import facts
 from cliffkit.bundles.archive import Members
-from cliffkit.bundles.facts import BundledCell, BundledChoice, BundledStudy, BundledTrial, BundledTuning, BundleFacts
+from cliffkit.bundles.facts import BundledCell, BundledChoice, BundledTrial, BundledTuning, BundleFacts
 from cliffkit.bundles.readme import readme
 from cliffkit.jobs.parts import write_parts
 from cliffkit.jobs.run_folder import run_folder
@@ -38,7 +37,7 @@ from cliffkit.store.checksums import SUMS, checksum, checksums, format_sums
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.study.cells import Cell
-from cliffkit.study.results import Results
+from cliffkit.study.results import CellResult, Results
 from cliffkit.study.study import Study
 from cliffkit.study.tuning import Choice
 
@@ -70,28 +69,9 @@ def members_of(
     assert isinstance(study, Study), "given predictions have no recipes"
     assert store is not None, "its cells are jobs"
     cells = [result.cell for result in results.cells if isinstance(result.cell, Cell)]
-    written = BundleFacts(
-        format=facts.FORMAT,
-        cliffkit=importlib.metadata.version("cliffkit"),
-        drawn_by=importlib.metadata.version("matplotlib"),
-        command=command,
-        study=_study(study),
-        cells=tuple(
-            BundledCell(
-                cell.variant.name,
-                cell.seed,
-                cell.own_seed,
-                result.state,
-                result.reason,
-                result.damaged,
-                _folder(cell),
-                dict(cell.keys),
-            )
-            for cell, result in zip(cells, results.cells, strict=True)
-        ),
-        tuning=_tuning(results, trials),
-        weights=weights,
-    )
+    said = tuple(_said(result, cell) for cell, result in zip(cells, results.cells, strict=True))
+    compared = facts.bundled_study(study, study.base.protocols, study.overrides)
+    written = facts.bundle_facts(compared, said, command, _tuning(results, trials), weights=weights)
     done = [cell for cell, result in zip(cells, results.cells, strict=True) if result.state == "done"]
     members: dict[str, bytes | Path] = {
         facts.README: readme(written, summary).encode(),
@@ -109,24 +89,31 @@ def members_of(
     return written, members
 
 
-def _study(study: Study) -> BundledStudy:
-    variants = tuple(facts.BundledVariant(each.name, each.levels, dict(each.own_seeds)) for each in study.variants)
-    design = study.adaptive
-    return BundledStudy(
-        name=study.name,
-        design=study.design,
-        seeds=study.seeds,
-        axes=dict(study.axes),
-        variants=variants,
-        metric=study.metric,
-        protocol=study.protocol,
-        reference=study.reference.levels,
-        full=study.full,
-        notes=study.notes,
-        adaptive=None if design is None else (design.from_seeds, design.to_seeds),
-        smallest=study.smallest,
-        overrides=study.overrides,
-        protocols=study.base.protocols,
+def members_of_given(folder: Path) -> tuple[BundleFacts, dict[str, bytes | Path]]:
+    """Gather the members of a bundle of given predictions; `folder` is that of their comparison."""
+    written = BundleFacts.read_file(folder / facts.COMPARISON)
+    study = written.study
+    members: dict[str, bytes | Path] = {BundleFacts.FILE: _json(written), **_report(folder)}
+    for cell in written.cells:
+        scores = folder.parent / cell.folder
+        files = {name: (scores / name).read_bytes() for name in WHOLE["evaluate"]}
+        files[RegionScores.FILE] = _regions(RegionScores.read(scores), study.protocol, study.metric)
+        place = f"{facts.JOBS}/evaluate-{cell.keys['evaluate']}"
+        members |= {f"{place}/{name}": content for name, content in files.items()}
+    return written, members
+
+
+def _said(result: CellResult, cell: Cell) -> BundledCell:
+    """Write down a cell and how it came out."""
+    return BundledCell(
+        cell.variant.name,
+        cell.seed,
+        cell.own_seed,
+        result.state,
+        result.reason,
+        result.damaged,
+        _folder(cell),
+        dict(cell.keys),
     )
 
 
@@ -191,7 +178,7 @@ def _job(job: Job, store: Store, study: Study) -> Members:
     if job.stage == "depth":
         files[LOG] = validations((folder / LOG).read_bytes())
     if job.stage == "evaluate":
-        files[RegionScores.FILE] = _regions(RegionScores.read(folder), study)
+        files[RegionScores.FILE] = _regions(RegionScores.read(folder), study.protocol, study.metric)
     return {f"{facts.JOBS}/{job.name}/{name}": content for name, content in files.items()}
 
 
@@ -200,11 +187,11 @@ def validations(log: bytes) -> bytes:
     return b"".join(line for line in log.splitlines(keepends=True) if b'"val"' in line)
 
 
-def _regions(regions: RegionScores, study: Study) -> bytes:
-    """Keep the scores of regions in the study's metric and protocol; all others become NaN."""
-    is_compared = np.array([metric == study.metric for metric in METRICS])
+def _regions(regions: RegionScores, protocol: str, metric: str) -> bytes:
+    """Keep the scores of regions in the compared metric and protocol; all others become NaN."""
+    is_compared = np.array([name == metric for name in METRICS])
     scores = {
-        name: np.where(is_compared & (name == study.protocol), table, np.float32(np.nan))
+        name: np.where(is_compared & (name == protocol), table, np.float32(np.nan))
         for name, table in regions.scores.items()
     }
     with tempfile.TemporaryDirectory() as temporary:

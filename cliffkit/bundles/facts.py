@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -10,6 +11,7 @@ from pydantic import PlainValidator
 
 from cliffkit.protocols import Protocol
 from cliffkit.store.artifacts import Fact
+from cliffkit.study.study import Comparison
 
 FORMAT = 1
 """Raised when a bundle comes to be laid out otherwise."""
@@ -21,6 +23,12 @@ REPORT, CELLS, JOBS = "report", "cells", "jobs"
 """Folders of a bundle."""
 
 README = "README.md"
+
+GIVEN = "given"
+"""The design of a comparison of predictions that were given."""
+
+COMPARISON = "comparison.json"
+"""What bundle.json says, in the folder of such a comparison."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class BundledCell:
     reason: str
     damaged: bool
     folder: str
-    """Of its recipe, below `cells`."""
+    """Of its recipe, below `cells`; of given predictions the folder of their scores, beside the comparison's."""
     keys: Mapping[str, str]
     """Keys of its jobs, by stage."""
 
@@ -110,6 +118,40 @@ class BundledTuning:
     seeds: tuple[int, ...]
     choices: Mapping[str, BundledChoice]
     """By the names of variants."""
+
+
+def bundled_study(study: Comparison, protocols: tuple[Protocol, ...], overrides: tuple[str, ...] = ()) -> BundledStudy:
+    """Write down what is compared with what."""
+    design = study.adaptive
+    return BundledStudy(
+        name=study.name,
+        design=study.design,
+        seeds=study.seeds,
+        axes=dict(study.axes),
+        variants=tuple(BundledVariant(each.name, each.levels, dict(each.own_seeds)) for each in study.variants),
+        metric=study.metric,
+        protocol=study.protocol,
+        reference=study.reference.levels,
+        full=study.full,
+        notes=study.notes,
+        adaptive=None if design is None else (design.from_seeds, design.to_seeds),
+        smallest=study.smallest,
+        overrides=overrides,
+        protocols=protocols,
+    )
+
+
+def bundle_facts(
+    study: BundledStudy,
+    cells: tuple[BundledCell, ...],
+    command: str,
+    tuning: BundledTuning | None = None,
+    *,
+    weights: bool = False,
+) -> BundleFacts:
+    """Write down what a bundle of this cliffkit holds."""
+    ours, drawn_by = (importlib.metadata.version(name) for name in ("cliffkit", "matplotlib"))
+    return BundleFacts(FORMAT, ours, drawn_by, command, study, cells, tuning, weights)
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,22 @@ from cliffkit.report.material import Material
 from cliffkit.report.page import page
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.scoring.scores import summarise
-from cliffkit.store.artifacts import DepthFitFacts, PerImage, RegionScores, Scores, StudyNoise
+from cliffkit.store.artifacts import (
+    LOG,
+    DepthFitFacts,
+    GivenScores,
+    PerImage,
+    RegionScores,
+    Scores,
+    Selection,
+    StudyNoise,
+)
 from cliffkit.study.analysis import Analysis, analyse
 from cliffkit.study.noise import study_noise
 from cliffkit.study.results import Results
+from cliffkit.study.study import Study
 from cliffkit.text import printable
+from cliffkit.training.steplog import validation_curve
 
 
 def check_scores(bundle: OpenedBundle) -> Check:
@@ -58,14 +69,37 @@ def _other_means(bundle: OpenedBundle, cell: BundledCell) -> Iterator[str]:
     if scores.protocols.keys() != table.scores.keys():
         yield f"{place}: {Scores.FILE} and {PerImage.FILE} have not the same protocols"
         return
+    missing = set(GivenScores.read(folder).predictions.missing) if bundle.is_given else set()
+    is_there = [image not in missing for image in table.images]
     for name, scored in scores.protocols.items():
-        values = np.column_stack([table.scores[name], *table.extra_columns(name).values()])
+        values = np.column_stack([table.scores[name], *table.extra_columns(name).values()])[is_there]
         columns = [*METRICS, *table.extra_names]
-        rows = [None if math.isnan(row[0]) else dict(zip(columns, row, strict=True)) for row in values.tolist()]
+        absent = {metric.name: math.nan for metric in scored.protocol.metrics}
+        rows = [
+            None if math.isnan(row[0]) else {**absent, **dict(zip(columns, row, strict=True))}
+            for row in values.tolist()
+        ]
         means = summarise(rows, scored.protocol)
         for metric, mine, right in differences(dict(scored.metrics), means):
             words = f"{metric} under {name} is {said(mine)}, and {PerImage.FILE} gives {said(right)}"
             yield f"{place}/{Scores.FILE} ({cell.name}): {words}"
+    if scores.selection is not None and "depth" in cell.keys:
+        yield from _other_selection(bundle, cell, scores.selection)
+
+
+def _other_selection(bundle: OpenedBundle, cell: BundledCell, selection: Selection) -> Iterator[str]:
+    """Name what differs between the validations of a network, how its training ended, and what its scores say."""
+    folder = bundle.job("depth", cell.keys["depth"])
+    fit, curve = DepthFitFacts.read(folder), validation_curve(folder / LOG, selection.score)
+    place = f"{JOBS}/{folder.name}"
+    if (fit.best_step, fit.best_score) != (selection.step, selection.best_score):
+        yield f"{place}/{fit.FILE}: has the best score {fit.best_score}, the scores say {selection.best_score}"
+    if (fit.best_step, fit.best_score) not in curve:
+        yield f"{place}/{LOG}: has no validation at step {fit.best_step} with {selection.score} {fit.best_score}"
+    scores = [score for _, score in curve if not math.isnan(score)]
+    best = (max if selection.score in HIGHER_IS_BETTER else min)(scores, default=fit.best_score)
+    if best != fit.best_score:
+        yield f"{place}/{LOG}: its best {selection.score} is {best}, and weights were chosen by {fit.best_score}"
 
 
 def _other_choices(bundle: OpenedBundle) -> Iterator[str]:
@@ -122,9 +156,10 @@ def _files(
             theirs, ours = _text(bundle.report / name), _text(folder / name)
             yield name, list(compare_csv(f"{REPORT}/{name}", theirs, ours, labels)), count_numbers(ours)
         yield from _figures(bundle, partial(draw_all, results, analysis, folder), remarks)
-    noise = StudyNoise.read(bundle.report).to_dict()
-    again = study_noise(results, bundle.study).to_dict()
-    yield StudyNoise.FILE, list(starmap(_other_noise, _close(noise, again))), count_numbers(str(again))
+    if isinstance(results.study, Study):
+        noise = StudyNoise.read(bundle.report).to_dict()
+        again = study_noise(results, results.study).to_dict()
+        yield StudyNoise.FILE, list(starmap(_other_noise, _close(noise, again))), count_numbers(str(again))
 
     figures = {path.stem: _text(path) for path in sorted((bundle.report / "figures").glob("*.svg"))}
     material = Material(results, analysis, figures, "it is not drawn again", bundle.facts.command)

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cliffkit.bundles.checks import Check, attempt, differences, few, said
-from cliffkit.bundles.facts import BASE, CELLS, STUDY, BundledCell, BundledVariant, BundleFacts
+from cliffkit.bundles.facts import BASE, CELLS, REPORT, STUDY, BundledCell, BundledVariant, BundleFacts
 from cliffkit.bundles.opened import OpenedBundle
 from cliffkit.errors import UserError
-from cliffkit.store.artifacts import RECIPE
+from cliffkit.store.artifacts import RECIPE, StudyDesigns
 from cliffkit.study.expand import around, is_excluded
 from cliffkit.study.patches import leaves, removals
-from cliffkit.study.study import Levels, spelt
+from cliffkit.study.study import Levels, spelt, spelt_seeds
 
 Written = Mapping[str, Any]
 """What a recipe says, every default in."""
@@ -28,6 +28,7 @@ def check_one_recipe(bundle: OpenedBundle) -> Check:
 
     def work() -> None:
         faults.extend(_other_design(bundle))
+        faults.extend(_other_reports(bundle))
         faults.extend(_other_variants(bundle))
 
     attempt(faults, bundle.folder, work)
@@ -116,6 +117,17 @@ def _other_design(bundle: OpenedBundle) -> Iterator[str]:
         yield f"{BundleFacts.FILE}: variant '{' + '.join(point)}' is not of {STUDY}"
     if any(variant.own_seeds for variant in study.variants) != bool(written.get("placebo", False)):
         yield f"{BundleFacts.FILE}: has {'no ' * bool(written.get('placebo'))}placebo, other than {STUDY} says"
+
+
+def _other_reports(bundle: OpenedBundle) -> Iterator[str]:
+    """Name what the list of the designs under which the study was reported does not fit."""
+    kept, study = StudyDesigns.read(bundle.report), bundle.study
+    keys = [cell.keys.get("depth") for cell in bundle.facts.cells if cell.variant == study.reference.name]
+    place = f"{REPORT}/{StudyDesigns.FILE}"
+    if kept.reference not in keys:
+        yield f"{place}: {said(kept.reference)} is no network of the reference, {study.reference.name}"
+    if spelt_seeds(study) not in kept.designs:
+        yield f"{place}: says that the study was reported under {' and '.join(kept.designs)}, not {spelt_seeds(study)}"
 
 
 def _points(bundle: OpenedBundle, written: Mapping[str, Any]) -> set[Levels]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,25 @@ from cliffkit.bundles.recorded import RecordedRecipe, Recorder
 from cliffkit.errors import UserError
 from cliffkit.recipe import yamlstrict
 from cliffkit.statistics import Design
-from cliffkit.store.artifacts import RECIPE, JobRecord, RunParts
+from cliffkit.store.artifacts import RECIPE, GivenScores, JobRecord, RunParts
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
-from cliffkit.study.cells import Cell
+from cliffkit.study.cells import Cell, Replicate
 from cliffkit.study.results import CellResult, Results, as_played, gather, read_done
-from cliffkit.study.study import Levels, Study, Trial, Tuning, Variant
+from cliffkit.study.study import Comparison, Levels, Point, Study, Trial, Tuning, Variant
 from cliffkit.study.tuning import Choice, Tried
+
+
+@dataclass(frozen=True)
+class GivenReplicate(Replicate):
+    """Predictions that were given, a seed of their variant."""
+
+    scores_key: str
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """The key of its scores."""
+        return {"evaluate": self.scores_key}
 
 
 class OpenedBundle:
@@ -166,9 +180,40 @@ class OpenedBundle:
             cells.append(Cell(variant, said.seed, recipe, tuple(jobs.values()), self.choices.get(variant.levels)))
         return cells
 
+    @property
+    def is_given(self) -> bool:
+        """Whether predictions are compared that were given: they have no recipes and no jobs."""
+        return self.facts.study.design == facts.GIVEN
+
+    def _given(self) -> Results:
+        """Read the results of given predictions."""
+        said = self.facts.study
+        points = {each.name: Point(each.name, each.levels) for each in said.variants}
+        comparison = Comparison(
+            name=said.name,
+            design=said.design,
+            seeds=said.seeds,
+            axes=dict(said.axes),
+            variants=tuple(points.values()),
+            metric=said.metric,
+            protocol=said.protocol,
+            reference=next(point for point in points.values() if point.levels == said.reference),
+            full=said.full,
+            notes=said.notes,
+            smallest=said.smallest,
+        )
+        folders = [self.job("evaluate", cell.keys["evaluate"]) for cell in self.facts.cells]
+        cells = []
+        for cell, folder in zip(self.facts.cells, folders, strict=True):
+            replicate = GivenReplicate(points[cell.variant], cell.seed, cell.keys["evaluate"])
+            cells.append(CellResult(replicate, cell.state, cell.reason, scores=GivenScores.read(folder)))
+        return gather(comparison, cells, folders, said.protocols, None)
+
     @cached_property
     def results(self) -> Results:
         """The results of the cells, read from the scores of each image."""
+        if self.is_given:
+            return self._given()
         store = Store(self.folder)
         results = [
             read_done(cell, store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from cliffkit.bundles.facts import BASE, CELLS, JOBS, REPORT, STUDY, BundleFacts
+from cliffkit.bundles.facts import BASE, CELLS, GIVEN, JOBS, REPORT, STUDY, BundleFacts
 from cliffkit.study.rounds import NOT_NEEDED
 
 
@@ -13,6 +13,8 @@ def readme(written: BundleFacts, summary: str) -> str:
     study = written.study
     done = sum(cell.state == "done" for cell in written.cells)
     needed = sum(cell.state != NOT_NEEDED for cell in written.cells)
+    if study.design == GIVEN:
+        return _of_given(written, summary)
     lines = [
         f"# The study {study.name}",
         "",
@@ -48,6 +50,35 @@ def readme(written: BundleFacts, summary: str) -> str:
         "",
         "Built-in parts are named by hash and version; their text is that of cliffkit.",
         "Of `log.jsonl` the validations are kept, of `regions.npz` the scores in the compared metric and protocol.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _of_given(written: BundleFacts, summary: str) -> str:
+    """Write the page of a comparison of predictions that were given."""
+    lines = [
+        f"# The comparison {written.study.name}",
+        "",
+        summary,
+        "",
+        "Predictions were given. This file holds their scores for every test image, and the report.",
+        "The predictions, the data, and how the networks were trained are not in it.",
+        "",
+        "## Check it",
+        "",
+        f"    pip install cliffkit=={written.cliffkit}",
+        "    cliffkit verify FILE",
+        "",
+        "`verify` needs nothing else. It computes every number of the report again from the scores of each image.",
+        "",
+        "## What is in it",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| `{REPORT}/` | the report: report.html, report.md, table.tex, tables as CSV, figures |",
+        f"| `{JOBS}/evaluate-KEY/` | of each folder of predictions: `per_image.csv`, the scores of each test image; |",
+        "| | `metrics.json`, means, protocols, how the predictions were read, what is odd about them |",
+        "| `bundle.json` | what is compared with what, and the KEY of each seed of a variant |",
     ]
     return "\n".join(lines) + "\n"
 

@@ -52,6 +52,9 @@ def bundle(
     \b
         cliffkit bundle STUDY.yaml -o study.bundle.zip
         cliffkit verify study.bundle.zip
+
+    STUDY may be the folder of a comparison that `cliffkit score --variant` made, as scores/comparison. Its report is
+    taken as it is, with the scores of each test image; no other option is needed.
     """
     with working(plugins.registry):
         made = cliffkit.bundle(
@@ -78,9 +81,20 @@ def _print_bundle(made: Bundle, as_json: bool) -> None:
 
 @click.command()
 @click.argument("file", type=options.PathText())
+@click.option("--retrain", type=click.IntRange(min=1), metavar="N",
+              help="Also train N cells again, and compare their scores. FILE's checksums choose which.")  # fmt: skip
+@options.data
+@options.device
 @options.as_json
 @click.pass_obj
-def verify(plugins: Plugins, file: Path, as_json: bool) -> None:
+def verify(
+    plugins: Plugins,
+    file: Path,
+    retrain: int | None,
+    roots: tuple[tuple[str, Path], ...],
+    device: str,
+    as_json: bool,
+) -> None:
     """Check FILE, a study that `cliffkit bundle` put into one file. Needs no store, no data, no weights.
 
     Every number of the report is computed again from the scores of each test image, the keys of the cells again from
@@ -88,10 +102,14 @@ def verify(plugins: Plugins, file: Path, as_json: bool) -> None:
     replicates in their seeds. Parts of third parties need not be installed, and no code of FILE is run. What does not
     hold is named. (`cliffkit store verify` is another thing: it looks for damage in a folder of runs.)
 
+    --retrain needs the data and the parts. Scores must be equal to the bit on the same kind of machine with the same
+    versions, and elsewhere within 4 standard deviations between the seeds of the study.
+
+
     Exit code 1: something does not hold.
     """
     with working(plugins.registry):
-        verification = cliffkit.verify(file)
+        verification = cliffkit.verify(file, retrain=retrain or 0, data=dict(roots), device=device, plugins=plugins)
     _print_verification(verification, as_json)
     if not verification.holds:
         raise SystemExit(1)

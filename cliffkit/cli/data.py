@@ -1,12 +1,14 @@
-"""`cliffkit data check`: does a data set hold what the engine expects?"""
+"""`cliffkit data`: download a data set, and see whether it holds what the engine expects."""
 
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import click
 
+import cliffkit
 from cliffkit.cli import options
 from cliffkit.cli.echo import echo
 from cliffkit.cli.output import working
@@ -15,7 +17,34 @@ from cliffkit.components.load import Plugins
 
 @click.group()
 def data() -> None:
-    """Look at data sets before training on them."""
+    """Download data sets, and look at them before training on them."""
+
+
+@data.command()
+@click.argument("name", required=False)
+@click.option("-o", "--out", type=options.PathText(), metavar="DIR", help="Where to put it. Default: data/NAME.")
+@click.option("--url", metavar="URL", help="Another server's folder with files of the same names, as a mirror's.")
+@click.pass_obj
+def get(plugins: Plugins, name: str | None, out: Path | None, url: str | None) -> None:
+    """Download data set NAME, or list what can be downloaded.
+
+    \b
+        cliffkit data get
+        cliffkit data get nyu -o /data/nyu
+
+    Source and terms are shown first. A download that broke off goes on with the same command. Sizes and checksums are
+    compared where they are known, and the checksums of what came are written into DIR/SHA256SUMS.
+    """
+    from cliffkit.verbs.get_data import downloads
+
+    if name is None:
+        for download in downloads(plugins):
+            sizes = [file.size for file in download.files if file.size is not None]
+            echo(f"{download.dataset:<10} {sum(sizes) / 1e9:.1f} GB  {download.title}  {download.page}")
+        return
+    folder = cliffkit.get_data(name, out, url=url, plugins=plugins)
+    echo(f"{name} lies in {folder}; look at it with")
+    echo(f"    cliffkit data check {name} --data {shlex.quote(f'{name}={folder}')}")
 
 
 @data.command()

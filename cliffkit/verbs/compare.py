@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cliffkit.bundles.facts import COMPARISON, BundledCell, bundle_facts, bundled_study
 from cliffkit.components.load import Plugins
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Sample
@@ -123,7 +124,15 @@ def _report(comparison: Comparison, cells: Sequence[GivenCell], test: Split, rul
     gallery = draw_gallery(results, test.dataset, partial(_predictions, test, rules), lambda done, total: None)
     folder, command = rules.out / comparison.name, _command(cells, rules, test, comparison)
     files = write_report(results, analysis, folder, gallery=gallery, command=command, progress=lambda text: None)
+    said = tuple(map(_said, cells, results.cells))
+    bundle_facts(bundled_study(comparison, rules.protocols), said, command).write_file(folder / COMPARISON)
     return Findings(results, analysis, folder, files)
+
+
+def _said(cell: GivenCell, result: CellResult) -> BundledCell:
+    """Write down a cell and how it came out, for `bundle`."""
+    name, seed, folder = cell.variant.name, cell.own_seed, cell.scored.folder.name
+    return BundledCell(name, cell.seed, seed, result.state, result.reason, result.damaged, folder, dict(cell.keys))
 
 
 def _check(variants: Mapping[str, Sequence[AnyPath]], reference: str, metric: str, smallest: float | None) -> None:

@@ -205,6 +205,18 @@ def test_a_changed_figure_is_named(forger: Forger, bundle: cliffkit.Bundle) -> N
     assert "report/report.html line" in found, "the page has the figure too"
 
 
+def test_validations_that_are_not_those_of_the_weights_are_named(forger: Forger) -> None:
+    log = forger.job(ADD, 0, "depth") / "log.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    best = min(lines, key=lambda line: json.loads(line)["val"]["abs_rel"])
+    log.write_text("".join(line for line in lines if line != best))
+    found = forger.faults(check_scores)
+    assert re.search(r"log.jsonl: has no validation at step \d with abs_rel 0\.", found)
+    better = best.replace('"abs_rel": 0.', '"abs_rel": 0.0')
+    log.write_text("".join([*lines, better]))
+    assert "and weights were chosen by 0." in forger.faults(check_scores)
+
+
 def test_a_script_in_the_page_is_named(forger: Forger) -> None:
     forger.edit(forger.path("report/report.html"), "</main>", "<script>alert(1)</script></main>")
     assert "alert(1)" in forger.faults(check_numbers)
@@ -283,7 +295,10 @@ def test_a_removed_variant_and_another_reference_are_named(forger: Forger) -> No
         facts["study"]["reference"] = ["heg_s", "add"]
 
     forger.edit_facts(remove)
+    forger.edit(forger.path("report/designs.json"), r"\[0, 1\]", "[0, 1, 2]")
     found = forger.faults(check_one_recipe)
+    assert "was reported under [0, 1, 2], not [0, 1]" in found
+    assert "is no network of the reference, heg_s + add" in found
     assert f"variant '{ADD}' of study.yaml is missing" in found
     assert "compare.reference.embedding is 'heg_s', and 'none' in study.yaml" in found
 

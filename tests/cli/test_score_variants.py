@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cliffkit.errors import UserError
 from cliffkit.recipe.check import check_part
 from cliffkit.statistics import estimate
 
+from ..bundle_fixtures import Forger
 from ..conftest import Invoke
 
 ROOMS = {"use": "rooms", "train": 1, "val": 1, "test": 8, "height": 24, "width": 32}
@@ -79,6 +81,31 @@ def test_the_report_has_every_form_and_says_what_is_not_known(places: dict[str, 
     assert findings.files["per_image.csv"].read_text(encoding="utf-8").count("\n") == 1 + 3 * 3 * 2 * 8
     with pytest.raises(UserError, match="predictions were given; there is no run of them"):
         findings.run("ours", 0)
+
+
+def test_a_comparison_in_one_file_is_verified_and_a_forged_one_is_not(
+    invoke: Invoke, places: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    holes = {**places, "ours": [shutil.copytree(places["ours"][0], tmp_path / "holes"), *places["ours"][1:]]}
+    next((tmp_path / "holes").iterdir()).unlink()
+    found = compare({**holes, "copy": places["theirs"]}, tmp_path / "scores", allow_missing=True)
+    ran = invoke("bundle", found.folder, "-o", tmp_path / "a.zip")
+    assert ran.exit_code == 0, ran.stderr
+    checked = invoke("verify", tmp_path / "a.zip")
+    assert "everything holds" in checked.stdout, checked.stdout
+    assert [line.split(":")[0].split()[1] for line in checked.stdout.splitlines() if line.startswith("holds")] == [
+        "checksums", "predictions", "scores", "numbers",
+    ]  # fmt: skip
+    assert "there is no recipe to train again" in invoke("verify", tmp_path / "a.zip", "--retrain", 1).stderr
+
+    forger = Forger(tmp_path / "a.zip", tmp_path / "forged")
+    forger.edit(forger.job("ours", 1, "evaluate") / "per_image.csv", r"full,[^,]+,0\.\d", r"\g<0>9")
+    forger.edit(forger.job("same", 2, "evaluate") / "metrics.json", '"name": "same.2"', '"name": "ours.2"')
+    forger.edit(forger.path("report/table.tex"), r"\{0\.\d\d", r"\g<0>9")
+    faults = "\n".join(cliffkit.verify(forger.pack(tmp_path / "forged.zip")).faults)
+    assert "(ours, seed 1): abs_rel under full is 0." in faults
+    assert "are the scores of ours.2, and bundle.json gives them to same, seed 2" in faults
+    assert "report/table.tex line" in faults
 
 
 def test_one_folder_per_variant_gives_no_verdict_on_recipes(

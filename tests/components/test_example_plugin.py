@@ -22,7 +22,7 @@ from safetensors import safe_open
 
 from cliffkit.components.load import load_plugins
 from cliffkit.events import JobFinished, RunFacts, Validated
-from cliffkit.hookspecs import hookimpl
+from cliffkit.hookspecs import Download, hookimpl
 from cliffkit.recipe.schema import options_schema
 from cliffkit.study.check import load_study
 
@@ -181,6 +181,7 @@ def test_every_block_of_the_page_is_tried() -> None:
         "name: gated",
         "from typing import Annotated, Literal",
         "@hookimpl",
+        "from cliffkit.hookspecs import Download, RemoteFile",
     ]
 
 
@@ -206,6 +207,15 @@ def test_the_page_s_signature_is_a_schema() -> None:
     assert {name: field.default for name, field in schema.model_fields.items()} == {"kernel": 3, "gain": 1.0}
     with pytest.raises(ValueError, match="greater than 0"):
         schema(gain=0.0)
+
+
+def test_the_page_s_download_is_one() -> None:
+    (hook,) = (block.text for block in blocks() if "def cliffkit_downloads" in block.text)
+    scope: dict[str, Any] = {"hookimpl": hookimpl}
+    exec(hook, scope)
+    downloads: list[Download] = []
+    scope["cliffkit_downloads"](downloads)
+    assert [(download.dataset, download.files[0].sha256) for download in downloads] == [("my_rooms", None)]
 
 
 def test_the_page_s_listener_prints_scores(capsys: pytest.CaptureFixture[str]) -> None:
