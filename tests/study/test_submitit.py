@@ -175,6 +175,9 @@ kill -TERM "$(cat "{root}/tasks/$1")" 2>/dev/null
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cluster of this machine: its folder has jobs' scripts, and their states where a test sets them."""
+    from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
+
+    monkeypatch.setattr(SlurmJob, "watcher", SlurmInfoWatcher())  # knows no states of another test's jobs
     root = tmp_path / "slurm"
     for name in ("bin", "jobs", "pids", "tasks", "states"):
         (root / name).mkdir(parents=True)
