@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cliffkit.verbs.export import Export, export
     from cliffkit.verbs.findings import Findings
     from cliffkit.verbs.finished import Run
+    from cliffkit.verbs.get_data import get_data
     from cliffkit.verbs.outlook import Outlook
     from cliffkit.verbs.predict import predict
     from cliffkit.verbs.predict_videos import predict_videos
@@ -53,6 +54,7 @@ _HOMES = {
     "evaluate": "cliffkit.verbs.run",
     "export": "cliffkit.verbs.export",
     "forecast": "cliffkit.verbs.study",
+    "get_data": "cliffkit.verbs.get_data",
     "load_run": "cliffkit.verbs.run",
     "load_study": "cliffkit.verbs.study",
     "plan": "cliffkit.verbs.check",
@@ -82,6 +84,7 @@ __all__ = [
     "evaluate",
     "export",
     "forecast",
+    "get_data",
     "load_run",
     "load_study",
     "plan",

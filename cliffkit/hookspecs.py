@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import pluggy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import click
 
     from cliffkit.events import Event
@@ -25,9 +28,41 @@ class Registry(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a data set on a server."""
+
+    name: str
+    """Its name in the data set's folder."""
+    url: str
+    size: int | None = None
+    """Bytes; None where they are not known from a source that can be relied on."""
+    sha256: str | None = None
+    """Checksum; None where it is not known from a source that can be relied on."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """A data set that `cliffkit data get` downloads."""
+
+    dataset: str
+    """Name of the component that reads it."""
+    title: str
+    page: str
+    """Where its authors offer it."""
+    terms: str
+    """What its authors ask of users, in a sentence or two."""
+    files: Sequence[RemoteFile]
+
+
 @hookspec
 def cliffkit_register(registry: Registry) -> None:
     """Name the components that this plugin gives: `registry.add(kind, name, "module:Class", summary)`."""
+
+
+@hookspec
+def cliffkit_downloads(downloads: list[Download]) -> None:
+    """Name the data sets that can be downloaded: `downloads.append(Download(...))`."""
 
 
 @hookspec

@@ -1,6 +1,7 @@
 """Built-in data sets."""
 
-from cliffkit.hookspecs import Registry, hookimpl
+from cliffkit.hookspecs import Download, Registry, hookimpl
+from cliffkit_datasets.downloads import NYU
 
 
 @hookimpl
@@ -19,3 +20,9 @@ def cliffkit_register(registry: Registry) -> None:
         "dataset", "ultralytics", "cliffkit_datasets.ultralytics:Ultralytics", "folders images/ and depth/ with a YAML"
     )
     registry.add("dataset", "mix", "cliffkit_datasets.mix:Mix", "several data sets in one training, with shares")
+
+
+@hookimpl
+def cliffkit_downloads(downloads: list[Download]) -> None:
+    """Name the data sets that can be downloaded."""
+    downloads.append(NYU)

@@ -39,3 +39,10 @@ def test_a_sheet_that_cannot_be_written_is_named(invoke, tmp_path):
     result = invoke("data", "check", "kitti", "--data", f"kitti={root}", "--sheet", tmp_path / "no/sheet.png")
     assert result.exit_code == 2
     assert "no/sheet.png" in result.stderr
+
+
+def test_data_get_lists_what_can_be_downloaded_and_names_the_next_command(invoke, tmp_path, monkeypatch):
+    monkeypatch.setattr("cliffkit.get_data", lambda name, out, **how: out)
+    assert invoke("data", "get").stdout.startswith("nyu        3.0 GB  NYU-Depth V2")
+    words = invoke("data", "get", "nyu", "-o", tmp_path / "my data").stdout
+    assert f"cliffkit data check nyu --data 'nyu={tmp_path}/my data'" in words

@@ -20,6 +20,7 @@ from cliffkit.cli.main import cli, main
 from cliffkit.components.load import load_plugins
 from cliffkit.components.registry import KINDS, NameClashError, Registry
 from cliffkit.errors import Stopped, UserError
+from cliffkit.verbs import get_data
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "plugins.md").read_text(encoding="utf-8")
 HOOKS = [name for name, value in vars(hookspecs).items() if hasattr(value, "cliffkit_spec")]
@@ -140,6 +141,20 @@ def test_cliffkit_register_is_called_under_another_name_too(plugin: Make) -> Non
         "def cliffkit_register", "def f"
     )
     assert load_plugins(entries=[plugin("mine", source)]).registry.names("fusion") == ["good"]
+
+
+DOWNLOAD = """
+from cliffkit.hookspecs import Download, RemoteFile
+@hookimpl
+def cliffkit_downloads(downloads):
+    downloads.append(Download("mine", "My rooms", "https://example.org", "Be kind.", [RemoteFile("a", "https://a/a")]))
+"""
+
+
+def test_cliffkit_downloads_names_a_data_set_and_one_that_raises_leaves_the_others(plugin: Make) -> None:
+    broken = plugin("broken", "@hookimpl\ndef cliffkit_downloads(downloads): raise KeyError(1)")
+    plugins = load_plugins(entries=[broken, plugin("mine", DOWNLOAD)])
+    assert [download.title for download in get_data.downloads(plugins)] == ["My rooms"]
 
 
 COMMAND = """
