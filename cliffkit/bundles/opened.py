@@ -41,6 +41,8 @@ class OpenedBundle:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._read: dict[str, Any] = {}
+        self._recipes: dict[str, RecordedRecipe] = {}
         self.facts = BundleFacts.read(folder)
         if self.facts.format > facts.FORMAT:
             raise UserError(
@@ -72,10 +74,12 @@ class OpenedBundle:
 
     def yaml(self, name: str) -> Any:
         """Read a YAML file of the bundle."""
-        document = yamlstrict.load(self.folder / name)
-        if document.faults:
-            raise UserError(f"{name}: {document.faults[0].message}")
-        return document.data
+        if name not in self._read:
+            document = yamlstrict.load(self.folder / name)
+            if document.faults:
+                raise UserError(f"{name}: {document.faults[0].message}")
+            self._read[name] = document.data
+        return self._read[name]
 
     def parts(self, cell: BundledCell) -> RunParts:
         """Read the parts of a cell that is done."""
@@ -83,10 +87,13 @@ class OpenedBundle:
 
     def recipe(self, cell: BundledCell) -> RecordedRecipe:
         """Make the recipe of a cell."""
-        parts = self.parts(cell) if cell.state == "done" else None
-        written = self.written(cell)
-        recorder = Recorder(f"{facts.CELLS}/{cell.folder}/{RECIPE}", parts, self._has_weights(cell, written))
-        return recorder.recipe(written, self.facts.study.protocols)
+        place = f"{facts.CELLS}/{cell.folder}/{RECIPE}"
+        if place not in self._recipes:
+            parts = self.parts(cell) if cell.state == "done" else None
+            written = self.written(cell)
+            recorder = Recorder(place, parts, self._has_weights(cell, written))
+            self._recipes[place] = recorder.recipe(written, self.facts.study.protocols)
+        return self._recipes[place]
 
     def _has_weights(self, cell: BundledCell, written: Any) -> bool:
         """Tell whether the class of a cell's embedding generator has weights, by the jobs that the cell has."""

@@ -84,8 +84,8 @@ def compare(
     All other arguments, and errors, as of `score`.
 
     Example:
-        places = {"ours": ["a", "b", "c"], "theirs": ["d", "e", "f"]}
-        cliffkit.compare(places, ["eigen"], reference="theirs", data={"nyu": "data/nyu"}).verdicts["ours"]
+
+        cliffkit.compare({"ours": ["a", "b"], "theirs": ["c", "d"]}, ["eigen"], reference="theirs").verdicts["ours"]
     """
     plugins = plugins or installed_plugins()
     rules = rules_of(protocols, quantity, key, match, allow_missing, out, plugins.registry)

@@ -25,7 +25,11 @@ LONGEST_NAME = 90
 VERSION = "brain.Event:2"
 """What the first record of a file of events says."""
 
-STATUS = {"done": "STATUS_SUCCESS", "failed": "STATUS_FAILURE", "stopped": "STATUS_UNKNOWN"}
+STATUS = {"done": "STATUS_SUCCESS", "failed": "STATUS_FAILURE"}
+
+FAILED = ".failed"
+"""Ending of a file that says only that a run failed. It goes when the run goes on, since TensorBoard keeps to the first
+end that it reads."""
 
 
 class EventFiles(Tracker):
@@ -54,6 +58,7 @@ class EventFiles(Tracker):
         self._folder = Path()
         self._start: Any = None
         self._file: Path | None = None
+        self._is_new = True
 
     def begin(self, run: RunFacts, parameters: Mapping[str, Parameter]) -> Mapping[str, int]:
         """Find the run's folder, and the last steps in its files."""
@@ -68,7 +73,9 @@ class EventFiles(Tracker):
                 setattr(self._start.hparams[name], field or "string_value", value if field else str(value))
 
         last: dict[str, int] = {}
+        self._is_new = True
         for event in self._events():
+            self._is_new = False
             for value in event.summary.value:
                 if value.HasField("simple_value"):
                     stage = value.tag.partition("/")[0]
@@ -92,10 +99,12 @@ class EventFiles(Tracker):
         self._write([(step, [self._summary.Value(tag=f"pictures/{name}", image=image)])])
 
     def end(self, state: State, reason: str = "") -> None:
-        """Say how the run ended, unless nothing was said since `begin`."""
-        if state in STATUS and self._file is not None:
+        """Say how the run ended, unless that stands there: nothing was said since `begin`."""
+        if state in STATUS and (self._file is not None or self._is_new):
             status = self._statuses.Value(STATUS[state])
             info = self._data.SessionEndInfo(status=status, end_time_secs=time.time())
+            if state == "failed":
+                self._file = self._new_file(FAILED)
             self._write([(0, [self._session(self._hparams.SESSION_END_INFO_TAG, session_end_info=info)])])
 
     def _events(self) -> Iterator[Any]:
@@ -110,18 +119,24 @@ class EventFiles(Tracker):
         Nobody appends to a file that another process or a failure has left, since its end may be cut off.
         """
         if self._file is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            name = f"events.out.tfevents.{time.time_ns():020d}.{socket.gethostname()}.{os.getpid()}"
+            for path in self._folder.glob(f"*{FAILED}"):
+                path.unlink()
+            self._file = self._new_file()
+        head = []
+        if not self._file.exists():
             start = self._session(self._hparams.SESSION_START_INFO_TAG, session_start_info=self._start)
             head = [self._event(file_version=VERSION), self._event(summary=self._summary(value=[start]))]
-            self._file = self._folder / name
-        else:
-            head = []
         events = (self._event(step=step, summary=self._summary(value=values)) for step, values in steps)
         with self._file.open("ab") as file:
             for event in (*head, *events):
                 event.wall_time = time.time()
                 self._recorder(file).write(event.SerializeToString())
+
+    def _new_file(self, ending: str = "") -> Path:
+        """Name a file for events, after all that are there."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time_ns():020d}.{socket.gethostname()}.{os.getpid()}{ending}"
+        return self._folder / name
 
     def _session(self, tag: str, **content: Any) -> Any:
         """Make a value for the page HParams."""

@@ -24,6 +24,9 @@ KEY = "cliffkit.key"
 ROOM, PARAMETERS, LONGEST = 1000, 100, 6000
 """Most metrics and most parameters that MLflow takes at once, and most characters of a parameter's value."""
 
+SERVERS = ("http:", "https:", "databricks")
+"""Beginnings of the addresses of servers; all others are stores that this process opens by itself."""
+
 STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "open": "RUNNING"}
 
 SURROUNDINGS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -54,7 +57,7 @@ class MlflowRuns(Tracker):
             remedy = "install it with: pip install 'cliffkit[mlflow]'"
             raise UserError(f"tracker 'mlflow' needs MLflow ({error}); {remedy}") from error
         for name in ("mlflow.store.db.utils", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)  # both tell of every table that they make
+            logging.getLogger(name).setLevel(logging.ERROR)  # they tell of tables that they make, and of each retry
         self._mlflow: Any = mlflow
         self._uri = uri or os.environ.get("MLFLOW_TRACKING_URI", "")
         self._experiment = experiment
@@ -135,8 +138,10 @@ class MlflowRuns(Tracker):
         found = self._client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        beside = None if self._uri else (run.runs / "mlflow-artifacts" / _name(name).replace("/", "_")).as_uri()
-        return str(self._client.create_experiment(name, artifact_location=beside))
+        # A server knows a place for pictures. Without one MLflow would take the working folder.
+        beside = (run.runs / "mlflow-artifacts" / _name(name).replace("/", "_")).as_uri()
+        place = None if self._uri.startswith(SERVERS) else beside
+        return str(self._client.create_experiment(name, artifact_location=place))
 
     def _last_steps(self, metrics: Mapping[str, float]) -> dict[str, int]:
         """Give the last step by stage; all values of a step are recorded at once, so one metric tells it."""

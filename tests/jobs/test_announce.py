@@ -9,7 +9,7 @@ import pytest
 from cliffkit.components.load import Plugins, load_plugins
 from cliffkit.components.registry import Registry
 from cliffkit.errors import UserError
-from cliffkit.events import Event, JobSkipped, JobStarted, Notice, Progress
+from cliffkit.events import Event, JobSkipped, JobStarted, Notice, Progress, RunFacts
 from cliffkit.hookspecs import hookimpl
 from cliffkit.interfaces import Place
 from cliffkit.jobs import worker
@@ -71,12 +71,14 @@ def test_a_worker_prints_it_once_a_job(
     monkeypatch.setattr(worker, "_plugins", lambda: loaded)
     job = plan(engine_recipe(tmp_path, registry), {})[0]
     store = Store(tmp_path / "runs")
-    assert worker.do_job(worker.JobTask(job, store.root, {}), Place("cpu", 1)).state == "done"
+    run = RunFacts("small.add.s1", "0123", "add", 1, "small", tmp_path / "small.add.s1-0123", store.root)
+    assert worker.do_job(worker.JobTask(job, store.root, {}, run=run), Place("cpu", 1)).state == "done"
     assert capsys.readouterr().err == f"{NAMED}\n"
     listener = loaded.manager.get_plugin("listener")
     assert isinstance(listener, Listener)
     assert [type(event).__name__ for event in listener.heard][-1] == "JobFinished"
     assert len(listener.heard) > 2
+    assert [event.run for event in listener.heard] == [run] * len(listener.heard)
 
 
 def test_other_processes_see_how_far_a_job_is_now_and_then_with_every_notice(

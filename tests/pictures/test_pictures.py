@@ -7,12 +7,14 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from cliffkit.errors import UserError
 from cliffkit.pictures.colours import DEPTH_COLOURS, enlarged, sparse_note, spot_of
 from cliffkit.pictures.panel import PanelRow, panel
 from cliffkit.pictures.png import depth_colour_png, save_depth_png16
+from cliffkit.pictures.progress import GAP, WIDEST, progress_picture
 from cliffkit_protocols.eigen import eigen
 
 
@@ -231,3 +233,33 @@ from matplotlib import pyplot
 assert pyplot.get_fignums() == []
 """
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+class TestProgress:
+    def draw(self, prediction: float, truth: float = 2.0, width: int = 6) -> NDArray[np.uint8]:
+        """Two images, 5 high, whose truth is from `truth` to three metres more."""
+        images = np.full((2, 3, 5, width), 7, np.uint8)
+        truths = np.linspace(truth, truth + 3, 5 * width).reshape(1, 5, width).repeat(2, axis=0)
+        return progress_picture(images, truths, np.full_like(truths, prediction))
+
+    def test_images_stand_beside_truth_and_prediction_a_row_each(self) -> None:
+        drawn = self.draw(4.0)
+        assert drawn.dtype == np.uint8
+        assert drawn.shape == (2 * (5 + GAP), 3 * (6 + GAP), 3)
+        assert (drawn[:5, :6] == 7).all()
+        assert (drawn[5:9] == 255).all()
+
+    def test_equal_depth_has_equal_colour_whatever_else_is_predicted(self) -> None:
+        far, near = self.draw(1000.0), self.draw(2.0)
+        truth = np.s_[:5, 6 + GAP : 12 + GAP]
+        assert np.array_equal(far[truth], near[truth])
+        assert not np.array_equal(far, near)
+
+    def test_what_is_not_finite_is_grey(self) -> None:
+        drawn = self.draw(np.nan)
+        assert {tuple(pixel) for pixel in drawn[:5, 2 * (6 + GAP) : -GAP].reshape(-1, 3)} == {(158, 158, 158)}
+        assert self.draw(4.0, truth=np.nan).shape == drawn.shape
+
+    def test_wide_maps_are_drawn_smaller(self) -> None:
+        assert self.draw(4.0, width=WIDEST).shape[1] == 3 * (WIDEST + GAP)
+        assert self.draw(4.0, width=WIDEST + 1).shape[:2] == (2 * (3 + GAP), 3 * ((WIDEST + 2) // 2 + GAP))

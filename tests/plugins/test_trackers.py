@@ -6,7 +6,9 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import cliffkit
 from cliffkit.components.registry import Registry
@@ -29,7 +31,10 @@ def facts(runs: Path, seed: int = 0, variant: str = "none + add") -> RunFacts:
 def test_tensorboard_keeps_the_contract(tmp_path: Path) -> None:
     check_tracker(EventFiles, tmp_path / "default")
     check_tracker(EventFiles, tmp_path / "elsewhere", folder=str(tmp_path / "files"))
-    assert sorted(path.name for path in (tmp_path / "files/study/none-+-add").iterdir()) == ["s0-00123456"]
+    assert sorted(path.name for path in (tmp_path / "files/study/none-+-add").iterdir()) == [
+        "s0-00123456",
+        "s1-10123456",
+    ]
 
 
 def test_tensorboard_groups_the_seeds_of_a_variant_and_knows_the_recipe(tmp_path: Path) -> None:
@@ -53,6 +58,26 @@ def test_tensorboard_groups_the_seeds_of_a_variant_and_knows_the_recipe(tmp_path
     assert [end.status for end in ends] == [1, 1], "STATUS_SUCCESS"
 
 
+def test_tensorboard_shows_a_run_that_failed_and_was_mended_as_done(tmp_path: Path) -> None:
+    from tensorboard.plugins.hparams import metadata
+
+    def status() -> int:
+        said = read_back(tmp_path / "tensorboard/study/none-+-add/s0-01234567")
+        content = said.SummaryMetadata(metadata.SESSION_END_INFO_TAG).plugin_data.content
+        return int(metadata.parse_session_end_info_plugin_data(content).status)
+
+    for step, state, shown in ((1, "failed", 2), (2, "stopped", None), (3, "done", 1)):
+        tracker = EventFiles()
+        assert tracker.begin(facts(tmp_path), {}) == ({"depth": step - 1} if step > 1 else {})
+        tracker.points("depth", [Point(step, {"loss": 1.0})])
+        tracker.end(state)  # type: ignore[arg-type]
+        if shown is None:
+            with pytest.raises(KeyError):
+                status()
+        else:
+            assert status() == shown
+
+
 def test_tensorboard_files_whose_end_was_cut_off_are_gone_on_from_their_last_whole_step(tmp_path: Path) -> None:
     run, tracker = facts(tmp_path), EventFiles()
     tracker.begin(run, {})
@@ -73,12 +98,12 @@ def test_mlflow_keeps_the_contract_and_its_client_reads_a_run_back(
     """In one test: the tables of a new store take seconds to make."""
     from mlflow import MlflowClient
 
+    monkeypatch.chdir(tmp_path)
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_DISABLE_TELEMETRY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("cliffkit.jobs.track.PATIENCE_SECONDS", 120.0)
     for _ in range(2):
         finished = cliffkit.run(own_run.recipe, runs=own_run.runs, device="cpu", track="mlflow", progress=False)
-    assert not finished.folder.with_name("mlruns").exists()
     uri = f"sqlite:///{own_run.runs}/mlflow.db"
     client = MlflowClient(uri)
     (experiment,) = (each for each in client.search_experiments() if each.name != "Default")
@@ -94,8 +119,8 @@ def test_mlflow_keeps_the_contract_and_its_client_reads_a_run_back(
     curves = {name: [(metric.step, metric.value) for metric in history[name]] for name in names}
     assert close(curves, curves_in(own_run.folder / "log.jsonl"))
     assert [metric.value for metric in history["test/full/abs_rel"]] == [finished.metrics["full"]["abs_rel"]]
-    pictures = [file.path for file in client.list_artifacts(found.info.run_id, "images")]
-    assert len([path for path in pictures if path.endswith(".png")]) == 1
+    (picture,) = (own_run.runs / "mlflow-artifacts/cliffkit" / found.info.run_id).rglob("*.png")
+    assert np.array_equal(np.asarray(Image.open(picture)), np.asarray(Image.open(finished.panel).convert("RGB")))
 
     check_tracker(MlflowRuns, tmp_path / "check", uri=uri, experiment="checked")
     (checked,) = (each for each in client.search_experiments() if each.name == "checked")
@@ -104,6 +129,7 @@ def test_mlflow_keeps_the_contract_and_its_client_reads_a_run_back(
     assert [runs[seed].info.status for seed in ("0", "1")] == ["FINISHED", "FAILED"]
     assert runs["1"].data.tags["cliffkit.reason"] == "stage depth, step 3: the term 'l1' is nan"
     _check_workers(own_run.runs, uri, client)
+    assert not (tmp_path / "mlruns").exists(), "nothing is left in the working folder"
 
 
 def _check_workers(runs: Path, uri: str, client: object) -> None:
@@ -124,9 +150,14 @@ def _check_workers(runs: Path, uri: str, client: object) -> None:
 def test_mlflow_says_where_it_failed_and_which_extra_is_missing(
     tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "file").write_text("")
-    tracker = MlflowRuns(uri=f"sqlite:///{tmp_path}/file/mlflow.db")
-    with pytest.raises(UserError, match=r"MLflow at sqlite:///.*file/mlflow.db: .*; see that it answers"):
+    from mlflow.exceptions import MlflowException
+
+    def refuse(uri: str) -> None:
+        raise MlflowException("the server\nis away")
+
+    monkeypatch.setattr("mlflow.MlflowClient", refuse)
+    tracker = MlflowRuns(uri="http://host:5000")
+    with pytest.raises(UserError, match=r"^MLflow at http://host:5000: the server is away; see that it answers"):
         tracker.begin(facts(tmp_path), {})
     monkeypatch.setitem(sys.modules, "mlflow.entities", None)
     with pytest.raises(UserError, match=r"tracker 'mlflow' needs MLflow .*pip install 'cliffkit\[mlflow\]'"):
