@@ -158,7 +158,7 @@ def predict(ctx: click.Context, /, run: Path, images: tuple[Path, ...], out: Pat
     for row in rows:
         echo(f"{row['image']}: {_range(row)}")
     for row in clips:
-        echo(f"{row['video']}: {row['frames']} frames, {row['first_s']:.2f} to {row['last_s']:.2f} s, {_range(row)}, "
+        echo(f"{row['video']}: {row['frames']} frame{'s'[: row['frames'] != 1]}, {row['first_s']:.2f} to {row['last_s']:.2f} s, {_range(row)}, "
              f"colours from {row['colours_from_m']:.2f} to {row['colours_to_m']:.2f} m")  # fmt: skip
         if row["remarks"]:
             echo(f"{row['video']}: {row['remarks']}", err=True)
