@@ -77,7 +77,7 @@ def run(
     video: Path, out: Path, clip: Clip | None = None, *, frame_depth: FrameDepth | None = None, force: bool = False
 ) -> dict[str, Any]:
     (output,) = plan_videos([video], out, True, frame_depth, force=force)
-    return predict_video(PREDICT, output, clip or Clip(), lambda done, total: None)
+    return predict_video(PREDICT, output, clip or Clip(), lambda what, done, total: None)
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -229,7 +229,7 @@ def test_few_frames_are_in_memory_however_long_a_video_is(tmp_path: Path, monkey
 
     monkeypatch.setattr(reading, "_upright", counted)
     (output,) = plan_videos([video], tmp_path / "out", True, None, force=False)
-    predict_video(PREDICT, output, Clip(range_m=(0, 9)), lambda done, total: ahead.append(read[0] - done))
+    predict_video(PREDICT, output, Clip(range_m=(0, 9)), lambda what, done, total: ahead.append(read[0] - done))
     assert len(ahead) == 60
     assert max(ahead) <= 2 * torch.get_num_threads() + 1
 
