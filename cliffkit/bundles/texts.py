@@ -77,8 +77,8 @@ def _compare_line(place: str, theirs: str, ours: str) -> Iterator[Difference]:
     numbers = [list(_NUMBER.finditer(text)) for text in (theirs, ours)]
     if _NUMBER.sub("#", theirs) != _NUMBER.sub("#", ours):
         start = next((i for i, pair in enumerate(zip(theirs, ours, strict=False)) if pair[0] != pair[1]), 0)
-        shown = (cut(text[max(0, start - _AROUND) : start + 2 * _AROUND]) for text in (theirs, ours))
-        mine, right = shown
+        parts = (cut(text[max(0, start - _AROUND) : start + 2 * _AROUND]) for text in (theirs, ours))
+        mine, right = parts
         yield Difference(f"{place}: says '{mine}', and should say '{right}'", False)
         return
     for mine, right in zip(*numbers, strict=True):
@@ -131,9 +131,9 @@ class _Reader(HTMLParser):
         self._section, self._is_inside = section, False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        said: Mapping[str, str | None] = dict(attrs)
+        attributes: Mapping[str, str | None] = dict(attrs)
         if tag == "section":
-            self._is_inside = said.get("aria-labelledby") == self._section
+            self._is_inside = attributes.get("aria-labelledby") == self._section
         self._add(f"<{tag} {' '.join(f'{name}={value}' for name, value in attrs)}>")
 
     def handle_endtag(self, tag: str) -> None:
