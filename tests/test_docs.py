@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+
+from cliffkit.recipe.schema import DepthSettings, EmbeddingSettings
 
 ROOT = Path(__file__).parents[1]
 SITE = sorted((ROOT / "docs").rglob("*.md"))
@@ -38,3 +41,16 @@ def test_pages_of_the_site_stay_within_it(page: Path) -> None:
     targets = [target for target, _ in LINK.findall(CODE.sub("", page.read_text(encoding="utf-8"))) if target]
     outside = [name for name in targets if not Path(os.path.normpath(page.parent / name)).is_relative_to(ROOT / "docs")]
     assert outside == []
+
+
+def test_the_guide_to_recipes_has_every_key_of_training_and_its_default() -> None:
+    page = (ROOT / "docs" / "guides" / "recipes.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)`(?: \(\w+\))? \| ([^|(]*?) (?:\([^|]*)?\|", page, re.MULTILINE))
+    for name, field in {**EmbeddingSettings.model_fields, **DepthSettings.model_fields}.items():
+        default = "needed" if field.is_required() else field.default
+        assert yaml.safe_load(re.sub(r"^(\d)e", r"\1.0e", rows[name].strip("`"))) == default, name
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    named = set(re.findall(r"[\w/]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("nav:")[2]))
+    assert named == {page.relative_to(ROOT / "docs").as_posix() for page in SITE}

@@ -78,6 +78,6 @@ def _known(value: Any) -> Any:
     return None if value is _ABSENT else value
 
 
-def said(value: Any) -> str:
+def brief(value: Any) -> str:
     """Write a value in a sentence."""
     return "nothing" if value is None else excerpt(value, 60)

@@ -69,9 +69,9 @@ def members_of(
     assert isinstance(study, Study), "given predictions have no recipes"
     assert store is not None, "its cells are jobs"
     cells = [result.cell for result in results.cells if isinstance(result.cell, Cell)]
-    said = tuple(_said(result, cell) for cell, result in zip(cells, results.cells, strict=True))
+    entries = tuple(_entry(result, cell) for cell, result in zip(cells, results.cells, strict=True))
     compared = facts.bundled_study(study, study.base.protocols, study.overrides)
-    written = facts.bundle_facts(compared, said, command, _tuning(results, trials), weights=weights)
+    written = facts.bundle_facts(compared, entries, command, _tuning(results, trials), weights=weights)
     done = [cell for cell, result in zip(cells, results.cells, strict=True) if result.state == "done"]
     members: dict[str, bytes | Path] = {
         facts.README: readme(written, summary).encode(),
@@ -103,7 +103,7 @@ def members_of_given(folder: Path) -> tuple[BundleFacts, dict[str, bytes | Path]
     return written, members
 
 
-def _said(result: CellResult, cell: Cell) -> BundledCell:
+def _entry(result: CellResult, cell: Cell) -> BundledCell:
     """Write down a cell and how it came out."""
     return BundledCell(
         cell.variant.name,

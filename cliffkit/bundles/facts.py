@@ -128,7 +128,7 @@ def bundled_study(study: Comparison, protocols: tuple[Protocol, ...], overrides:
         design=study.design,
         seeds=study.seeds,
         axes=dict(study.axes),
-        variants=tuple(BundledVariant(each.name, each.levels, dict(each.own_seeds)) for each in study.variants),
+        variants=tuple(BundledVariant(point.name, point.levels, dict(point.own_seeds)) for point in study.variants),
         metric=study.metric,
         protocol=study.protocol,
         reference=study.reference.levels,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cliffkit.bundles.archive import is_plain
-from cliffkit.bundles.checks import Check, attempt, differences, few, said
+from cliffkit.bundles.checks import Check, attempt, brief, differences, few
 from cliffkit.bundles.contents import WHOLE
 from cliffkit.bundles.facts import CELLS, JOBS, BundledCell
 from cliffkit.bundles.opened import OpenedBundle
@@ -77,17 +77,17 @@ def _check_cell(
     faults += absent
     if absent:
         return
-    found = {stage: record for stage, record in mine.items() if record is not None}
+    present = {stage: record for stage, record in mine.items() if record is not None}
     recipe, parts = bundle.recipe(cell), bundle.parts(cell)
     faults += few(
         [*_other_parts(place, bundle.written(cell), parts), *_other_texts(bundle.folder / place, place, parts)]
     )
 
-    planned = {job.stage: job for job in _Replanner(_prints(found)).plan(recipe)}
-    if planned.keys() != found.keys():
-        faults.append(f"{place}/{RECIPE}: needs the stages {', '.join(planned)}, and the cell has {', '.join(found)}")
+    planned = {job.stage: job for job in _Replanner(_prints(present)).plan(recipe)}
+    if planned.keys() != present.keys():
+        faults.append(f"{place}/{RECIPE}: needs the stages {', '.join(planned)}, and the cell has {', '.join(present)}")
         return
-    for stage, record in found.items():
+    for stage, record in present.items():
         recorded = dict(record.inputs)
         needs = recorded.pop("needs", {})
         for name, key in needs.items():
@@ -104,8 +104,8 @@ def _check_cell(
                 remarks.append(f"{stage}: the content of the file {ours} ({where}) is known by its hash alone")
             else:
                 faults.append(
-                    f"{place}/{RECIPE}: {where} is {said(ours)}, but {stage}-{record.key} was computed with "
-                    f"{said(theirs)}"
+                    f"{place}/{RECIPE}: {where} is {brief(ours)}, but {stage}-{record.key} was computed with "
+                    f"{brief(theirs)}"
                 )
 
 

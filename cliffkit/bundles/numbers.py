@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cliffkit.bundles.checks import Check, attempt, differences, few, said
+from cliffkit.bundles.checks import Check, attempt, brief, differences, few
 from cliffkit.bundles.facts import JOBS, REPORT, BundledCell, BundleFacts
 from cliffkit.bundles.opened import OpenedBundle
 from cliffkit.bundles.texts import Difference, compare_csv, compare_lines, count_numbers, page_lines
@@ -81,7 +81,7 @@ def _other_means(bundle: OpenedBundle, cell: BundledCell) -> Iterator[str]:
         ]
         means = summarise(rows, scored.protocol)
         for metric, mine, right in differences(dict(scored.metrics), means):
-            words = f"{metric} under {name} is {said(mine)}, and {PerImage.FILE} gives {said(right)}"
+            words = f"{metric} under {name} is {brief(mine)}, and {PerImage.FILE} gives {brief(right)}"
             yield f"{place}/{Scores.FILE} ({cell.name}): {words}"
     if scores.selection is not None and "depth" in cell.keys:
         yield from _other_selection(bundle, cell, scores.selection)
@@ -234,7 +234,7 @@ def _close(noise: Any, again: Any) -> Sequence[tuple[str, Any, Any]]:
 
 
 def _other_noise(path: str, mine: Any, right: Any) -> Difference:
-    return Difference(f"{REPORT}/{StudyNoise.FILE}: {path} is {said(mine)}, and the scores give {said(right)}", True)
+    return Difference(f"{REPORT}/{StudyNoise.FILE}: {path} is {brief(mine)}, and the scores give {brief(right)}", True)
 
 
 def _text(path: Path) -> str:

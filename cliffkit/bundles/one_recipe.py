@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cliffkit.bundles.checks import Check, attempt, differences, few, said
+from cliffkit.bundles.checks import Check, attempt, brief, differences, few
 from cliffkit.bundles.facts import BASE, CELLS, REPORT, STUDY, BundledCell, BundledVariant, BundleFacts
 from cliffkit.bundles.opened import OpenedBundle
 from cliffkit.errors import UserError
@@ -48,7 +48,7 @@ def check_replicates(bundle: OpenedBundle) -> Check:
             place = f"{CELLS}/{cell.folder}/{RECIPE}"
             leader, theirs = first.setdefault(cell.variant, (cell, recipe))
             for path, mine, other in _differing(recipe, theirs, "seed"):
-                faults.append(f"{place}: {path} is {said(mine)}, and {said(other)} in the recipe of {leader.name}")
+                faults.append(f"{place}: {path} is {brief(mine)}, and {brief(other)} in the recipe of {leader.name}")
             if recipe["seed"] - cell.own_seed != theirs["seed"] - leader.own_seed:
                 faults.append(
                     f"{place}: seed is {recipe['seed']}, not as far from that of {leader.name} as {cell.own_seed} "
@@ -108,7 +108,7 @@ def _other_design(bundle: OpenedBundle) -> Iterator[str]:
         pairs.append(("axes", axes, {axis: list(names) for axis, names in study.axes.items()}))
     for place, theirs, ours in pairs:
         if theirs != ours:
-            yield f"{BundleFacts.FILE}: {place} is {said(ours)}, and {said(theirs)} in {STUDY}"
+            yield f"{BundleFacts.FILE}: {place} is {brief(ours)}, and {brief(theirs)} in {STUDY}"
     points = {variant.levels for variant in study.variants if not variant.own_seeds}
     wanted = _points(bundle, written)
     for point in sorted(wanted - points):
@@ -125,7 +125,7 @@ def _other_reports(bundle: OpenedBundle) -> Iterator[str]:
     keys = [cell.keys.get("depth") for cell in bundle.facts.cells if cell.variant == study.reference.name]
     place = f"{REPORT}/{StudyDesigns.FILE}"
     if kept.reference not in keys:
-        yield f"{place}: {said(kept.reference)} is no network of the reference, {study.reference.name}"
+        yield f"{place}: {brief(kept.reference)} is no network of the reference, {study.reference.name}"
     if spelt_seeds(study) not in kept.designs:
         yield f"{place}: says that the study was reported under {' and '.join(kept.designs)}, not {spelt_seeds(study)}"
 
@@ -154,11 +154,11 @@ def _other_variants(bundle: OpenedBundle) -> Iterator[str]:
     """Name what differs between the recipe of a variant and the base recipe, and is not of its axes."""
     base, study = bundle.yaml(BASE), bundle.facts.study
     patches = _patches(bundle)
-    shown: set[str] = set()
+    compared: set[str] = set()
     for cell in bundle.facts.cells:
-        if cell.variant in shown:
+        if cell.variant in compared:
             continue  # its other cells are compared with this one
-        shown.add(cell.variant)
+        compared.add(cell.variant)
         variant = next(variant for variant in study.variants if variant.name == cell.variant)
         yield from few([*_other_recipe(bundle, cell, variant, base, patches)])
 
@@ -184,7 +184,7 @@ def _other_recipe(
     allowed |= {_root(path.split(".")) for path in tuned}
     for path, mine, other in _differing(recipe, base, "seed"):
         if not any(f"{path}.".startswith(f"{root}.") for root in allowed):
-            yield f"{place}: {path} is {said(mine)}, and {said(other)} in {BASE}: no axis of '{variant.name}' says so"
+            yield f"{place}: {path} is {brief(mine)}, and {brief(other)} in {BASE}: no axis of '{variant.name}' says so"
     for path, value in changes.items():
         if path not in tuned:
             yield from _unlike(recipe, path, value, f"{place}: ", f"axis of '{variant.name}'")
@@ -211,35 +211,35 @@ def _root(steps: list[str]) -> str:
 
 
 def _differing(ours: Written, theirs: Written, *others: str) -> Iterator[tuple[str, Any, Any]]:
-    mine, right = ({key: each[key] for key in each if key not in (*APART, *others)} for each in (ours, theirs))
+    mine, right = ({key: recipe[key] for key in recipe if key not in (*APART, *others)} for recipe in (ours, theirs))
     return differences(mine, right)
 
 
 def _unlike(recipe: Any, path: str, value: Any, place: str, whose: str) -> Iterator[str]:
     """Say where a recipe has not what a change says. Lists are compared in length and in what the change names."""
-    found = recipe
+    present = recipe
     for step in path.split("."):
         try:
-            found = found[int(step)] if isinstance(found, list) else found[step]
+            present = present[int(step)] if isinstance(present, list) else present[step]
         except (KeyError, IndexError, ValueError, TypeError):
-            found = None
+            present = None
     yield from (
-        f"{place}{path}{inner} is {said(mine)}, and the {whose} says {said(theirs)}"
-        for inner, mine, theirs in _other(found, value)
+        f"{place}{path}{inner} is {brief(mine)}, and the {whose} says {brief(theirs)}"
+        for inner, mine, theirs in _other(present, value)
     )
 
 
-def _other(found: Any, value: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(value, dict) and isinstance(found, dict):
+def _other(present: Any, value: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(value, dict) and isinstance(present, dict):
         for key, inner in value.items():
-            yield from _other(found.get(key), inner, f"{path}.{key}")
-    elif isinstance(value, list) and isinstance(found, list) and len(value) == len(found):
-        for i, (mine, inner) in enumerate(zip(found, value, strict=True)):
+            yield from _other(present.get(key), inner, f"{path}.{key}")
+    elif isinstance(value, list) and isinstance(present, list) and len(value) == len(present):
+        for i, (mine, inner) in enumerate(zip(present, value, strict=True)):
             yield from _other(mine, inner, f"{path}.{i}")
-    elif isinstance(found, dict) and isinstance(value, str):
-        yield from _other(found.get("use"), value, path)
-    elif found != value and str(found) != str(value):
-        yield path, found, value
+    elif isinstance(present, dict) and isinstance(value, str):
+        yield from _other(present.get("use"), value, path)
+    elif present != value and str(present) != str(value):
+        yield path, present, value
 
 
 def _patches(bundle: OpenedBundle) -> Mapping[str, Mapping[str, Any]]:

@@ -41,6 +41,8 @@ class OpenedBundle:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._read: dict[str, Any] = {}
+        self._recipes: dict[str, RecordedRecipe] = {}
         self.facts = BundleFacts.read(folder)
         if self.facts.format > facts.FORMAT:
             raise UserError(
@@ -72,10 +74,12 @@ class OpenedBundle:
 
     def yaml(self, name: str) -> Any:
         """Read a YAML file of the bundle."""
-        document = yamlstrict.load(self.folder / name)
-        if document.faults:
-            raise UserError(f"{name}: {document.faults[0].message}")
-        return document.data
+        if name not in self._read:
+            document = yamlstrict.load(self.folder / name)
+            if document.faults:
+                raise UserError(f"{name}: {document.faults[0].message}")
+            self._read[name] = document.data
+        return self._read[name]
 
     def parts(self, cell: BundledCell) -> RunParts:
         """Read the parts of a cell that is done."""
@@ -83,10 +87,13 @@ class OpenedBundle:
 
     def recipe(self, cell: BundledCell) -> RecordedRecipe:
         """Make the recipe of a cell."""
-        parts = self.parts(cell) if cell.state == "done" else None
-        written = self.written(cell)
-        recorder = Recorder(f"{facts.CELLS}/{cell.folder}/{RECIPE}", parts, self._has_weights(cell, written))
-        return recorder.recipe(written, self.facts.study.protocols)
+        place = f"{facts.CELLS}/{cell.folder}/{RECIPE}"
+        if place not in self._recipes:
+            parts = self.parts(cell) if cell.state == "done" else None
+            written = self.written(cell)
+            recorder = Recorder(place, parts, self._has_weights(cell, written))
+            self._recipes[place] = recorder.recipe(written, self.facts.study.protocols)
+        return self._recipes[place]
 
     def _has_weights(self, cell: BundledCell, written: Any) -> bool:
         """Tell whether the class of a cell's embedding generator has weights, by the jobs that the cell has."""
@@ -99,58 +106,58 @@ class OpenedBundle:
     @cached_property
     def study(self) -> Study:
         """The study, of recorded recipes."""
-        said, text = self.facts.study, (self.folder / facts.STUDY).read_text(encoding="utf-8")
+        compared, text = self.facts.study, (self.folder / facts.STUDY).read_text(encoding="utf-8")
         recipes: dict[str, RecordedRecipe] = {}
         for cell in self.facts.cells:
             recipes.setdefault(cell.variant, self.recipe(cell))
         variants = tuple(
-            Variant(each.name, each.levels, recipes[each.name], own_seeds=dict(each.own_seeds))
-            for each in said.variants
+            Variant(entry.name, entry.levels, recipes[entry.name], own_seeds=dict(entry.own_seeds))
+            for entry in compared.variants
         )
-        reference = next((variant for variant in variants if variant.levels == said.reference), None)
+        reference = next((variant for variant in variants if variant.levels == compared.reference), None)
         if reference is None:
             raise UserError(f"{BundleFacts.FILE}: the reference is no variant of the study")
         return Study(
-            name=said.name,
-            design=said.design,
+            name=compared.name,
+            design=compared.design,
             file=facts.STUDY,
-            base=Recorder(facts.BASE, None, has_weights=False).recipe(self.yaml(facts.BASE), said.protocols),
-            seeds=said.seeds,
-            axes=dict(said.axes),
+            base=Recorder(facts.BASE, None, has_weights=False).recipe(self.yaml(facts.BASE), compared.protocols),
+            seeds=compared.seeds,
+            axes=dict(compared.axes),
             variants=variants,
-            metric=said.metric,
-            protocol=said.protocol,
+            metric=compared.metric,
+            protocol=compared.protocol,
             reference=reference,
-            full=said.full,
-            notes=said.notes,
+            full=compared.full,
+            notes=compared.notes,
             text=text,
-            overrides=said.overrides,
-            adaptive=None if said.adaptive is None else Design(*said.adaptive),
-            smallest=said.smallest,
+            overrides=compared.overrides,
+            adaptive=None if compared.adaptive is None else Design(*compared.adaptive),
+            smallest=compared.smallest,
             tuning=self._tuning(variants),
         )
 
     def _tuning(self, variants: tuple[Variant, ...]) -> Tuning | None:
-        said = self.facts.tuning
-        if said is None:
+        search = self.facts.tuning
+        if search is None:
             return None
         trials = [
             Trial(variant, trial.values, variant.recipe)
             for variant in variants
-            if variant.name in said.choices and not variant.is_placebo
-            for trial in said.choices[variant.name].tried
+            if variant.name in search.choices and not variant.is_placebo
+            for trial in search.choices[variant.name].tried
         ]
-        return Tuning(dict(said.grid), tuple(trials), said.seeds)
+        return Tuning(dict(search.grid), tuple(trials), search.seeds)
 
     @cached_property
     def choices(self) -> dict[Levels, Choice]:
         """What the search chose, by the levels of variants; empty without a search."""
-        said, tuning = self.facts.tuning, self.study.tuning
-        if said is None or tuning is None:
+        search, tuning = self.facts.tuning, self.study.tuning
+        if search is None or tuning is None:
             return {}
         choices = {}
         for variant in self.study.variants:
-            choice = said.choices.get(variant.name)
+            choice = search.choices.get(variant.name)
             if choice is None:
                 continue
             trials = tuning.of(variant)
@@ -168,16 +175,16 @@ class OpenedBundle:
         """The study's cells, their jobs with the inputs that the records of the jobs have."""
         variants = {variant.name: variant for variant in self.study.variants}
         cells = []
-        for said in self.facts.cells:
-            recipe = self.recipe(said)
+        for entry in self.facts.cells:
+            recipe = self.recipe(entry)
             jobs: dict[str, Job] = {}
-            for stage, key in said.keys.items():
+            for stage, key in entry.keys.items():
                 record = self.records.get(f"{stage}-{key}")
                 jobs[stage] = Job(stage, key, {} if record is None else record.inputs, dict(jobs), recipe)
-            variant = variants.get(said.variant)
+            variant = variants.get(entry.variant)
             if variant is None:
-                raise UserError(f"{BundleFacts.FILE}: cell '{said.name}' is of no variant of the study")
-            cells.append(Cell(variant, said.seed, recipe, tuple(jobs.values()), self.choices.get(variant.levels)))
+                raise UserError(f"{BundleFacts.FILE}: cell '{entry.name}' is of no variant of the study")
+            cells.append(Cell(variant, entry.seed, recipe, tuple(jobs.values()), self.choices.get(variant.levels)))
         return cells
 
     @property
@@ -187,27 +194,27 @@ class OpenedBundle:
 
     def _given(self) -> Results:
         """Read the results of given predictions."""
-        said = self.facts.study
-        points = {each.name: Point(each.name, each.levels) for each in said.variants}
+        compared = self.facts.study
+        points = {entry.name: Point(entry.name, entry.levels) for entry in compared.variants}
         comparison = Comparison(
-            name=said.name,
-            design=said.design,
-            seeds=said.seeds,
-            axes=dict(said.axes),
+            name=compared.name,
+            design=compared.design,
+            seeds=compared.seeds,
+            axes=dict(compared.axes),
             variants=tuple(points.values()),
-            metric=said.metric,
-            protocol=said.protocol,
-            reference=next(point for point in points.values() if point.levels == said.reference),
-            full=said.full,
-            notes=said.notes,
-            smallest=said.smallest,
+            metric=compared.metric,
+            protocol=compared.protocol,
+            reference=next(point for point in points.values() if point.levels == compared.reference),
+            full=compared.full,
+            notes=compared.notes,
+            smallest=compared.smallest,
         )
         folders = [self.job("evaluate", cell.keys["evaluate"]) for cell in self.facts.cells]
         cells = []
         for cell, folder in zip(self.facts.cells, folders, strict=True):
             replicate = GivenReplicate(points[cell.variant], cell.seed, cell.keys["evaluate"])
             cells.append(CellResult(replicate, cell.state, cell.reason, scores=GivenScores.read(folder)))
-        return gather(comparison, cells, folders, said.protocols, None)
+        return gather(comparison, cells, folders, compared.protocols, None)
 
     @cached_property
     def results(self) -> Results:
@@ -217,9 +224,9 @@ class OpenedBundle:
         store = Store(self.folder)
         results = [
             read_done(cell, store)
-            if said.state == "done"
-            else CellResult(cell, said.state, said.reason, damaged=said.damaged)
-            for cell, said in zip(self.cells, self.facts.cells, strict=True)
+            if entry.state == "done"
+            else CellResult(cell, entry.state, entry.reason, damaged=entry.damaged)
+            for cell, entry in zip(self.cells, self.facts.cells, strict=True)
         ]
         folders = [store.folder(cell.jobs[-1]) for cell in self.cells]
         gathered = gather(self.study, results, folders, self.facts.study.protocols, self.folder)

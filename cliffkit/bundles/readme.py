@@ -90,6 +90,6 @@ def missing(written: BundleFacts) -> list[str]:
     sentences = []
     for (state, reason), count in counts.items():
         names = [cell.name for cell in others if (cell.state, cell.reason) == (state, reason)]
-        shown = "; ".join(names[:4]) + (f"; and {count - 4} more" if count > 4 else "")
-        sentences.append(f"Missing, {state}: {shown}{f' ({reason})' if reason else ''}.")
+        list_of_names = "; ".join(names[:4]) + (f"; and {count - 4} more" if count > 4 else "")
+        sentences.append(f"Missing, {state}: {list_of_names}{f' ({reason})' if reason else ''}.")
     return sentences

@@ -91,7 +91,7 @@ class Recorder:
             train=Train(depth, generator, train["precision"], train["deterministic"]),
             protocols=protocols,
             evaluate=(),
-            published=tuple(Published.model_validate(each) for each in written.get("published", ())),
+            published=tuple(Published.model_validate(number) for number in written.get("published", ())),
             written=written,
         )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cliffkit.bundles.checks import Check, differences, few, plainly, said
+from cliffkit.bundles.checks import Check, brief, differences, few, plainly
 from cliffkit.bundles.facts import CELLS, BundledCell
 from cliffkit.bundles.opened import OpenedBundle
 from cliffkit.components.registry import Registry
@@ -72,14 +72,14 @@ def check_again(bundle: OpenedBundle, count: int, again: Again) -> Check:
         for number, cell in enumerate(cells, start=1):
             again.emit(Notice(f"trains {number} of {len(cells)} cells again: {cell.name}"))
             try:
-                found, good = _compared(bundle, cell, store, again)
+                words, is_good = _compared(bundle, cell, store, again)
             except RecipeError as error:
                 reasons = "; ".join(few([fault.message for fault in error.faults]))
                 faults.append(f"{cell.name}: was not trained again, its recipe needs what is not here: {reasons}")
             except UserError as error:
                 faults.append(f"{cell.name}: was not trained again: {plainly(error, bundle.folder)}")
             else:
-                (remarks if good else faults).append(f"{cell.name}: {found}")
+                (remarks if is_good else faults).append(f"{cell.name}: {words}")
     names = "; ".join(cell.name for cell in cells)
     total = sum(cell.state == "done" for cell in bundle.facts.cells)
     return Check("trained again", f"{len(cells)} of {total} cells: {names}", tuple(faults), tuple(remarks))
@@ -143,8 +143,8 @@ def seed_spread(bundle: OpenedBundle, apart: BundledCell) -> float | None:
     names = [variant.name for variant in study.variants]
     values[names.index(apart.variant), study.seeds.index(apart.seed)] = np.nan
     means = [[float(np.nanmean(row)) for row in rows if not np.isnan(row).all()] for rows in values]
-    several = [np.var(each, ddof=1) * (len(each) - 1) for each in means if len(each) > 1]
-    degrees = sum(len(each) - 1 for each in means if len(each) > 1)
+    several = [np.var(seeds, ddof=1) * (len(seeds) - 1) for seeds in means if len(seeds) > 1]
+    degrees = sum(len(seeds) - 1 for seeds in means if len(seeds) > 1)
     spread = float(np.sqrt(sum(several) / degrees)) if degrees else 0.0
     return spread or None
 
@@ -157,7 +157,7 @@ def _other_inputs(bundle: OpenedBundle, cell: BundledCell, jobs: Sequence[Job]) 
         record = JobRecord.read(bundle.job(job.stage, cell.keys[job.stage]))
         mine, theirs = ({**inputs, "needs": None} for inputs in (job.inputs, record.inputs))
         for path, here, there in differences(mine, theirs):
-            yield f"{job.stage}: {path} is {said(here)} here and {said(there)} in the bundle"
+            yield f"{job.stage}: {path} is {brief(here)} here and {brief(there)} in the bundle"
 
 
 def _other_machine(there: Environment, here: Environment) -> list[str]:

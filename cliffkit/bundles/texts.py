@@ -7,7 +7,6 @@ import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import SequenceMatcher
 from html.parser import HTMLParser
 from typing import NamedTuple
 
@@ -51,25 +50,35 @@ def compare_csv(name: str, theirs: str, ours: str, labels: int) -> Iterator[Diff
 
 
 def compare_lines(name: str, theirs: Sequence[str], ours: Sequence[str]) -> Iterator[Difference]:
-    """Compare two texts line by line; a difference is a number wherever the words about it are equal."""
-    matcher = SequenceMatcher(None, theirs, ours, autojunk=False)
-    for kind, start, end, first, last in matcher.get_opcodes():
-        if kind == "equal":
-            continue
-        mine, right = theirs[start:end], ours[first:last]
-        if len(mine) == len(right):
-            for offset, pair in enumerate(zip(mine, right, strict=True)):
-                yield from _compare_line(f"{name} line {start + offset + 1}", *pair)
-        else:
-            yield Difference(f"{name} line {start + 1}: says {_lines(mine)}, and the scores give {_lines(right)}", True)
+    """Compare two texts line by line; a difference is a number wherever the words about it are equal.
+
+    Of texts that differ in their numbers of lines, what stands between the equal beginning and the equal end is told.
+    """
+    if len(theirs) == len(ours):
+        for number, (mine, right) in enumerate(zip(theirs, ours, strict=True), start=1):
+            if mine != right:
+                yield from _compare_line(f"{name} line {number}", mine, right)
+        return
+    start = _alike(theirs, ours)
+    end = min(_alike(theirs[::-1], ours[::-1]), min(len(theirs), len(ours)) - start)
+    words = (
+        f"says {_lines(theirs[start : len(theirs) - end])}, and the scores give {_lines(ours[start : len(ours) - end])}"
+    )
+    yield Difference(f"{name} line {start + 1}: {words}", True)
+
+
+def _alike(theirs: Sequence[str], ours: Sequence[str]) -> int:
+    """Count the lines at the beginning of two texts that are equal."""
+    pairs = enumerate(zip(theirs, ours, strict=False))
+    return next((i for i, (mine, right) in pairs if mine != right), min(len(theirs), len(ours)))
 
 
 def _compare_line(place: str, theirs: str, ours: str) -> Iterator[Difference]:
     numbers = [list(_NUMBER.finditer(text)) for text in (theirs, ours)]
     if _NUMBER.sub("#", theirs) != _NUMBER.sub("#", ours):
         start = next((i for i, pair in enumerate(zip(theirs, ours, strict=False)) if pair[0] != pair[1]), 0)
-        shown = (cut(text[max(0, start - _AROUND) : start + 2 * _AROUND]) for text in (theirs, ours))
-        mine, right = shown
+        parts = (cut(text[max(0, start - _AROUND) : start + 2 * _AROUND]) for text in (theirs, ours))
+        mine, right = parts
         yield Difference(f"{place}: says '{mine}', and should say '{right}'", False)
         return
     for mine, right in zip(*numbers, strict=True):
@@ -122,9 +131,9 @@ class _Reader(HTMLParser):
         self._section, self._is_inside = section, False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        said: Mapping[str, str | None] = dict(attrs)
+        attributes: Mapping[str, str | None] = dict(attrs)
         if tag == "section":
-            self._is_inside = said.get("aria-labelledby") == self._section
+            self._is_inside = attributes.get("aria-labelledby") == self._section
         self._add(f"<{tag} {' '.join(f'{name}={value}' for name, value in attrs)}>")
 
     def handle_endtag(self, tag: str) -> None:

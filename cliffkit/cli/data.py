@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -53,6 +54,8 @@ def get(plugins: Plugins, name: str | None, out: Path | None, url: str | None) -
     "--set", "settings", metavar="OPTION=VALUE", multiple=True, help="An option of the data set: --set raw=true."
 )
 @options.data
+@click.option("--split", "splits", multiple=True, type=click.Choice(("train", "val", "test")),
+              help="Look at this split alone, as at `test` of data that only score; repeatable.")  # fmt: skip
 @click.option("--sample", default=200, show_default=True, type=click.IntRange(min=1), metavar="N",
               help="Look into at most N images of each split, spread evenly.")  # fmt: skip
 @click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
@@ -64,6 +67,7 @@ def check(
     name: str,
     settings: tuple[str, ...],
     roots: tuple[tuple[str, Path], ...],
+    splits: tuple[str, ...],
     sample: int,
     sheet: Path | None,
     as_json: bool,
@@ -75,11 +79,12 @@ def check(
         cliffkit data check nyu --data nyu=FOLDER
         cliffkit data check pairs --data pairs=FOLDER --set depth_scale=5000
         cliffkit data check kitti --data kitti=FOLDER --sheet kitti.png
+        cliffkit data check pairs --data pairs=FOLDER --split test
     """
     from rich.console import Console
     from rich.progress import Progress
 
-    from cliffkit.data.check import check_data, describe
+    from cliffkit.data.check import SPLITS, check_data
     from cliffkit.interfaces import Sample
     from cliffkit.recipe import yamlstrict
     from cliffkit.recipe.check import check_part
@@ -101,21 +106,28 @@ def check(
                 bars.update(tasks[split], completed=done)
 
             contacts: dict[str, list[tuple[str, Sample]]] = {}
-            report = check_data(part, dict(roots), sample, progress, contacts)
+            report = check_data(part, dict(roots), sample, progress, contacts, splits or SPLITS)
         if sheet is not None:
             from cliffkit.data.sheet import draw_sheet
 
             draw_sheet(sheet, report, contacts)
             echo(f"drawn: {sheet}", err=True)
-    if as_json:
-        echo(json.dumps(report))
-    else:
-        for split, facts in report["splits"].items():
-            echo(split)
-            for label, text in describe(facts):
-                echo(f"  {label:<15} {text}")
-        for problem in report["problems"]:
-            echo(f"wrong: {problem}", err=True)
-        echo("" if report["problems"] else "nothing wrong found", nl=not report["problems"])
+    _print(report, as_json)
     if report["problems"]:
         raise SystemExit(2)
+
+
+def _print(report: dict[str, Any], as_json: bool) -> None:
+    """Print what a check found."""
+    from cliffkit.data.check import describe
+
+    if as_json:
+        echo(json.dumps(report))
+        return
+    for split, facts in report["splits"].items():
+        echo(split)
+        for label, text in describe(facts):
+            echo(f"  {label:<15} {text}")
+    for problem in report["problems"]:
+        echo(f"wrong: {problem}", err=True)
+    echo("" if report["problems"] else "nothing wrong found", nl=not report["problems"])

@@ -35,8 +35,9 @@ def check_data(
     sample: int,
     progress: Callable[[str, int, int], None],
     contacts: dict[str, list[tuple[str, Sample]]] | None = None,
+    chosen: Sequence[str] = SPLITS,
 ) -> dict[str, Any]:
-    """Look into at most `sample` images of each split, evenly spread.
+    """Look into at most `sample` images of each split that is `chosen`, evenly spread.
 
     Gives `splits` (facts by split) and `problems` (sentences). `progress` hears split, images looked at, and how many
     will be. `contacts`, where given, receives some images of each split by name, for a contact sheet.
@@ -45,7 +46,7 @@ def check_data(
     problems: list[str] = []
     splits: dict[str, dict[str, Any]] = {}
     names: dict[str, str] = {}
-    for split in SPLITS:
+    for split in (split for split in SPLITS if split in chosen):
         try:
             dataset = part.build(split, root)
         except UserError as error:

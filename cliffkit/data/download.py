@@ -151,6 +151,7 @@ def _try(file: RemoteFile, url: str, partial: Partial, show: Show, tell: Tell) -
         resumed = response.status == 206
         if resumed:
             total = _total(response, have, partial)
+            tell(f"{partial.path.name}: goes on after {have:,} bytes")
         else:
             length = response.headers.get("Content-Length", "")
             total = int(length) if length.isdecimal() else None

@@ -84,8 +84,8 @@ def compare(
     All other arguments, and errors, as of `score`.
 
     Example:
-        places = {"ours": ["a", "b", "c"], "theirs": ["d", "e", "f"]}
-        cliffkit.compare(places, ["eigen"], reference="theirs", data={"nyu": "data/nyu"}).verdicts["ours"]
+
+        cliffkit.compare({"ours": ["a", "b"], "theirs": ["c", "d"]}, ["eigen"], reference="theirs").verdicts["ours"]
     """
     plugins = plugins or installed_plugins()
     rules = rules_of(protocols, quantity, key, match, allow_missing, out, plugins.registry)
@@ -124,12 +124,12 @@ def _report(comparison: Comparison, cells: Sequence[GivenCell], test: Split, rul
     gallery = draw_gallery(results, test.dataset, partial(_predictions, test, rules), lambda done, total: None)
     folder, command = rules.out / comparison.name, _command(cells, rules, test, comparison)
     files = write_report(results, analysis, folder, gallery=gallery, command=command, progress=lambda text: None)
-    said = tuple(map(_said, cells, results.cells))
-    bundle_facts(bundled_study(comparison, rules.protocols), said, command).write_file(folder / COMPARISON)
+    entries = tuple(map(_entry, cells, results.cells))
+    bundle_facts(bundled_study(comparison, rules.protocols), entries, command).write_file(folder / COMPARISON)
     return Findings(results, analysis, folder, files)
 
 
-def _said(cell: GivenCell, result: CellResult) -> BundledCell:
+def _entry(cell: GivenCell, result: CellResult) -> BundledCell:
     """Write down a cell and how it came out, for `bundle`."""
     name, seed, folder = cell.variant.name, cell.own_seed, cell.scored.folder.name
     return BundledCell(name, cell.seed, seed, result.state, result.reason, result.damaged, folder, dict(cell.keys))

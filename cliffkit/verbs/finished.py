@@ -90,6 +90,7 @@ class Run:
         Raises UserError where the parts that are installed are not those with which the weights were trained.
 
         Example:
+
             predict = run.predictor()
             depth_m = predict("photo.jpg")
         """

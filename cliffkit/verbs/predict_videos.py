@@ -87,10 +87,11 @@ def predict_videos(
 
 def _shown_by(terminal: Terminal, name: str) -> Show:
     """Show how many frames of a video are done, and how fast."""
-    began = time.monotonic()
+    began: dict[str, float] = {}
 
-    def show(done: int, total: int) -> None:
-        speed = done / max(1e-9, time.monotonic() - began)
-        terminal.show(Progress(name, done, total, "frame", {"frames/s": speed}))
+    def show(what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        speed = (done - 1) / max(1e-3, now - began.setdefault(what, now))  # since the first of them
+        terminal.show(Progress(f"{name}, {what}" if what else name, done, total, "frame", {"frames/s": speed}))
 
     return show

@@ -72,6 +72,7 @@ def run(
     Under torchrun every process returns the same run.
 
     Example:
+
         run = cliffkit.run("cliff_hegR", set={"model.fusion.use": "add", "name": "add_hegR"})
         run.metrics["full"]["abs_rel"]
     """
@@ -88,6 +89,7 @@ def load_run(folder: AnyPath, *, device: str = "auto", plugins: Plugins | None =
     RecipeError where its recipe names parts that are not installed.
 
     Example:
+
         depth_m = cliffkit.load_run("runs/cliff_hegR-641b8a54").predictor()("photo.jpg")
     """
     plugins = plugins or installed_plugins()
@@ -111,6 +113,7 @@ def evaluate(
     parts that are installed are not those with which the weights were trained.
 
     Example:
+
         cliffkit.evaluate(run, ["eigen", "full+median"]).metrics["eigen"]["rmse"]
         cliffkit.evaluate(run, [{"use": "eigen", "cap_m": 8, "name": "eigen8"}])
     """

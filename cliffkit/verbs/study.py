@@ -68,6 +68,7 @@ def ablate(
     Raises RecipeError (a UserError) with every fault of the study, UserError for whatever else the user can mend.
 
     Example:
+
         findings = cliffkit.ablate("cliffnet", set={"train.depth.steps": 50})
         findings.verdicts["none + add"]
     """

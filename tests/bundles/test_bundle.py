@@ -400,8 +400,11 @@ def test_rounding_of_the_last_digits_is_no_difference_in_a_table_and_a_digit_is(
 
 
 def test_words_that_differ_are_told_from_numbers_that_do() -> None:
-    differing = compare_lines("t", ["a 1.5 better", "b"], ["a 2.5 better", "c"])
+    differing = [*compare_lines("t", ["a 1.5 better", "b"], ["a 2.5 better", "c"])]
     assert [(one.is_number, one.words.partition(": ")[0]) for one in differing] == [
-        (True, "t line 1"),
-        (False, "t line 2"),
-    ]
+        (True, "t line 1"), (False, "t line 2"),
+    ]  # fmt: skip
+    (added,) = compare_lines("t", ["a", "x", "b", "c"], ["a", "b", "c"])
+    assert added.words == "t line 2: says 'x', and the scores give nothing"
+    (removed,) = compare_lines("t", ["a"], ["a", "a"])
+    assert removed.words == "t line 2: says nothing, and the scores give 'a'"

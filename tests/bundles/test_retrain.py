@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,6 +52,17 @@ def test_a_cell_that_is_trained_again_has_the_very_scores(bundle: cliffkit.Bundl
     assert ran.exit_code == 0, ran.stdout
     line = r"holds  trained again: 1 of 8 cells: (.*)\n +\(\1: 45 scores of images are equal to the bit\)"
     assert re.search(line, ran.stdout)
+
+
+def test_the_python_of_the_page_runs(forger: Forger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forger.edit_facts(lambda facts: facts.update(drawn_by="0"))  # figures take seconds
+    made = SimpleNamespace(file=forger.pack(tmp_path / "b.zip"), missing=[])
+    monkeypatch.setattr(cliffkit, "bundle", lambda study, out: made, raising=False)
+    page = (Path(__file__).parents[2] / "docs" / "guides" / "bundles.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    said: dict[str, Any] = {}
+    exec(code.replace("retrain=3", "retrain=1, device='cpu', progress=False"), said)
+    assert said["verification"].holds
 
 
 def test_a_score_that_was_made_up_is_found(forger: Forger, registry: Registry) -> None:

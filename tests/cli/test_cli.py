@@ -565,7 +565,7 @@ def test_a_name_that_cannot_be_shown_is_shown_otherwise(tmp_path, tiny_recipe, e
 
 
 class TestPredict:
-    def test_writes_three_files_of_the_images_size(self, invoke, finished, images, tmp_path):
+    def test_writes_four_files_of_the_images_size(self, invoke, finished, images, tmp_path):
         out = tmp_path / "deep" / "out"
         Image.open(images[0]).resize((50, 37)).convert("L").save(tmp_path / "grey.jpg")
         done = invoke(
@@ -573,7 +573,7 @@ class TestPredict:
         )
         rows = one_object(done)["predictions"]
         assert {path.name for path in out.iterdir()} == {
-            f"{stem}.{kind}" for stem in ("image1", "grey") for kind in ("npy", "depth.png", "colour.png")
+            f"{stem}.{kind}" for stem in ("image1", "grey") for kind in ("npy", "depth.png", "colour.png", "beside.png")
         }
         for row, size in zip(rows, ((48, 64), (37, 50)), strict=True):
             depth_m = np.load(row["depth_npy"])

@@ -21,6 +21,8 @@ QUICK = " ".join(
     }.items()
 )  # fmt: skip
 
+QUICK_EMBEDDING = "--set train.embedding.steps=2 --set train.embedding.batch=2"
+
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
@@ -54,7 +56,9 @@ def test_shipped_recipes_run_by_name(environment: Environment, tmp_path: Path) -
     assert validated == "".join(f"{row['name']}: good\n" for row in listed)
     assert not list(tmp_path.iterdir())
 
-    ran = json.loads(environment.bash(f"python -m cliffkit run cliff_none {QUICK} --json", tmp_path).stdout)
+    ran = json.loads(
+        environment.bash(f"python -m cliffkit run cliff_hegR {QUICK} {QUICK_EMBEDDING} --json", tmp_path).stdout
+    )
     assert (tmp_path / ran["run"] / "metrics.json").is_file()
 
 

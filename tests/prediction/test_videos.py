@@ -77,7 +77,7 @@ def run(
     video: Path, out: Path, clip: Clip | None = None, *, frame_depth: FrameDepth | None = None, force: bool = False
 ) -> dict[str, Any]:
     (output,) = plan_videos([video], out, True, frame_depth, force=force)
-    return predict_video(PREDICT, output, clip or Clip(), lambda done, total: None)
+    return predict_video(PREDICT, output, clip or Clip(), lambda what, done, total: None)
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -180,7 +180,9 @@ def test_a_broken_frame_and_those_that_build_on_it_are_left_out_and_told(tmp_pat
     facts = run(video, tmp_path / "out", frame_depth="npy")
     numbers = [int(row["frame"]) for row in rows_of(tmp_path / "out" / "clip.frames")]
     assert numbers == [*range(14), *range(20, 30)], "up to the next key frame"
-    assert facts["remarks"] == ("6 frames from 1.40 to 1.90 s are broken, or build on a broken frame, and are left out")
+    assert facts["remarks"] == (
+        "frames are left out that are broken, or build on a broken frame: 6, from 1.40 to 1.90 s"
+    )
 
 
 @pytest.mark.parametrize("content", ["text", "index", "audio"])
@@ -229,7 +231,7 @@ def test_few_frames_are_in_memory_however_long_a_video_is(tmp_path: Path, monkey
 
     monkeypatch.setattr(reading, "_upright", counted)
     (output,) = plan_videos([video], tmp_path / "out", True, None, force=False)
-    predict_video(PREDICT, output, Clip(range_m=(0, 9)), lambda done, total: ahead.append(read[0] - done))
+    predict_video(PREDICT, output, Clip(range_m=(0, 9)), lambda what, done, total: ahead.append(read[0] - done))
     assert len(ahead) == 60
     assert max(ahead) <= 2 * torch.get_num_threads() + 1
 

@@ -34,8 +34,8 @@ SAMPLES, SAMPLE_PIXELS = 16, 2**16
 LONGEST_SIDE = 1920
 """Pixels. Larger frames are shown smaller, since few players show videos of twice their width."""
 
-Show = Callable[[int, int], None]
-"""Called with the number of frames that are done, and of all."""
+Show = Callable[[str, int, int], None]
+"""Called with what is done (an empty text: the depth of frames), how many of it are done, and how many there are."""
 
 
 class _Predicted(NamedTuple):
@@ -51,7 +51,7 @@ def predict_video(predict: Predictor, output: VideoOutput, clip: Clip, show: Sho
     the video cannot be read, or none of the wanted frames is whole.
     """
     video = Video(output.video)
-    range_m = clip.range_m or _range_of(predict, video, clip)
+    range_m = clip.range_m or _range_of(predict, video, clip, show)
     remarks: list[str] = []
     frames = video.frames(clip.wants, clip.last, remarks)
     first = next(frames, None)
@@ -75,7 +75,7 @@ def predict_video(predict: Predictor, output: VideoOutput, clip: Clip, show: Sho
     return _facts(output, rows, range_m, remarks)
 
 
-def _range_of(predict: Predictor, video: Video, clip: Clip) -> tuple[float, float]:
+def _range_of(predict: Predictor, video: Video, clip: Clip, show: Show) -> tuple[float, float]:
     """Predict some frames, the first and others spread evenly, to choose one colour scale for all."""
     numbers = clip.numbers(video.count or clip.first + SAMPLES * clip.every) or range(clip.first, clip.first + 1)
     chosen = {numbers[k * len(numbers) // SAMPLES] for k in range(SAMPLES)}
@@ -84,8 +84,11 @@ def _range_of(predict: Predictor, video: Video, clip: Clip) -> tuple[float, floa
         depth_m = predict(_tensor(frame.image), flip=clip.flip).ravel()
         return depth_m[:: max(1, depth_m.size // SAMPLE_PIXELS)]
 
-    frames = video.frames(chosen.__contains__, max(chosen), [])
-    return scale_ends(scale_of(list(in_streams(depths, frames)))[0])
+    parts = []
+    for part in in_streams(depths, video.frames(chosen.__contains__, max(chosen), [])):
+        parts.append(part)
+        show("colour scale", len(parts), len(chosen))
+    return scale_ends(scale_of(parts)[0])
 
 
 def _painter(image: NDArray[np.uint8], range_m: tuple[float, float]) -> Beside:
@@ -132,7 +135,7 @@ def _gather(
         if add is not None and result.picture is not None:
             add(result.picture, result.time_s)
         rows.append(result.row)
-        show(len(rows), max(total, len(rows)))
+        show("", len(rows), max(total, len(rows)))
     return rows
 
 
