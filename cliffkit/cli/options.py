@@ -90,10 +90,16 @@ track: Decorator = click.option(
     help="Tell a tracker of every run: tensorboard, or '{use: mlflow, uri: ...}'; see `cliffkit list tracker "
     "--options`. No result depends on it. Repeatable.",
 )  # fmt: skip
+PROTOCOL_HELP = (
+    "A name, as eigen or eigen+flip+median (see `cliffkit list protocol`), or a mapping, as '{use: eigen, cap_m: "
+    "8, name: eigen8}'. Repeatable."
+)
 protocols: Decorator = click.option(
-    "--protocol", "protocols", type=PartText(), multiple=True, required=True, metavar="P",
-    help="A name, as eigen or eigen+flip+median (see `cliffkit list protocol`), or a mapping, as '{use: eigen, cap_m: "
-    "8, name: eigen8}'. Repeatable.",
+    "--protocol", "protocols", type=PartText(), multiple=True, required=True, metavar="P", help=PROTOCOL_HELP
+)
+protocols_or_customary: Decorator = click.option(
+    "--protocol", "protocols", type=PartText(), multiple=True, metavar="P",
+    help=f"{PROTOCOL_HELP} Default: the one by which the field scores the data set, where there is one.",
 )  # fmt: skip
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 recipe: Decorator = click.argument("recipe", type=PathText())

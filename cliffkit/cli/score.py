@@ -42,7 +42,7 @@ class Places(click.ParamType[tuple[str, list[Path]]]):
 @click.option("--reference", metavar="NAME", help="The variant with which the others are compared. Default: the last.")
 @click.option("--metric", default="abs_rel", show_default=True, help="In which variants are compared first.")
 @click.option("--smallest", type=float, metavar="D", help="Smallest difference of interest in that metric.")
-@options.protocols
+@options.protocols_or_customary
 @options.data
 @options.dataset
 @click.option("--as", "quantity", type=click.Choice(QUANTITIES), default="depth", show_default=True,

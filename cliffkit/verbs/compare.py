@@ -28,7 +28,7 @@ from cliffkit.study.results import CellResult, gather
 from cliffkit.study.study import Comparison, Point
 from cliffkit.verbs.findings import Findings
 from cliffkit.verbs.inputs import AnyPath, Data, Progress, installed_plugins, path_of
-from cliffkit.verbs.judge import Rules, Split, open_test, score_place
+from cliffkit.verbs.judge import Rules, Split, customary, open_test, score_place
 from cliffkit.verbs.score import rules_of, telling
 from cliffkit.verbs.scored import Scored
 
@@ -55,7 +55,7 @@ class GivenCell(Replicate):
 
 def compare(
     variants: Mapping[str, Sequence[AnyPath]],
-    protocols: Sequence[str | Mapping[str, Any]],
+    protocols: Sequence[str | Mapping[str, Any]] = (),
     *,
     reference: str,
     metric: str = "abs_rel",
@@ -75,7 +75,7 @@ def compare(
 
     Args:
         variants: places of predictions, as `score` takes them, one per seed. One seed says nothing of others.
-        protocols: variants are compared under the first, and tabled under all.
+        protocols: variants are compared under the first, and tabled under all; by default as of `score`.
         reference: the variant with which all others are compared.
         metric: in which they are compared first.
         smallest: difference of interest in that metric; smaller ones may be found equivalent.
@@ -88,9 +88,9 @@ def compare(
         cliffkit.compare({"ours": ["a", "b"], "theirs": ["c", "d"]}, ["eigen"], reference="theirs").verdicts["ours"]
     """
     plugins = plugins or installed_plugins()
-    rules = rules_of(protocols, quantity, key, match, allow_missing, out, plugins.registry)
     _check(variants, reference, metric, smallest)
     test = open_test(dataset, data, plugins.registry)
+    rules = rules_of(protocols or customary(test), quantity, key, match, allow_missing, out, plugins.registry)
     places = {variant: [path_of(place, variant) for place in given] for variant, given in variants.items()}
     points = {variant: Point(variant, (variant,)) for variant in places}
     with telling(plugins, progress) as emit:

@@ -105,6 +105,14 @@ def open_test(dataset: str | Mapping[str, Any] | None, data: Data | None, regist
     return Split(part, split)
 
 
+def customary(test: Split) -> tuple[str]:
+    """Give the protocol by which the field scores a data set. Raises UserError where there is none."""
+    if not test.dataset.protocol:
+        name = test.part.component.name
+        raise UserError(f"no protocol is named, and the field has none for '{name}'; name one, as --protocol full")
+    return (test.dataset.protocol,)
+
+
 def score_place(place: Path, name: str | None, test: Split, rules: Rules, emit: Emit) -> Scored:
     """Score the predictions of a folder or stack; leave metrics.json, per_image.csv, regions.npz and panel.png.
 

@@ -17,13 +17,13 @@ from cliffkit.prediction.given.quantity import quantity_of
 from cliffkit.prediction.given.source import Reading
 from cliffkit.recipe.evaluate import check_protocol
 from cliffkit.verbs.inputs import AnyPath, Data, Progress, installed_plugins, path_of
-from cliffkit.verbs.judge import Rules, open_test, score_place
+from cliffkit.verbs.judge import Rules, customary, open_test, score_place
 from cliffkit.verbs.scored import Scored
 
 
 def score(
     predictions: AnyPath,
-    protocols: Sequence[str | Mapping[str, Any]],
+    protocols: Sequence[str | Mapping[str, Any]] = (),
     *,
     data: Data | None = None,
     dataset: str | Mapping[str, Any] | None = None,
@@ -41,7 +41,7 @@ def score(
     Args:
         predictions: a folder of .npy, .npz, .exr, .tiff or 16-bit .png, one file per test image; or one .npy of shape
             (images, height, width) in the order of the split. A prediction shows the whole image, at any size.
-        protocols: names or mappings, as a recipe has them.
+        protocols: names or mappings, as a recipe has them; by default the one by which the field scores the data set.
         data: folders of data sets by the data sets' names.
         dataset: which data set, a name or a mapping with its options; by default the only one in `data`.
         quantity: what the numbers are: `depth`, `inverse` depth, `disparity`, `distance` from the camera's centre, or a
@@ -61,8 +61,8 @@ def score(
     Example: `cliffkit.score("theirs/", ["eigen", "eigen+median"], data={"nyu": "data/nyu"}).metrics["eigen"]["rmse"]`.
     """
     plugins = plugins or installed_plugins()
-    rules = rules_of(protocols, quantity, key, match, allow_missing, out, plugins.registry)
     test = open_test(dataset, data, plugins.registry)
+    rules = rules_of(protocols or customary(test), quantity, key, match, allow_missing, out, plugins.registry)
     with telling(plugins, progress) as emit:
         return score_place(path_of(predictions, "predictions"), name, test, rules, emit)
 
@@ -79,8 +79,6 @@ def rules_of(
     """Check what `score` and `compare` are given, but for data and predictions. Raises UserError."""
     if match not in WAYS:
         raise UserError(f"match: '{match}' is no way to match predictions; there are: {', '.join(WAYS)}")
-    if not protocols:
-        raise UserError("no protocol is named; name one, as eigen: a score without its protocol means nothing")
     checked = {protocol.name: protocol for protocol in (check_protocol(given, registry) for given in protocols)}
     if len(checked) < len(protocols):
         raise UserError(f"two protocols have one name; there are: {', '.join(checked)}; give one another `name`")

@@ -55,6 +55,8 @@ class NYU(Dataset):
         val_share: Share of the images of `trainNdxs` that becomes the validation split, in whole scenes.
     """
 
+    protocol = "eigen"
+
     def __init__(self, split: str, root: Path | None, *, raw: bool = False, val_share: float = 0.1) -> None:
         check_split("nyu", split)
         check_shares("nyu", val_share=val_share)

@@ -22,6 +22,7 @@ from cliffkit.interfaces import Sample
 from cliffkit.recipe.check import check_part
 
 from ..conftest import Finished, Invoke
+from ..plugins.layout_files import write_kitti
 
 HEIGHT, WIDTH = 48, 64
 FX, FY, CX, CY = 40.0, 42.0, 31.0, 25.0
@@ -289,6 +290,7 @@ def test_distance_read_as_depth_is_told(data: Path, samples: dict[str, Sample], 
         ({"quantity": {"use": "distance", "camera": [1, 2, 3]}}, "has 3 numbers"),
         ({"protocols": ["full+flip"]}, "averages with the prediction of the mirrored image"),
         ({"dataset": "nyu"}, "nyu"),
+        ({"protocols": []}, "the field has none for 'pairs'; name one, as --protocol full"),
     ],
 )
 def test_wrong_arguments_are_refused_with_the_remedy(
@@ -296,6 +298,17 @@ def test_wrong_arguments_are_refused_with_the_remedy(
 ) -> None:
     with pytest.raises(UserError, match=words):
         score(write(tmp_path / "theirs", samples), data, tmp_path, **chosen)
+
+
+def test_without_a_protocol_the_field_s_own_is_taken(tmp_path: Path, registry: Registry) -> None:
+    kitti = write_kitti(tmp_path / "kitti")
+    split = check_part("dataset", "kitti", registry, "test").build("test", kitti)
+    for i in range(len(split)):
+        file = tmp_path / "theirs" / f"{split.name(i)}.npy"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, np.full(split[i].depth.shape[1:], 12, np.float32))
+    scored = cliffkit.score(tmp_path / "theirs", data={"kitti": kitti}, out=tmp_path / "scores", progress=False)
+    assert set(scored.metrics) == {"garg"}
 
 
 def test_whole_numbers_need_their_scale_and_colours_are_no_depth(
