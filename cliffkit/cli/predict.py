@@ -158,8 +158,11 @@ def predict(ctx: click.Context, /, run: Path, images: tuple[Path, ...], out: Pat
     for row in rows:
         echo(f"{row['image']}: {_range(row)}")
     for row in clips:
-        echo(f"{row['video']}: {row['frames']} frames, {row['first_s']:.2f} to {row['last_s']:.2f} s, {_range(row)}, "
-             f"colours from {row['colours_from_m']:.2f} to {row['colours_to_m']:.2f} m")  # fmt: skip
+        frames = (
+            f"{row['frames']} frame{'' if row['frames'] == 1 else 's'}, {row['first_s']:.2f} to {row['last_s']:.2f} s"
+        )
+        colours = f"colours from {row['colours_from_m']:.2f} to {row['colours_to_m']:.2f} m"
+        echo(f"{row['video']}: {frames}, {_range(row)}, {colours}")
         if row["remarks"]:
             echo(f"{row['video']}: {row['remarks']}", err=True)
     echo(f"written to {out}")

@@ -85,11 +85,12 @@ def test_component_keeps_its_contract(component, options):
 
 
 @pytest.mark.parametrize("name", REGISTRY.names("executor"))
-def test_executor_keeps_its_contract(name):
-    if name == "ray":
-        pytest.importorskip("ray")
+def test_executor_keeps_its_contract(name, tmp_path):
+    if name in ("ray", "submitit"):
+        pytest.importorskip(name)
     factory = REGISTRY.get("executor", name).load()
-    testing.check_executor(lambda: factory(2, "cpu"))
+    options = {"cluster": "local", "folder": tmp_path / "logs"} if name == "submitit" else {}
+    testing.check_executor(lambda: factory(2, "cpu", **options))
 
 
 @pytest.mark.parametrize("name", REGISTRY.names("dataset"))

@@ -180,7 +180,9 @@ def test_a_broken_frame_and_those_that_build_on_it_are_left_out_and_told(tmp_pat
     facts = run(video, tmp_path / "out", frame_depth="npy")
     numbers = [int(row["frame"]) for row in rows_of(tmp_path / "out" / "clip.frames")]
     assert numbers == [*range(14), *range(20, 30)], "up to the next key frame"
-    assert facts["remarks"] == ("6 frames from 1.40 to 1.90 s are broken, or build on a broken frame, and are left out")
+    assert facts["remarks"] == (
+        "frames are left out that are broken, or build on a broken frame: 6, from 1.40 to 1.90 s"
+    )
 
 
 @pytest.mark.parametrize("content", ["text", "index", "audio"])

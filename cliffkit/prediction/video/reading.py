@@ -85,8 +85,8 @@ class Video:
                 fault = f" ({error.strerror})"
         if within := [time_s for time_s in lost if reached or time_s < end_s]:
             remarks.append(
-                f"{len(within)} frames from {min(within):.2f} to {max(within):.2f} s are broken, or build on a broken "
-                "frame, and are left out"
+                "frames are left out that are broken, or build on a broken frame: "
+                f"{len(within)}, from {min(within):.2f} to {max(within):.2f} s"
             )
         if not reached and (fault or self._ends_early(end_s)):
             stated = f", of {self.stated_s:.2f} s that the file states" if self.stated_s else ""
