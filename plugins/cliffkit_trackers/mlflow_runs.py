@@ -73,19 +73,16 @@ class MlflowRuns(Tracker):
             self._client = self._mlflow.MlflowClient(uri)
             experiment = self._find_experiment(run)
             found = self._client.search_runs([experiment], f"tags.`{KEY}` = '{run.key}'", max_results=1)
-            if found:
-                self._run, self._status = found[0].info.run_id, found[0].info.status
-                return self._last_steps(found[0].data.metrics)
-            tags = {KEY: run.key, "study": run.study, "variant": run.variant, "seed": str(run.seed)}
-            made = self._client.create_run(
-                experiment, run_name=run.name, tags={**tags, "cliffkit.folder": str(run.folder)}
-            )
-            self._run, self._status = made.info.run_id, made.info.status
-            entity = self._mlflow.entities.Param
-            rows = [entity(_name(name), str(value)[:LONGEST]) for name, value in parameters.items()]
+            entry = found[0] if found else self._create(experiment, run)
+            self._run, self._status = entry.info.run_id, entry.info.status
+
+            # Of a run that was there too: who created it may have been killed before this.
+            named = {_name(name): str(value)[:LONGEST] for name, value in parameters.items()}
+            make = self._mlflow.entities.Param
+            rows = [make(name, value) for name, value in named.items() if name not in entry.data.params]
             for k in range(0, len(rows), PARAMETERS):
                 self._client.log_batch(self._run, params=rows[k : k + PARAMETERS])
-        return {}
+            return self._last_steps(entry.data.metrics)
 
     def points(self, stage: str, points: Sequence[Point]) -> None:
         """Record points, as many at once as MLflow takes."""
@@ -132,6 +129,10 @@ class MlflowRuns(Tracker):
             with self._said():
                 self._client.update_run(self._run, status="RUNNING")
             self._status = "RUNNING"
+
+    def _create(self, experiment: str, run: RunFacts) -> Any:
+        tags = {KEY: run.key, "cliffkit.folder": str(run.folder), "study": run.study, "variant": run.variant}
+        return self._client.create_run(experiment, run_name=run.name, tags={**tags, "seed": str(run.seed)})
 
     def _find_experiment(self, run: RunFacts) -> str:
         name = self._experiment or run.study or "cliffkit"
