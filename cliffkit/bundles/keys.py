@@ -15,7 +15,9 @@ from cliffkit.bundles.checks import Check, attempt, brief, differences, few
 from cliffkit.bundles.contents import WHOLE
 from cliffkit.bundles.facts import CELLS, JOBS, BundledCell
 from cliffkit.bundles.opened import OpenedBundle
+from cliffkit.components.registry import Registry
 from cliffkit.components.syntax import read_syntax
+from cliffkit.jobs.parts import BUILT_IN
 from cliffkit.jobs.plan import Planner
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.store.artifacts import RECIPE, JobRecord, RunParts
@@ -40,6 +42,24 @@ def check_keys(bundle: OpenedBundle) -> Check:
         f"{len(records)} keys with the inputs of their jobs, these with the recipes and parts of {len(cells)} cells"
     )
     return Check("keys", compared, tuple(faults), tuple(dict.fromkeys(remarks)))
+
+
+def other_built_in(bundle: OpenedBundle, registry: Registry) -> list[str]:
+    """Name the built-in parts whose code is not that of the installed cliffkit, though the version is the same.
+
+    Their text is in no bundle, so code that was changed under one version can be told by this alone.
+    """
+    other: dict[str, None] = {}
+    for cell in bundle.facts.cells:
+        if cell.state != "done":
+            continue
+        for record in bundle.parts(cell).parts:
+            if record.distribution != BUILT_IN or record.name not in registry.names(record.kind):
+                continue
+            component = registry.get(record.kind, record.name)
+            if component.version == record.version and component.identity().code != record.code:
+                other[f"{record} was run with other code than {BUILT_IN} {component.version} has here"] = None
+    return list(other)
 
 
 def _keep_record(folder: Path, records: dict[str, JobRecord], faults: list[str]) -> None:

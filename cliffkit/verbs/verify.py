@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cliffkit.bundles.archive import find_changed, unpack
 from cliffkit.bundles.checks import Check, few, plainly
 from cliffkit.bundles.facts import BundleFacts
 from cliffkit.bundles.given import check_predictions
-from cliffkit.bundles.keys import check_keys
+from cliffkit.bundles.keys import check_keys, other_built_in
 from cliffkit.bundles.numbers import check_numbers, check_scores
 from cliffkit.bundles.one_recipe import check_one_recipe, check_replicates
 from cliffkit.bundles.opened import OpenedBundle
@@ -71,7 +71,7 @@ def verify(
         data: folders of data sets by the data sets' names, for cells that are trained again.
         device: where they are trained.
         progress: whether to show it, or a function that is called with every event of `cliffkit.events`.
-        plugins: those to train with; by default the installed ones.
+        plugins: those to train with, and whose built-in parts are compared; by default the installed ones.
 
 
     Compares every file with its checksum, every number of the report with the scores of the images, the keys with the
@@ -97,10 +97,14 @@ def verify(
                 path, None, (sums, Check("contents", "what is in the bundle", (plainly(error, folder),)))
             )
         checks = [check(opened) for check in (OF_GIVEN if opened.is_given else OF_A_STUDY)]
+        plugins = plugins or installed_plugins()
+        if not opened.is_given and checks[0].holds:
+            others = other_built_in(opened, plugins.registry)
+            checks[0] = replace(checks[0], remarks=(*checks[0].remarks, *few(others)))
         if retrain and opened.is_given:
             raise UserError(f"{path}: predictions were given; there is no recipe to train again, leave --retrain out")
         if retrain:
-            checks.append(_train_again(opened, retrain, data, device, progress, plugins or installed_plugins()))
+            checks.append(_train_again(opened, retrain, data, device, progress, plugins))
         return Verification(path, opened.facts, (sums, *checks))
 
 

@@ -16,11 +16,12 @@ import pytest
 import cliffkit
 from cliffkit.bundles import archive
 from cliffkit.bundles.facts import BundleFacts
-from cliffkit.bundles.keys import check_keys
+from cliffkit.bundles.keys import check_keys, other_built_in
 from cliffkit.bundles.numbers import check_numbers, check_scores
 from cliffkit.bundles.one_recipe import check_one_recipe, check_replicates
 from cliffkit.bundles.opened import OpenedBundle
 from cliffkit.bundles.texts import compare_csv, compare_lines
+from cliffkit.components.registry import Registry
 from cliffkit.errors import UserError
 
 from ..bundle_fixtures import Forger
@@ -241,6 +242,16 @@ def test_a_variant_that_was_trained_otherwise_is_named_though_every_key_is_right
     assert forger.faults(check_replicates) == ""
     found = forger.faults(check_one_recipe)
     assert f"train.depth.lr is 0.002, and 0.001 in base.yaml: no axis of '{ADD}' says so" in found
+
+
+def test_built_in_code_that_was_changed_under_one_version_is_told(forger: Forger, registry: Registry) -> None:
+    assert other_built_in(forger.opened(), registry) == []
+    parts = forger.recipe(ADD, 0).with_name("parts.json")
+    facts = json.loads(parts.read_text())
+    fusion = next(part for part in facts["parts"] if part["kind"] == "fusion")
+    parts.write_text(json.dumps(facts).replace(fusion["code"], "0" * 20))
+    (words,) = other_built_in(forger.opened(), registry)
+    assert re.fullmatch(r"fusion 'add' of cliffkit (\S+) was run with other code than cliffkit \1 has here", words)
 
 
 def test_swapped_seeds_are_named(forger: Forger) -> None:
