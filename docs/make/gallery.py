@@ -27,8 +27,8 @@ def main() -> None:
     for name in ("forest", "curves", "over_depth"):
         shutil.copyfile(study / "figures" / f"{name}.svg", PICTURES / f"{name}.svg")
 
-    (run,) = (path for path in (folder / "runs").glob("cliff_hegR-*") if (path / "panel.png").exists())
-    _picture(run / "panel.png", "panel")
+    runs = (folder / "runs").glob("cliff_hegR-*/panel.png")
+    _picture(min(runs, key=lambda panel: panel.stat().st_mtime), "panel")
     _picture(folder / "photos.png", "contact_sheet")
     _picture(next(iter(sorted((folder / "theirs" / "0").glob("*.beside.png")))), "beside")
     _screenshot(study / "report.html", "report")
