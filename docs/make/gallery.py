@@ -45,7 +45,7 @@ def _picture(source: Path, name: str) -> None:
 def _screenshot(page: Path, name: str) -> None:
     """Keep the beginning of a page as a browser shows it."""
     options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1000,1500"):
+    for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1280,1500"):
         options.add_argument(argument)
     driver = webdriver.Chrome(options=options)
     try:

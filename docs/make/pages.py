@@ -69,5 +69,10 @@ def follow(page: str, folder: Path, bash: Callable[[str, Path], str], changes: M
             answers.append((block, answer))
     assert not left, f"the page has not: {left}"
     for block, answer in reversed(answers):
-        page = page[: block.start] + "\n".join(map(str.rstrip, answer.strip().splitlines())) + "\n" + page[block.start + len(block.text) :]
+        page = (
+            page[: block.start]
+            + "\n".join(map(str.rstrip, answer.strip().splitlines()))
+            + "\n"
+            + page[block.start + len(block.text) :]
+        )
     return page
