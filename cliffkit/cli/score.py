@@ -27,8 +27,10 @@ class Places(click.ParamType[tuple[str, list[Path]]]):
     name = "NAME=PLACE,..."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, list[Path]]:
-        """Split at the first equals sign, then at commas."""
+        """Split at the first equals sign, then at commas, unless a place has a comma in its own name."""
         name, _, places = str(value).partition("=")
+        if name and places and Path(places).exists():
+            return name, [Path(places)]
         if not name or not all(places.split(",")):
             self.fail(f"'{value}' is not NAME=PLACE,PLACE, as in --variant ours=a/,b/,c/", param, ctx)
         return name, [Path(place) for place in places.split(",")]
@@ -38,7 +40,7 @@ class Places(click.ParamType[tuple[str, list[Path]]]):
 @click.argument("predictions", type=options.PathText(), nargs=-1)
 @click.option("--variant", "variants", type=Places(), multiple=True, metavar="NAME=PLACE,PLACE,...",
               help="Predictions of a variant, one place for each seed under which it was trained. "
-              "Repeatable.")  # fmt: skip
+              "Repeatable; places of one name are of one variant.")  # fmt: skip
 @click.option("--reference", metavar="NAME", help="The variant with which the others are compared. Default: the last.")
 @click.option("--metric", default="abs_rel", show_default=True, help="In which variants are compared first.")
 @click.option("--smallest", type=float, metavar="D", help="Smallest difference of interest in that metric.")
@@ -122,10 +124,10 @@ def score(
 
 
 def _places(variants: tuple[tuple[str, list[Path]], ...]) -> dict[str, list[Path]]:
-    """Gather variants by name. Raises UsageError for a name that stands twice."""
-    places = dict(variants)
-    if len(places) < len(variants):
-        raise click.UsageError("--variant: a name stands twice; write all places of a variant behind one name")
+    """Gather the places of variants by name."""
+    places: dict[str, list[Path]] = {}
+    for name, of in variants:
+        places.setdefault(name, []).extend(of)
     return places
 
 

@@ -198,13 +198,15 @@ def _prediction(test: Split, rules: Rules, entry: Any, index: int, sample: Sampl
 def _command(cells: Sequence[GivenCell], rules: Rules, test: Split, comparison: Comparison) -> str:
     """Give the command that compares the same again."""
     words = ["cliffkit", "score"]
-    places: dict[str, list[Path]] = {}
-    for cell in cells:
-        places.setdefault(cell.variant.name, []).append(cell.place)
-    words += [w for name, of in places.items() for w in ("--variant", f"{name}={','.join(map(str, of))}")]
+    words += [word for cell in cells for word in ("--variant", f"{cell.variant.name}={cell.place}")]
     words += ["--reference", comparison.reference.name, "--metric", comparison.metric]
+    words += [] if comparison.smallest is None else ["--smallest", f"{comparison.smallest:g}"]
     words += [word for protocol in rules.protocols for word in ("--protocol", protocol.name)]
     part = test.part.to_dict()
     written = ", ".join(f"{name}: {value}" for name, value in part.items())
     words += ["--dataset", f"{{{written}}}", *rules.reading.quantity.flags()]
+    words += ["--match", rules.way] if rules.way != "name" else []
+    words += ["--key", rules.reading.key] if rules.reading.key else []
+    words += ["--allow-missing"] if rules.allow_missing else []
+    words += ["--name", comparison.name, "--out", str(rules.out)]
     return f"{shlex.join(words)} --data {part['use']}=FOLDER"

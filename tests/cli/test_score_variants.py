@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,25 @@ def test_a_comparison_in_one_file_is_verified_and_a_forged_one_is_not(
     assert "(ours, seed 1): abs_rel under full is 0." in faults
     assert "are the scores of ours.2, and bundle.json gives them to same, seed 2" in faults
     assert "report/table.tex line" in faults
+
+
+def test_the_reports_command_makes_the_report_again(
+    invoke: Invoke, places: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    comma = shutil.copytree(places["ours"][0], tmp_path / "a,b")
+    next(comma.iterdir()).unlink()
+    ours = ["--variant", f"ours={comma}", "--variant", f"ours={places['ours'][1]}"]
+    theirs = ["--variant", f"theirs={places['theirs'][0]},{places['theirs'][1]}"]
+    chosen = ["--smallest", 0.05, "--allow-missing", "--name", "mine", "--out", tmp_path / "scores"]
+    said = ("score", *ours, *theirs, "--dataset", json.dumps(ROOMS), "--protocol", "full", *chosen)
+    assert invoke(*said).exit_code == 0
+    report = tmp_path / "scores" / "mine" / "report.md"
+    first = report.read_text(encoding="utf-8")
+    (command,) = re.findall(r"cliffkit (score .*)$", first, re.MULTILINE)
+    report.unlink()
+    ran = invoke(*shlex.split(command.replace(" --data rooms=FOLDER", "")))
+    assert ran.exit_code == 0, ran.stderr
+    assert report.read_text(encoding="utf-8") == first
 
 
 def test_one_folder_per_variant_gives_no_verdict_on_recipes(
