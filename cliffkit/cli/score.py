@@ -58,8 +58,9 @@ class Places(click.ParamType[tuple[str, list[Path]]]):
 @click.option("--camera", type=float, nargs=4, metavar="FX FY CX CY",
               help="Of distance, in pixels of the image, where the data set knows no camera.")  # fmt: skip
 @click.option("--key", metavar="NAME", help="The array to read of .npz files that hold several.")
-@click.option("--match", type=click.Choice(["name", "order"]), default="name", show_default=True,
-              help="By name, or the n-th file to the n-th image of the test split.")  # fmt: skip
+@click.option("--match", default="name", show_default=True, metavar="name|order|FILE.csv",
+              help="By name, the n-th file to the n-th image of the test split, or by a list: a CSV with the columns "
+              "image and prediction, paths from the folder of the predictions.")  # fmt: skip
 @click.option("--allow-missing", is_flag=True, help="Score the images that have a prediction, and count the others.")
 @click.option("--name", metavar="NAME", help="Of the predictions in tables. Default: their folder's.")
 @click.option("-o", "--out", type=options.PathText(), default=Path("scores"), show_default=True, metavar="DIR",

@@ -12,6 +12,7 @@ from cliffkit.display.lines import Terminal
 from cliffkit.errors import UserError
 from cliffkit.events import Emit, Event
 from cliffkit.jobs.announce import announcer
+from cliffkit.prediction.given.index import END
 from cliffkit.prediction.given.matching import WAYS
 from cliffkit.prediction.given.quantity import quantity_of
 from cliffkit.prediction.given.source import Reading
@@ -48,7 +49,8 @@ def score(
             mapping with `use` and, as needed, `scale` (stored numbers per metre, 1/m or pixel), `baseline_m`,
             `focal_px`, `camera`.
         key: name of the array in .npz files of several.
-        match: `name`, or `order`: the n-th file is of the n-th image.
+        match: `name`; `order`: the n-th file is of the n-th image; or a list, the path of a .csv with the columns
+            `image` and `prediction`, paths from the folder of the predictions.
         allow_missing: score the images that have a prediction, and count the others; else a missing one is an error.
         out: folder below which the scores' folder is written, `NAME-KEY`.
         name: of the predictions in tables; by default that of their folder.
@@ -77,8 +79,9 @@ def rules_of(
     registry: Registry,
 ) -> Rules:
     """Check what `score` and `compare` are given, but for data and predictions. Raises UserError."""
-    if match not in WAYS:
-        raise UserError(f"match: '{match}' is no way to match predictions; there are: {', '.join(WAYS)}")
+    if match not in WAYS and not match.endswith(END):
+        ways = ", ".join(WAYS)
+        raise UserError(f"match: '{match}' is no way to match predictions; there are: {ways}, or a list, a .csv")
     checked = {protocol.name: protocol for protocol in (check_protocol(given, registry) for given in protocols)}
     if len(checked) < len(protocols):
         raise UserError(f"two protocols have one name; there are: {', '.join(checked)}; give one another `name`")

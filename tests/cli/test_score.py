@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -236,6 +237,32 @@ def test_missing_and_extra_predictions_are_named_and_missing_ones_refused(
     assert scored.missing == ("rgb/near/5.png",)
     assert (scored.metrics["full"]["n"], scored.metrics["full"]["absent"]) == (3, 0)
     assert [row["image"] for row in scored.per_image if math.isnan(row["abs_rel"])] == ["rgb/near/5.png"]
+
+
+def test_a_list_says_which_file_is_of_which_image(data: Path, samples: dict[str, Sample], tmp_path: Path) -> None:
+    named = write(tmp_path / "named", samples)
+    shuffled = tmp_path / "shuffled"
+    shuffled.mkdir()
+    lines = ["image,prediction"]
+    for k, name in enumerate(reversed(samples)):
+        (named / Path(name).with_suffix(".npy")).rename(shuffled / f"{k}.npy")
+        lines.append(f"{name},{k}.npy")
+    index = tmp_path / "list.csv"
+    index.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    scored = score(shuffled, data, tmp_path, match=str(index))
+    again = score(write(named, samples), data, tmp_path)
+    assert scored.per_image.column("abs_rel") == again.per_image.column("abs_rel")
+    assert scored.record.predictions.matched == f"by the list {index}"
+
+    wrong = [lines[0], lines[1], lines[1], lines[2].replace(".png", ".jpg"), lines[3].replace("2.npy", "7.npy")]
+    index.write_text("\n".join(wrong) + "\n", encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        score(shuffled, data, tmp_path, match=str(index))
+    for line, words in ((3, "stands twice"), (4, "is no test image; did you mean"), (5, "there is no file")):
+        assert re.search(rf"list.csv: line {line}: .*{words}", str(caught.value))
+    index.write_text("name,file\n", encoding="utf-8")
+    with pytest.raises(UserError, match="line 1: has no column 'image'"):
+        score(shuffled, data, tmp_path, match=str(index))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which file holds the prediction of which test image: by name, or by the order of both."""
+"""Which file holds the prediction of which test image: by name, by the order of both, or by a list."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cliffkit.errors import UserError
+from cliffkit.prediction.given.index import END, read_index
 from cliffkit.prediction.given.stored import KINDS, Entry, count_stack
 from cliffkit.prediction.inputs import SUFFIXES
 
 WAYS = ("name", "order")
-"""How predictions are matched to images."""
+"""How predictions are matched to images, beside a list of them, a path that ends in .csv."""
 
 SHOWN = 5
 """Names that a message lists of many."""
@@ -50,8 +51,11 @@ def match(place: Path, names: Sequence[str], way: str) -> Matched:
     By `name` the paths of both are compared without the ends of file names: whole, by their last parts, with folders
     flattened into the file's name, and at last without words such as `rgb` and `depth` about them. The first rule that
     matches all images is taken, else the one that matches most. By `order` the n-th prediction is that of the n-th
-    image, files sorted by name with numbers by their value. Raises UserError where nothing is found or matches.
+    image, files sorted by name with numbers by their value. Another `way` is the path of a list (`index`). Raises
+    UserError where nothing is found or matches.
     """
+    if way.endswith(END):
+        return _by_index(place, Path(way), names)
     if place.is_file():
         count = count_stack(place)
         entries = [Entry(place, position) for position in range(count)]
@@ -101,6 +105,14 @@ def _by_order(
             "image needs its own; match by name, or name the split that was predicted"
         )
     return Matched(tuple(entries), (), passed_over, rule)
+
+
+def _by_index(place: Path, index: Path, names: Sequence[str]) -> Matched:
+    if place.is_file():
+        raise UserError(f"{place}: a stack is matched by the position of its maps, not by {index}; leave the list out")
+    files = read_index(index, place, names)
+    entries = tuple(Entry(files[name]) if name in files else None for name in names)
+    return Matched(entries, (), {}, f"by the list {index}")
 
 
 def _by_name(place: Path, files: Sequence[Path], names: Sequence[str], passed_over: Mapping[str, int]) -> Matched:
