@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 from pathlib import Path
@@ -25,8 +26,9 @@ def data() -> None:
 @click.argument("name", required=False)
 @click.option("-o", "--out", type=options.PathText(), metavar="DIR", help="Where to put it. Default: data/NAME.")
 @click.option("--url", metavar="URL", help="Another server's folder with files of the same names, as a mirror's.")
+@options.as_json
 @click.pass_obj
-def get(plugins: Plugins, name: str | None, out: Path | None, url: str | None) -> None:
+def get(plugins: Plugins, name: str | None, out: Path | None, url: str | None, as_json: bool) -> None:
     """Download data set NAME, or list what can be downloaded.
 
     \b
@@ -39,11 +41,17 @@ def get(plugins: Plugins, name: str | None, out: Path | None, url: str | None) -
     from cliffkit.verbs.get_data import downloads
 
     if name is None:
+        if as_json:
+            echo(json.dumps({"downloads": [dataclasses.asdict(download) for download in downloads(plugins)]}))
+            return
         for download in downloads(plugins):
             sizes = [file.size for file in download.files if file.size is not None]
             echo(f"{download.dataset:<10} {sum(sizes) / 1e9:.1f} GB  {download.title}  {download.page}")
         return
     folder = cliffkit.get_data(name, out, url=url, plugins=plugins)
+    if as_json:
+        echo(json.dumps({"name": name, "folder": str(folder)}))
+        return
     echo(f"{name} lies in {folder}; look at it with")
     echo(f"    cliffkit data check {name} --data {shlex.quote(f'{name}={folder}')}")
 

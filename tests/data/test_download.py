@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from cliffkit.data.download import WAITS_S, fetch
 from cliffkit.errors import UserError
 from cliffkit.hookspecs import Download, RemoteFile
 from cliffkit.verbs import get_data as verb
+
+from ..conftest import Invoke
 
 CONTENT = np.random.default_rng(0).bytes(3 * 2**20)
 
@@ -306,3 +309,10 @@ def test_the_true_files_are_named_with_sizes_and_checksums() -> None:
     assert all(file.size and file.sha256 and len(file.sha256) == 64 for file in nyu.files)
     with pytest.raises(UserError, match="no data set 'nuy' can be downloaded; did you mean 'nyu'"):
         cliffkit.get_data("nuy")
+
+
+def test_scripts_read_what_can_be_downloaded(invoke: Invoke) -> None:
+    (nyu,) = json.loads(invoke("data", "get", "--json").stdout)["downloads"]
+    assert (nyu["dataset"], [file["name"] for file in nyu["files"]]) == (
+        "nyu", ["nyu_depth_v2_labeled.mat", "splits.mat"],
+    )  # fmt: skip
