@@ -51,7 +51,9 @@ def test_a_first_study_is_planned_run_reported_and_its_networks_are_judged(
     environment: Environment, tmp_path: Path
 ) -> None:
     tiny = {
-        "--set train.depth.steps=400 --set data.train=800 --set data.test=300": f"{TINY_FIT} {TINY_DATA} --device cpu",
+        "--set train.depth.steps=400 --set train.depth.validate_every=100 --set data.train=800 --set data.test=300": (
+            f"{TINY_FIT} {TINY_DATA} --device cpu"
+        ),
         "cliffkit ablate first.yaml --dry-run": "cliffkit validate first.yaml #",
         "seeds: [0, 1, 2]": "seeds: [0, 1]",
     }

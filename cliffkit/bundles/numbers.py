@@ -217,11 +217,15 @@ def _figures(
         yield f"{name}.svg", [Difference(f"{REPORT}/figures/{name}.svg: {words}", True)], 0
     for name in sorted(there & drawn.keys()):
         theirs, ours = (text.splitlines() for text in (_text(bundle.report / "figures" / f"{name}.svg"), drawn[name]))
-        yield (
-            f"{name}.svg",
-            list(compare_lines(f"{REPORT}/figures/{name}.svg", theirs, ours)),
-            count_numbers(drawn[name]),
-        )
+        differing = list(compare_lines(f"{REPORT}/figures/{name}.svg", theirs, ours))
+        yield f"{name}.svg", _first_mark(f"{REPORT}/figures/{name}.svg", differing), count_numbers(drawn[name])
+
+
+def _first_mark(place: str, differing: Sequence[Difference]) -> list[Difference]:
+    """Give the first difference of a figure that is no name of a mark, and count the others: one score moves many."""
+    marks = [one for one in differing if not re.search(r'#\w{11}|id="', one.words)] or differing
+    more = [Difference(f"{place}: {len(differing) - 1} more places are drawn otherwise", True)]
+    return [*marks[:1], *(more if len(differing) > 1 else [])]
 
 
 def _close(noise: Any, again: Any) -> Sequence[tuple[str, Any, Any]]:

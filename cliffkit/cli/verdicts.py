@@ -43,7 +43,7 @@ def print_study(results: Results, analysis: Analysis) -> None:
         mean = "" if row.mean is None else f"{row.mean.value:.4f}{mark}"
         _add(table, (row.variant.name, mean), row.difference, row.p_adjusted, row.word or "reference", row.stop)
     out.print(table)
-    out.print("* best   = not distinguishable from the best", highlight=False)
+    out.print("*: the best mean; =: not distinguishable from the best", highlight=False)
     compared = [row.difference for row in first.rows if not row.variant.is_placebo]
     differences = [difference for difference in compared if difference is not None and difference.seeds_measured]
     if study.adaptive is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cliffkit.errors import UserError
 from cliffkit.pictures.png import is_marked
+from cliffkit.store.artifacts import RECIPE
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """Ends of the names of images in a folder, in lower case. A file that is named itself may have any name."""
@@ -28,10 +29,12 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     """List the images at these paths, each once: files in their order, for a folder all images in it and below, sorted.
 
     In folders, hidden files and folders, videos and pictures that `predict` wrote are passed over. Raises UserError for
-    a video, and for a folder that cannot be read or holds no image.
+    a video, for the folder of a run, and for a folder that cannot be read or holds no image.
     """
     if videos := [str(path) for path in paths if is_video(path)]:
         raise UserError(f"{', '.join(videos)}: a video; predict it by `cliffkit.predict_videos`, or by the command")
+    if folders := [str(path) for path in paths if (path / RECIPE).is_file()]:
+        raise UserError(f"{', '.join(folders)}: a run's folder, not images; name one run, and then the images")
     images: dict[str, Path] = {}
     for path in paths:
         for image in _in_folder(path) if path.is_dir() else [path]:

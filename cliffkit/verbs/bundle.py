@@ -72,7 +72,8 @@ def bundle(
     work = open_study(study, set, data, runs, plugins)
     if not any(work.board.cell_state(cell) == "done" for cell in work.board.cells):
         raise UserError(
-            f"{work.study.name}: no cell is done, so there is nothing to bundle; run `cliffkit ablate` first"
+            f"{work.study.name}: no cell is done, so there is nothing to bundle; give every --set that `cliffkit "
+            "ablate` was given, or run it first"
         )
     publish_cells(work)
     findings = report_results(work, device, progress, keep=True)

@@ -14,7 +14,7 @@ from PIL import Image
 from selenium import webdriver
 
 PICTURES = Path(__file__).parents[1] / "gallery"
-WIDEST = 1200
+WIDEST = 1000
 """Pixels; larger pictures are made smaller."""
 
 
@@ -35,11 +35,13 @@ def main() -> None:
 
 
 def _picture(source: Path, name: str) -> None:
-    """Keep a picture, no wider than WIDEST, with a palette of 256 colours."""
+    """Keep a picture, no wider than WIDEST; a small one is shown at twice its size."""
     with Image.open(source) as image:
-        small = image.convert("RGB")
-    small.thumbnail((WIDEST, 10 * WIDEST))
-    small.quantize(256, dither=Image.Dither.NONE).save(PICTURES / f"{name}.png", optimize=True)
+        kept = image.convert("RGB")
+    if kept.width < WIDEST / 4:
+        kept = kept.resize((2 * kept.width, 2 * kept.height), Image.Resampling.NEAREST)
+    kept.thumbnail((WIDEST, 10 * WIDEST))
+    kept.save(PICTURES / f"{name}.png", optimize=True)
 
 
 def _screenshot(page: Path, name: str) -> None:

@@ -23,7 +23,7 @@ from cliffkit.components.registry import KINDS, Registry
 from cliffkit.recipe.options import SIGNS, describe_options, explain_options
 from cliffkit.recipe.schema import DepthSettings, EmbeddingSettings, FitSettings, Published, Section, TrainSettings
 
-WIDTH = 100
+WIDTH = 80
 """Characters of a line of help."""
 
 

@@ -26,6 +26,7 @@ from cliffkit.interfaces import Sample, ScoredDepth
 from cliffkit.jobs.run_folder import write_sums
 from cliffkit.method.network import DepthNetwork
 from cliffkit.prediction.files import predict_files, read_image
+from cliffkit.prediction.inputs import find_images
 from cliffkit.prediction.predictor import WHOLE, Predictor, load_run, predictor
 from cliffkit.prediction.scored import predicted_by, score_images
 from cliffkit.protocols import View
@@ -231,6 +232,13 @@ def test_every_image_is_opened_before_the_first_is_predicted(tmp_path: Path) -> 
         with pytest.raises(UserError, match=message):
             list(predict_files(predict, [good, bad], tmp_path / "out"))
         assert not (tmp_path / "out").exists()
+
+
+def test_the_folder_of_a_run_is_no_folder_of_images(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").touch()
+    Image.new("RGB", (4, 4)).save(tmp_path / "panel.png")
+    with pytest.raises(UserError, match=r"a run's folder, not images; name one run, and then the images"):
+        find_images([tmp_path])
 
 
 def test_a_protocol_that_cannot_score_a_network_costs_only_itself(
