@@ -79,7 +79,7 @@ def check_recipe(document: Document, registry: Registry, cache: Known | None = N
     embedding = _embedding(checker, data.get("embedding", {"use": NONE}))
     losses = _losses(checker, data["loss"]) if "loss" in data else {}
     train = check_train(checker, data["train"]) if "train" in data else None
-    scored = check_protocols(checker, data.get("evaluate", ["full"]))
+    scored = check_protocols(checker, data.get("evaluate", _customary(dataset)))
     protocols = tuple(one.protocol for one in scored)
     published = _published(checker, data.get("published", []), protocols)
 
@@ -120,6 +120,12 @@ def check_part(kind: str, part: str | Mapping[str, Any], registry: Registry, pla
     faults.check()
     assert checked
     return replace(checked, place=checked.component.name)
+
+
+def _customary(dataset: Part | None) -> list[str]:
+    """Give what is scored where a recipe names no protocol: as the field scores the data set, else `full`."""
+    protocol = None if dataset is None else getattr(dataset.component.load(), "protocol", None)
+    return [protocol if isinstance(protocol, str) and protocol else "full"]
 
 
 def _keys(faults: Faults, data: Mapping[str, Any]) -> None:

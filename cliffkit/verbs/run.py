@@ -125,7 +125,8 @@ def evaluate(
     run_folder.check_files(folder)
 
     key = RunMetrics.read(folder).jobs["depth"]
-    runs = next((parent for parent in folder.resolve().parents if (parent / "jobs" / f"depth-{key}").is_dir()), None)
+    parents = (*folder.parents, *folder.resolve().parents)  # as they are named, so that answers name them so too
+    runs = next((parent for parent in parents if (parent / "jobs" / f"depth-{key}").is_dir()), None)
     if runs is not None and plan(recipe, roots)[-1].needs["depth"].key == key:
         return _perform(recipe, plugins, roots, runs, device, progress)
     opened = open_device(device, recipe.train.precision)

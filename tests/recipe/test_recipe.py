@@ -594,3 +594,9 @@ def test_a_loss_that_needs_what_the_head_does_not_give_is_refused(check, faults)
     ]
     both = faults(("[{use: l1}]", "[{use: l11}, {use: bins}]"))
     assert [fault.partition(": ")[2].partition(":")[0] for fault in both] == ["loss.0.use", "loss.1"]
+
+
+@pytest.mark.parametrize(("dataset", "protocol"), [("nyu", "eigen"), ("kitti", "garg"), ("rooms", "full")])
+def test_without_evaluate_a_recipe_is_scored_as_the_field_scores_its_data(check, dataset, protocol):
+    recipe = check(LINES.replace("use: rooms", f"use: {dataset}").replace("evaluate: [full]\n", ""))
+    assert [one.name for one in recipe.protocols] == [protocol]
