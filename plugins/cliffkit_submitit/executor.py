@@ -38,7 +38,7 @@ class Submitit(Executor):
     locks. A job saves a checkpoint before its time limit or a preemption, and is submitted again.
 
     Options:
-        cluster: `slurm`, `local` for processes of this machine, or `auto`: Slurm where there is `srun`.
+        cluster: Where jobs run: `slurm`, `local` for processes of this machine, or `auto`, Slurm where there is `srun`.
         folder: Folder of logs, seen by every node.
         partition: Partition of the cluster; empty for the cluster's default.
         account: Account that is charged; empty for yours.
