@@ -37,17 +37,23 @@ def test_what_is_measured_anew_replaces_its_rows_and_no_others(
     harness: dict[str, Any], runner: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{runner['BEGIN']}\n| `rooms` | kept |\n| `study` | old |\n{runner['END']}\nafter\n")
+    here, elsewhere = harness["processor"](), "Abacus, no bf16"
+    rows = f"| `rooms` | {here} | kept |\n| `study` | {elsewhere} | there |\n| `study` | {here} | old |\n"
+    page.write_text(f"before\n{runner['BEGIN']}\n{rows}\n- {elsewhere}: 1 core.\n{runner['END']}\nafter\n")
     monkeypatch.setitem(runner["write"].__globals__, "PAGE", page)
     runner["write"]({"study": [harness["row"]("new", "that", [(1.0, 2.0)], ">= 3")]})
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
-    assert "| `rooms` | kept |\n| `study` | new | that | 2 | 2-2 | >= 3 | **no** |" in text
-    assert "old" not in text
+    assert f"| `rooms` | {here} | kept |" in text
+    assert f"| `study` | {elsewhere} | there |" in text, "a row of another machine stays"
+    assert f"| `study` | {here} | new | that | 2 | 2-2 | >= 3 | **no** |" in text
+    assert "| old |" not in text
+    assert f"- {elsewhere}: 1 core.\n" in text
+    assert text.count(f"- {here}: ") == 1
 
 
 def test_an_unknown_benchmark_is_told_with_those_there_are() -> None:
     said = subprocess.run([sys.executable, str(FOLDER), "romms"], capture_output=True, text=True)
     assert said.returncode == 2
-    assert "no benchmark is called romms; there are data, " in said.stderr
+    assert "no benchmark is called romms; there are authors, data, " in said.stderr

@@ -16,7 +16,7 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-from harness import Row, machine
+from harness import Row, machine, processor
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "why" / "performance.md"
@@ -61,7 +61,8 @@ def in_own_process(name: str) -> list[Row]:
 
 
 HEAD = (
-    "| benchmark | what | against | ratio | quartiles | target | reached | figures |\n|---|---|---|---|---|---|---|---|"
+    "| benchmark | processor | what | against | ratio | quartiles | target | reached | figures |\n"
+    "|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -71,6 +72,7 @@ def line(name: str, row: Row) -> str:
     low, high = row.spread
     cells = (
         f"`{name}`",
+        processor(),
         row.what,
         row.against,
         f"{row.ratio:.3g}",
@@ -83,18 +85,23 @@ def line(name: str, row: Row) -> str:
 
 
 def write(tables: dict[str, list[Row]]) -> None:
-    """Replace the measured benchmarks' rows in the page and keep the others."""
+    """Replace the rows of the measured benchmarks on this processor in the page, and keep all others."""
     text = PAGE.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     old, after = rest.split(END)
-    kept: dict[str, list[str]] = {}
+    kept: dict[tuple[str, str], list[str]] = {}
+    machines = {}
     for each in old.splitlines():
         if each.startswith("| `"):
-            kept.setdefault(each.split("`")[1], []).append(each)
-    kept |= {name: [line(name, row) for row in found] for name, found in tables.items()}
-    table = "\n".join([HEAD, *(each for name in sorted(kept) for each in kept[name])])
-    table = f"{BEGIN}\n{table}\n\n{machine()}; last measured {date.today()}.\n{END}"
-    PAGE.write_text(f"{before}{table}{after}", encoding="utf-8")
+            name, where = (cell.strip(" `") for cell in each.split("|")[1:3])
+            kept.setdefault((name, where), []).append(each)
+        elif each.startswith("- "):
+            machines[each.removeprefix("- ").split(":")[0]] = each
+    kept |= {(name, processor()): [line(name, row) for row in found] for name, found in tables.items()}
+    machines[processor()] = f"- {machine()}; last measured {date.today()}."
+    table = "\n".join([HEAD, *(each for key in sorted(kept) for each in kept[key])])
+    listed = "\n".join(machines[name] for name in sorted(machines))
+    PAGE.write_text(f"{before}{BEGIN}\n{table}\n\n{listed}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -92,19 +92,23 @@ def progress(text: str) -> None:
 
 
 def machine() -> str:
-    """The machine in words: processor, cores, what of bf16 it computes, versions."""
+    """The machine in words: processor, cores, GPU, versions."""
     import torch
 
-    lines = _lines(Path("/proc/cpuinfo"))
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    cores = len(os.sched_getaffinity(0))
+    return f"{processor()}: {cores} cores, {gpu}; Python {platform.python_version()}, torch {torch.__version__}"
+
+
+def processor() -> str:
+    """The processor's name, and what of bf16 it computes: by these a row tells where it was measured."""
+    lines = list(_lines(Path("/proc/cpuinfo")))
     model = next(
         (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
     )
     flags = next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), [])
-    bf16 = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags]
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    cores = len(os.sched_getaffinity(0))
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-    return f"{model}, {cores} cores ({', '.join(bf16) or 'no bf16'}), {gpu}; {versions}"
+    bf16 = [words for flag, words in (("amx_bf16", "AMX"), ("avx512_bf16", "AVX-512 BF16")) if flag in flags]
+    return f"{model.replace('(R)', '')}, {bf16[0] if bf16 else 'no bf16'}"
 
 
 def _lines(path: Path) -> Iterator[str]:

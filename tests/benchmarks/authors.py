@@ -1,0 +1,93 @@
+"""A training step of the authors' network, 256 channels at 228x304, beside what the processor's matrix products allow.
+
+The operations that a step needs are counted at the sizes of the authors' levels, 57x76 to 8x10. What the engine
+computes beyond them, since it pads images to 256x320, therefore counts as lost time.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+import torch.nn.functional as F
+from harness import Row, progress, row, seconds
+from parts import NYU_SIZE, SCENE_TYPES, Turn, recipe, write_random_pack
+from torch.utils.flop_counter import FlopCounterMode
+from training import naive_in_turns, ours_in_turns
+
+from cliffkit.method.assemble import assemble
+from cliffkit.method.network import ChainNetwork
+
+BATCH = 4
+SETS = [
+    "model.backbone.use=timm",
+    "model.backbone.name=resnet50",
+    "model.pyramid.channels=256",
+    NYU_SIZE,
+    f"train.depth.batch={BATCH}",
+]
+RECIPE = "cliff_hegS"
+WIDTH = 2048
+"""Height and width of the matrices whose product gives the processor's rate."""
+PAIRS = 5
+
+
+def rows() -> list[Row]:
+    """The step beside the rate of bfloat16 products, and beside the loop that users write."""
+    operations = BATCH * operations_of_an_image()
+    products = {dtype: rate(dtype) for dtype in (torch.bfloat16, torch.float32)}
+    gain = products[torch.bfloat16] / products[torch.float32]
+    progress(f"{operations / BATCH / 1e9:.0f} GFLOP an image; products in bf16 {gain:.2f} times as fast as in fp32")
+
+    against_products, against_users = [], []
+    with TemporaryDirectory() as folder:
+        pack = write_random_pack(Path(folder) / "pack", 4 * BATCH, (228, 304))
+        ours, theirs = Turn(ours_in_turns, RECIPE, SETS, pack), Turn(naive_in_turns, RECIPE, SETS, pack)
+        ours.advance(), theirs.advance()
+        for _ in range(PAIRS):
+            own = ours.advance()
+            against_products.append((own, operations / rate(torch.bfloat16)))
+            against_users.append((own, theirs.advance()))
+        ours.close(), theirs.close()
+
+    what = f"authors' network: ResNet-50, 256 channels, HEG-S, 228x304, batch {BATCH}, optimiser included"
+    count = f"{operations / BATCH / 1e9:.0f} GFLOP an image, without padding"
+    counted = f"{count}; a product in fp32 takes {gain:.2f} times as long"
+    return [
+        row(what, "its operations at the rate of bf16 matrix products here", against_products, ">= 0.9", counted),
+        row(what, "the loop users write", against_users, f">= {1.15 * gain:.3g}", "1.15 times bf16 over fp32 products"),
+    ]
+
+
+def operations_of_an_image() -> float:
+    """Floating-point operations of a step per image: the network forward and backward, both maps' embeddings.
+
+    Two operations per multiplication and addition, counted at the sizes that the backbone gives without padding.
+    """
+    modules = assemble(recipe(RECIPE, *SETS), SCENE_TYPES)
+    network, image, depth = modules.network.eval(), torch.zeros(1, 3, 228, 304), torch.zeros(1, 1, 228, 304)
+    assert isinstance(network, ChainNetwork)
+    assert modules.hierarchical is not None
+    with FlopCounterMode(display=False) as counter:
+        levels = network.pyramid(network.backbone.net(image))  # not through the backbone, which wants whole strides
+        fused = levels[-1]
+        for fusion, level in zip(reversed(network.fusions), reversed(levels[:-1]), strict=True):
+            fused = fusion(level, fused)
+        network.head([fused]).depth.sum().backward()
+        with torch.no_grad():
+            modules.hierarchical.embedding(depth)
+        sum(level.sum() for level in modules.hierarchical.embedding(depth.requires_grad_())).backward()
+    return float(counter.get_total_flops())
+
+
+def rate(dtype: torch.dtype) -> float:
+    """Operations a second of matrix products on all threads, the best of some.
+
+    The product is written as a 1x1 convolution, which oneDNN computes in either type. Torch gives fp32 products proper
+    to MKL, which took twice as long on an AMD processor, and would make bf16 look four times as fast as fp32.
+    """
+    pixels = torch.randn(1, WIDTH, 32, WIDTH // 32).to(dtype, memory_format=torch.channels_last)
+    weights = torch.randn(WIDTH, WIDTH, 1, 1).to(dtype, memory_format=torch.channels_last)
+    with torch.no_grad():
+        return float(2 * WIDTH**3 / min(seconds(lambda: F.conv2d(pixels, weights)) for _ in range(8)))
