@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 import torch
 import torch.nn.functional as F
 from harness import Row, progress, row, seconds
-from parts import NYU_SIZE, SCENE_TYPES, Turn, recipe, write_random_pack
+from parts import NYU_SIZE, SCENE_TYPES, BareLoop, Turn, random_pack, recipe, write_random_pack
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from training import naive_in_turns, ours_in_turns
 
@@ -57,7 +58,26 @@ def rows() -> list[Row]:
     return [
         row(what, "its operations at the rate of bf16 matrix products here", against_products, ">= 0.9", counted),
         row(what, "the loop users write", against_users, f">= {1.15 * gain:.3g}", "1.15 times bf16 over fp32 products"),
+        shares(),
     ]
+
+
+def shares() -> Row:
+    """What part of a bare step convolutions take, and what the next operations take, by torch's profiler."""
+    progress("what takes the time")
+    with random_pack(2 * BATCH, (228, 304)) as pack:
+        loop = BareLoop(recipe(RECIPE, *SETS), pack)
+        loop.steps(2)
+        with profile(activities=[ProfilerActivity.CPU]) as profiled:
+            loop.steps(3)
+    taken: dict[str, float] = {}
+    for event in profiled.key_averages():
+        name = "convolutions" if "convolution" in event.key else event.key.removeprefix("aten::")
+        taken[name] = taken.get(name, 0) + event.self_cpu_time_total
+    share = {name: time / sum(taken.values()) for name, time in taken.items()}
+    first, *others = sorted(share, key=lambda name: -share[name])[:7]
+    most = ", ".join(f"{name} {share[name]:.1%}" for name in others)
+    return Row(f"the same, {first}", "a bare step", share[first], (share[first], share[first]), "", most)
 
 
 def operations_of_an_image() -> float:

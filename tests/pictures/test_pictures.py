@@ -222,6 +222,7 @@ def test_matplotlib_is_left_as_it_was(tmp_path: Path) -> None:
     code = f"""
 import warnings, matplotlib, numpy as np
 warnings.simplefilter("error")
+warnings.filterwarnings("default", category=DeprecationWarning)  # of what an old matplotlib uses itself
 before = dict.copy(matplotlib.rcParams)
 from cliffkit.pictures.panel import PanelRow, panel
 from cliffkit.pictures.png import depth_colour_png

@@ -119,6 +119,7 @@ def test_torchs_own_warning_is_noted() -> None:
     assert "put_" in noted
 
 
+@pytest.mark.filterwarnings("error")
 def test_other_warnings_pass_through_as_the_caller_wants_them() -> None:
     device = replace(cpu(), nondeterministic=[])
     with warnings.catch_warnings(record=True) as caught:
@@ -126,7 +127,7 @@ def test_other_warnings_pass_through_as_the_caller_wants_them() -> None:
         with device.determinism(False):
             warnings.warn("something else", stacklevel=1)
     assert [str(each.message) for each in caught] == ["something else"]
-    # here, as in every test, a warning is an error
+    # outside the context above, a warning is an error here
     with pytest.raises(UserWarning, match="something else"), device.determinism(False):
         warnings.warn("something else", stacklevel=1)
     assert device.nondeterministic == []
