@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +30,12 @@ def resize(features: Tensor, like: Tensor) -> Tensor:
     if features.shape[-2:] == like.shape[-2:]:
         return features
     return F.interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def level_size(size: Sequence[int], stride: int) -> tuple[int, int]:
+    """Give height and width of a backbone's level, of an image of height and width `size`: their shares, rounded up."""
+    height, width = size
+    return math.ceil(height / stride), math.ceil(width / stride)
 
 
 def fill_holes(values: Tensor, valid: Tensor) -> Tensor:

@@ -47,6 +47,29 @@ class CoarseFirst(GoodBackbone):
         self.strides = (4, 2)
 
 
+class Unpadded(GoodBackbone):
+    multiple = 1
+
+    def forward(self, image):
+        return [level[..., : image.shape[-2] // s, : image.shape[-1] // s] for level, s in self.levels(image)]
+
+    def levels(self, image):
+        return zip(super().forward(image), self.strides, strict=True)
+
+
+class Demanding(GoodBackbone):
+    multiple = 1
+
+    def forward(self, image):
+        if image.shape[-1] % 2:
+            raise ValueError("odd")
+        return super().forward(image)
+
+
+class NoMultiple(GoodBackbone):
+    multiple = 0
+
+
 class OneLevelMissing(GoodBackbone):
     def forward(self, image):
         return super().forward(image)[:1]
@@ -125,6 +148,9 @@ def test_a_good_backbone_passes():
         (nn.Identity, "Identity: is no cliffkit.interfaces.Backbone"),
         (WrongStrides, r"WrongStrides on 16x24: outputs have shapes .*, expected \[\(2, 4, 8, 12\), \(2, 5, 2, 3\)\]"),
         (CoarseFirst, "must run from fine to coarse"),
+        (Unpadded, r"Unpadded on 9x11: outputs have shapes .*, expected \[\(2, 4, 5, 6\), \(2, 5, 3, 3\)\]"),
+        (Demanding, r"Demanding on 9x11: ValueError: odd; mend its forward, or raise `multiple`, which is 1"),
+        (NoMultiple, r"NoMultiple: multiple is 0; it must be a whole number of pixels"),
         (OneLevelMissing, r"outputs have shapes \[\(2, 4, 4, 6\)\], expected"),
         (UnusedParameter, "no gradient reaches classifier.weight, classifier.bias"),
         (BatchNormOff, "depends on the rest of its batch"),

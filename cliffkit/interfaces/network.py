@@ -32,11 +32,16 @@ class Backbone(Pretrained):
     channels: Sequence[int]
     """Channels of each level, fine to coarse."""
     strides: Sequence[int]
-    """Input pixels per feature pixel of each level, fine to coarse."""
+    """Input pixels per feature pixel of each level, fine to coarse; each divides the coarsest."""
+    multiple: int | None = None
+    """Number of pixels that divides height and width of every image: the engine pads images below and on the right.
+
+    None: the coarsest stride. 1: any size, as convolutions of stride 2 take it that pad their borders.
+    """
 
     @abstractmethod
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) float RGB in [0, 1], H and W multiples of the coarsest stride, to (B, C_k, H/s_k, W/s_k) each.
+        """(B, 3, H, W) float RGB in [0, 1], H and W multiples of `multiple`, to (B, C_k, H/s_k, W/s_k), rounded up.
 
         The backbone normalises the image itself, with the constants its weights were trained with.
         """

@@ -23,7 +23,7 @@ from cliffkit.recipe.recipe import Recipe
 from cliffkit.store.job import Job, PartCode
 from cliffkit.text import cut
 
-STAGE_VERSIONS = {"pack": 2, "images": 1, "embedding": 4, "depth": 4, "evaluate": 3}
+STAGE_VERSIONS = {"pack": 2, "images": 1, "embedding": 4, "depth": 5, "evaluate": 3}
 """Version of each stage. It is raised when the stage's code gives another result for the same inputs."""
 
 

@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cliffkit.errors import Fault, RecipeError, UserError
+from cliffkit.layers import level_size
 from cliffkit.method.network import ChainNetwork, DepthNetwork
 from cliffkit.recipe.recipe import Recipe
 
@@ -112,13 +113,13 @@ def check_network(recipe: Recipe, network: DepthNetwork, devices: Sequence[torch
 def _features(recipe: Recipe, network: ChainNetwork) -> _Need:
     """Estimate the features of a single image."""
     backbone, width_of_pyramid = network.backbone, network.pyramid.channels
-    high, wide = image_sizes(recipe)[-1]
+    size = image_sizes(recipe)[-1]
     scales = network.pyramid.scales or [1.0] * len(backbone.strides)
     levels = zip(backbone.channels, backbone.strides, scales, strict=True)
     features = sum(
-        int((c + width_of_pyramid * scale**2) * (high // stride) * (wide // stride)) for c, stride, scale in levels
+        int((c + width_of_pyramid * scale**2) * math.prod(level_size(size, stride))) for c, stride, scale in levels
     )
-    what, count = f"an image of {high}x{wide} pixels with its features", features * FEATURE_BYTES
+    what, count = f"an image of {size[0]}x{size[1]} pixels with its features", features * FEATURE_BYTES
     return _Need(recipe.places["data.size"], "data.size", what, count, "data.size or channels")
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Backbone, Fusion, Head, Network, Prediction, Pyramid
-from cliffkit.layers import resize
+from cliffkit.layers import level_size, resize
 
 Shape = tuple[int, ...]
 
@@ -126,10 +126,8 @@ class ChainNetwork(DepthNetwork):
 
     @property
     def multiple(self) -> int:
-        """Number of pixels: every level covers an image whose size it divides exactly."""
-        scales = self.pyramid.scales or [1] * len(self.backbone.strides)
-        coarsest = max(stride / scale for stride, scale in zip(self.backbone.strides, scales, strict=True))
-        return math.lcm(max(self.backbone.strides), math.ceil(coarsest))
+        """Number of pixels, as the backbone says it."""
+        return self.backbone.multiple or max(self.backbone.strides)
 
     def parts(self) -> list[tuple[str, nn.Module]]:
         """List backbone, pyramid, fusions from coarse to fine, and head."""
@@ -145,11 +143,10 @@ class ChainNetwork(DepthNetwork):
 
     def _fused(self, image: Tensor) -> list[Tensor]:
         """Fuse features: (B, C, h, w) of each level, fine to coarse; the coarsest is the pyramid's own."""
-        batch, (height, width) = image.shape[0], image.shape[-2:]
-        backbone = self.backbone
+        batch, backbone = image.shape[0], self.backbone
         levels = backbone(image)
         shapes = zip(backbone.channels, backbone.strides, strict=True)
-        self._expect("backbone", levels, [(batch, c, height // stride, width // stride) for c, stride in shapes])
+        self._expect("backbone", levels, [(batch, c, *level_size(image.shape[-2:], stride)) for c, stride in shapes])
 
         scales = self.pyramid.scales or [1] * len(levels)
         sizes = [

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cliffkit.interfaces import Backbone, Fusion, Head, Network, Prediction, Pyramid
+from cliffkit.layers import level_size
 from cliffkit.testing.common import build, check_module, expect, expect_shapes, expect_training, seeded
 
 
@@ -27,15 +28,17 @@ def check_backbone(factory: Callable[..., Backbone], **options: Any) -> None:
             strides == sorted(strides) and all(max(strides) % stride == 0 for stride in strides),
             f"{subject}: strides are {strides}; they must run from fine to coarse and divide the coarsest",
         )
-        for rows, columns in ((2, 3), (3, 5)):
-            height, width = rows * max(strides), columns * max(strides)
-            levels = backbone(torch.rand(2, 3, height, width))
+        multiple = max(strides) if backbone.multiple is None else backbone.multiple
+        _expect_multiple(subject, multiple)
+        high, wide = (multiple * math.ceil(count * max(strides) / multiple) for count in (2, 3))
+        for size in ((high, wide), (high + multiple, wide - multiple)):
+            levels = _tried(backbone, size, multiple)
             expect_shapes(
-                f"{subject} on {height}x{width}",
+                f"{subject} on {size[0]}x{size[1]}",
                 levels,
-                [(2, c, height // s, width // s) for c, s in zip(backbone.channels, strides, strict=True)],
+                [(2, c, *level_size(size, s)) for c, s in zip(backbone.channels, strides, strict=True)],
             )
-        image = torch.rand(2, 3, 2 * max(strides), 3 * max(strides))
+        image = torch.rand(2, 3, high, wide)
         check_module(lambda: factory(**options), lambda module, inputs: list(module(inputs[0])), [image])
 
 
@@ -140,26 +143,35 @@ def check_network(factory: Callable[..., Network], **options: Any) -> None:
     with seeded():
         network = build(make, Network).eval()
         subject, multiple = type(network).__name__, network.multiple
-        expect(
-            isinstance(multiple, int) and multiple >= 1,
-            f"{subject}: multiple is {multiple}; it must be a whole number of pixels, 1 where any size will do",
-        )
+        _expect_multiple(subject, multiple)
         side = multiple * math.ceil(32 / multiple)
-        for height, width in ((2 * side, 2 * side + multiple), (side + multiple, side)):
-            try:
-                prediction = network(torch.rand(2, 3, height, width))
-            except Exception as error:  # whatever a stranger's model raises
-                raise AssertionError(
-                    f"{subject} on {height}x{width}: {type(error).__name__}: {error}; mend its forward, or raise "
-                    f"`multiple`, which is {multiple}"
-                ) from error
+        for size in ((2 * side, 2 * side + multiple), (side + multiple, side)):
+            prediction = _tried(network, size, multiple)
             _expect_prediction(subject, prediction, network.gives)
             depth = prediction.depth
-            expect_shapes(f"{subject} on {height}x{width}: depth", [depth], [(2, 1, *depth.shape[2:4])])
+            expect_shapes(f"{subject} on {size[0]}x{size[1]}: depth", [depth], [(2, 1, *depth.shape[2:4])])
 
         image = torch.rand(2, 3, 2 * side, 2 * side + multiple)
         check_module(make, depth_and_extras, [image])
         _expect_float32(subject, make(), _laid_out(image, torch.float32))
+
+
+def _expect_multiple(subject: str, multiple: object) -> None:
+    expect(
+        isinstance(multiple, int) and multiple >= 1,
+        f"{subject}: multiple is {multiple}; it must be a whole number of pixels, 1 where any size will do",
+    )
+
+
+def _tried(part: Backbone | Network, size: tuple[int, int], multiple: int) -> Any:
+    """Give what a part makes of images of a size that its `multiple` says it takes."""
+    try:
+        return part(torch.rand(2, 3, *size))
+    except Exception as error:  # whatever a stranger's model raises
+        raise AssertionError(
+            f"{type(part).__name__} on {size[0]}x{size[1]}: {type(error).__name__}: {error}; mend its forward, or "
+            f"raise `multiple`, which is {multiple}"
+        ) from error
 
 
 def _expect_prediction(subject: str, prediction: object, gives: Sequence[str]) -> None:

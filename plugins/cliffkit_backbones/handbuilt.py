@@ -16,6 +16,8 @@ class Handbuilt(Backbone):
     normalisation the four levels, which the pyramid joins, would start at very different scales.
     """
 
+    multiple = 1
+
     def __init__(self) -> None:
         super().__init__()
         self.channels = (16, 32, 32, 32)
@@ -25,7 +27,7 @@ class Handbuilt(Backbone):
         self.laterals = nn.ModuleList(conv_bn_relu(c, c) for c in self.channels)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) in [0, 1] to 16, 32, 32, 32 channels at 1/2, 1/4, 1/8, 1/16."""
+        """(B, 3, H, W) in [0, 1] to 16, 32, 32, 32 channels at 1/2, 1/4, 1/8, 1/16, rounded up."""
         x = image * 2 - 1  # [-1, 1]: no pre-trained weights whose constants it would have to meet
         levels = []
         for encode, lateral in zip(self.encoder, self.laterals, strict=True):

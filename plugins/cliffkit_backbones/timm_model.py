@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from cliffkit.interfaces import Backbone
+from cliffkit.layers import level_size
 
 LEVELS = 4
 
@@ -28,8 +29,8 @@ class TimmModel(Backbone):
     Without `pretrained` or `weights` the model starts at random.
 
     Convolutional models give strides 4, 8, 16 and 32; plain vision transformers give their last four blocks, all at
-    the stride of their patches. Models that cannot leave the image size that they were made for say so when they meet
-    another.
+    the stride of their patches. Most convolutional models take images of any size; images are padded for the others.
+    Models that cannot leave the image size that they were made for say so when they meet another.
 
     Raises ValueError for a name that timm does not know, a model without four nested levels, weights that cannot be
     had, or weights that leave any tensor of the backbone unset.
@@ -70,6 +71,8 @@ class TimmModel(Backbone):
         self.made_for = tuple(config["input_size"][1:]) if config["fixed_input_size"] else None
         """The only size (height, width) that the model may take; None where it takes any."""
         self.channels_last = str(getattr(net, "output_fmt", "NCHW")).endswith("NHWC")
+        if self._takes_any_size():
+            self.multiple = 1
 
     @classmethod
     def absent_weights(cls, options: Mapping[str, Any]) -> str | None:
@@ -83,25 +86,42 @@ class TimmModel(Backbone):
         )
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) in [0, 1] to one (B, C_k, H/s_k, W/s_k) per level.
+        """(B, 3, H, W) in [0, 1] to one (B, C_k, H/s_k, W/s_k) per level, rounded up.
 
         Raises ValueError for a size that the model refuses.
         """
         size = tuple(image.shape[-2:])
         try:
-            levels: list[Tensor] = self.net((image - self.mean) / self.std)
+            levels = self._channels_first(self.net((image - self.mean) / self.std))
         except (AssertionError, RuntimeError) as error:  # timm's models refuse a size in either way
             if self.made_for in (None, size) or isinstance(error, torch.OutOfMemoryError):
                 raise
             raise ValueError(self._refusal(size)) from error
-        if self.channels_last:
-            levels = [level.permute(0, 3, 1, 2) for level in levels]
-        if any(
-            level.shape[1:] != (channels, size[0] // stride, size[1] // stride)
-            for level, channels, stride in zip(levels, self.channels, self.strides, strict=True)
-        ):
+        if not self._fit(levels, size):
             raise ValueError(self._refusal(size))
         return levels
+
+    def _channels_first(self, levels: list[Tensor]) -> list[Tensor]:
+        return [level.permute(0, 3, 1, 2) for level in levels] if self.channels_last else levels
+
+    def _fit(self, levels: list[Tensor], size: tuple[int, ...]) -> bool:
+        """Tell whether the levels of an image of `size` have the shapes that channels and strides say."""
+        return all(
+            level.shape[1:] == (channels, *level_size(size, stride))
+            for level, channels, stride in zip(levels, self.channels, self.strides, strict=True)
+        )
+
+    def _takes_any_size(self) -> bool:
+        """Try an image one pixel larger and one pixel smaller than whole strides; shapes alone are computed."""
+        tensors = {**dict(self.net.named_parameters()), **dict(self.net.named_buffers())}
+        shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
+        size = (4 * max(self.strides) + 1, 5 * max(self.strides) - 1)
+        try:
+            with torch.no_grad():
+                levels = torch.func.functional_call(self.net, shapes, torch.empty(1, 3, *size, device="meta"))
+        except (AssertionError, RuntimeError):  # timm's models refuse a size in either way
+            return False
+        return self._fit(self._channels_first(levels), size)
 
     def _refusal(self, size: tuple[int, ...]) -> str:
         only = f"; it is made for {self.made_for[0]}x{self.made_for[1]}" if self.made_for else ""

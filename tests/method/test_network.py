@@ -73,7 +73,7 @@ def test_a_transformers_levels_become_a_pyramid_at_any_size(pyramid):
     depth = network(torch.randint(0, 256, (2, 3, 57, 76), dtype=torch.uint8))
     assert (depth.shape, bool(depth.isfinite().all())) == ((2, 1, 57, 76), True)
     sizes = [tuple(level.shape[-2:]) for level in fused]
-    assert sizes == [(16, 24), (8, 12), (4, 6), (2, 3)], "of an image that is padded to multiples of 32, 64x96"
+    assert sizes == [(16, 20), (8, 10), (4, 5), (2, 3)], "of an image that is padded to multiples of 16, 64x80"
 
 
 def test_the_shipped_transformer_is_built_and_takes_its_images(registry):
@@ -137,8 +137,25 @@ def test_bytes_and_floats_of_one_image_are_one_image():
     assert torch.equal(network(image), network(image.float() / 255))
 
 
+@pytest.mark.parametrize(
+    ("backbone", "sizes"),
+    [
+        (Handbuilt, [(114, 152), (57, 76), (29, 38), (15, 19)]),
+        (partial(TimmModel, name="test_resnet"), [(57, 76), (29, 38), (15, 19), (8, 10)]),
+        (partial(TimmModel, name="test_convnext"), [(64, 80), (32, 40), (16, 20), (8, 10)]),
+    ],
+)
+def test_an_image_is_padded_only_for_backbones_that_need_it(backbone, sizes):
+    network = small(backbone=backbone)
+    levels = []
+    network.pyramid.register_forward_hook(lambda module, arguments, output: levels.extend(output))
+    with torch.no_grad():
+        assert network(torch.rand(1, 3, 228, 304)).shape == (1, 1, 228, 304)
+    assert [tuple(level.shape[-2:]) for level in levels] == sizes
+
+
 def test_an_odd_size_is_padded_with_its_edge_at_right_and_bottom():
-    network = small()
+    network = small(backbone=partial(TimmModel, name="test_vit"))
     image = torch.rand(1, 3, 45, 58)
     padded = F.pad(image, (0, 6, 0, 3), mode="replicate")
     assert torch.equal(network(image), network(padded)[..., :45, :58])

@@ -35,6 +35,29 @@ def test_levels_are_the_last_four(name, strides):
     assert list(backbone.channels) == {"resnet50": [256, 512, 1024, 2048]}.get(name, list(backbone.channels))
 
 
+@pytest.mark.parametrize(
+    ("name", "multiple"),
+    [
+        ("resnet50", 1),
+        ("efficientnet_b0", 1),
+        ("test_convnext", None),
+        ("densenet121", None),
+        ("swin_tiny_patch4_window7_224", None),
+        ("test_vit", None),
+    ],
+)
+def test_images_are_padded_for_models_that_do_not_take_every_size(name, multiple):
+    """And weights start at the same numbers, whether or not a model takes every size."""
+    torch.manual_seed(0)
+    backbone = TimmModel(name=name)
+    drawn = torch.rand(3)
+    torch.manual_seed(0)
+    timm_model._create(name)
+    assert torch.equal(drawn, torch.rand(3))
+    assert backbone.multiple == multiple
+    assert all(not tensor.is_meta for tensor in backbone.state_dict().values())
+
+
 def test_channels_that_come_last_are_brought_first():
     """Swin's features are (B, H, W, C)."""
     with torch.device("meta"):

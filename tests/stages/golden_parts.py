@@ -51,10 +51,10 @@ class Rooms(Dataset):
 class Pooled(Backbone):
     """The image, and the largest of each four of its pixels."""
 
-    channels, strides = (3, 3), (1, 2)
+    channels, strides, multiple = (3, 3), (1, 2), 1
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        return [image, F.max_pool2d(image, 2)]
+        return [image, F.max_pool2d(image, 2, ceil_mode=True)]
 
 
 class Mixed(Pyramid):

