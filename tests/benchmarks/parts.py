@@ -65,7 +65,7 @@ def random_pack(images: int, size: tuple[int, int]) -> Iterator[Pack]:
 def objective(of: Recipe, device: Device) -> DepthObjective:
     """What stage `depth` trains, the embedding generator with random weights: for time and memory only."""
     torch.manual_seed(0)
-    return DepthObjective(assemble(of, SCENE_TYPES), device)
+    return DepthObjective(assemble(of, SCENE_TYPES), device.autocast)
 
 
 def engine_loop(of: Recipe, pack: Pack, val: Pack, steps: int, every: int, tick: Callable[[int], object]) -> FitFacts:
