@@ -16,6 +16,7 @@ from cliffkit.method.assemble import Modules
 from cliffkit.method.network import DepthNetwork
 from cliffkit.method.objectives import DepthObjective
 from cliffkit.recipe.recipe import Recipe
+from cliffkit.testing.common import to_fake_cuda
 from cliffkit.text import cut
 
 IMAGES = 2
@@ -61,9 +62,9 @@ def _check_recorded(recipe: Recipe, modules: Modules, height: int, width: int) -
     for kind, part in watched:
         part.register_forward_pre_hook(lambda module, inputs, kind=kind: reached.append(kind))
     with FakeTensorMode(), torch.device("cuda"):
-        _without_values(objective)
+        to_fake_cuda(objective)
         if modules.hierarchical is not None:
-            _without_values(modules.hierarchical.embedding)
+            to_fake_cuda(modules.hierarchical.embedding)
         depth = torch.empty(IMAGES, 1, height, width)
         scene = torch.zeros(IMAGES, dtype=torch.int64)
         batch = Batch(torch.empty(IMAGES, 3, height, width), depth, depth > 0, scene, torch.empty(IMAGES, 4))
@@ -83,16 +84,6 @@ def _watched(network: DepthNetwork, given: list[tuple[str, nn.Module, tuple[Any,
     yield
     for hook in hooks:
         hook.remove()
-
-
-def _without_values(module: nn.Module) -> None:
-    """Replace every parameter and buffer by one of the same shape and type that has no values."""
-    for child in module.modules():
-        for name, parameter in list(child.named_parameters(recurse=False)):
-            empty = torch.empty(parameter.shape, dtype=parameter.dtype)
-            setattr(child, name, nn.Parameter(empty, parameter.requires_grad))
-        for name, buffer in list(child.named_buffers(recurse=False)):
-            setattr(child, name, torch.empty(buffer.shape, dtype=buffer.dtype))
 
 
 def _refusal(recipe: Recipe, kind: str, what: str, error: BaseException) -> UserError:

@@ -81,7 +81,8 @@ class Graphed(nn.Module):
                 torch.cuda.make_graphed_callables(recorded, inputs, allow_unused_input=True)
             self._recorded[shapes] = recorded
         recorded = self._recorded[shapes]
-        return dict(zip(recorded.terms, recorded(*inputs), strict=True))
+        values = recorded(*inputs)
+        return dict(zip(recorded.terms, values, strict=True))
 
 
 class _Recorded(nn.Module):

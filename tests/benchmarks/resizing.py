@@ -1,6 +1,6 @@
-"""Bilinear resizing as two matrix products, rows and columns, beside torch's interpolation, on a CPU.
+"""Bilinear resizing as two matrix products, rows and columns, beside torch's interpolation: what the products cost.
 
-On a GPU the products have a deterministic gradient, which interpolation has not. Here the question is what they cost.
+On a GPU they have a deterministic gradient, which interpolation has not.
 """
 
 from __future__ import annotations
@@ -19,14 +19,22 @@ SHAPES = [(4, 256, (29, 38), (57, 76)), (16, 64, (8, 12), (16, 24)), (4, 1, (64,
 PAIRS = 20
 
 
-def rows() -> list[Row]:
+def rows(where: str = "cpu") -> list[Row]:
     """Forward and backward of each shape, in both precisions."""
-    return [_row(dtype, *shape) for dtype in (torch.bfloat16, torch.float32) for shape in SHAPES]
+    device = torch.device(where)
+    return [_row(device, dtype, *shape) for dtype in (torch.bfloat16, torch.float32) for shape in SHAPES]
 
 
-def _row(dtype: torch.dtype, images: int, channels: int, before: tuple[int, int], after: tuple[int, int]) -> Row:
-    features = _channels_last(torch.randn(images, channels, *before), dtype)
-    slope = _channels_last(torch.randn(images, channels, *after), dtype)
+def _row(
+    device: torch.device,
+    dtype: torch.dtype,
+    images: int,
+    channels: int,
+    before: tuple[int, int],
+    after: tuple[int, int],
+) -> Row:
+    features = _channels_last(torch.randn(images, channels, *before, device=device), dtype)
+    slope = _channels_last(torch.randn(images, channels, *after, device=device), dtype)
 
     def products(features: Tensor) -> Tensor:
         return resize_by_products(features, after)
@@ -36,6 +44,8 @@ def _row(dtype: torch.dtype, images: int, channels: int, before: tuple[int, int]
 
     def gradient(resize: Callable[[Tensor], Tensor]) -> None:
         resize(features.detach().requires_grad_()).backward(slope)  # type: ignore[no-untyped-call]
+        if device.type == "cuda":
+            torch.cuda.synchronize()
 
     pairs = paired(lambda: gradient(products), lambda: gradient(interpolated), PAIRS, warmup=3)
     most = float((products(features) - interpolated(features)).abs().max())
