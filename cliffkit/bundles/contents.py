@@ -40,6 +40,7 @@ from cliffkit.study.cells import Cell
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.study import Study
 from cliffkit.study.tuning import Choice
+from cliffkit.training.steplog import validation_lines
 
 REPORT_FILES = (
     *("report.html", "report.md", "table.tex", "results.csv", "noise.csv", "where.csv"),
@@ -176,15 +177,10 @@ def _job(job: Job, store: Store, study: Study) -> Members:
     names = [JobRecord.FILE, *(name for name in WHOLE.get(job.stage, ()) if (folder / name).exists())]
     files = {name: (folder / name).read_bytes() for name in names}
     if job.stage == "depth":
-        files[LOG] = validations((folder / LOG).read_bytes())
+        files[LOG] = b"".join(validation_lines(folder / LOG))
     if job.stage == "evaluate":
         files[RegionScores.FILE] = _regions(RegionScores.read(folder), study.protocol, study.metric)
     return {f"{facts.JOBS}/{job.name}/{name}": content for name, content in files.items()}
-
-
-def validations(log: bytes) -> bytes:
-    """Keep the lines of a log that are of a validation."""
-    return b"".join(line for line in log.splitlines(keepends=True) if b'"val"' in line)
 
 
 def _regions(regions: RegionScores, protocol: str, metric: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +22,14 @@ def batch_indices(images: int, batch: int, seed: int, step: int) -> NDArray[np.i
     indices = np.empty(batch, np.int64)
     for epoch in np.unique(positions // images):
         inside = positions // images == epoch
-        order = np.random.default_rng([seed, int(epoch)]).permutation(images)
-        indices[inside] = order[positions[inside] % images]
+        indices[inside] = _order(images, seed, int(epoch))[positions[inside] % images]
     return indices
+
+
+@functools.lru_cache(maxsize=2)  # a batch may end one epoch and begin the next
+def _order(images: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Permute the images of a split for an epoch. Costs time with the split, so it is done once, not at each step."""
+    return np.random.default_rng([seed, epoch]).permutation(images)
 
 
 class Batches:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -76,34 +78,37 @@ class FitLog:
         """The last step that was read."""
         self._offset = 0
 
-    def read(self) -> list[Point]:
-        """Read the steps that came and that no resumed fit takes back: those up to the last checkpoint."""
+    def read(self) -> Iterator[Point]:
+        """Read the steps that came and that no resumed fit takes back: those up to the last checkpoint.
+
+        One step at a time is held, so that a log of any length can be read.
+        """
+        told = self.told
+        steps = groupby((record for record in self._records() if record["step"] > told), itemgetter("step"))
+        for step, group in steps:
+            records = list(group)
+            self.told = step
+            if step <= DENSE or step % EVERY == 0 or any("val" in record for record in records):
+                yield Point(step, {name: value for record in records for name, value in _values(record).items()})
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        """Read the lines that came."""
         until = self._sure_step()
         path = self._path()
         if until <= self.told or not path.exists():
-            return []
+            return
         if path.stat().st_size < self._offset:
             self._offset = 0  # the fit began anew
-        steps: dict[int, dict[str, float]] = {}
-        validated = set()
         with path.open("rb") as file:
             file.seek(self._offset)
             for line in file:
                 if not line.endswith(b"\n"):
-                    break
+                    return
                 record: dict[str, Any] = json.loads(line)
                 if record["step"] > until:
-                    break
+                    return
                 self._offset += len(line)
-                if record["step"] > self.told:
-                    steps.setdefault(record["step"], {}).update(_values(record))
-                    validated |= {record["step"]} if "val" in record else set()
-        self.told = max(steps, default=self.told)
-        return [
-            Point(step, values)
-            for step, values in steps.items()
-            if step <= DENSE or step % EVERY == 0 or step in validated
-        ]
+                yield record
 
     def _path(self) -> Path:
         done = self.store.done(self.job)

@@ -24,7 +24,7 @@ from cliffkit.store.artifacts import (
     Scores,
 )
 from cliffkit.store.checksums import SUMS, checksum, find_changed, format_sums
-from cliffkit.store.files import link, make_folder, write_text, writing
+from cliffkit.store.files import join, link, make_folder, write_text, writing
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 
@@ -95,8 +95,7 @@ def _lay_out(folder: Path, recipe: Recipe, jobs: Sequence[Job], store: Store) ->
     scores = Scores.read(store.folder(last))
     seconds = {job.stage: store.record(job).seconds for job in jobs}
     keys = {job.stage: job.key for job in jobs}
-    log = "".join((store.folder(job) / LOG).read_text(encoding="utf-8") for job in jobs if is_fit(job))
-    write_text(folder / LOG, log)
+    join([store.folder(job) / LOG for job in jobs if is_fit(job)], folder / LOG)
     depth = last.needs["depth"]
     learnt = [LOSSES] if (store.folder(depth) / LOSSES).exists() else []
     for job, names in ((last, SCORED), (depth, (WEIGHTS, Environment.FILE, *learnt))):

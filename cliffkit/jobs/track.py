@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,9 +124,10 @@ class Follower:
             self._points(TEST, [scores])  # last: with them the entry is whole
             self._known = {**self._known, TEST: scores.step}
 
-    def _points(self, stage: str, points: Sequence[Point]) -> None:
-        for k in range(0, len(points), BATCH):
-            self._open().points(stage, points[k : k + BATCH])
+    def _points(self, stage: str, points: Iterable[Point]) -> None:
+        coming = iter(points)
+        while batch := list(islice(coming, BATCH)):
+            self._open().points(stage, batch)
             self._answered = time.monotonic()
             if self._is_given_up:  # another process may follow the run by now
                 raise _GivenUpError

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,12 @@ from typing import Any
 
 SUMS = "SHA256SUMS"
 """The file of checksums in a run's folder, as `sha256sum --check` reads it."""
+
+BLOCK = 1 << 20
+"""Bytes that are read at once."""
+
+MOST_KNOWN = 1 << 16
+"""Number of checksums that a process keeps, some 20 MB."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +30,18 @@ class FileSum:
 
 def checksum(path: Path) -> FileSum:
     """Compute the checksum of a file; once per process, unless the file changes. Raises OSError."""
-    stat = path.stat()
-    return FileSum(stat.st_size, _sha256(str(path), stat.st_dev, stat.st_ino, stat.st_size, stat.st_ctime_ns))
+    return checksum_of(path, path.stat())
+
+
+def checksum_of(path: Path, stat: os.stat_result) -> FileSum:
+    """Compute the checksum of a file as `checksum` does, where its `stat` is known."""
+    # Whatever writes into a file changes one of these numbers. A file that moves with its folder keeps them.
+    identity = path.name, stat.st_dev, stat.st_ino, stat.st_size, stat.st_ctime_ns
+    if identity not in _known:
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        _known[identity] = _sha256(path)
+    return FileSum(stat.st_size, _known[identity])
 
 
 def checksums(folder: Path) -> dict[str, FileSum]:
@@ -37,19 +53,21 @@ def checksums(folder: Path) -> dict[str, FileSum]:
 def find_damage(folder: Path, sums: Mapping[str, FileSum], hashed: Iterable[str]) -> str | None:
     """Say which file of a folder is not as it was written, and how it differs; None where all are.
 
-    All files are compared by size, which costs nothing; those of the names in `hashed` by checksum too.
+    All files are compared by size, which takes one call of the file system each; those of the names in `hashed` by
+    checksum too.
     """
+    stats = {}
     for name, written in sums.items():
         try:
-            size = (folder / name).stat().st_size
+            stats[name] = (folder / name).stat()
         except OSError as error:
             return f"{name} cannot be read: {error.strerror}"
-        if size != written.bytes:
-            return f"{name} has {size:,} bytes, and {written.bytes:,} were written"
+        if stats[name].st_size != written.bytes:
+            return f"{name} has {stats[name].st_size:,} bytes, and {written.bytes:,} were written"
     for name in hashed:
         written = sums[name]
         try:
-            found = checksum(folder / name)
+            found = checksum_of(folder / name, stats[name])
         except OSError as error:
             return f"{name} cannot be read: {error.strerror}"
         if found != written:
@@ -59,11 +77,15 @@ def find_damage(folder: Path, sums: Mapping[str, FileSum], hashed: Iterable[str]
 
 def beginning(path: Path, size: int) -> FileSum | None:
     """Compute the checksum of the first bytes of a file; None where it is shorter or cannot be read."""
+    digest, left = hashlib.sha256(), size
     try:
-        content = path.read_bytes()[:size]
+        with path.open("rb") as file:
+            while left and (content := file.read(min(left, BLOCK))):
+                digest.update(content)
+                left -= len(content)
     except OSError:
         return None
-    return FileSum(size, hashlib.sha256(content).hexdigest()) if len(content) == size else None
+    return FileSum(size, digest.hexdigest()) if left == 0 else None
 
 
 def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,8 +137,10 @@ def find_changed(folder: Path, names: Iterable[str]) -> str | None:
     return None
 
 
-@functools.lru_cache(maxsize=4096)
-def _sha256(path: str, device: int, inode: int, size: int, changed: int) -> str:
-    """Hash a file. The arguments after the path change with the file, so that the cache forgets a changed file."""
-    with open(path, "rb") as file:
+_known: dict[tuple[str, int, int, int, int], str] = {}
+"""The checksums of files that were read, by what tells a file from others."""
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

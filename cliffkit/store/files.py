@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,18 @@ def link(source: Path, target: Path) -> None:
             shutil.copyfile(source, temporary)
 
     write_atomic(target, make, wait=False)
+
+
+def join(sources: Sequence[Path], target: Path) -> None:
+    """Write the content of several files, one after another, into another as `write_atomic` does."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            for source in sources:
+                with source.open("rb") as part:
+                    shutil.copyfileobj(part, file)
+
+    write_atomic(target, write)
 
 
 def sync(path: Path) -> None:

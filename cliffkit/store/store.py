@@ -43,7 +43,6 @@ class Store:
         self.jobs = root / "jobs"
         try:
             self.jobs.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(root)
             if (root / StoreStamp.FILE).exists():
                 version = StoreStamp.read(root).version
             else:
@@ -60,6 +59,10 @@ class Store:
                 f"{root}: was written by a newer cliffkit (store version {version}, this one knows {STORE_VERSION}); "
                 "upgrade, or name another folder with --runs"
             )
+
+    def tidy(self) -> None:
+        """Remove what killed processes left beside the runs. It lists them all: once a command, not once a job."""
+        remove_leftovers(self.root)
 
     def folder(self, job: Job) -> Path:
         """Give the folder of a job's result, once the job is done."""
@@ -142,7 +145,7 @@ class Store:
 
         Files whose names end with one of `skip` are compared by size alone.
         """
-        return damage_of(self.folder(job), skip)
+        return damage_of(self.folder(job), skip, lambda folder: self.record(job))
 
     def check(self, job: Job, skip: Collection[str] = ARRAYS) -> None:
         """Raise DamagedJobError where a done job is not as it was finished."""
@@ -210,10 +213,12 @@ def working_folder(root: Path, job: Job) -> Path:
     return root / "jobs" / f"{job.name}.partial"
 
 
-def damage_of(folder: Path, skip: Collection[str] = ARRAYS) -> str | None:
-    """Say how the folder of a done job differs from its record, as `Store.damage` does."""
+def damage_of(
+    folder: Path, skip: Collection[str] = ARRAYS, read: Callable[[Path], JobRecord] = JobRecord.read
+) -> str | None:
+    """Say how the folder of a done job differs from its record, as `Store.damage` does. `read` reads the record."""
     try:
-        record = JobRecord.read(folder)
+        record = read(folder)
     except UserError:
         return f"{JobRecord.FILE} is missing or not as it was written"
     hashed = [name for name in record.files if not name.endswith(tuple(skip))]

@@ -60,8 +60,9 @@ class Board:
             for job in cell.jobs:
                 users.setdefault(job.key, []).append(cell)
         for key, job in jobs_of(cells).items():
-            failure = None if store.done(job) else store.failure(job)
-            state = "done" if store.done(job) else "failed" if failure else "waiting"
+            is_done = store.done(job)
+            failure = None if is_done else store.failure(job)
+            state = "done" if is_done else "failed" if failure else "waiting"
             self.jobs[key] = JobState(job, state, failure.reason if failure else "")
         self.only_cell = {key: sharers[0] for key, sharers in users.items() if len(sharers) == 1}
         """The only cell that uses a job, by the job's key; jobs that several cells share are absent."""

@@ -17,6 +17,7 @@ from cliffkit.scoring.regions import REGIONS
 from cliffkit.stages import is_fit
 from cliffkit.statistics import pooled
 from cliffkit.store.artifacts import LOG, DepthFitFacts, EmbeddingFitFacts, Environment, PerImage, RegionScores, Scores
+from cliffkit.store.snapshot import Snapshot
 from cliffkit.store.store import LARGE, Store
 from cliffkit.study.cells import Cell, Replicate
 from cliffkit.study.rounds import NOT_NEEDED, Course, play_study
@@ -119,7 +120,8 @@ def load_results(study: Study, cells: Sequence[Cell], store: Store) -> Results:
     seeds = {seed: i for i, seed in enumerate(study.seeds)}
     cells = sorted(cells, key=lambda cell: (order[cell.variant.levels], seeds[cell.seed]))
     folders = [store.folder(cell.jobs[-1]) for cell in cells]
-    loaded = gather(study, [_load(cell, store) for cell in cells], folders, study.base.protocols, store.root)
+    found = Snapshot(store)
+    loaded = gather(study, [_load(cell, found) for cell in cells], folders, study.base.protocols, store.root)
     return loaded if study.adaptive is None else as_played(loaded)
 
 
@@ -198,6 +200,7 @@ def read_done(cell: Cell, store: Store) -> CellResult:
     depth = store.folder(evaluate.needs["depth"])
     records = {job.stage: store.record(job) for job in cell.jobs}
     scores = Scores.read(store.folder(evaluate))
+    environment = Environment.read(depth)
     assert scores.selection is not None, "a network's weights were chosen"
     return CellResult(
         cell,
@@ -205,8 +208,8 @@ def read_done(cell: Cell, store: Store) -> CellResult:
         "; ".join(f"{name} is not scored: {reason}" for name, reason in scores.failures.items()),
         scores=scores,
         seconds={stage: record.seconds for stage, record in records.items()},
-        environment=Environment.read(depth),
-        versions=_versions([Environment.read(depth).versions, *(record.versions for record in records.values())]),
+        environment=environment,
+        versions=_versions([environment.versions, *(record.versions for record in records.values())]),
         curve=validation_curve(depth / LOG, scores.selection.score),
         micro_batch=DepthFitFacts.read(depth).micro_batch,
         generator=_generator(cell, store),

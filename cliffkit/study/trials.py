@@ -12,6 +12,7 @@ from cliffkit.errors import UserError
 from cliffkit.jobs.plan import Planner
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.store.artifacts import DepthFitFacts
+from cliffkit.store.snapshot import Snapshot
 from cliffkit.store.store import LARGE, Store
 from cliffkit.study.cells import LONGEST_SLUG, Cell
 from cliffkit.study.study import Levels, Study, Variant
@@ -45,10 +46,10 @@ def choose(study: Study, cells: Sequence[Cell], store: Store) -> dict[Levels, Ch
     reference's choice.
     """
     assert study.tuning is not None
-    left, choices = iter(cells), undecided(study)
+    left, choices, found = iter(cells), undecided(study), Snapshot(store)
     for variant in study.variants:
         if not variant.is_placebo:
-            choices[variant.levels] = _chosen(choices[variant.levels], left, store)
+            choices[variant.levels] = _chosen(choices[variant.levels], left, found)
     if study.placebo is not None:
         choices[study.placebo.levels] = choices[study.reference.levels]
     return choices

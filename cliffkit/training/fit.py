@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -129,7 +130,7 @@ def _prepare(job: FitJob) -> _Running:
     if settings.ema and state.average is None:
         state.average = {name: value.clone() for name, value in weights_of(job.module).items()}
     log = StepLog(job.folder / LOG, main)
-    log.keep_until(state.step)
+    log.keep(0 if state.log is None else state.log.bytes)
 
     # DistributedDataParallel copies the weights of the main process to all others: only once they are restored.
     wrapped = accelerator.prepare(objective) if world > 1 else objective
@@ -179,18 +180,21 @@ def _step(job: FitJob, running: _Running, sample: Sample, waited_s: float) -> No
 def _look(job: FitJob, running: _Running) -> None:
     """Log and tell the terms of the steps since the last look. Raises UserError for a term that is not finite."""
     figures: dict[str, float] = {}
+    records: list[dict[str, Any]] = []
     values = torch.stack([terms for *_, terms in running.pending]).tolist()  # one wait for the device
     for (step, rate, names, _), row in zip(running.pending, values, strict=True):
         for name, value in zip(names, row, strict=True):
             if not math.isfinite(value):
                 # Later steps have overwritten its batch. It is gathered again, as the batch of every step can be.
+                running.log.write(*records)
                 path = keep_batch(job.folder, step, running.batches.whole(step - 1).tensors())
                 raise UserError(
                     f"stage {job.stage}, step {step}: the term '{name}' is {value}; its batch is kept in {path}; lower "
                     f"train.{job.stage}.lr, set train.{job.stage}.clip_norm=1, or look at that batch's depth"
                 )
         figures = {"loss": sum(row), **dict(zip(names, row, strict=True))}
-        running.log.write({"stage": job.stage, "step": step, "lr": rate, **figures})
+        records.append({"stage": job.stage, "step": step, "lr": rate, **figures})
+    running.log.write(*records)
 
     now = time.monotonic()
     images = len(running.pending) * job.training.settings.batch
@@ -238,6 +242,7 @@ def _keep(job: FitJob, running: _Running, save: bool) -> None:
             load_optimizer(running.optimizer, _copied(state.best_optimizer), state.best_numbers)
 
     if save and job.device.accelerator.is_main_process:
+        state.log = running.log.sum()
         save_fit(job.folder, state, running.objective, running.optimizer)
         running.saved = time.monotonic()
 

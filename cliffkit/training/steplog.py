@@ -2,38 +2,58 @@
 
 from __future__ import annotations
 
-import itertools
+import hashlib
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cliffkit.store.artifacts import damaged, read_bytes
+from cliffkit.store.artifacts import damaged
+from cliffkit.store.checksums import FileSum
 from cliffkit.store.files import writing
 
 
 class StepLog:
-    """log.jsonl: one line per step and validation; a resumed fit forgets lines after its checkpoint."""
+    """log.jsonl: one line per step and validation. A fit writes it and reads it once, where it goes on."""
 
     def __init__(self, path: Path, active: bool) -> None:
         self.path, self.active = path, active
+        self._bytes, self._hash = 0, hashlib.sha256()
 
-    def keep_until(self, step: int) -> None:
-        """Drop every line after a step, and all from the first that cannot be read: it came after the checkpoint."""
+    def keep(self, size: int) -> None:
+        """Drop all but the first `size` bytes, those up to the checkpoint from which a fit goes on."""
         if not self.active:
             return
-        lines = self.path.read_bytes().splitlines(keepends=True) if step and self.path.exists() else []
-        remaining = itertools.takewhile(_is_line, lines)
-        content = b"".join(line for line in remaining if json.loads(line)["step"] <= step)
-        with writing(self.path):
-            self.path.write_bytes(content)
+        with writing(self.path), self.path.open("a+b") as file:
+            file.truncate(size)
+            file.seek(0)
+            self._bytes, self._hash = size, hashlib.file_digest(file, "sha256")
 
-    def write(self, record: Mapping[str, Any]) -> None:
-        """Add a line; what is not finite is written as null, since JSON has no NaN."""
+    def write(self, *records: Mapping[str, Any]) -> None:
+        """Add lines; what is not finite is written as null, since JSON has no NaN."""
         if self.active:
-            with writing(self.path), self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(_finite(record)) + "\n")
+            content = "".join(json.dumps(_finite(record)) + "\n" for record in records).encode()
+            with writing(self.path), self.path.open("ab") as file:
+                file.write(content)
+            self._bytes += len(content)
+            self._hash.update(content)
+
+    def sum(self) -> FileSum:
+        """Give the checksum of what was kept and written. It costs the same however long the log is."""
+        return FileSum(self._bytes, self._hash.hexdigest())
+
+
+def validation_lines(path: Path) -> list[bytes]:
+    """Read the lines of a log that are of a validation, few of thousands; the others are not held in memory.
+
+    Raises UserError where the log is missing.
+    """
+    try:
+        with path.open("rb") as file:
+            return [line for line in file if b'"val"' in line]
+    except OSError as error:
+        raise damaged(path, f"cannot be read: {error.strerror}") from error
 
 
 def validation_curve(path: Path, score: str) -> list[tuple[int, float]]:
@@ -41,21 +61,12 @@ def validation_curve(path: Path, score: str) -> list[tuple[int, float]]:
 
     Raises UserError where the log is missing or damaged.
     """
-    lines = read_bytes(path).decode("utf-8", errors="replace").splitlines()
     try:
-        records = [json.loads(line) for line in lines if '"val"' in line]  # few of thousands
+        records = [json.loads(line) for line in validation_lines(path)]
         curve = [(int(record["step"]), record["val"][score]) for record in records]
     except (ValueError, KeyError, TypeError) as error:
         raise damaged(path, f"is no log of a fit: {type(error).__name__}: {error}") from error
     return [(step, math.nan if value is None else float(value)) for step, value in curve]
-
-
-def _is_line(line: bytes) -> bool:
-    """Tell whether a line of a log is whole."""
-    try:
-        return line.endswith(b"\n") and isinstance(json.loads(line)["step"], int)
-    except (ValueError, KeyError, TypeError):
-        return False
 
 
 def _finite(value: Any) -> Any:

@@ -81,6 +81,7 @@ def open_study(
     is_built_in = not isinstance(study, Mapping) and str(study) == BUILT_IN
     checked = read_study(local if is_built_in and local.is_file() else study, registry, texts(settings))
     store = Store(path_of(runs, "runs"))
+    store.tidy()
     trials = None if checked.tuning is None else Board(plan_trials(checked, roots), store, noun="trials")
     return OpenedStudy(study, texts(settings), plugins, roots, checked, _board(checked, roots, store, trials), trials)
 

@@ -149,6 +149,8 @@ def _perform(
     main = opened.accelerator.is_main_process
     jobs = plan(recipe, roots)
     store = Store(runs)
+    if main:
+        store.tidy()
 
     todo = [job for job in jobs if not store.done(job) or store.damage(job) is not None]
     if any(job.stage == "depth" for job in todo):

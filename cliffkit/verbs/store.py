@@ -75,6 +75,7 @@ def remove(jobs: Iterable[StoredJob], runs: AnyPath = "runs") -> list[StoredJob]
     store = _open(runs)
     removed = [job for job in jobs if inventory.remove_job(store, job)]
     inventory.remove_records(store)
+    store.tidy()
     return removed
 
 

@@ -5,14 +5,17 @@ Absolute times are noise on shared machines; the ratio of two neighbours in time
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,51 @@ def quartiles(values: list[float]) -> tuple[float, float]:
 def progress(text: str) -> None:
     """A line for who waits."""
     print(f"  {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def file_calls(folder: Path) -> Iterator[list[tuple[str, str]]]:
+    """List the calls of the file system within that name a path below a folder, each with its path.
+
+    Python tells of all but looks at a file's facts (`stat`, `access`), which are wrapped. What a library of C or Rust
+    asks for by itself is not seen.
+    """
+    calls: list[tuple[str, str]] = []
+
+    def note(event: str, path: object) -> None:
+        if isinstance(path, str | os.PathLike) and os.path.abspath(path).startswith(str(folder)):
+            calls.append((event.removeprefix("os."), os.fspath(path)))
+
+    def looking(name: str, look: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(path: Any, *args: Any, **kwargs: Any) -> Any:
+            note(name, path)
+            return look(path, *args, **kwargs)
+
+        return wrapped
+
+    _listen()
+    originals = {name: getattr(os, name) for name in ("stat", "lstat", "access")}
+    _LISTENING.append(note)
+    for name, look in originals.items():
+        setattr(os, name, looking(name, look))
+    try:
+        yield calls
+    finally:
+        _LISTENING.remove(note)
+        for name, look in originals.items():
+            setattr(os, name, look)
+
+
+@functools.cache  # a hook stays as long as its process
+def _listen() -> None:
+    sys.addaudithook(lambda event, args: [note(event, args[0]) for note in _LISTENING if event in _EVENTS and args])
+
+
+_LISTENING: list[Callable[[str, object], None]] = []
+_EVENTS = {
+    "open",
+    *(f"os.{name}" for name in ("listdir", "scandir", "mkdir", "rename", "remove", "rmdir", "link", "truncate")),
+}
 
 
 def machine(place: str = "") -> str:

@@ -330,5 +330,5 @@ def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path)
     remove_leftovers(half.parent)
     assert files(half.parent) == {mine.name, elsewhere.name, ".other.tmp"}
 
-    Store(runs)
+    Store(runs).tidy()
     assert files(runs) == {"store.json"}

@@ -16,6 +16,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from cliffkit.errors import UserError
+from cliffkit.store import checksums
+from cliffkit.store.checksums import FileSum, checksum
+from cliffkit.training import checkpoint
 from cliffkit.training.checkpoint import (
     checkpoint_step,
     drop_checkpoint,
@@ -31,8 +34,9 @@ from cliffkit.training.tensors import save_tensors
 from ..store_fixtures import DAMAGES
 
 
-def save(folder: Path, step: int) -> None:
-    save_checkpoint(folder, {"weights": {"w": torch.full((2, 3), float(step))}, "best": {}}, {"step": step, "x": None})
+def save(folder: Path, step: int, log: FileSum | None = None) -> None:
+    weights = {"w": torch.full((2, 3), float(step))}
+    save_checkpoint(folder, {"weights": weights, "best": {}}, {"step": step, "x": None}, log)
 
 
 def step_of(folder: Path) -> int | None:
@@ -291,27 +295,47 @@ def test_an_optimiser_whose_state_no_checkpoint_holds_is_named() -> None:
 
 def test_a_resumed_log_forgets_what_came_after_its_checkpoint_and_lines_cut_off(tmp_path: Path) -> None:
     log = StepLog(tmp_path / "log.jsonl", active=True)
-    log.keep_until(0)
+    log.write({"step": 9})  # of an attempt without a checkpoint
+    log.keep(0)
+    sums = []
     for step in (1, 2, 3, 4):
         log.write({"step": step, "val": {"score": float("nan") if step == 2 else 0.5}, "best": step == 1})
-    whole = log.path.read_text()
-    parts = whole.splitlines(keepends=True)
-    log.keep_until(4)
-    assert log.path.read_text() == whole
-    for cut in range(1, len(parts[3])):  # a kill may leave any part of the last line
-        log.path.write_text("".join(parts[:3]) + parts[3][:cut])
-        log.keep_until(4)
-        assert log.path.read_text() == "".join(parts[:3]), parts[3][:cut]
-    log.keep_until(2)
+        sums.append(log.sum())
+        assert log.sum() == checksum(log.path), "the sum is that of the file, which is not read for it"
+    parts = log.path.read_bytes().splitlines(keepends=True)
+    for cut in range(len(parts[3])):  # a kill may leave any part of the last line
+        log.path.write_bytes(b"".join(parts[:3]) + parts[3][:cut])
+        again = StepLog(log.path, active=True)
+        again.keep(sums[2].bytes)
+        assert log.path.read_bytes() == b"".join(parts[:3]), parts[3][:cut]
+        assert again.sum() == sums[2]
+        again.write({"step": 4}, {"step": 5})
+        assert again.sum() == checksum(log.path)
+    again.keep(sums[1].bytes)
     assert [json.loads(line) for line in log.path.read_text().splitlines()] == [
         {"step": 1, "val": {"score": 0.5}, "best": True},
         {"step": 2, "val": {"score": None}, "best": False},
     ]
 
 
+def test_saving_a_fit_reads_its_log_and_its_tensors_no_more_often_the_longer_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs have up to 10^6 steps: a log of 200 MB and thousands of checkpoints."""
+    log = StepLog(tmp_path / "log.jsonl", active=True)
+    read: list[str] = []
+    own = checksums._sha256
+    monkeypatch.setattr(checksums, "_sha256", lambda path: (read.append(path.name), own(path))[1])
+    monkeypatch.setattr(checkpoint, "beginning", lambda path, size: read.append(path.name))
+    for step in range(5):
+        log.write({"step": step})
+        save(tmp_path, step, log.sum())
+    assert sorted(read) == 5 * ["best.safetensors"] + 5 * ["weights.safetensors"]
+
+
 def test_a_log_of_another_process_writes_nothing(tmp_path: Path) -> None:
     log = StepLog(tmp_path / "log.jsonl", active=False)
-    log.keep_until(0)
+    log.keep(0)
     log.write({"step": 1})
     assert not list(tmp_path.iterdir())
 
@@ -336,16 +360,17 @@ def test_a_damaged_checkpoint_is_refused_for_the_one_before_it(
 def test_a_log_that_does_not_begin_as_it_did_refuses_its_checkpoint(tmp_path: Path) -> None:
     log = StepLog(tmp_path / "log.jsonl", active=True)
     log.write({"step": 10})
-    save(tmp_path, 10)
+    first = log.sum()
+    save(tmp_path, 10, first)
     for step in (11, 20):
         log.write({"step": step})
-    save(tmp_path, 20)
+    save(tmp_path, 20, log.sum())
     log.write({"step": 21})
     assert step_of(tmp_path) == 20, "what comes after it does not matter"
     lines = log.path.read_bytes()
     log.path.write_bytes(lines[:20] + b"\xff" + lines[21:])
     assert step_of(tmp_path) == 10
-    log.keep_until(10)
+    log.keep(first.bytes)
     assert log.path.read_bytes() == lines.splitlines(keepends=True)[0]
     log.path.unlink()
     assert step_of(tmp_path) is None

@@ -37,9 +37,14 @@ class Fact:
     @classmethod
     def read_file(cls, path: Path) -> Self:
         """Read a file, whatever its name. Raises UserError where the file is missing or damaged."""
+        return cls.parse(read_bytes(path), path)
+
+    @classmethod
+    def parse(cls, content: bytes, path: Path) -> Self:
+        """Give the fact in the content of a file. Raises UserError, which names the file, where it is damaged."""
         try:
             adapter = _adapter(cls)  # type: ignore[arg-type]  # a class is hashable, whatever its objects are
-            fact: Self = adapter.validate_json(read_bytes(path), strict=True)
+            fact: Self = adapter.validate_json(content, strict=True)
         except ValidationError as error:
             first = error.errors()[0]
             cause = first["msg"].removeprefix("Value error, ")
@@ -76,7 +81,11 @@ def read_bytes(path: Path) -> bytes:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raises UserError where the file is missing or no JSON."""
-    content = read_bytes(path)
+    return parse_json(read_bytes(path), path)
+
+
+def parse_json(content: bytes, path: Path) -> Any:
+    """Give what the content of a JSON file says. Raises UserError, which names the file, where it is no JSON."""
     try:
         return json.loads(content)
     except ValueError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from cliffkit.store.artifacts.facts import STAMP, Fact, damaged, read_json
+from cliffkit.store.artifacts.facts import STAMP, Fact, damaged, parse_json
 from cliffkit.store.checksums import FileSum, sealed, unsealed
 from cliffkit.store.files import write_json
 
@@ -46,11 +46,11 @@ class JobRecord(Fact):
         return sealed(super().to_dict())
 
     @classmethod
-    def read_file(cls, path: Path) -> Self:
-        """Read a record. Raises UserError where its file is missing, or is not as it was written."""
-        if unsealed(read_json(path)) is None:
+    def parse(cls, content: bytes, path: Path) -> Self:
+        """Give the record in the content of a file. Raises UserError where it is not as it was written."""
+        if unsealed(parse_json(content, path)) is None:
             raise damaged(path, "is not as it was written: its checksum differs")
-        return super().read_file(path)
+        return super().parse(content, path)
 
 
 @dataclass(frozen=True)
