@@ -91,6 +91,4 @@ def _refusal(recipe: Recipe, kind: str, what: str, error: BaseException) -> User
     subject = f"{part.place}: {part.component}" if part is not None else kind
     why = cut(cause(error).partition("\n")[0], 300)
     speed = recipe.train.depth.settings.speed
-    return UserError(
-        f"{subject} {what}, as train.depth.speed '{speed}' needs it: {why}; use eager, or another part"
-    )
+    return UserError(f"{subject} {what}, as train.depth.speed '{speed}' needs it: {why}; use eager, or another part")

@@ -96,9 +96,7 @@ def choose_slots(
     speeds: dict[int, float] = {}
     paces, lines = Paces(store), []
     gpu = torch.device(executor.place.device).type == "cuda"
-    free = MEMORY_SHARE * (
-        memory_of(torch.device(executor.place.device)) if gpu else psutil.virtual_memory().available
-    )
+    free = MEMORY_SHARE * (memory_of(torch.device(executor.place.device)) if gpu else psutil.virtual_memory().available)
     own = CONTEXT_BYTES if gpu else 0
     for slots in choices:
         executor.resize(slots)
