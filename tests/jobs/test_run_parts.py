@@ -85,7 +85,7 @@ def test_a_run_names_every_part_with_the_code_of_its_key(finished: Finished) -> 
     fusion = record.parts[3]
     assert (fusion.name, fusion.options, fusion.distribution) == ("cliff", {"upsample": "bilinear"}, "cliffkit")
     assert fusion.version == version("cliffkit")
-    assert set(fusion.modules) == {"cliffkit_fusions.cliff", "cliffkit.layers"}
+    assert set(fusion.modules) == {"cliffkit_fusions.cliff", "cliffkit.layers", "cliffkit.resizing"}
     depth = JobRecord.read(finished.runs / "jobs" / f"depth-{RunMetrics.read(finished.folder).jobs['depth']}")
     assert depth.inputs["model"]["fusion"]["code"] == fusion.code
     assert all(part.kept == {} for part in record.parts)
