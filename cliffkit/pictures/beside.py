@@ -9,7 +9,8 @@ from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 from PIL import Image
 
-from cliffkit.pictures.colours import Floats, beyond, check_map, coloured, depth_scale
+from cliffkit.pictures.colours import Floats, coloured
+from cliffkit.pictures.painted import Painted
 from cliffkit.pictures.png import save_png
 from cliffkit.pictures.strip import LEAST_WIDTH, STRIP_HEIGHT, scale_strip, text_size
 
@@ -34,10 +35,14 @@ class Beside:
 
     def __call__(self, image: NDArray[np.uint8], depth_m: Floats) -> NDArray[np.uint8]:
         """Draw an RGB image (H, W, 3) beside its depth (H, W); both are brought to the size of the picture."""
+        return self.put(image, coloured(depth_m, self._norm))
+
+    def put(self, image: NDArray[np.uint8], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Draw an RGB image beside its depth in colours, (H, W, 3) each."""
         height, width = self._size
         picture = self._canvas.copy()
         picture[:height, :width] = self._fitted(image)
-        picture[:height, self._left : self._left + width] = self._fitted(coloured(depth_m, self._norm))
+        picture[:height, self._left : self._left + width] = self._fitted(colours)
         return picture
 
     def _fitted(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -46,10 +51,8 @@ class Beside:
         return np.asarray(Image.fromarray(image).resize(self._size[::-1], Image.Resampling.BOX))
 
 
-def beside_png(
-    path: Path, image: NDArray[np.uint8], depth_m: Floats, vmin: float | None = None, vmax: float | None = None
-) -> None:
-    """Draw an RGB image (H, W, 3) beside its depth (H, W), in the colours of `depth_colour_png`, with their scale."""
-    norm = depth_scale(depth_m, vmin, vmax)
-    grey = not np.isfinite(depth_m).all()
-    save_png(path, Beside(check_map(depth_m), norm, beyond(depth_m, norm), grey=grey)(image, depth_m))
+def beside_png(path: Path, image: NDArray[np.uint8], depth: Painted) -> None:
+    """Draw an RGB image (H, W, 3) beside its depth, in the colours of `depth_colour_png`, with their scale."""
+    height, width = depth.pixels.shape[:2]
+    draw = Beside((height, width), depth.norm, depth.pointed, grey=depth.grey)
+    save_png(path, draw.put(image, depth.pixels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -93,7 +94,7 @@ def depth_scale(depth_m: Floats, vmin: float | None = None, vmax: float | None =
     """
     if vmin is not None and vmax is not None:
         check_range(vmin, vmax)
-    finite = depth_m[np.isfinite(depth_m)]
+    finite = _finite(depth_m)
     least, most = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     if vmax is not None and least >= vmax:
         least = vmax - 1 if vmax <= 0 else 0.0
@@ -103,8 +104,14 @@ def depth_scale(depth_m: Floats, vmin: float | None = None, vmax: float | None =
 def beyond(depth_m: Floats, norm: Normalize) -> tuple[bool, bool]:
     """Tell whether depths lie below a scale, and whether depths lie above it."""
     low, high = scale_ends(norm)
-    finite = depth_m[np.isfinite(depth_m)]
-    return bool(np.any(finite < low)), bool(np.any(finite > high))
+    finite = _finite(depth_m)
+    return (bool(finite.min() < low), bool(finite.max() > high)) if finite.size else (False, False)
+
+
+def _finite(depth_m: Floats) -> Floats:
+    """Choose the finite depths of a map; the map itself, uncopied, where all are finite."""
+    finite = np.isfinite(depth_m)
+    return depth_m if finite.all() else depth_m[finite]
 
 
 def linear_scale(low: float, high: float) -> Normalize:
@@ -125,6 +132,7 @@ def scale_ends(norm: Normalize) -> tuple[float, float]:
     return norm.vmin, norm.vmax
 
 
+@functools.cache
 def colour_map(name: str) -> Colormap:
     """Get a colour map by name, grey where there is no depth."""
     return matplotlib.colormaps[name].with_extremes(bad=(NO_DEPTH_GREY,) * 3)
@@ -132,8 +140,25 @@ def colour_map(name: str) -> Colormap:
 
 def coloured(depth_m: Floats, norm: Normalize) -> NDArray[np.uint8]:
     """Paint a map (H, W) in the colours of depth, (H, W, 3) RGB, grey where there is none."""
-    rgba: NDArray[np.uint8] = colour_map(DEPTH_COLOURS)(norm(masked(depth_m)), bytes=True)
-    return rgba[..., :3]
+    table, shares = _depth_table(), norm(masked(depth_m))
+    with np.errstate(invalid="ignore", over="ignore"):
+        rows = (np.ma.getdata(shares) * (table.size - 1)).clip(0, table.size - 2).astype(np.intp)
+    if np.ma.is_masked(shares):
+        rows[np.ma.getmaskarray(shares)] = table.size - 1
+    # matplotlib looks up the same rows; whole pixels and then colour by colour is several times as fast
+    rgba = table.take(rows, mode="clip").view(np.uint8).reshape(*depth_m.shape, 4)
+    rgb = np.empty((*depth_m.shape, 3), np.uint8)
+    for channel in range(3):
+        rgb[..., channel] = rgba[..., channel]
+    return rgb
+
+
+@functools.cache
+def _depth_table() -> NDArray[np.uint32]:
+    """Tabulate the colours of depth, four bytes each; the last is that of no depth."""
+    colours = colour_map(DEPTH_COLOURS)
+    rows = [colours(np.arange(colours.N), bytes=True), colours(np.full(1, np.nan), bytes=True)]
+    return np.concatenate(rows).view(np.uint32).ravel()
 
 
 def masked(depth: Floats) -> np.ma.MaskedArray[Any, np.dtype[np.floating[Any]]]:

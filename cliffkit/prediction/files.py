@@ -17,6 +17,7 @@ from torch import Tensor
 from cliffkit.errors import SHOWN_FAULTS, UserError
 from cliffkit.images import check_mode, open_image, read_rgb, to_rgb
 from cliffkit.pictures.beside import beside_png
+from cliffkit.pictures.painted import painted
 from cliffkit.pictures.png import depth_colour_png, save_depth_png16
 from cliffkit.prediction.outputs import Output, make_folders, plan_outputs
 from cliffkit.prediction.points import Cloud, write_ply
@@ -63,12 +64,12 @@ def _predict_file(predict: Predictor, forms: Forms, flip: bool, output: Output) 
     image = read_image(output.image)
     depth_m = predict(image, flip=flip)
     rgb = image.permute(1, 2, 0).numpy()
-    low, high = forms.range_m or (None, None)
+    colours = painted(depth_m, *(forms.range_m or (None, None)))
     # the array last: it is known to be ours by the depth beside it
     write_atomic(output.depth_png, partial(save_depth_png16, depth_m=depth_m))
-    write_atomic(output.colour_png, partial(depth_colour_png, depth_m=depth_m, vmin=low, vmax=high))
+    write_atomic(output.colour_png, partial(depth_colour_png, depth=colours))
     if output.beside_png is not None:
-        write_atomic(output.beside_png, partial(beside_png, image=rgb, depth_m=depth_m, vmin=low, vmax=high))
+        write_atomic(output.beside_png, partial(beside_png, image=rgb, depth=colours))
     if output.ply is not None and forms.cloud is not None:
         write_atomic(output.ply, partial(write_ply, image=rgb, depth_m=depth_m, cloud=forms.cloud))
     write_atomic(output.npy, partial(_save_array, depth_m=depth_m))

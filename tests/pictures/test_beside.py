@@ -9,6 +9,7 @@ from matplotlib.colors import Normalize
 from PIL import Image
 
 from cliffkit.pictures.beside import Beside, beside_png
+from cliffkit.pictures.painted import painted
 from cliffkit.pictures.png import depth_colour_png, is_marked
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (60, 300, 3), np.uint8)
@@ -21,8 +22,8 @@ def read(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 def test_a_photo_stands_beside_the_colours_of_its_depth_pixel_by_pixel(tmp_path: Path) -> None:
-    beside_png(tmp_path / "b.png", PHOTO, DEPTH)
-    depth_colour_png(tmp_path / "c.png", DEPTH)
+    beside_png(tmp_path / "b.png", PHOTO, painted(DEPTH))
+    depth_colour_png(tmp_path / "c.png", painted(DEPTH))
     picture, colours = read(tmp_path / "b.png"), read(tmp_path / "c.png")
     assert np.array_equal(picture[:60, :300], PHOTO)
     left = next(x for x in range(300, 330) if np.array_equal(picture[:60, x : x + 300], colours[:60, :300]))

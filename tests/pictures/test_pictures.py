@@ -2,16 +2,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zlib
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 from PIL import Image
 
 from cliffkit.errors import UserError
-from cliffkit.pictures.colours import DEPTH_COLOURS, enlarged, sparse_note, spot_of
+from cliffkit.pictures import png
+from cliffkit.pictures.colours import DEPTH_COLOURS, colour_map, coloured, enlarged, masked, sparse_note, spot_of
+from cliffkit.pictures.painted import painted
 from cliffkit.pictures.panel import PanelRow, panel
 from cliffkit.pictures.png import depth_colour_png, save_depth_png16
 from cliffkit.pictures.progress import GAP, WIDEST, progress_picture
@@ -52,7 +57,7 @@ def test_16_bit_limits(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (7, 300), (480, 640), (300, 20)])
 def test_the_colours_are_exact_at_the_depths_own_size(tmp_path: Path, shape: tuple[int, int]) -> None:
     depth = _depth(shape)
-    depth_colour_png(tmp_path / "colour.part", depth, vmin=1, vmax=8)
+    depth_colour_png(tmp_path / "colour.part", painted(depth, vmin=1, vmax=8))
     stored = _read(tmp_path / "colour.part")
     assert stored.dtype == np.uint8
     assert stored.shape[0] > shape[0]
@@ -63,8 +68,26 @@ def test_the_colours_are_exact_at_the_depths_own_size(tmp_path: Path, shape: tup
     assert (difference.max(-1) == 0).mean() > 0.99
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_the_colours_are_those_that_matplotlib_gives(kind: type[np.floating[Any]]) -> None:
+    depth = _depth((90, 110)).astype(kind)
+    depth[4:9, 5:50], depth[0, 0], depth[1, 1] = np.nan, np.inf, -np.inf
+    least, most = np.nanmin(depth[2:]), np.nanmax(depth[2:])
+    for norm in (Normalize(2, 4), Normalize(float(least), float(most))):
+        expected = colour_map(DEPTH_COLOURS)(norm(masked(depth)), bytes=True)
+        assert np.array_equal(coloured(depth, norm), expected[..., :3])
+
+
+def test_a_processor_without_isa_l_writes_the_same_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    depth = painted(_depth((70, 300)))
+    depth_colour_png(tmp_path / "isal", depth)
+    monkeypatch.setattr(png, "compress", zlib.compress)
+    depth_colour_png(tmp_path / "zlib", depth)
+    assert np.array_equal(_read(tmp_path / "isal"), _read(tmp_path / "zlib"))
+
+
 def test_the_scale_below_shows_its_colours_and_labels(tmp_path: Path) -> None:
-    depth_colour_png(tmp_path / "c", np.tile(np.linspace(1, 5, 640), (10, 1)))
+    depth_colour_png(tmp_path / "c", painted(np.tile(np.linspace(1, 5, 640), (10, 1))))
     strip = _read(tmp_path / "c")[10:]
     colours = {tuple(pixel) for pixel in strip.reshape(-1, 3)}
     ramp = matplotlib.colormaps[DEPTH_COLOURS](np.arange(256), bytes=True)[:, :3]
@@ -75,10 +98,10 @@ def test_the_scale_below_shows_its_colours_and_labels(tmp_path: Path) -> None:
 def test_what_has_no_depth_is_grey_and_said_to_be(tmp_path: Path) -> None:
     depth = _depth((20, 400))
     whole, holed = tmp_path / "whole", tmp_path / "holed"
-    depth_colour_png(whole, depth, 0, 9)
+    depth_colour_png(whole, painted(depth, 0, 9))
     depth[3:9, 5:50] = np.nan
     depth[10, 10] = np.inf
-    depth_colour_png(holed, depth, 0, 9)
+    depth_colour_png(holed, painted(depth, 0, 9))
     grey = (_read(holed) == 158).all(-1)
     assert np.array_equal(grey[:20], ~np.isfinite(depth))
     assert grey[20:].any()
@@ -87,8 +110,8 @@ def test_what_has_no_depth_is_grey_and_said_to_be(tmp_path: Path) -> None:
 
 def test_a_scale_that_cuts_is_pointed(tmp_path: Path) -> None:
     depth = np.tile(np.linspace(1, 5, 640), (10, 1))
-    depth_colour_png(tmp_path / "all", depth)
-    depth_colour_png(tmp_path / "cut", depth, vmin=2, vmax=4)
+    depth_colour_png(tmp_path / "all", painted(depth))
+    depth_colour_png(tmp_path / "cut", painted(depth, vmin=2, vmax=4))
     inked = [np.flatnonzero((_read(tmp_path / name)[10:35] != 255).any((0, 2))) for name in ("all", "cut")]
     assert inked[1][0] < inked[0][0]
     assert inked[1][-1] > inked[0][-1]
@@ -108,15 +131,15 @@ def test_a_scale_that_cuts_is_pointed(tmp_path: Path) -> None:
 def test_depths_without_extent_make_a_picture(
     tmp_path: Path, values: float, vmin: float | None, vmax: float | None
 ) -> None:
-    depth_colour_png(tmp_path / "c", np.full((5, 5), values), vmin, vmax)
+    depth_colour_png(tmp_path / "c", painted(np.full((5, 5), values), vmin, vmax))
     assert _read(tmp_path / "c").shape[2] == 3
 
 
 def test_colour_of_nonsense_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="vmin < vmax"):
-        depth_colour_png(tmp_path / "c", np.ones((5, 5)), 3, 3)
+        painted(np.ones((5, 5)), 3, 3)
     with pytest.raises(ValueError, match="no map"):
-        depth_colour_png(tmp_path / "c", np.ones((5, 5, 1)))
+        painted(np.ones((5, 5, 1)))
     with pytest.raises(ValueError, match="no map"):
         save_depth_png16(tmp_path / "c", np.ones((0, 5)))
 
@@ -225,10 +248,11 @@ warnings.simplefilter("error")
 warnings.filterwarnings("default", category=DeprecationWarning)  # of what an old matplotlib uses itself
 before = dict.copy(matplotlib.rcParams)
 from cliffkit.pictures.panel import PanelRow, panel
+from cliffkit.pictures.painted import painted
 from cliffkit.pictures.png import depth_colour_png
 d = np.ones((6, 8))
 panel({str(tmp_path / "p")!r}, [PanelRow("x", np.zeros((6, 8, 3), np.uint8), d, d, 0.0)], "run", "how")
-depth_colour_png({str(tmp_path / "c")!r}, d)
+depth_colour_png({str(tmp_path / "c")!r}, painted(d))
 assert dict.copy(matplotlib.rcParams) == before
 from matplotlib import pyplot
 assert pyplot.get_fignums() == []
