@@ -15,15 +15,17 @@ from torch import nn
 
 from cliffkit.data.batches import Batches, batch_indices
 from cliffkit.data.pack import Pack
+from cliffkit.display.board import summary
 from cliffkit.jobs.course import FitLog
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.scoring.regions import REGIONS
 from cliffkit.store.artifacts import LOG, PackFacts, PerImage, RegionScores
 from cliffkit.store.store import Store
-from cliffkit.study.board import Board
+from cliffkit.study.board import Board, JobState
 from cliffkit.study.cells import jobs_of
 from cliffkit.training.checkpoint import FitState, resume_fit, save_fit
-from cliffkit.training.fit import LOG_EVERY
+from cliffkit.training.fit import CHECKPOINT_SECONDS, LOG_EVERY
+from cliffkit.training.optimizer_state import optimizer_state
 from cliffkit.training.steplog import StepLog, validation_curve
 
 STEPS, SAVED_EVERY, VALIDATED_EVERY = 1_000_000, 1000, 1000
@@ -31,6 +33,8 @@ STEPS, SAVED_EVERY, VALIDATED_EVERY = 1_000_000, 1000, 1000
 SIZE, BATCH, PACK_BYTES = (228, 304), 8, 100e9
 JOBS, FEW, LOOKS = 100_000, 100, 300
 IMAGES = 20_000
+SIDE = 6074
+"""Of a square matrix with as many numbers as the authors' network has parameters."""
 MEMORY_MIB = "<= 30"
 
 
@@ -39,9 +43,11 @@ def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         yield from _steps(folder)
+        yield _saving(folder / "saved")
         yield from _packs(folder)
         yield from _tables(folder)
         yield from _stores(folder)
+        yield _ended(folder)
 
 
 def _steps(folder: Path) -> Iterator[Row]:
@@ -89,6 +95,23 @@ def _steps(folder: Path) -> Iterator[Row]:
     late = FitLog(job, store, 0)
     assert sum(1 for _ in late.read()) > STEPS // 10
     yield _reading("a tracker's next look", lambda: list(late.read()))
+
+
+def _saving(folder: Path) -> Row:
+    """What the checkpoints of a large network take of the time."""
+    progress("large checkpoints")
+    folder.mkdir()
+    network = nn.Linear(SIDE, SIDE, bias=False)
+    optimizer = torch.optim.AdamW(network.parameters())
+    network(torch.ones(SIDE)).sum().backward()
+    optimizer.step()
+    moments, _ = optimizer_state(optimizer)
+    state = FitState(best=dict(network.state_dict()), best_optimizer=moments)
+    taken = [seconds(lambda: save_fit(folder, state, network, optimizer)) for _ in range(5)]
+    size = sum(path.stat().st_size for path in (folder / "checkpoint").iterdir())
+    figures = f"{statistics.median(taken):.2g} s for {size / 1e6:.0f} MB, hashed and on the disk"
+    what = f"saving the authors' recipe, {SIDE**2 / 1e6:.0f} M parameters, Adam, reload_best: all"
+    return _row(what, "the 20 s between two checkpoints", [each / CHECKPOINT_SECONDS for each in taken], "", figures)
 
 
 def _line(step: int) -> dict[str, object]:
@@ -169,6 +192,25 @@ def _stores(folder: Path) -> Iterator[Row]:
         yield _look(what, look, stores, LOOKS)
     number = len(jobs_of(cells))
     yield _look(f"which of {number:,} jobs are done", lambda store: Board(cells, store), stores, 7)
+
+
+def _ended(folder: Path) -> Row:
+    """What a study does when a job ends, beside the calls of the file system."""
+    progress("a study of 10,000 cells")
+    board = Board(_study(folder, 10_000, 1)[1], Store(folder / "runs10000"))
+    board.pace = lambda job: 1.0
+    entries = [entry for entry in board.jobs.values() if entry.job.stage == "depth"]
+
+    def end(entry: JobState) -> None:
+        board.put(entry, "running")
+        board.put(entry, "done")
+        board.ready()
+        summary(board, "study")
+
+    taken = [seconds(lambda entry=entry: end(entry)) * 1e3 for entry in entries[:30]]
+    return _row(
+        "a job of a study of 10,000 cells ends: what is next, how far it is", "milliseconds", taken, "<= 250", ""
+    )
 
 
 def _look(what: str, look: Callable[[Store], object], stores: dict[int, Store], repeats: int) -> Row:
