@@ -22,19 +22,20 @@ def _network(kind: type[nn.Conv2d] = nn.Conv2d) -> nn.Sequential:
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 def test_packed_weights_give_the_same_depth_to_rounding_for_every_size(layout: torch.memory_format) -> None:
     network = _network().to(memory_format=layout)
-    images = [torch.rand(1, 3, *size).contiguous(memory_format=layout) for size in ((40, 50), (40, 50), (21, 34))]
+    sizes = ((160, 170), (160, 170), (21, 34))
+    images = [torch.rand(1, 3, *size).contiguous(memory_format=layout) for size in sizes]
     images.append(torch.rand(3, 3, 40, 50))
     with torch.inference_mode():
         plain = [network(image) for image in images]
         with packed(network):
             assert all("forward" in vars(module) for module in network if isinstance(module, nn.Conv2d))
             for image, depth in zip(images, plain, strict=True):
-                torch.testing.assert_close(network(image), depth, rtol=1e-5, atol=1e-6)
+                torch.testing.assert_close(network(image), depth, rtol=1e-6, atol=1e-7)
 
 
 def test_a_backbone_of_many_kinds_of_convolutions_has_the_same_features() -> None:
     backbone = timm.create_model("tf_efficientnet_lite0", features_only=True).eval()
-    image = torch.rand(1, 3, 64, 96)
+    image = torch.rand(1, 3, 96, 128)
     with torch.inference_mode():
         plain = backbone(image)
         with packed(backbone):
@@ -66,7 +67,7 @@ def test_gradients_other_types_and_other_classes_take_the_usual_way() -> None:
 
 
 def test_weights_are_laid_out_once_and_not_at_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, image, calls = _network(), torch.rand(1, 3, 16, 24), []
+    network, image, calls = _network()[:3], torch.rand(1, 3, 160, 160), []  # so large that torch takes oneDNN
     reorder = torch.ops.mkldnn._reorder_convolution_weight
 
     def count(*arguments: object) -> Tensor:
@@ -77,4 +78,4 @@ def test_weights_are_laid_out_once_and_not_at_every_call(monkeypatch: pytest.Mon
     with packed(network), torch.inference_mode():
         for _ in range(3):
             network(image)
-    assert len(calls) == 3, "once for each convolution"
+    assert len(calls) == 2, "once for each convolution"
