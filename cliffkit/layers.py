@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cliffkit.resizing import resize_by_products
+
 
 def conv_bn_relu(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     """Convolution that keeps the size (divided by `stride`, rounded up), batch normalisation, ReLU.
@@ -29,6 +31,8 @@ def resize(features: Tensor, like: Tensor) -> Tensor:
     """
     if features.shape[-2:] == like.shape[-2:]:
         return features
+    if features.device.type == "cuda" and torch.are_deterministic_algorithms_enabled():
+        return resize_by_products(features, (like.shape[-2], like.shape[-1]))
     return F.interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 

@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-GROUND = ("text", "errors", "events", "workers", "images", "layers", "cameras", "protocols", "interfaces", "hookspecs")
+GROUND = (
+    *("text", "errors", "events", "workers", "images", "resizing", "layers", "cameras", "protocols", "interfaces"),
+    "hookspecs",
+)
 """Flat modules, and a folder that is as flat to whoever imports from it."""
 
 PUBLIC = (*GROUND, "testing")

@@ -21,7 +21,7 @@ from cliffkit.components.statements import called_paths, computes, counted, name
 
 ENGINE = "cliffkit"
 
-SHARED = ("cliffkit.layers", "cliffkit.images", "cliffkit.cameras")
+SHARED = ("cliffkit.layers", "cliffkit.resizing", "cliffkit.images", "cliffkit.cameras")
 """Modules of the engine that compute outputs of parts. They count as modules of every part that imports them."""
 
 _FILE_NAME = re.compile(r"[^\n\0]{1,200}\.\w{1,10}")

@@ -33,15 +33,18 @@ def _order(images: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 class Batches:
-    """The batches of this process, each gathered by a thread while the one before is trained on."""
+    """The batches of this process on its device, each brought by a thread while the one before is trained on.
 
-    def __init__(self, pack: Pack, batch: int, seed: int, rank: int, world: int, pin: bool) -> None:
-        self.pack, self.batch, self.seed, self.rank, self.world, self.pin = pack, batch, seed, rank, world, pin
+    A GPU gets them from pinned memory, on a stream of their own, so that copies and training go on at once.
+    """
+
+    def __init__(self, pack: Pack, batch: int, seed: int, rank: int, world: int, device: torch.device) -> None:
+        self.pack, self.batch, self.seed, self.rank, self.world, self.device = pack, batch, seed, rank, world, device
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     def load(self, step: int) -> Sample:
-        """Gather this process's share of the batch of a step, in (pinned) memory."""
-        sample = self.pack.batch(self._indices(step)[self.rank :: self.world])
-        return sample.map(torch.Tensor.pin_memory) if self.pin else sample
+        """Gather this process's share of the batch of a step."""
+        return self.pack.batch(self._indices(step)[self.rank :: self.world])
 
     def whole(self, step: int) -> Sample:
         """Gather the batch of a step, the shares of all processes in it."""
@@ -53,16 +56,37 @@ class Batches:
         return torch.rand(count, self.batch, generator=generator)[:, self.rank :: self.world]
 
     def run(self, start: int, stop: int) -> Iterator[tuple[Sample, float]]:
-        """Give each batch with the seconds spent waiting for it."""
+        """Give each batch, on the device, with the seconds spent waiting for it."""
         with ThreadPoolExecutor(1, "batches") as thread:
-            upcoming = thread.submit(self.load, start)
+            upcoming = thread.submit(self._bring, start)
             for step in range(start, stop):
                 asked = time.monotonic()
-                sample = upcoming.result()
+                sample = self._received(upcoming.result())
                 waited_s = time.monotonic() - asked
                 if step + 1 < stop:
-                    upcoming = thread.submit(self.load, step + 1)
+                    upcoming = thread.submit(self._bring, step + 1)
                 yield sample, waited_s
+
+    def _bring(self, step: int) -> Sample:
+        """Gather a batch and begin to copy it to the device."""
+        sample = self.load(step)
+        if self._stream is None:
+            return sample.to(self.device)
+        with torch.cuda.stream(self._stream):
+            return sample.map(torch.Tensor.pin_memory).to(self.device)
+
+    def _received(self, sample: Sample) -> Sample:
+        """Let what the device does from now on wait for the copy; the host does not wait."""
+        if self._stream is None:
+            return sample
+        training = torch.cuda.current_stream(self.device)
+        training.wait_stream(self._stream)
+
+        def used(tensor: Tensor) -> Tensor:
+            tensor.record_stream(training)  # else the next copy could take its memory before training is done with it
+            return tensor
+
+        return sample.map(used)
 
     def _indices(self, step: int) -> NDArray[np.int64]:
         return batch_indices(len(self.pack), self.batch, self.seed, step)

@@ -11,6 +11,7 @@ from cliffkit.errors import PartError, Stopped, UserError, cause
 from cliffkit.method.assemble import assemble, build_embedding
 from cliffkit.method.memory import Guard, check_images, check_network, image_sizes, memory_of
 from cliffkit.method.network import DepthNetwork
+from cliffkit.method.static import check_static
 from cliffkit.recipe.fit import Fit
 from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import Recipe
@@ -18,6 +19,7 @@ from cliffkit.text import cut
 from cliffkit.training.gradients import is_out_of_memory
 from cliffkit.training.optimise import build_optimizer
 from cliffkit.training.parameters import check_patterns
+from cliffkit.training.speed import check_speed
 from cliffkit.training.start import load_start
 
 
@@ -39,13 +41,16 @@ def check_buildable(recipe: Recipe, roots: Roots, device: torch.device | None = 
 
 
 def _build(recipe: Recipe, roots: Roots, device: torch.device | None, world: int) -> None:
-    scene_types = len(open_split(recipe, "train", roots).scene_types)
     embedding, train = recipe.embedding, recipe.train
+    if device is not None:
+        check_speed(train.depth.settings.speed, device, world)
+    scene_types = len(open_split(recipe, "train", roots).scene_types)
     devices = [torch.device("cpu"), *([device] if device is not None and device.type == "cuda" else [])]
 
     check_images(recipe, devices, world)
     with Guard(memory_of(devices[0])):
-        network = assemble(recipe, scene_types).network.eval()
+        modules = assemble(recipe, scene_types)
+    network = modules.network.eval()
     check_network(recipe, network, devices)
     for height, width in image_sizes(recipe):
         _show(recipe, network, torch.zeros(1, 3, height, width))
@@ -53,6 +58,8 @@ def _build(recipe: Recipe, roots: Roots, device: torch.device | None, world: int
     _check_training(network, train.depth, "depth")
     if embedding is not None and train.embedding is not None and is_trained(embedding):
         _check_training(build_embedding(embedding, scene_types, recipe.generator_seed), train.embedding, "embedding")
+    if train.depth.settings.speed != "eager":
+        check_static(recipe, modules)
 
 
 def _show(recipe: Recipe, network: DepthNetwork, image: Tensor) -> None:

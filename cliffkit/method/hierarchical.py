@@ -68,15 +68,17 @@ class HierarchicalEmbeddingLoss(nn.Module):
         """The frozen generator."""
         return self._frozen[0]
 
-    def ramp(self, step: int) -> float:
-        """Give the factor r at a step, counted from 0."""
+    def ramp(self, step: int | Tensor) -> float | Tensor:
+        """Give the factor r at a step, counted from 0; a tensor for a step that is one."""
+        if isinstance(step, Tensor):
+            return (step / self.warmup_steps).clamp(max=1) if self.warmup_steps else 1.0
         return 1.0 if step >= self.warmup_steps else step / self.warmup_steps
 
-    def forward(self, prediction: Tensor, batch: Batch, step: int) -> Tensor:
+    def forward(self, prediction: Tensor, batch: Batch, step: int | Tensor) -> Tensor:
         """Compare predicted depth, (B, 1, H, W) metres, with a batch: a float32 scalar, 0 where no pixel is valid."""
         total = torch.zeros((), device=prediction.device)
         ramp = self.ramp(step)
-        if ramp == 0 or not any(self.weights):
+        if not any(self.weights) or (isinstance(ramp, float) and ramp == 0):
             return total
         with torch.no_grad():
             truth = features_of(self.embedding, batch.dense_depth(), batch.intrinsics)

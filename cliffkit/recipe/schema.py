@@ -151,9 +151,15 @@ class EmbeddingSettings(FitSettings):
 Metric = Literal["abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog", "delta1", "delta2", "delta3"]
 
 
+Speed = Literal["eager", "compile", "graphs", "compile+graphs"]
+
+
 class DepthSettings(FitSettings):
     """Stage `depth`."""
 
+    speed: Speed = "eager"
+    """How a step is computed. `compile`: each part of the network by torch.compile; `graphs`: the pass and its gradient
+    replayed from CUDA graphs, on one GPU."""
     select: Metric = "abs_rel"
     """The score on the validation split by which the best weights are chosen."""
 

@@ -41,7 +41,7 @@ def fit_depth(job: Job, context: Context) -> None:
     train, val = (Pack(context.needs["pack"] / split) for split in ("train", "val"))
     torch.manual_seed(recipe.seed)
     modules = assemble(recipe, len(train.facts.scene_types), context.needs.get("embedding"))
-    network, objective = modules.network, DepthObjective(modules, device)
+    network, objective = modules.network, DepthObjective(modules, device.autocast)
     init = load_start(network, recipe.train.depth, "depth", job)
     losses = {name: loss for name, _, loss in modules.losses if any(True for _ in loss.parameters())}
 
@@ -56,7 +56,7 @@ def fit_depth(job: Job, context: Context) -> None:
         FitJob(
             network, objective, train, recipe.train.depth, goal,
             stage="depth", seed=recipe.seed, folder=context.folder, device=device, emit=context.emit, losses=losses,
-            checkpoint_every=context.checkpoint_every,
+            checkpoint_every=context.checkpoint_every, speed=settings.speed, regions=network.parts(),
         )
     )  # fmt: skip
 

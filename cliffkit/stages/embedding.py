@@ -67,7 +67,7 @@ def _fit(embedding: Embedding, generator: Part, job: Job, context: Context, trai
     assert training is not None
     settings = training.settings
     init = load_start(embedding, training, "embedding", job)
-    objective = EmbeddingObjective(embedding, context.device)
+    objective = EmbeddingObjective(embedding, context.device.autocast)
     learnt, looked_at = _shares(embedding, train)
     judged = looked_at if len(learnt) < len(train) else None
 

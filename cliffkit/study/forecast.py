@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psutil
+import torch
 
 from cliffkit.data.pack import PACKED_PIXEL_BYTES
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import Stopped, UserError, cause
 from cliffkit.interfaces import Executor, Place
+from cliffkit.method.memory import memory_of
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.study.board import Board
@@ -29,7 +31,10 @@ ALONE = ("pack", "images")
 """Stages that use every core by themselves."""
 
 MEMORY_SHARE = 0.8
-"""Of the free memory, for all workers together."""
+"""Of the free memory, or of a GPU's, for all workers together."""
+
+CONTEXT_BYTES = 600_000_000
+"""What CUDA takes of a GPU for each process, beside what torch allocates: about half a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,9 @@ def choose_slots(
         return ""
     speeds: dict[int, float] = {}
     paces, lines = Paces(store), []
-    free = psutil.virtual_memory().available * MEMORY_SHARE
+    gpu = torch.device(executor.place.device).type == "cuda"
+    free = MEMORY_SHARE * (memory_of(torch.device(executor.place.device)) if gpu else psutil.virtual_memory().available)
+    own = CONTEXT_BYTES if gpu else 0
     for slots in choices:
         executor.resize(slots)
         if paces.get(job, executor.place) is None:
@@ -104,12 +111,19 @@ def choose_slots(
             break
         speeds[slots] = slots / pace.seconds
         lines.append(f"{slots} at once: {speeds[slots]:.2f} steps/s")
-        if (slots + 1) * pace.memory_bytes > free:
+        if _at_next(slots, executor) * (pace.memory_bytes + own) > free:
             lines.append("more would not fit into memory")
             break
     best = max(slots for slots in speeds if speeds[slots] >= NEARLY * max(speeds.values()))
     executor.resize(best)
     return "; ".join(lines)
+
+
+def _at_next(slots: int, executor: Executor) -> int:
+    """Count the workers that share a memory at the next choice: those of one GPU, at least one more on a CPU."""
+    if torch.device(executor.place.device).type != "cuda":
+        return slots + 1
+    return min((more for more in executor.choices if more > slots), default=slots) // min(executor.choices)
 
 
 def _refuse(reason: str) -> None:

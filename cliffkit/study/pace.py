@@ -39,7 +39,7 @@ def kind_of_work(job: Job, place: Place) -> str:
     """
     inputs = {name: value for name, value in job.inputs.items() if name not in ("seed", "needs", "version")}
     if is_fit(job):
-        inputs["train"] = {name: inputs["train"][name] for name in ("batch", "micro_batch")}
+        inputs["train"] = {name: inputs["train"].get(name) for name in ("batch", "micro_batch", "speed")}
     if job.stage in TRAINED:
         inputs["data"] = job.needs["pack"].inputs["data"]
     if job.stage == "evaluate":

@@ -127,6 +127,8 @@ def open_device(name: str, precision: str = "auto") -> Device:
     accelerator = Accelerator(cpu=name == "cpu")
     if accelerator.device.type == "cpu":
         _keep_freed_memory()
+    if accelerator.device.type == "cuda":
+        _compute_float32_in_full()
     dtype, reason = choose_precision(accelerator.device, precision)
     return Device(accelerator, dtype, reason)
 
@@ -142,6 +144,16 @@ def _keep_freed_memory() -> None:
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
         mallopt(_M_TOP_PAD, 64 * 2**20)
+
+
+def _compute_float32_in_full() -> None:
+    """Let a GPU's float32 be float32: torch's convolutions round it to the ten bits of TF32, so scores would differ.
+
+    Products that are summed in bfloat16 by torch's choice are summed in float32 too.
+    """
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
 
 
 def choose_precision(device: torch.device, precision: str) -> tuple[torch.dtype, str]:

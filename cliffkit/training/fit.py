@@ -27,6 +27,7 @@ from cliffkit.training.job import FitJob
 from cliffkit.training.optimise import averaged, build_optimizer, learning_rate, update_average
 from cliffkit.training.optimizer_state import load_optimizer, optimizer_state
 from cliffkit.training.parameters import check_patterns, freeze_parameters
+from cliffkit.training.speed import Graphed, as_written, check_speed, compile_parts, compiling
 from cliffkit.training.steplog import StepLog
 from cliffkit.training.tensors import Tensors, gather, keep_batch, save_tensors, scatter, weights_of
 from cliffkit.workers import StopRequest
@@ -106,6 +107,7 @@ def _prepare(job: FitJob) -> _Running:
     """Bring the objective to the device, build its optimiser, and put the last checkpoint into both."""
     settings, device, accelerator = job.training.settings, job.device, job.device.accelerator
     world, rank, main = accelerator.num_processes, accelerator.process_index, accelerator.is_main_process
+    check_speed(job.speed, device.torch, world)
     if settings.batch % world:
         raise UserError(
             f"train.{job.stage}.batch: {settings.batch} images cannot be shared evenly by {world} processes"
@@ -132,9 +134,13 @@ def _prepare(job: FitJob) -> _Running:
 
     # DistributedDataParallel copies the weights of the main process to all others: only once they are restored.
     wrapped = accelerator.prepare(objective) if world > 1 else objective
+    if "compile" in job.speed:
+        compile_parts(job.regions)
+    if "graphs" in job.speed:
+        wrapped = Graphed(objective)
     schedule = job.training.schedule.build(settings.steps)
     steps = [part.build() for part in job.training.augment]
-    batches = Batches(job.pack, settings.batch, job.seed, rank, world, pin=device.torch.type == "cuda")
+    batches = Batches(job.pack, settings.batch, job.seed, rank, world, device.torch)
     now = time.monotonic()
     return _Running(
         objective, optimizer, factors, still, schedule, steps, wrapped,
@@ -151,11 +157,12 @@ def _step(job: FitJob, running: _Running, sample: Sample, waited_s: float) -> No
 
     # `train` in every step: validation leaves evaluation mode behind.
     count = draws_of(running.augment)
-    batch = augment(sample.to(job.device.torch), running.augment, running.batches.draws(state.step, count))
+    batch = augment(sample, running.augment, running.batches.draws(state.step, count))
     running.wrapped.train()
     for normalisation in running.still:
         normalisation.eval()
-    terms, state.micro_batch = gradients(job, running.wrapped, batch, state.step, state.micro_batch)
+    with compiling(job.speed, job.stage):
+        terms, state.micro_batch = gradients(job, running.wrapped, batch, state.step, state.micro_batch)
 
     if settings.clip_norm is not None:
         nn.utils.clip_grad_norm_(running.objective.parameters(), settings.clip_norm)
@@ -199,7 +206,7 @@ def _look(job: FitJob, running: _Running) -> None:
 def _validate(job: FitJob, running: _Running) -> None:
     """Score the weights, or their average where there is one; copy them where their score is the best so far."""
     goal, state = job.goal, running.state
-    with averaged(job.module, state.average):
+    with averaged(job.module, state.average), as_written(job.speed):
         job.module.eval()
         scores = dict(goal.validate())
         picture = goal.picture() if goal.picture and job.device.accelerator.is_main_process else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from torch import nn
 from cliffkit.data.pack import Pack
 from cliffkit.events import Emit
 from cliffkit.recipe.fit import Fit
+from cliffkit.recipe.schema import Speed
 from cliffkit.training.device import Device
 
 
@@ -60,3 +61,7 @@ class FitJob:
     """Losses with parameters, by name: trained with the module, and saved beside it."""
     checkpoint_every: int | None = None
     """Steps after which a checkpoint is saved, beside those by the clock."""
+    speed: Speed = "eager"
+    """How a step is computed (`training/speed`)."""
+    regions: Sequence[tuple[str, nn.Module]] = ()
+    """Parts of the module with their kinds, each of which is compiled for itself where `speed` asks for that."""

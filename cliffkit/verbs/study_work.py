@@ -56,7 +56,13 @@ def check_variants(board: Board, roots: Roots, tell: Emit) -> list[tuple[Job, st
 
         train = cell.recipe.train
         batches = [fit.settings.batch for fit in (train.embedding, train.depth) if fit is not None]
-        parts = json.dumps([batches, *((part.component.kind, part.to_dict()) for part in cell.recipe.parts())])
+        parts = json.dumps(
+            [
+                batches,
+                train.depth.settings.speed,
+                *((part.component.kind, part.to_dict()) for part in cell.recipe.parts()),
+            ]
+        )
         if parts not in failures:
             failures[parts] = None
             try:

@@ -24,8 +24,12 @@ STOPS = (-signal.SIGTERM, -signal.SIGHUP)
 """Exit codes of a process that was asked to end."""
 
 
+MOST_PER_GPU = 8
+"""Largest number of processes that share a GPU where the engine chooses."""
+
+
 class Local(Executor):
-    """One process per GPU; on a processor as many as the engine finds fastest, its cores divided among them."""
+    """As many processes per GPU, or on a processor, as the engine finds fastest; the cores are divided among them."""
 
     def __init__(self, workers: int | None, device: str) -> None:
         self._cores = available_cores()
@@ -35,6 +39,9 @@ class Local(Executor):
         self._devices = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if many else [one]
         if workers is None and on_processor:
             self.choices = [2**k for k in range(self._cores.bit_length()) if 2**k < self._cores] + [self._cores]
+        elif workers is None and many:
+            gpus, most = len(self._devices), min(self._cores // len(self._devices), MOST_PER_GPU)
+            self.choices = [gpus * 2**k for k in range(max(1, most.bit_length()))]
         else:
             self.choices = [workers or len(self._devices)]
         self._workers: list[_Worker] = []

@@ -29,6 +29,13 @@ def names() -> list[str]:
     return sorted(path.stem for path in HERE.glob("[a-z]*.py") if path.stem not in NOT_BENCHMARKS)
 
 
+def here() -> list[str]:
+    """The benchmarks that this machine can do: `gpu` needs a CUDA GPU."""
+    import torch
+
+    return [name for name in names() if name != "gpu" or torch.cuda.is_available()]
+
+
 def main() -> None:
     """Measure what is named, by default everything."""
     parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__)
@@ -42,7 +49,7 @@ def main() -> None:
         found = [dataclasses.asdict(row) for row in importlib.import_module(asked.names[0]).rows()]
         asked.into.write_text(json.dumps(found), encoding="utf-8")
         return
-    tables = {name: in_own_process(name) for name in asked.names or names()}
+    tables = {name: in_own_process(name) for name in asked.names or here()}
     print(f"\n{machine()}, {date.today()}\n")
     print("\n".join([HEAD, *(line(name, row) for name, found in tables.items() for row in found)]))
     if asked.write:
@@ -54,7 +61,9 @@ def in_own_process(name: str) -> list[Row]:
     print(f"{name}:", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         into = Path(folder) / "rows.json"
-        subprocess.run([sys.executable, str(HERE), name, "--into", str(into)], check=True)
+        done = subprocess.run([sys.executable, str(HERE), name, "--into", str(into)], check=False)
+        if done.returncode:
+            sys.exit(done.returncode)
         return [
             Row(**found | {"spread": tuple(found["spread"])}) for found in json.loads(into.read_text(encoding="utf-8"))
         ]
@@ -66,13 +75,20 @@ HEAD = (
 )
 
 
+def measured_on(name: str) -> str:
+    """The part of this machine that a benchmark is about: the GPU or the processor."""
+    import torch
+
+    return torch.cuda.get_device_name() if name == "gpu" and torch.cuda.is_available() else processor()
+
+
 def line(name: str, row: Row) -> str:
     """A row in Markdown."""
     reached = {None: "", True: "yes", False: "**no**"}[row.reached]
     low, high = row.spread
     cells = (
         f"`{name}`",
-        processor(),
+        measured_on(name),
         row.what,
         row.against,
         f"{row.ratio:.3g}",
@@ -97,8 +113,8 @@ def write(tables: dict[str, list[Row]]) -> None:
             kept.setdefault((name, where), []).append(each)
         elif each.startswith("- "):
             machines[each.removeprefix("- ").split(":")[0]] = each
-    kept |= {(name, processor()): [line(name, row) for row in found] for name, found in tables.items()}
-    machines[processor()] = f"- {machine()}; last measured {date.today()}."
+    kept |= {(name, measured_on(name)): [line(name, row) for row in found] for name, found in tables.items()}
+    machines |= {place: f"- {machine(place)}; last measured {date.today()}." for place in map(measured_on, tables)}
     table = "\n".join([HEAD, *(each for key in sorted(kept) for each in kept[key])])
     listed = "\n".join(machines[name] for name in sorted(machines))
     PAGE.write_text(f"{before}{BEGIN}\n{table}\n\n{listed}\n{END}{after}", encoding="utf-8")

@@ -139,13 +139,15 @@ _EVENTS = {
 }
 
 
-def machine() -> str:
-    """The machine in words: processor, cores, GPU, versions."""
+def machine(place: str = "") -> str:
+    """The machine in words: the part that was measured, by default the processor; cores, GPU, versions."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     cores = len(os.sched_getaffinity(0))
-    return f"{processor()}: {cores} cores, {gpu}; Python {platform.python_version()}, torch {torch.__version__}"
+    return (
+        f"{place or processor()}: {cores} cores, {gpu}; Python {platform.python_version()}, torch {torch.__version__}"
+    )
 
 
 def processor() -> str:

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -65,10 +66,12 @@ def random_pack(images: int, size: tuple[int, int]) -> Iterator[Pack]:
 def objective(of: Recipe, device: Device) -> DepthObjective:
     """What stage `depth` trains, the embedding generator with random weights: for time and memory only."""
     torch.manual_seed(0)
-    return DepthObjective(assemble(of, SCENE_TYPES), device)
+    return DepthObjective(assemble(of, SCENE_TYPES), device.autocast)
 
 
-def engine_loop(of: Recipe, pack: Pack, val: Pack, steps: int, every: int, tick: Callable[[int], object]) -> FitFacts:
+def engine_loop(
+    of: Recipe, pack: Pack, val: Pack, steps: int, every: int, tick: Callable[[int], object], where: str = "cpu"
+) -> FitFacts:
     """Stage `depth` over a pack, `tick(steps)` after every few steps, validated once, after the last."""
     cliffkit.training.fit.LOG_EVERY = every
     done = 0
@@ -79,24 +82,26 @@ def engine_loop(of: Recipe, pack: Pack, val: Pack, steps: int, every: int, tick:
             tick(event.done - done)
             done = event.done
 
-    device = open_device("cpu")
+    device = open_device(where)
     trained = objective(of, device)
     training = of.train.depth.changed({"steps": steps, "validate_every": steps})
     settings = training.settings
     goal = Goal("abs_rel", False, lambda: validate(trained.network, val, settings.batch, device))
-    with tempfile.TemporaryDirectory() as folder, device.determinism(False):
-        return fit(FitJob(trained.network, trained, pack, training, goal, "depth", 0, Path(folder), device, emit))
+    with tempfile.TemporaryDirectory() as folder, device.determinism(of.train.deterministic):
+        job = FitJob(trained.network, trained, pack, training, goal, "depth", 0, Path(folder), device, emit)
+        return fit(replace(job, speed=settings.speed, regions=trained.network.parts()))
 
 
 class BareLoop:
     """The same modules, precision, layout and optimiser as the engine's, over tensors in memory, and nothing else."""
 
-    def __init__(self, of: Recipe, pack: Pack) -> None:
-        device = open_device("cpu")
-        self.objective = objective(of, device).to(memory_format=torch.channels_last).train()
+    def __init__(self, of: Recipe, pack: Pack, where: str = "cpu") -> None:
+        device = open_device(where)
+        self.objective = objective(of, device).to(device.torch).to(memory_format=torch.channels_last).train()
         self.optimizer = torch.optim.AdamW(self.objective.parameters(), lr=1e-4, fused=True)
         batch = of.train.depth.settings.batch
-        self.samples = [in_memory(pack, start, batch) for start in range(0, len(pack) - batch + 1, batch)]
+        starts = range(0, len(pack) - batch + 1, batch)
+        self.samples = [in_memory(pack, start, batch).to(device.torch) for start in starts]
         self.done = 0
 
     def steps(self, count: int) -> None:

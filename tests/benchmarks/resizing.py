@@ -1,6 +1,6 @@
-"""Bilinear resizing as two matrix products, rows and columns, beside torch's interpolation, on a CPU.
+"""Bilinear resizing as two matrix products, rows and columns, beside torch's interpolation: what the products cost.
 
-On a GPU the products have a deterministic gradient, which interpolation has not. Here the question is what they cost.
+On a GPU they have a deterministic gradient, which interpolation has not.
 """
 
 from __future__ import annotations
@@ -12,49 +12,45 @@ import torch.nn.functional as F
 from harness import Row, paired, row
 from torch import Tensor
 
+from cliffkit.resizing import resize_by_products
+
 SHAPES = [(4, 256, (29, 38), (57, 76)), (16, 64, (8, 12), (16, 24)), (4, 1, (64, 80), (256, 320))]
 """Images, channels, size before and after: a fusion of the authors' and of a small network, and a head's depth."""
 PAIRS = 20
 
 
-def rows() -> list[Row]:
+def rows(where: str = "cpu") -> list[Row]:
     """Forward and backward of each shape, in both precisions."""
-    return [_row(dtype, *shape) for dtype in (torch.bfloat16, torch.float32) for shape in SHAPES]
+    device = torch.device(where)
+    return [_row(device, dtype, *shape) for dtype in (torch.bfloat16, torch.float32) for shape in SHAPES]
 
 
-def _row(dtype: torch.dtype, images: int, channels: int, before: tuple[int, int], after: tuple[int, int]) -> Row:
-    features = _channels_last(torch.randn(images, channels, *before), dtype)
-    slope = _channels_last(torch.randn(images, channels, *after), dtype)
-    products = by_products(before, after, dtype)
+def _row(
+    device: torch.device,
+    dtype: torch.dtype,
+    images: int,
+    channels: int,
+    before: tuple[int, int],
+    after: tuple[int, int],
+) -> Row:
+    features = _channels_last(torch.randn(images, channels, *before, device=device), dtype)
+    slope = _channels_last(torch.randn(images, channels, *after, device=device), dtype)
+
+    def products(features: Tensor) -> Tensor:
+        return resize_by_products(features, after)
 
     def interpolated(features: Tensor) -> Tensor:
         return F.interpolate(features, size=after, mode="bilinear", align_corners=False)
 
     def gradient(resize: Callable[[Tensor], Tensor]) -> None:
         resize(features.detach().requires_grad_()).backward(slope)  # type: ignore[no-untyped-call]
+        if device.type == "cuda":
+            torch.cuda.synchronize()
 
     pairs = paired(lambda: gradient(products), lambda: gradient(interpolated), PAIRS, warmup=3)
     most = float((products(features) - interpolated(features)).abs().max())
     what = f"{images}x{channels} maps, {before[0]}x{before[1]} to {after[0]}x{after[1]}, {str(dtype)[6:]}"
     return row(f"two products: {what}", "F.interpolate", pairs, "", f"differ by {most:.1g} at most")
-
-
-def by_products(before: tuple[int, int], after: tuple[int, int], dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
-    """Give the resize from one size to another as products with two fixed matrices, for features channels last."""
-    rows, columns = (_matrix(old, new).to(dtype) for old, new in zip(before, after, strict=True))
-
-    def resize(features: Tensor) -> Tensor:
-        images, channels, height, width = features.shape
-        lines = features.permute(0, 2, 3, 1).reshape(images, height, width * channels)
-        return (columns @ (rows @ lines).view(images, -1, width, channels)).permute(0, 3, 1, 2)
-
-    return resize
-
-
-def _matrix(old: int, new: int) -> Tensor:
-    """Resize every unit vector: the columns of the matrix (new, old) that resizes along one axis."""
-    units = torch.eye(old)[:, None, :, None]
-    return F.interpolate(units, size=(new, 1), mode="bilinear", align_corners=False)[:, 0, :, 0].T
 
 
 def _channels_last(features: Tensor, dtype: torch.dtype) -> Tensor:

@@ -61,7 +61,7 @@ def naive(of: Recipe, pack: Path, weights: Path) -> float:
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     schedule = of.train.depth.schedule.build(settings.steps)
     steps = [part.build() for part in of.train.depth.augment]
-    batches = Batches(train, settings.batch, of.seed, 0, 1, pin=False)
+    batches = Batches(train, settings.batch, of.seed, 0, 1, torch.device("cpu"))
     for step in range(settings.steps):
         optimizer.param_groups[0]["lr"] = learning_rate(settings, schedule, step)
         sample = augment(batches.load(step), steps, batches.draws(step, draws_of(steps)))

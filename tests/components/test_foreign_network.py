@@ -88,7 +88,8 @@ def test_it_is_trained_predicts_and_is_exported(plugins: Plugins, runs: Path, tm
     assert set(finished.metrics) == {"full"}
     records = json.loads((finished.folder / "parts.json").read_text(encoding="utf-8"))["parts"]
     (network,) = [record for record in records if record["kind"] == "network"]
-    assert set(network["kept"]) == {"cliffkit.layers", "cliffkit_foreign.network", "cliffkit_foreign.unet"}
+    own = {"cliffkit_foreign.network", "cliffkit_foreign.unet"}
+    assert set(network["kept"]) == {"cliffkit.layers", "cliffkit.resizing", *own}
 
     loaded = cliffkit.load_run(finished.folder, device="cpu", plugins=plugins)
     depth = loaded.predictor()(np.zeros((30, 50, 3), dtype=np.uint8))

@@ -32,8 +32,8 @@ def test_a_batch_is_a_function_of_seed_and_step_alone() -> None:
 @pytest.mark.parametrize("world", [2, 4])
 def test_the_shares_of_several_processes_interleave_to_the_batch_of_one(tmp_path: Path, world: int) -> None:
     pack = packed(Tiny(), tmp_path / "pack")
-    alone = Batches(pack, 8, 1, 0, 1, pin=False)
-    shares = [Batches(pack, 8, 1, rank, world, pin=False) for rank in range(world)]
+    alone = Batches(pack, 8, 1, 0, 1, torch.device("cpu"))
+    shares = [Batches(pack, 8, 1, rank, world, torch.device("cpu")) for rank in range(world)]
     for step in (0, 1, 5):
         whole, draws = alone.load(step), alone.draws(step, 4)
         for rank, share in enumerate(shares):
@@ -43,7 +43,7 @@ def test_the_shares_of_several_processes_interleave_to_the_batch_of_one(tmp_path
 
 
 def test_draws_are_uniform_and_differ_from_step_to_step(tmp_path: Path) -> None:
-    batches = Batches(packed(Tiny(), tmp_path / "pack"), 500, 1, 0, 1, pin=False)
+    batches = Batches(packed(Tiny(), tmp_path / "pack"), 500, 1, 0, 1, torch.device("cpu"))
     draws = torch.stack([batches.draws(step, 4) for step in range(10)])
     assert draws.min() >= 0
     assert draws.max() < 1
@@ -52,7 +52,7 @@ def test_draws_are_uniform_and_differ_from_step_to_step(tmp_path: Path) -> None:
 
 
 def test_running_gives_what_loading_gives_wherever_it_starts(tmp_path: Path) -> None:
-    batches = Batches(packed(Tiny(), tmp_path / "pack"), 5, 1, 0, 1, pin=False)
+    batches = Batches(packed(Tiny(), tmp_path / "pack"), 5, 1, 0, 1, torch.device("cpu"))
     expected = [batches.load(step) for step in range(7)]
     for start in (0, 4):
         given = [sample for sample, waited_s in batches.run(start, 7) if waited_s >= 0]

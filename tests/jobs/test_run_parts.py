@@ -16,6 +16,7 @@ import pytest
 import cliffkit
 from cliffkit.components.identity import Identity
 from cliffkit.components.registry import Component
+from cliffkit.components.syntax import SHARED
 from cliffkit.errors import UserError
 from cliffkit.jobs.parts import CODE
 from cliffkit.jobs.plan import STAGE_VERSIONS
@@ -85,7 +86,7 @@ def test_a_run_names_every_part_with_the_code_of_its_key(finished: Finished) -> 
     fusion = record.parts[3]
     assert (fusion.name, fusion.options, fusion.distribution) == ("cliff", {"upsample": "bilinear"}, "cliffkit")
     assert fusion.version == version("cliffkit")
-    assert set(fusion.modules) == {"cliffkit_fusions.cliff", "cliffkit.layers"}
+    assert set(fusion.modules) == {"cliffkit_fusions.cliff", "cliffkit.layers", "cliffkit.resizing"}
     depth = JobRecord.read(finished.runs / "jobs" / f"depth-{RunMetrics.read(finished.folder).jobs['depth']}")
     assert depth.inputs["model"]["fusion"]["code"] == fusion.code
     assert all(part.kept == {} for part in record.parts)
@@ -94,7 +95,7 @@ def test_a_run_names_every_part_with_the_code_of_its_key(finished: Finished) -> 
 
 def test_a_run_keeps_the_texts_of_parts_that_are_not_built_in(own: Path) -> None:
     fusion = next(part for part in RunParts.read(own).parts if part.kind == "fusion")
-    assert {name: (own / path).read_text() for name, path in fusion.kept.items() if name != "cliffkit.layers"} == {
+    assert {name: (own / path).read_text() for name, path in fusion.kept.items() if name not in SHARED} == {
         "fake_scaled.scaled": FILES["scaled.py"],
         "fake_scaled.scale": FILES["scale.py"],
     }

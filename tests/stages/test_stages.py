@@ -262,7 +262,7 @@ def test_the_training_loss_is_the_weighted_sum_of_its_terms(recipe: Recipe) -> N
     assert hierarchical is not None
     sample = batch_of()
     weighted = [(name, weight, loss) for (name, _, loss), weight in zip(losses, (2.0, 0.25), strict=True)]
-    terms = DepthObjective(replace(modules, losses=weighted), cpu())(sample, 2)
+    terms = DepthObjective(replace(modules, losses=weighted), cpu().autocast)(sample, 2)
     prediction = network(sample.image)
     assert terms.keys() == {"l1", "gradient", "embedding"}
     error = (prediction - sample.depth)[sample.valid].abs().mean()
@@ -272,7 +272,7 @@ def test_the_training_loss_is_the_weighted_sum_of_its_terms(recipe: Recipe) -> N
     assert terms["embedding"] > 0
     unweighted = [(name, 0.0, loss) for name, _, loss in losses[:1]]
     fewer = replace(modules, losses=[*unweighted, *losses[1:]], hierarchical=None)
-    assert DepthObjective(fewer, cpu())(sample, 2).keys() == {"gradient"}
+    assert DepthObjective(fewer, cpu().autocast)(sample, 2).keys() == {"gradient"}
 
 
 def test_losses_of_one_name_are_numbered(tmp_path: Path, registry: Registry) -> None:
@@ -358,7 +358,7 @@ def to_fake_gpu(module: nn.Module) -> None:
 def forward_on_fake_gpu(recipe: Recipe, losses: list[tuple[str, float, Loss]]) -> dict[str, Tensor]:
     """Augmentation, network, losses and hierarchical loss of one step."""
     modules = replace(assemble(recipe, 14), losses=losses)
-    hierarchical, objective = modules.hierarchical, DepthObjective(modules, fake_gpu())
+    hierarchical, objective = modules.hierarchical, DepthObjective(modules, fake_gpu().autocast)
     assert hierarchical is not None
     with FakeTensorMode(), torch.no_grad():
         to_fake_gpu(objective)
@@ -373,7 +373,7 @@ def forward_on_fake_gpu(recipe: Recipe, losses: list[tuple[str, float, Loss]]) -
 
 def test_the_frozen_generator_goes_where_the_objective_goes(recipe: Recipe) -> None:
     modules = assemble(recipe, 14)
-    DepthObjective(modules, cpu()).to("meta")
+    DepthObjective(modules, cpu().autocast).to("meta")
     assert modules.hierarchical is not None
     assert {tensor.device.type for tensor in modules.hierarchical.embedding.state_dict().values()} == {"meta"}
 

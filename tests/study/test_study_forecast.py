@@ -26,6 +26,7 @@ from cliffkit.study.forecast import choose_slots, choose_workers
 from cliffkit.study.pace import Pace, Paces, kind_of_work, units
 from cliffkit.study.probe import SCORED_IMAGES, ProbeTask, probe
 from cliffkit.study.results import load_results
+from cliffkit_executors.local import Local
 
 from ..protocol_fixtures import PROTOCOLS
 from ..study_fixtures import STUDY, FinishedStudy, Inline, run_small, small_study
@@ -90,6 +91,7 @@ axes:
     fusion: {model.fusion.use: add}
     loss: {loss: [{use: l2}]}
     size: {data.size: [32, 64]}
+    speed: {train.depth.speed: compile}
 """
     _, cells = small_study(tmp_path, registry, text)
     depth = {(cell.variant.name, cell.seed): cell.jobs[-1].needs["depth"] for cell in cells}
@@ -204,27 +206,28 @@ def test_a_study_that_goes_on_chooses_by_the_job_that_was_measured_first(
 ) -> None:
     board = Board(finished_study.cells, Store(finished_study.copy(tmp_path / "runs")))
     first, second, *_ = (each for each in board.jobs.values() if each.job.stage == "depth")
-    second.state = "waiting"
+    board.put(second, "waiting")
     told: list[str] = []
     executor = Scripted({1: 1.0, 2: 1.0})
     executor.choices = [1]
     assert choose_workers(board, executor, {}, told.append) == ""
     executor.choices = [1, 2]
-    first.state = "waiting"
+    board.put(first, "waiting")
     choose_workers(board, executor, {}, told.append)
     assert len(told) == 2, "one choice after the other is measured"
-    first.state, third = "done", list(board.jobs.values())[-2]
-    third.state = "waiting"
+    board.put(first, "done")
+    third = list(board.jobs.values())[-2]
+    board.put(third, "waiting")
     choose_workers(board, Scripted({1: 1.0, 2: 1.0}), {}, told.append)
     assert len(told) == 2, "the first one's pace is known, whatever is left"
-    first.state = "failed"
+    board.put(first, "failed")
     choose_workers(board, Scripted({1: 1.0, 2: 1.0}), {}, told.append)
     assert len(told) == 2, "another job's pace is known: nothing is measured that need not be"
     Path(board.store.root / "paces.json").unlink()
     choose_workers(board, Scripted({1: 1.0, 2: 1.0}), {}, told.append)
     assert len(told) == 4, "a job that failed is not tried again to measure it"
     for each in board.jobs.values():
-        each.state = "done"
+        board.put(each, "done")
     assert choose_workers(board, Deaf(), {}, told.append) == ""
 
 
@@ -237,6 +240,40 @@ def test_never_more_at_once_than_there_is_to_do_or_memory_for(finished_study: Fi
     said = choose_slots(job, large, Store(tmp_path / "large"), {}, 99, lambda text: None)
     assert large.slots == 1
     assert "more would not fit into memory" in said
+
+
+@pytest.mark.parametrize(("cores", "gpus", "choices"), [(16, 1, [1, 2, 4, 8]), (6, 2, [2, 4]), (2, 4, [4])])
+def test_several_processes_may_share_a_gpu_as_far_as_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, gpus: int, choices: list[int]
+) -> None:
+    monkeypatch.setattr("cliffkit_executors.local.available_cores", lambda: cores)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: True)
+    monkeypatch.setattr("torch.accelerator.current_accelerator", lambda: torch.device("cuda"))
+    executor = Local(None, "auto")
+    assert (executor.choices, executor.slots, executor.place.device) == (choices, gpus, "cuda:0")
+    assert Local(3, "auto").choices == [3]
+    assert Local(None, "cuda:0").choices == [1], "a GPU that is named is shared only where --workers says so"
+
+
+def test_no_more_share_a_gpu_than_its_memory_holds(
+    finished_study: FinishedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cliffkit.study.forecast.memory_of", lambda device: 100e9 if device.type == "cuda" else 0)
+    job = one_of_each(finished_study.cells)["depth"]
+    for memory, most in ((9e9, 16), (15e9, 8), (30e9, 4), (70e9, 2)):  # each with CUDA's own, of 80 GB of each GPU
+        executor = Shared({2: 1.0, 4: 1.0, 8: 1.0, 16: 1.0}, memory=int(memory))
+        said = choose_slots(job, executor, Store(tmp_path / str(most)), {}, 99, lambda text: None)
+        assert executor.slots == most
+        assert ("more would not fit into memory" in said) == (most < 16)
+
+
+class Shared(Scripted):
+    """Two GPUs."""
+
+    def resize(self, slots: int) -> None:
+        self.slots, self.place = slots, Place("cuda:0", 32 // slots)
 
 
 def test_a_pack_that_is_probed_is_cleaned_up_and_its_threads_are_those_of_the_place(

@@ -106,7 +106,7 @@ def reference(pack: Pack, fitting: Fit) -> Weights:
     optimizer = kind(groups, foreach=False)
     average = {name: value.clone() for name, value in net.state_dict().items()}
     schedule, steps = fitting.schedule.build(options.steps), [part.build() for part in fitting.augment]
-    batches = Batches(pack, options.batch, SEED, 0, 1, pin=False)
+    batches = Batches(pack, options.batch, SEED, 0, 1, torch.device("cpu"))
     for step in range(options.steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(options, schedule, step)

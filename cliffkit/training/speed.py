@@ -1,0 +1,112 @@
+"""How a training step is computed: operation by operation, compiled, or replayed from CUDA graphs.
+
+The forms give other roundings, compiled batch normalisation among them, so the form is part of a result's key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cliffkit.errors import UserError
+from cliffkit.interfaces import Batch
+from cliffkit.recipe.schema import Speed
+
+COMPILER = "inductor"
+"""The backend of torch.compile."""
+
+WHERE = "train.depth.speed"
+
+
+def check_speed(speed: Speed, device: torch.device, world: int) -> None:
+    """Raise UserError where a device, or a number of processes, does not allow a form."""
+    if "graphs" in speed and device.type != "cuda":
+        raise UserError(f"{WHERE}: '{speed}' needs a CUDA GPU, and this run computes on {device.type}; use eager")
+    if "graphs" in speed and world > 1:
+        raise UserError(f"{WHERE}: '{speed}' is for one process, and these are {world}; use eager or compile")
+
+
+def compile_parts(regions: Sequence[tuple[str, nn.Module]]) -> None:
+    """Compile each part for itself, when it is called first. Names of parameters stay what they are."""
+    for _, part in regions:
+        part.compile(fullgraph=True, dynamic=False, backend=COMPILER)
+
+
+def as_written(speed: Speed) -> AbstractContextManager[Any]:
+    """Give a context in which compiled parts compute operation by operation, as validation does."""
+    return torch.compiler.set_stance("force_eager") if "compile" in speed else nullcontext()
+
+
+@contextmanager
+def compiling(speed: Speed, stage: str) -> Iterator[None]:
+    """Give a context in which a part that cannot be compiled, or a machine that cannot compile, is the user's to mend.
+
+    Raises UserError in place of the compiler's own exceptions.
+    """
+    try:
+        yield
+    except Exception as error:
+        origin = type(error).__module__
+        if "compile" not in speed or not origin.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        why = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise UserError(
+            f"stage {stage}: {WHERE}: '{speed}' cannot compile the network here: {why}; use eager, or mend the part "
+            "or the compiler that torch names"
+        ) from error
+
+
+class Graphed(nn.Module):
+    """An objective whose forward and backward pass are recorded once per shape of batch, and then replayed.
+
+    Replays launch nothing from the host. Random numbers follow the seed of each step, as without graphs.
+    """
+
+    def __init__(self, objective: nn.Module) -> None:
+        super().__init__()
+        self.objective = objective
+        self._recorded: dict[object, _Recorded] = {}
+
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Give the terms of the objective, in memory that the next call overwrites."""
+        inputs = (torch.full((), step, device=batch.image.device), *batch.tensors().values())
+        shapes = tuple((name, tensor.shape, tensor.dtype) for name, tensor in batch.tensors().items())
+        if shapes not in self._recorded:
+            recorded = _Recorded(self.objective, tuple(batch.tensors()))
+            with _kept(self.objective):  # the passes before recording move running statistics
+                torch.cuda.make_graphed_callables(recorded, inputs, allow_unused_input=True)
+            self._recorded[shapes] = recorded
+        recorded = self._recorded[shapes]
+        values = recorded(*inputs)
+        return dict(zip(recorded.terms, values, strict=True))
+
+
+class _Recorded(nn.Module):
+    """An objective from tensors to tensors, as recording wants it."""
+
+    def __init__(self, objective: nn.Module, names: Sequence[str]) -> None:
+        super().__init__()
+        self.objective = objective
+        self.names = names
+        self.terms: tuple[str, ...] = ()
+
+    def forward(self, step: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        fields = dict(zip(self.names, tensors, strict=True))
+        own = {name: fields.pop(name) for name in Batch._fields if name != "extras"}
+        terms: dict[str, Tensor] = self.objective(Batch(**own, extras=fields), step)
+        self.terms = tuple(terms)
+        return tuple(terms.values())
+
+
+@contextmanager
+def _kept(module: nn.Module) -> Iterator[None]:
+    """Put every buffer back as it was."""
+    before = [buffer.clone() for buffer in module.buffers()]
+    yield
+    with torch.no_grad():
+        for buffer, value in zip(module.buffers(), before, strict=True):
+            buffer.copy_(value)
