@@ -127,10 +127,10 @@ class BoardView:
 
 def summary(board: Board, name: str) -> str:
     """Say in one line how many cells are in each state, and when the study will be done."""
-    counts = {state: board.count(state) for state in ("running", "elsewhere", "failed")}
-    parts = [f"{board.count('done')} of {len(board.needed)} {board.noun} done"]
+    counts = board.counts()
+    parts = [f"{counts['done']} of {len(board.needed)} {board.noun} done"]
     words = {"running": "running", "elsewhere": "in another process", "failed": "failed"}
-    parts += [f"{count} {words[state]}" for state, count in counts.items() if count]
+    parts += [f"{counts[state]} {word}" for state, word in words.items() if counts[state]]
     seconds = seconds_left(board)
     parts += [f"at most {board.may_follow} more may follow"] * bool(board.may_follow)
     return f"{name}: {', '.join(parts)}" + ("" if seconds is None else f"; about {duration(seconds)} left")

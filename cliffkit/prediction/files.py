@@ -20,6 +20,7 @@ from cliffkit.pictures.beside import beside_png
 from cliffkit.pictures.painted import painted
 from cliffkit.pictures.png import depth_colour_png, save_depth_png16
 from cliffkit.prediction.outputs import Output, make_folders, plan_outputs
+from cliffkit.prediction.packed import packed
 from cliffkit.prediction.points import Cloud, write_ply
 from cliffkit.prediction.predictor import Floats, Predictor
 from cliffkit.prediction.streams import in_streams
@@ -57,7 +58,8 @@ def predict_files(
     _check_images(images)
     outputs = plan_outputs(images, out, beside=forms.beside, points=forms.cloud is not None, force=force)
     make_folders(outputs)
-    yield from in_streams(partial(_predict_file, predict, forms, flip), outputs)
+    with packed(predict.network):
+        yield from in_streams(partial(_predict_file, predict, forms, flip), outputs)
 
 
 def _predict_file(predict: Predictor, forms: Forms, flip: bool, output: Output) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from cliffkit.study.rounds import NOT_NEEDED
 ORDER = ("evaluate", "pack", "images", "embedding", "depth")
 """Order in which jobs begin: first those that end a cell, then those that other jobs wait for."""
 
+ENDED = ("done", "failed")
+"""States of jobs that are not left to do."""
+
 ELSEWHERE_SECONDS = 2.0
 """Seconds until the claim of a job is tried again where another process works on it."""
 
@@ -43,7 +46,11 @@ class JobState:
 
 
 class Board:
-    """How far every job and cell of a study is. With a `chooser` the scores say which cells are needed."""
+    """How far every job and cell of a study is. With a `chooser` the scores say which cells are needed.
+
+    The state of a cell is found when one of its jobs changes, not when it is asked for: ten thousand cells are asked
+    for theirs whenever a job ends.
+    """
 
     def __init__(
         self, cells: Sequence[Cell], store: Store, chooser: Chooser | None = None, noun: str = "cells"
@@ -55,18 +62,20 @@ class Board:
         self.pace: Callable[[Job], float | None] | None = None
         """About how many seconds a job takes."""
         self.slots = 1
-        users: dict[str, list[Cell]] = {}
+        self._states: dict[int, str] = {}  # of cells, by id
+        self._unended: dict[str, JobState] = {}
+        self._users: dict[str, list[Cell]] = {}
         for cell in cells:
             for job in cell.jobs:
-                users.setdefault(job.key, []).append(cell)
+                self._users.setdefault(job.key, []).append(cell)
         for key, job in jobs_of(cells).items():
             is_done = store.done(job)
             failure = None if is_done else store.failure(job)
             state = "done" if is_done else "failed" if failure else "waiting"
             self.jobs[key] = JobState(job, state, failure.reason if failure else "")
-        self.only_cell = {key: sharers[0] for key, sharers in users.items() if len(sharers) == 1}
+        self.only_cell = {key: sharers[0] for key, sharers in self._users.items() if len(sharers) == 1}
         """The only cell that uses a job, by the job's key; jobs that several cells share are absent."""
-        self._look()
+        self._begin()
 
     @property
     def needed(self) -> Sequence[Cell]:
@@ -88,13 +97,11 @@ class Board:
 
     def left(self) -> list[JobState]:
         """List what is neither done nor failed; a job that only failed cells need is left out."""
-        return self._left(self.needed)
+        return self._left(lambda cell: self._chooser is None or self._chooser.needs(cell))
 
     def most_to_do(self) -> list[Job]:
         """List the jobs that are left to do if every cell that may follow does."""
-        if self._chooser is None:
-            return self.to_do()
-        return [entry.job for entry in self._left([cell for cell in self.cells if self._chooser.may_need(cell)])]
+        return [entry.job for entry in self._left(lambda cell: self._chooser is None or self._chooser.may_need(cell))]
 
     def retry(self, forget: bool = True) -> None:
         """Let failed jobs be tried again. With `forget` the store forgets their failures, else only this board does."""
@@ -103,7 +110,7 @@ class Board:
                 if forget:
                     self.store.forget_failure(entry.job)
                 entry.state, entry.reason, entry.since = "waiting", "", time.monotonic()
-        self._look()
+        self._begin()
 
     def cell_state(self, cell: Cell) -> str:
         """Give a cell's state: `waiting`, `running`, `elsewhere`, `done`, `failed` or, so far, `not needed`.
@@ -113,9 +120,9 @@ class Board:
         """
         if self._chooser is not None and not self._chooser.needs(cell):
             return NOT_NEEDED
-        return self._state(cell)
+        return self._states[id(cell)]
 
-    def _state(self, cell: Cell) -> str:
+    def _find_state(self, cell: Cell) -> str:
         states = [self.jobs[job.key] for job in cell.jobs]
         if all(entry.state == "done" for entry in states):
             return "done"
@@ -131,9 +138,13 @@ class Board:
         states = [self.jobs[job.key] for job in cell.jobs]
         return "; ".join(f"{entry.job.stage}: {entry.reason}" for entry in states if entry.state == "failed")
 
+    def counts(self) -> Counter[str]:
+        """Count the cells by their states."""
+        return Counter(self.cell_state(cell) for cell in self.cells)
+
     def count(self, state: str) -> int:
         """Count the cells in a state."""
-        return sum(self.cell_state(cell) == state for cell in self.cells)
+        return self.counts()[state]
 
     def ready(self) -> list[JobState]:
         """List the jobs that can begin now, in the order in which they should begin."""
@@ -156,19 +167,34 @@ class Board:
     def put(self, entry: JobState, state: str, reason: str = "") -> None:
         """Bring a job into a state."""
         entry.state, entry.reason, entry.since = state, reason, time.monotonic()
-        if state in ("waiting", "done", "failed"):
+        for cell in self._users[entry.job.key]:
+            self._states[id(cell)] = self._find_state(cell)
+        if state in ENDED:
+            self._unended.pop(entry.job.key, None)
+        elif entry.job.key not in self._unended:
+            self._unended = self._find_unended()
+        if state in ("waiting", *ENDED):
             self._look()
+
+    def _begin(self) -> None:
+        self._states = {id(cell): self._find_state(cell) for cell in self.cells}
+        self._unended = self._find_unended()
+        self._look()
 
     def _look(self) -> None:
         if self._chooser is not None:
-            self._chooser.look(self._state)
+            self._chooser.look(lambda cell: self._states[id(cell)])
 
-    def _left(self, cells: Sequence[Cell]) -> list[JobState]:
-        needed = {job.key for cell in cells if not self._has_failed(cell) for job in cell.jobs}
-        return [entry for key, entry in self.jobs.items() if key in needed and entry.state not in ("done", "failed")]
+    def _find_unended(self) -> dict[str, JobState]:
+        """Give the jobs that are neither done nor failed, by key, in the order of all jobs."""
+        return {key: entry for key, entry in self.jobs.items() if entry.state not in ENDED}
 
-    def _has_failed(self, cell: Cell) -> bool:
-        return any(self.jobs[job.key].state == "failed" for job in cell.jobs)
+    def _left(self, is_needed: Callable[[Cell], bool]) -> list[JobState]:
+        return [
+            entry
+            for key, entry in self._unended.items()
+            if any(self._states[id(cell)] != "failed" and is_needed(cell) for cell in self._users[key])
+        ]
 
     def _is_done(self, need: Job) -> bool:
         return self.jobs[need.key].state == "done"

@@ -76,7 +76,8 @@ def run_cells(
 
     board.pace = pace
     while True:
-        for entry in board.ready()[: executor.slots - len(running)]:
+        free = executor.slots - len(running)
+        for entry in board.ready()[:free] if free > 0 else ():
             if entry.state == "elsewhere" and board.store.done(entry.job):
                 board.put(entry, "done")
                 continue

@@ -206,27 +206,28 @@ def test_a_study_that_goes_on_chooses_by_the_job_that_was_measured_first(
 ) -> None:
     board = Board(finished_study.cells, Store(finished_study.copy(tmp_path / "runs")))
     first, second, *_ = (each for each in board.jobs.values() if each.job.stage == "depth")
-    second.state = "waiting"
+    board.put(second, "waiting")
     told: list[str] = []
     executor = Scripted({1: 1.0, 2: 1.0})
     executor.choices = [1]
     assert choose_workers(board, executor, {}, told.append) == ""
     executor.choices = [1, 2]
-    first.state = "waiting"
+    board.put(first, "waiting")
     choose_workers(board, executor, {}, told.append)
     assert len(told) == 2, "one choice after the other is measured"
-    first.state, third = "done", list(board.jobs.values())[-2]
-    third.state = "waiting"
+    board.put(first, "done")
+    third = list(board.jobs.values())[-2]
+    board.put(third, "waiting")
     choose_workers(board, Scripted({1: 1.0, 2: 1.0}), {}, told.append)
     assert len(told) == 2, "the first one's pace is known, whatever is left"
-    first.state = "failed"
+    board.put(first, "failed")
     choose_workers(board, Scripted({1: 1.0, 2: 1.0}), {}, told.append)
     assert len(told) == 2, "another job's pace is known: nothing is measured that need not be"
     Path(board.store.root / "paces.json").unlink()
     choose_workers(board, Scripted({1: 1.0, 2: 1.0}), {}, told.append)
     assert len(told) == 4, "a job that failed is not tried again to measure it"
     for each in board.jobs.values():
-        each.state = "done"
+        board.put(each, "done")
     assert choose_workers(board, Deaf(), {}, told.append) == ""
 
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -42,6 +43,25 @@ def test_every_job_is_done_once_whatever_shares_it(finished_study: FinishedStudy
     stages = [name.split("-")[0] for name in given]
     assert stages[:3] == ["pack", "images", "embedding"], "what others wait for goes first"
     assert all(stages[i + 1] == "evaluate" for i, stage in enumerate(stages) if stage == "depth"), "cells end soon"
+
+
+def test_states_that_are_kept_are_those_that_would_be_found_anew(finished_study: FinishedStudy, tmp_path: Path) -> None:
+    board, dice = Board(finished_study.cells, Store(tmp_path / "runs")), random.Random(0)
+    entries = list(board.jobs.values())
+    seen: set[str] = set()
+    for turn in range(300):
+        state = dice.choice(("done", "done", "done", "running", "elsewhere", "waiting", "failed"))
+        board.put(dice.choice(entries), state)
+        if turn % 50 == 49:
+            board.retry()
+        states = {cell.name: board._find_state(cell) for cell in board.cells}
+        assert {cell.name: board.cell_state(cell) for cell in board.cells} == states
+        assert board.counts() == Counter(states.values())
+        wanted = {job.key for cell in board.cells if states[cell.name] != "failed" for job in cell.jobs}
+        left = [each for each in entries if each.state not in ("done", "failed") and each.job.key in wanted]
+        assert board.left() == left
+        seen |= set(states.values())
+    assert seen == {"done", "running", "elsewhere", "waiting", "failed"}
 
 
 def test_what_is_done_is_not_done_again_and_new_cells_run_alone(

@@ -18,7 +18,7 @@ from torch import nn
 from cliffkit.errors import UserError
 from cliffkit.store import checksums
 from cliffkit.store.checksums import FileSum, checksum
-from cliffkit.training import checkpoint
+from cliffkit.training import checkpoint, steplog
 from cliffkit.training.checkpoint import (
     checkpoint_step,
     drop_checkpoint,
@@ -28,7 +28,7 @@ from cliffkit.training.checkpoint import (
     saved_step,
 )
 from cliffkit.training.optimizer_state import load_optimizer, optimizer_state
-from cliffkit.training.steplog import StepLog, validation_curve
+from cliffkit.training.steplog import StepLog, validation_curve, validation_lines
 from cliffkit.training.tensors import save_tensors
 
 from ..store_fixtures import DAMAGES
@@ -376,7 +376,7 @@ def test_a_log_that_does_not_begin_as_it_did_refuses_its_checkpoint(tmp_path: Pa
     assert step_of(tmp_path) is None
 
 
-def test_a_curve_is_the_score_of_each_validation(tmp_path: Path) -> None:
+def test_a_curve_is_the_score_of_each_validation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = StepLog(tmp_path / "log.jsonl", active=True)
     for step, value in ((2, 0.5), (4, math.nan), (6, 0.25)):
         log.write({"stage": "depth", "step": step, "lr": 0.1})
@@ -386,6 +386,10 @@ def test_a_curve_is_the_score_of_each_validation(tmp_path: Path) -> None:
     assert curve[1][0] == 4
     assert math.isnan(curve[1][1])
     assert validation_curve(log.path, "rmse") == [(2, 1.0), (4, 1.0), (6, 1.0)]
+    for block in (1, 7, 64):  # lines that end beyond a block, and several in one
+        monkeypatch.setattr(steplog, "BLOCK", block)
+        assert validation_curve(log.path, "rmse") == [(2, 1.0), (4, 1.0), (6, 1.0)]
+        assert b"".join(validation_lines(log.path)) == b"".join(log.path.read_bytes().splitlines(keepends=True)[1::2])
     with pytest.raises(UserError, match=r"log\.jsonl: is no log of a fit: KeyError: 'silog'; delete .* and run again"):
         validation_curve(log.path, "silog")
 

@@ -20,6 +20,7 @@ from cliffkit.errors import UserError
 from cliffkit.pictures.beside import Beside
 from cliffkit.pictures.colours import Floats, linear_scale, scale_ends, scale_of
 from cliffkit.pictures.png import save_depth_png16
+from cliffkit.prediction.packed import packed
 from cliffkit.prediction.predictor import Predictor
 from cliffkit.prediction.streams import in_streams
 from cliffkit.prediction.video.clip import Clip
@@ -50,6 +51,11 @@ def predict_video(predict: Predictor, output: VideoOutput, clip: Clip, show: Sho
     Frames are read, predicted and written one after the other, a few of them in work at a time. Raises UserError where
     the video cannot be read, or none of the wanted frames is whole.
     """
+    with packed(predict.network):
+        return _predict_video(predict, output, clip, show)
+
+
+def _predict_video(predict: Predictor, output: VideoOutput, clip: Clip, show: Show) -> dict[str, Any]:
     video = Video(output.video)
     range_m = clip.range_m or _range_of(predict, video, clip, show)
     remarks: list[str] = []
