@@ -69,6 +69,7 @@ def _surroundings() -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith("CLIFFKIT_")]:
             patch.delenv(name)
         patch.setenv("OMP_NUM_THREADS", "1")  # of processes that tests start
+        patch.setattr("cliffkit.study.forecast.busy_share", lambda: 0.0)  # tests run beside each other
         yield
     torch.set_num_threads(before)
 

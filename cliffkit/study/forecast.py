@@ -37,6 +37,10 @@ CONTEXT_BYTES = 600_000_000
 """What CUDA takes of a GPU for each process, beside what torch allocates: about half a gigabyte."""
 
 
+LOADED = 0.25
+"""Share of the cores in use, before a study begins, from which the number of workers is measured anew."""
+
+
 @dataclass(frozen=True)
 class Forecast:
     """The cost of the jobs of a study that are not done, by this machine's pace."""
@@ -56,20 +60,32 @@ def choose_workers(board: Board, executor: Executor, roots: Roots, say: Callable
 
     A depth job that has not failed is measured, done or not: the first whose pace is known already, else the first of
     all. So a resumed study finds the paces by which it chose before, even if the measured job has failed since. Where
-    the parts of a job fail in the measurement, the first job of another kind of work is measured. `say` receives a line
-    before each new measurement. The text is empty where nothing is measured.
+    other programs load the processor, those paces say little: the job is measured anew, and its paces are not kept.
+    Where the parts of a job fail in the measurement, the first job of another kind of work is measured. `say` receives
+    a line before each new measurement. The text is empty where nothing is measured.
     """
     jobs_left = sum(job.stage == "depth" for job in board.to_do())
     if not jobs_left:
         return ""
     executor.resize(min(executor.choices))
-    for job in _one_of_each_kind(board, Paces(board.store), executor.place):
+    paces = Paces(board.store)
+    if len(executor.choices) > 1 and torch.device(executor.place.device).type == "cpu":
+        busy = busy_share()
+        if busy > LOADED:
+            say(f"other programs take {busy:.0%} of the processor")
+            paces = Paces(board.store, fresh=True)
+    for job in _one_of_each_kind(board, paces, executor.place):
         try:
-            return choose_slots(job, executor, board.store, roots, jobs_left, say)
+            return choose_slots(job, executor, paces, roots, jobs_left, say)
         except UserError as error:
             say(str(error))
     executor.resize(min(executor.choices))
     return ""
+
+
+def busy_share() -> float:
+    """Measure the share of all cores that is in use, within half a second; this process sleeps meanwhile."""
+    return float(psutil.cpu_percent(interval=0.5)) / 100
 
 
 def _one_of_each_kind(board: Board, paces: Paces, place: Place) -> list[Job]:
@@ -82,7 +98,7 @@ def _one_of_each_kind(board: Board, paces: Paces, place: Place) -> list[Job]:
 
 
 def choose_slots(
-    job: Job, executor: Executor, store: Store, roots: Roots, most: int, say: Callable[[str], None]
+    job: Job, executor: Executor, paces: Paces, roots: Roots, most: int, say: Callable[[str], None]
 ) -> str:
     """Set an executor to the number of slots that is fastest for jobs like this; returns the measured speeds.
 
@@ -94,7 +110,7 @@ def choose_slots(
         executor.resize(choices[0])
         return ""
     speeds: dict[int, float] = {}
-    paces, lines = Paces(store), []
+    lines = []
     gpu = torch.device(executor.place.device).type == "cuda"
     free = MEMORY_SHARE * (memory_of(torch.device(executor.place.device)) if gpu else psutil.virtual_memory().available)
     own = CONTEXT_BYTES if gpu else 0

@@ -62,12 +62,13 @@ def units(job: Job) -> int:
 
 
 class Paces:
-    """The paces measured on this machine, kept in a store."""
+    """The paces measured on this machine, kept in a store; `fresh` ones begin with none and are not kept."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, fresh: bool = False) -> None:
         self._path = store.root / "paces.json"
+        self._fresh = fresh
         self._paces: dict[str, list[Any]] = {}
-        if self._path.exists():
+        if self._path.exists() and not fresh:
             self._paces = read_json(self._path)
         self._kinds: dict[tuple[str, Place], str] = {}
 
@@ -85,10 +86,11 @@ class Paces:
 
     def learn(self, measured: Mapping[str, Pace]) -> None:
         """Keep measured paces, by kind of work, beside those that other processes have kept since."""
-        if self._path.exists():
+        if self._path.exists() and not self._fresh:
             self._paces = {**self._paces, **read_json(self._path)}
         self._paces.update({kind: list(pace) for kind, pace in measured.items()})
-        write_json(self._path, self._paces)
+        if not self._fresh:
+            write_json(self._path, self._paces)
 
 
 def learn_from(job: Job, place: Place, memory_bytes: int, store: Store, paces: Paces) -> None:

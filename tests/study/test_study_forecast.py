@@ -22,7 +22,7 @@ from cliffkit.study import forecast
 from cliffkit.study.board import Board
 from cliffkit.study.cells import jobs_of
 from cliffkit.study.check import load_study
-from cliffkit.study.forecast import choose_slots, choose_workers
+from cliffkit.study.forecast import busy_share, choose_slots, choose_workers
 from cliffkit.study.pace import Pace, Paces, kind_of_work, units
 from cliffkit.study.probe import SCORED_IMAGES, ProbeTask, probe
 from cliffkit.study.results import load_results
@@ -190,13 +190,13 @@ def test_as_many_at_once_as_do_most(
 ) -> None:
     job, store = one_of_each(finished_study.cells)["depth"], Store(tmp_path / "runs")
     executor = Scripted(seconds)
-    said = choose_slots(job, executor, store, {}, 99, lambda text: None)
+    said = choose_slots(job, executor, Paces(store), {}, 99, lambda text: None)
     assert executor.slots == best
     assert f"{best} at once" in said
     assert executor.asked == [1, 2, 2, 4, 4, 4, 4, *[8] * 8], "all of them compute while one is measured"
     again = Scripted(seconds)
     told: list[str] = []
-    choose_slots(job, again, store, {}, 99, told.append)
+    choose_slots(job, again, Paces(store), {}, 99, told.append)
     assert (again.slots, again.asked) == (best, []), "a study that goes on chooses as it chose"
     assert told == []
 
@@ -231,13 +231,38 @@ def test_a_study_that_goes_on_chooses_by_the_job_that_was_measured_first(
     assert choose_workers(board, Deaf(), {}, told.append) == ""
 
 
+def test_on_a_loaded_machine_the_number_is_measured_anew_and_not_kept(
+    finished_study: FinishedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs").mkdir()
+    board = Board(finished_study.cells, Store(tmp_path / "runs"))
+    told: list[str] = []
+    quiet = Scripted({1: 1.0, 2: 3.0})
+    choose_workers(board, quiet, {}, told.append)
+    assert quiet.slots == 1
+    kept = (board.store.root / "paces.json").read_bytes()
+
+    monkeypatch.setattr("cliffkit.study.forecast.busy_share", busy_share)
+    monkeypatch.setattr("psutil.cpu_percent", lambda interval: 60.0)
+    loaded = Scripted({1: 1.0, 2: 1.1})
+    choose_workers(board, loaded, {}, told.append)
+    assert loaded.slots == 2
+    assert "other programs take 60% of the processor" in told
+    assert (board.store.root / "paces.json").read_bytes() == kept
+
+    monkeypatch.setattr("psutil.cpu_percent", lambda interval: 10.0)
+    again = Scripted({1: 1.0, 2: 1.1})
+    choose_workers(board, again, {}, told.append)
+    assert (again.slots, again.asked) == (1, [])
+
+
 def test_never_more_at_once_than_there_is_to_do_or_memory_for(finished_study: FinishedStudy, tmp_path: Path) -> None:
     job = one_of_each(finished_study.cells)["depth"]
     few = Scripted({1: 1.0, 2: 1.0, 4: 1.0})
-    choose_slots(job, few, Store(tmp_path / "few"), {}, 2, lambda text: None)
+    choose_slots(job, few, Paces(Store(tmp_path / "few")), {}, 2, lambda text: None)
     assert (few.slots, set(few.asked)) == (2, {1, 2})
     large = Scripted({1: 1.0, 2: 1.0, 4: 1.0}, memory=10**15)
-    said = choose_slots(job, large, Store(tmp_path / "large"), {}, 99, lambda text: None)
+    said = choose_slots(job, large, Paces(Store(tmp_path / "large")), {}, 99, lambda text: None)
     assert large.slots == 1
     assert "more would not fit into memory" in said
 
@@ -264,7 +289,7 @@ def test_no_more_share_a_gpu_than_its_memory_holds(
     job = one_of_each(finished_study.cells)["depth"]
     for memory, most in ((9e9, 16), (15e9, 8), (30e9, 4), (70e9, 2)):  # each with CUDA's own, of 80 GB of each GPU
         executor = Shared({2: 1.0, 4: 1.0, 8: 1.0, 16: 1.0}, memory=int(memory))
-        said = choose_slots(job, executor, Store(tmp_path / str(most)), {}, 99, lambda text: None)
+        said = choose_slots(job, executor, Paces(Store(tmp_path / str(most))), {}, 99, lambda text: None)
         assert executor.slots == most
         assert ("more would not fit into memory" in said) == (most < 16)
 
