@@ -17,7 +17,11 @@ VALUES_AT_ONCE = 2**17
 def pooled(valid: Tensor, level: Tensor) -> Tensor:
     """Give the share of valid pixels (B, 1, h, w), in [0, 1], of each cell of a level (B, C, h, w)."""
     size = (level.shape[-2], level.shape[-1])
-    return valid if valid.shape[-2:] == size else F.adaptive_avg_pool2d(valid, size)
+    if valid.shape[-2:] == size:
+        return valid
+    if valid.device.type == "cpu" and bool(valid.all()):  # on a GPU the question would wait for the device
+        return valid.new_ones(*valid.shape[:2], *size)
+    return F.adaptive_avg_pool2d(valid, size)
 
 
 def weighted_sum(a: Tensor, b: Tensor, share: Tensor, norm: str) -> Tensor:
