@@ -82,8 +82,8 @@ device: Decorator = click.option(
 )  # fmt: skip
 checkpoint_every: Decorator = click.option(
     "--checkpoint-every", type=click.IntRange(min=1), metavar="N",
-    help="Save a checkpoint after every N steps too. One is saved every 20 seconds anyway, and when the command is "
-    "stopped by Ctrl-C or SIGTERM.",
+    help="Save a checkpoint after every N steps too. One is saved about every 20 seconds anyway, and when the "
+    "command is stopped by Ctrl-C or SIGTERM.",
 )  # fmt: skip
 track: Decorator = click.option(
     "--track", "track", type=PartText(), multiple=True, metavar="TRACKER",

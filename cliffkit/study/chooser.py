@@ -11,7 +11,7 @@ from cliffkit.scoring.metrics import METRICS
 from cliffkit.store.artifacts import PerImage
 from cliffkit.store.store import Store
 from cliffkit.study.cells import Cell
-from cliffkit.study.results import metric_values
+from cliffkit.study.results import Floats, metric_values
 from cliffkit.study.rounds import Course, play_study
 from cliffkit.study.study import Study
 
@@ -25,7 +25,9 @@ class Chooser:
         seeds = {seed: k for k, seed in enumerate(study.seeds)}
         self._places = [(cell, variants[cell.variant.levels], seeds[cell.seed]) for cell in cells]
         self._by_cell = {id(cell): (i, k) for cell, i, k in self._places}
-        self._scores: dict[int, PerImage] = {}
+        self._protocol = next(protocol for protocol in study.base.protocols if protocol.name == study.protocol)
+        self._images: tuple[str, ...] = ()
+        self._scores: dict[int, Floats | None] = {}  # by the id of a cell; None where its images are others
         self._ended: list[bool] | None = None
         self.course = self._play([False] * len(cells))
         """How far the study was when it was last looked at."""
@@ -41,10 +43,18 @@ class Chooser:
         return k < self.course.most[i]
 
     def look(self, state: Callable[[Cell], str]) -> None:
-        """Look again which cells have ended; `state` gives the state of a cell, `done`, `failed` or another."""
+        """Look again which cells have ended; `state` gives the state of a cell, `done`, `failed` or another.
+
+        Which cells are needed changes when a round has ended, or when a cell that had ended has not any more. The
+        scores are compared again only then: with a thousand variants that takes seconds.
+        """
         ended = [self._has_ended(cell, state(cell)) for cell, _, _ in self._places]
-        if ended != self._ended:
-            self.course, self._ended = self._play(ended), ended
+        before, self._ended = self._ended, ended
+        if before is not None and not any(was and not now for was, now in zip(before, ended, strict=True)):
+            round_ended = all(now for (cell, _, _), now in zip(self._places, ended, strict=True) if self.needs(cell))
+            if ended == before or not round_ended:
+                return
+        self.course = self._play(ended)
 
     def _has_ended(self, cell: Cell, state: str) -> bool:
         if state != "done":
@@ -52,20 +62,27 @@ class Chooser:
             return state == "failed"
         if id(cell) not in self._scores:
             try:
-                self._scores[id(cell)] = PerImage.read(self._store.folder(cell.jobs[-1]))
+                table = PerImage.read(self._store.folder(cell.jobs[-1]))
+                self._images = self._images or table.images
+                scores = table.scores.get(self._study.protocol)
+                self._scores[id(cell)] = scores if table.images == self._images else None
             except UserError:  # damaged: `find_damaged` names it, and it is done again
                 return False
         return True
 
     def _play(self, ended: Sequence[bool]) -> Course:
         study = self._study
-        images = next((table.images for table in self._scores.values()), ())
         shape = (len(study.variants), len(study.seeds))
-        values, flags = np.full((*shape, len(images), len(METRICS)), np.nan), np.zeros(shape, bool)
+        values = np.full((*shape, len(self._images)), np.nan)
+        flags = np.zeros(shape, bool)
+        seeds: dict[int, dict[int, Floats]] = {}
         for (cell, i, k), flag in zip(self._places, ended, strict=True):
-            table = self._scores.get(id(cell))
             flags[i, k] = flag
-            if table is not None and table.images == images and study.protocol in table.scores:
-                values[i, k] = table.scores[study.protocol]
-        protocol = next(protocol for protocol in study.base.protocols if protocol.name == study.protocol)
-        return play_study(study, metric_values(values, protocol, study.metric), flags)
+            scores = self._scores.get(id(cell))
+            if scores is not None:
+                seeds.setdefault(i, {})[k] = scores
+        for i, tables in seeds.items():  # all metrics of one variant at a time
+            whole = np.full((1, shape[1], len(self._images), len(METRICS)), np.nan)
+            whole[0, list(tables)] = list(tables.values())
+            values[i] = metric_values(whole, self._protocol, study.metric)[0]
+        return play_study(study, values, flags)

@@ -38,6 +38,9 @@ LOG_EVERY = 10
 CHECKPOINT_SECONDS = 20.0
 """Seconds after which the next step is saved. A fit that is killed loses no more than these and a step."""
 
+CHECKPOINT_SHARE = 0.05
+"""Greatest share of the time that saving may take: where a checkpoint takes over a second, the next one comes later."""
+
 Looked = tuple[int, float, list[str], Tensor]
 """A step with its learning rate, the names of its terms and their values, still on the device."""
 
@@ -66,6 +69,8 @@ class _Running:
     """When this attempt began, by the monotonic clock; `saved` and `looked`: its last checkpoint and its last look."""
     saved: float
     looked: float
+    saving_s: float = 0.0
+    """Seconds that the last checkpoint took."""
     pending: list[Looked] = field(default_factory=list)
     """Steps since the last look."""
 
@@ -228,7 +233,8 @@ def _is_due(job: FitJob, running: _Running) -> bool:
     """Tell whether the step that was done last is to be saved."""
     every = job.checkpoint_every
     by_count = every is not None and running.state.step % every == 0
-    return by_count or time.monotonic() - running.saved > CHECKPOINT_SECONDS
+    pause_s = max(CHECKPOINT_SECONDS, running.saving_s / CHECKPOINT_SHARE)
+    return by_count or time.monotonic() - running.saved > pause_s
 
 
 def _keep(job: FitJob, running: _Running, save: bool) -> None:
@@ -241,10 +247,13 @@ def _keep(job: FitJob, running: _Running, save: bool) -> None:
             # A copy: the optimiser counts its steps in the very tensors that it is given.
             load_optimizer(running.optimizer, _copied(state.best_optimizer), state.best_numbers)
 
-    if save and job.device.accelerator.is_main_process:
-        state.log = running.log.sum()
-        save_fit(job.folder, state, running.objective, running.optimizer)
+    if save:
+        began = time.monotonic()
+        if job.device.accelerator.is_main_process:
+            state.log = running.log.sum()
+            save_fit(job.folder, state, running.objective, running.optimizer)
         running.saved = time.monotonic()
+        running.saving_s = running.saved - began
 
 
 def _finish(job: FitJob, running: _Running) -> FitFacts:

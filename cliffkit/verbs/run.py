@@ -62,7 +62,7 @@ def run(
         data: folders of data sets by the data sets' names.
         runs: folder of runs and of the finished jobs that they share.
         device: auto takes a GPU where there is one; else cpu, cuda, cuda:1, mps.
-        checkpoint_every: save a checkpoint after every so many steps too; one is saved every 20 seconds anyway.
+        checkpoint_every: save a checkpoint after every so many steps too; one is saved about every 20 seconds anyway.
         track: trackers that are told of the run: a name, a mapping with `use` and options, or a list of these; see
             `cliffkit list tracker`. No result depends on them.
         progress: whether to show it, or a function that is called with every event of `cliffkit.events`.

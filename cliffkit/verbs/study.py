@@ -58,7 +58,7 @@ def ablate(
         workers: jobs at once; by default one per GPU, on a CPU the number that is fastest, measured once.
         executor: where jobs run, a name or a mapping with `use` and options; see `cliffkit list executor`.
         retry_failed: try jobs again that failed before; else they are left alone.
-        checkpoint_every: save a checkpoint after every so many steps too; one is saved every 20 seconds anyway.
+        checkpoint_every: save a checkpoint after every so many steps too; one is saved about every 20 seconds anyway.
         track: trackers that are told of every cell, as for `run`; no result depends on them.
         progress: whether to show it, or a function that is called with a Notice for what the user should know, and
             with CellFinished for every cell that ends.

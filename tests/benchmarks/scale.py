@@ -127,7 +127,7 @@ def _packs(folder: Path) -> Iterator[Row]:
     progress(f"a pack of {images:,} images")
 
     def read(path: Path) -> None:
-        batches = Batches(Pack(path), BATCH, 0, 0, 1, pin=False)
+        batches = Batches(Pack(path), BATCH, 0, 0, 1, torch.device("cpu"))
         for _ in batches.run(0, 200):
             pass
 

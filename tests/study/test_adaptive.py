@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,12 +29,13 @@ from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, UNMEASURED, WORSE, De
 from cliffkit.statistics.sequential import DECIDED, FUTILE
 from cliffkit.store.artifacts import PerImage
 from cliffkit.store.store import Store
+from cliffkit.study import chooser
 from cliffkit.study.analysis import analyse
 from cliffkit.study.board import Board
 from cliffkit.study.cells import Cell
 from cliffkit.study.chooser import Chooser
 from cliffkit.study.results import Results, as_played, load_results
-from cliffkit.study.rounds import NOT_NEEDED, Stop, play
+from cliffkit.study.rounds import NOT_NEEDED, Course, Stop, play, play_study
 from cliffkit.study.run import run_cells
 from cliffkit.study.study import Study
 from cliffkit.verbs.study import report as write_report
@@ -150,6 +152,24 @@ def test_the_order_of_arrivals_workers_and_breaks_change_nothing(pretend: Preten
             pretend(RATES, "broken", most=most, order=most)
     board, _ = pretend(RATES, "broken")
     assert ended(board) == expected
+
+
+@pytest.mark.parametrize("broken", ["", "clear, seed 1"], ids=["all done", "one fails"])
+def test_scores_are_compared_when_a_round_has_ended_not_whenever_a_cell_has(
+    pretend: Pretend, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    compared: list[Course] = []
+
+    def playing(*given: Any) -> Course:
+        compared.append(play_study(*given))
+        return compared[-1]
+
+    monkeypatch.setattr(chooser, "play_study", playing)
+    _, executor = pretend(RATES, "runs", slots=5, broken=broken)
+    assert 2 < len(compared) <= 2 + 4 < len(executor.evaluated), "twice at the start, then once a round"
+    course = compared[-1]
+    pretend(RATES, "runs", broken=broken)
+    assert compared[-1] == course, "what a fresh look at the store finds"
 
 
 def test_another_ablate_may_work_on_the_same_rounds(pretend: Pretend) -> None:

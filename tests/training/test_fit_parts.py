@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +150,7 @@ def test_a_fit_that_was_killed_ends_with_the_bits_of_an_unbroken_one(
 ) -> None:
     """With groups, a frozen part and every step of augmentation."""
     monkeypatch.setattr("cliffkit.training.fit.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("cliffkit.training.fit.CHECKPOINT_SHARE", math.inf)
     monkeypatch.setattr("cliffkit.training.fit.LOG_EVERY", 1)
     augment = [{"use": use} for use in ("random_crop", "flip", "rotate", "color_jitter", "cutdepth")]
     choices = {"optimizer": optimizer, "schedule": schedule, "augment": augment, "groups": {"head": 0.5}}
@@ -164,6 +167,27 @@ def test_a_fit_that_was_killed_ends_with_the_bits_of_an_unbroken_one(
                     run(pack, tmp_path / name, net, stop_at=stop_at, **choices)
         ends.append((tmp_path / name / WEIGHTS).read_bytes())
     assert ends[0] == ends[1]
+
+
+def test_saving_takes_no_greater_share_of_the_time_than_it_may(
+    pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint of a gigabyte takes seconds: every 20 seconds it would hold the training up."""
+    saves: list[tuple[float, float]] = []
+
+    def save(*_: object) -> None:
+        began = time.monotonic()
+        time.sleep(0.005)
+        saves.append((began, time.monotonic()))
+
+    monkeypatch.setattr("cliffkit.training.fit.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("cliffkit.training.fit.CHECKPOINT_SHARE", 0.25)
+    monkeypatch.setattr("cliffkit.training.fit.save_fit", save)
+    net, _ = toy()
+    run(pack, tmp_path, net, steps=150)
+    assert len(saves) > 1
+    for (began, ended), (next_began, _) in itertools.pairwise(saves):
+        assert next_began - ended >= (ended - began) / 0.25
 
 
 class Learns(ToyObjective):
@@ -208,6 +232,7 @@ def test_a_killed_fit_remembers_what_the_best_loss_was(
     pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cliffkit.training.fit.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("cliffkit.training.fit.CHECKPOINT_SHARE", math.inf)
     monkeypatch.setattr("cliffkit.training.fit.LOG_EVERY", 1)
     ends = []
     for name, stops in (("unbroken", []), ("broken", [5])):

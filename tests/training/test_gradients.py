@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,7 @@ def test_other_errors_are_not_taken_for_it(tmp_path: Path) -> None:
 
 def test_a_fit_that_goes_on_keeps_the_smaller_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cliffkit.training.fit.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("cliffkit.training.fit.CHECKPOINT_SHARE", math.inf)
     monkeypatch.setattr("cliffkit.training.fit.LOG_EVERY", 1)
     folder = tmp_path / "broken"
     folder.mkdir()
