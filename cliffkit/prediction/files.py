@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,17 @@ from cliffkit.images import check_mode, open_image, read_rgb, to_rgb
 from cliffkit.pictures.beside import beside_png
 from cliffkit.pictures.painted import painted
 from cliffkit.pictures.png import depth_colour_png, save_depth_png16
+from cliffkit.prediction.batches import of_one_size
 from cliffkit.prediction.outputs import Output, make_folders, plan_outputs
 from cliffkit.prediction.packed import packed
 from cliffkit.prediction.points import Cloud, write_ply
 from cliffkit.prediction.predictor import Floats, Predictor
 from cliffkit.prediction.streams import in_streams
 from cliffkit.store.files import write_atomic
+from cliffkit.workers import available_cores, in_order
+
+_Predicted = tuple[Output, Tensor, Floats]
+"""Where an image's files go, the image, and its depth."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +57,36 @@ def predict_files(
     """Write each image's depth below `out` in several forms; yields the files and their range in metres.
 
     Every image is opened before the first is predicted. Raises UserError for an image that cannot be read, and as
-    `plan_outputs` and `make_folders` do. Several images are in work at a time, the processor's threads shared among
-    them.
+    `plan_outputs` and `make_folders` do. Several images are in work at a time: a CPU's threads are shared among them, a
+    GPU predicts neighbours of one size at once, while others are read and written.
     """
     forms = forms or Forms()
     _check_images(images)
     outputs = plan_outputs(images, out, beside=forms.beside, points=forms.cloud is not None, force=force)
     make_folders(outputs)
+    if predict.gathers:
+        yield from in_order(partial(_write, forms), _predict_batches(predict, flip, outputs), available_cores())
+        return
     with packed(predict.network):
         yield from in_streams(partial(_predict_file, predict, forms, flip), outputs)
 
 
 def _predict_file(predict: Predictor, forms: Forms, flip: bool, output: Output) -> dict[str, Any]:
     image = read_image(output.image)
-    depth_m = predict(image, flip=flip)
+    return _write(forms, (output, image, predict(image, flip=flip)))
+
+
+def _predict_batches(predict: Predictor, flip: bool, outputs: Sequence[Output]) -> Iterator[_Predicted]:
+    """Predict neighbours of one size at once; the next images are read meanwhile."""
+    read = in_order(lambda output: (output, read_image(output.image)), outputs, available_cores())
+    for batch in of_one_size(read, itemgetter(1), predict.at_once):
+        depths = predict.batch(torch.stack([image for _, image in batch]), flip=flip)
+        yield from ((output, image, depth_m) for (output, image), depth_m in zip(batch, depths, strict=True))
+
+
+def _write(forms: Forms, predicted: _Predicted) -> dict[str, Any]:
+    """Write all forms of an image's depth."""
+    output, image, depth_m = predicted
     rgb = image.permute(1, 2, 0).numpy()
     colours = painted(depth_m, *(forms.range_m or (None, None)))
     # the array last: it is known to be ours by the depth beside it

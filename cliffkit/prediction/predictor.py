@@ -58,6 +58,11 @@ class Predictor:
         height, width = self.size
         return max(1, min(MOST_IMAGES, MOST_PIXELS // (height * width)))
 
+    @property
+    def gathers(self) -> bool:
+        """Whether files are predicted several at once: a GPU wants that, a CPU shares its threads among images."""
+        return self.device.type != "cpu"
+
     def batch(self, images: Tensor, view: View = WHOLE, *, flip: bool = False) -> Floats:
         """Predict (B, 3, H, W) uint8 RGB at once, (B, h, w) metres, as a call does one image."""
         height, width = images.shape[-2:]

@@ -14,6 +14,7 @@ from cliffkit.data.read import read_sample
 from cliffkit.events import Emit, Progress
 from cliffkit.interfaces import Dataset, Sample
 from cliffkit.pictures.panel import PanelRow
+from cliffkit.prediction.batches import of_one_size
 from cliffkit.prediction.framing import framed, seen, truth_of
 from cliffkit.prediction.predictor import Floats, Predictor
 from cliffkit.prediction.set_alignment import NO_SET, Predicted, SetFits, aligned_over_set
@@ -82,22 +83,11 @@ def predicted_by(
     predict: Predictor, dataset: Dataset, indices: Sequence[int], protocols: Sequence[Protocol]
 ) -> Iterator[Predicted]:
     """Read images in order and predict neighbours of one size at once; the next image is read meanwhile."""
-    for samples in _batches(in_order(partial(read_sample, dataset), indices, 1), predict.at_once):
+    read = in_order(partial(read_sample, dataset), indices, 1)
+    for samples in of_one_size(read, lambda sample: sample.image, predict.at_once):
         images = torch.stack([sample.image for sample in samples])
         predictions = [predict.batch(images, view, flip=flip) for view, flip in alike(protocols)]
         yield from ((sample, [depths[i] for depths in predictions]) for i, sample in enumerate(samples))
-
-
-def _batches(samples: Iterable[Sample], most: int) -> Iterator[list[Sample]]:
-    """Gather neighbouring samples of one size, `most` at most."""
-    batch: list[Sample] = []
-    for sample in samples:
-        if batch and (len(batch) == most or sample.image.shape != batch[0].image.shape):
-            yield batch
-            batch = []
-        batch.append(sample)
-    if batch:
-        yield batch
 
 
 def score_sample(

@@ -199,6 +199,34 @@ def test_images_are_predicted_several_at_once_in_their_order_and_to_rounding_as_
         assert image.scores[0] == (expected and pytest.approx(expected, rel=1e-4))
 
 
+def test_a_gpu_predicts_files_of_one_size_at_once_and_writes_what_they_give_alone(
+    tmp_path: Path, run: Run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a GPU is asked, on the processor."""
+    predict, names = predictor(recipe, run.folder / "weights.safetensors", CPU), []
+    for k, size in enumerate([(48, 64)] * 3 + [(40, 52)] * 2 + [(48, 64)]):
+        names.append(tmp_path / f"{k}.png")
+        Image.fromarray(np.random.default_rng(k).integers(0, 256, (*size, 3), dtype=np.uint8)).save(names[-1])
+    alone = list(predict_files(predict, names, tmp_path / "alone", flip=True))
+
+    sizes: list[int] = []
+    predict_batch = Predictor.batch
+
+    def watched(self: Predictor, images: Tensor, *view: Any, **more: Any) -> Any:
+        sizes.append(len(images))
+        return predict_batch(self, images, *view, **more)
+
+    monkeypatch.setattr(Predictor, "batch", watched)
+    monkeypatch.setattr(Predictor, "gathers", True)
+    monkeypatch.setattr(predictor_module, "MOST_IMAGES", 2)
+    together = list(predict_files(predict, names, tmp_path / "together", flip=True))
+    assert sizes == [2, 1, 2, 1]
+    assert [row["image"] for row in together] == [row["image"] for row in alone] == list(map(str, names))
+    for own, other in zip(together, alone, strict=True):
+        assert own.keys() == other.keys()
+        np.testing.assert_allclose(np.load(own["depth_npy"]), np.load(other["depth_npy"]), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(("size", "most"), [((64, 96), 16), ((228, 304), 7), ((480, 640), 1), ((2000, 3000), 1)])
 def test_larger_images_are_fewer_at_once(size: tuple[int, int], most: int) -> None:
     assert Predictor(Lopsided(), size, 1.0, CPU).at_once == most
