@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,9 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cliffkit.data.augment import augment, draws_of
 from cliffkit.data.pack import Pack
-from cliffkit.interfaces import Augment, Batch, Sample
+from cliffkit.interfaces import Sample
 
 
 def batch_indices(images: int, batch: int, seed: int, step: int) -> NDArray[np.int64]:
@@ -36,23 +35,11 @@ def _order(images: int, seed: int, epoch: int) -> NDArray[np.int64]:
 class Batches:
     """The batches of this process on its device, each brought by a thread while the one before is trained on.
 
-    A GPU gets them from pinned memory, on a stream of their own, so that copies and training go on at once, and
-    augments them. A CPU augments them in the thread.
+    A GPU gets them from pinned memory, on a stream of their own, so that copies and training go on at once.
     """
 
-    def __init__(
-        self,
-        pack: Pack,
-        batch: int,
-        seed: int,
-        rank: int,
-        world: int,
-        device: torch.device,
-        steps: Sequence[Augment] = (),
-    ) -> None:
+    def __init__(self, pack: Pack, batch: int, seed: int, rank: int, world: int, device: torch.device) -> None:
         self.pack, self.batch, self.seed, self.rank, self.world, self.device = pack, batch, seed, rank, world, device
-        self.steps = steps
-        """Of augmentation, in their order."""
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     def load(self, step: int) -> Sample:
@@ -68,38 +55,30 @@ class Batches:
         generator = torch.Generator().manual_seed(mix(self.seed, step))
         return torch.rand(count, self.batch, generator=generator)[:, self.rank :: self.world]
 
-    def run(self, start: int, stop: int) -> Iterator[tuple[Batch, float]]:
-        """Give each batch, augmented and on the device, with the seconds spent waiting for it."""
+    def run(self, start: int, stop: int) -> Iterator[tuple[Sample, float]]:
+        """Give each batch, on the device, with the seconds spent waiting for it."""
         with ThreadPoolExecutor(1, "batches") as thread:
             upcoming = thread.submit(self._bring, start)
             for step in range(start, stop):
                 asked = time.monotonic()
-                brought = upcoming.result()
+                sample = self._received(upcoming.result())
                 waited_s = time.monotonic() - asked
-                batch = self._received(brought, step)
                 if step + 1 < stop:
                     upcoming = thread.submit(self._bring, step + 1)
-                yield batch, waited_s
+                yield sample, waited_s
 
-    def _bring(self, step: int) -> Sample | Batch:
-        """Gather a batch; augment it on a CPU, else begin to copy it to the device."""
+    def _bring(self, step: int) -> Sample:
+        """Gather a batch and begin to copy it to the device."""
         sample = self.load(step)
-        if self.device.type == "cpu":
-            return self._augmented(sample, step)
         if self._stream is None:
             return sample.to(self.device)
         with torch.cuda.stream(self._stream):
             return sample.map(torch.Tensor.pin_memory).to(self.device)
 
-    def _augmented(self, sample: Sample, step: int) -> Batch:
-        return augment(sample, self.steps, self.draws(step, draws_of(self.steps)))
-
-    def _received(self, sample: Sample | Batch, step: int) -> Batch:
-        """Let what the device does from now on wait for the copy, and augment it; the host does not wait."""
-        if isinstance(sample, Batch):
-            return sample
+    def _received(self, sample: Sample) -> Sample:
+        """Let what the device does from now on wait for the copy; the host does not wait."""
         if self._stream is None:
-            return self._augmented(sample, step)
+            return sample
         training = torch.cuda.current_stream(self.device)
         training.wait_stream(self._stream)
 
@@ -107,7 +86,7 @@ class Batches:
             tensor.record_stream(training)  # else the next copy could take its memory before training is done with it
             return tensor
 
-        return self._augmented(sample.map(used), step)
+        return sample.map(used)
 
     def _indices(self, step: int) -> NDArray[np.int64]:
         return batch_indices(len(self.pack), self.batch, self.seed, step)

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cliffkit.data.augment import augment, draws_of
 from cliffkit.data.batches import Batches
 from cliffkit.errors import UserError
 from cliffkit.events import Notice, Progress, Validated
-from cliffkit.interfaces import Batch, Schedule
+from cliffkit.interfaces import Augment, Sample, Schedule
 from cliffkit.store.artifacts import LOG, LOSSES, WEIGHTS, FitFacts
 from cliffkit.training.batchnorm import synchronise_batch_norm
 from cliffkit.training.checkpoint import FitState, drop_checkpoint, resume_fit, save_fit
@@ -55,6 +56,8 @@ class _Running:
     still: list[nn.Module]
     """Normalisations of frozen modules, whose running statistics stay."""
     schedule: Schedule
+    augment: list[Augment]
+    """The steps of augmentation, in their order."""
     wrapped: nn.Module
     """The objective as several processes run it."""
     state: FitState
@@ -87,8 +90,8 @@ def fit(job: FitJob) -> FitFacts:
     state = running.state
 
     with StopRequest() as stop:
-        for batch, waited_s in running.batches.run(state.step, settings.steps):
-            _step(job, running, batch, waited_s)
+        for sample, waited_s in running.batches.run(state.step, settings.steps):
+            _step(job, running, sample, waited_s)
             last = state.step == settings.steps
             save = not last and (stop.number is not None or _is_due(job, running))
             validate = last or state.step % settings.validate_every == 0
@@ -142,22 +145,24 @@ def _prepare(job: FitJob) -> _Running:
         wrapped = Graphed(objective)
     schedule = job.training.schedule.build(settings.steps)
     steps = [part.build() for part in job.training.augment]
-    batches = Batches(job.pack, settings.batch, job.seed, rank, world, device.torch, steps)
+    batches = Batches(job.pack, settings.batch, job.seed, rank, world, device.torch)
     now = time.monotonic()
     return _Running(
-        objective, optimizer, factors, still, schedule, wrapped,
+        objective, optimizer, factors, still, schedule, steps, wrapped,
         state, batches, log, earlier_s=state.seconds, started=now, saved=now, looked=now,
     )  # fmt: skip
 
 
-def _step(job: FitJob, running: _Running, batch: Batch, waited_s: float) -> None:
+def _step(job: FitJob, running: _Running, sample: Sample, waited_s: float) -> None:
     """Do one optimiser step on one effective batch."""
     settings, state, optimizer = job.training.settings, running.state, running.optimizer
     rate = learning_rate(settings, running.schedule, state.step)
     for group, factor in zip(optimizer.param_groups, running.factors, strict=True):
         group["lr"] = rate * factor
 
-    # in every step, since validation leaves evaluation mode behind
+    # `train` in every step: validation leaves evaluation mode behind.
+    count = draws_of(running.augment)
+    batch = augment(sample, running.augment, running.batches.draws(state.step, count))
     running.wrapped.train()
     for normalisation in running.still:
         normalisation.eval()

@@ -19,7 +19,6 @@ from cliffkit.components.registry import Registry
 from cliffkit.data.batches import Batches
 from cliffkit.data.pack import Pack
 from cliffkit.events import Event, Notice, Progress
-from cliffkit.interfaces import Batch
 from cliffkit.jobs.execute import Means, run_jobs
 from cliffkit.jobs.plan import plan
 from cliffkit.method.assemble import assemble, load_network
@@ -138,10 +137,10 @@ def test_a_step_waits_for_nothing(
 def test_batches_come_to_the_device_as_they_are(gpu: Device, tmp_path: Path) -> None:
     pack = packed(Tiny(), tmp_path / "pack")
     batches = Batches(pack, 5, 1, 0, 1, gpu.torch)
-    for step, (batch, _) in enumerate(batches.run(0, 20)):
-        assert batch.image.device.type == gpu.torch.type
+    for step, (sample, _) in enumerate(batches.run(0, 20)):
+        assert sample.image.device.type == gpu.torch.type
         torch.cuda._sleep(1_000_000)  # the device lags behind, and memory of earlier batches is free again
-        assert same(batch.map(Tensor.cpu), Batch.of(batches.load(step)))
+        assert same(sample.map(Tensor.cpu), batches.load(step))
 
 
 def test_memory_that_ends_halves_the_pass_and_the_batch_stays(gpu: Device, tmp_path: Path, registry: Registry) -> None:
@@ -178,7 +177,7 @@ def test_a_step_takes_the_memory_of_a_bare_loop_and_two_batches(
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     for step in range(3):
-        batch = Batch.of(sample)
+        batch = fitting.augment(sample, [], torch.empty(0, 4))
         torch.stack(list(objective(batch, step).values())).sum().backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
