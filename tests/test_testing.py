@@ -146,9 +146,15 @@ def test_a_good_backbone_passes():
     ("component", "message"),
     [
         (nn.Identity, "Identity: is no cliffkit.interfaces.Backbone"),
-        (WrongStrides, r"WrongStrides on 16x24: outputs have shapes .*, expected \[\(2, 4, 8, 12\), \(2, 5, 2, 3\)\]"),
+        (
+            WrongStrides,
+            r"WrongStrides on 16x24, as `multiple = 8` allows: .*, expected \[\(2, 4, 8, 12\), \(2, 5, 2, 3\)\]",
+        ),
         (CoarseFirst, "must run from fine to coarse"),
-        (Unpadded, r"Unpadded on 9x11: outputs have shapes .*, expected \[\(2, 4, 5, 6\), \(2, 5, 3, 3\)\]"),
+        (
+            Unpadded,
+            r"Unpadded on 9x11, as `multiple = 1` allows: .*, expected \[\(2, 4, 5, 6\), \(2, 5, 3, 3\)\]",
+        ),
         (Demanding, r"Demanding on 9x11: ValueError: odd; mend its forward, or raise `multiple`, which is 1"),
         (NoMultiple, r"NoMultiple: multiple is 0; it must be a whole number of pixels"),
         (OneLevelMissing, r"outputs have shapes \[\(2, 4, 4, 6\)\], expected"),

@@ -68,8 +68,9 @@ class DepthNetwork(nn.Module, ABC):
         output_shapes = [tuple(output.shape) for output in outputs]
         if output_shapes != shapes:
             giver = self.giver(kind)
+            padding = ", or raise its `multiple`" if kind == "backbone" else ""
             raise UserError(
-                f"{giver} gives features of shapes {output_shapes}, expected {list(shapes)}; mend the {kind}: "
+                f"{giver} gives features of shapes {output_shapes}, expected {list(shapes)}; mend the {kind}{padding}: "
                 f"`cliffkit.testing.check_{kind}` shows where"
             )
 

@@ -34,7 +34,7 @@ def check_backbone(factory: Callable[..., Backbone], **options: Any) -> None:
         for size in ((high, wide), (high + multiple, wide - multiple)):
             levels = _tried(backbone, size, multiple)
             expect_shapes(
-                f"{subject} on {size[0]}x{size[1]}",
+                f"{subject} on {size[0]}x{size[1]}, as `multiple = {multiple}` allows",
                 levels,
                 [(2, c, *level_size(size, s)) for c, s in zip(backbone.channels, strides, strict=True)],
             )
@@ -159,7 +159,7 @@ def check_network(factory: Callable[..., Network], **options: Any) -> None:
 def _expect_multiple(subject: str, multiple: object) -> None:
     expect(
         isinstance(multiple, int) and multiple >= 1,
-        f"{subject}: multiple is {multiple}; it must be a whole number of pixels, 1 where any size will do",
+        f"{subject}: multiple is {multiple!r}; it must be a whole number of pixels, 1 where any size will do",
     )
 
 

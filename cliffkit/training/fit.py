@@ -140,6 +140,7 @@ def _prepare(job: FitJob) -> _Running:
     # DistributedDataParallel copies the weights of the main process to all others: only once they are restored.
     wrapped = accelerator.prepare(objective) if world > 1 else objective
     if "compile" in job.speed:
+        job.emit(Notice(f"{job.stage}: the first step compiles the network, which takes a minute or more"))
         compile_parts(job.regions)
     if "graphs" in job.speed:
         wrapped = Graphed(objective)

@@ -27,7 +27,15 @@ from cliffkit.verbs.inputs import AnyPath, Data, Progress, Settings, StudyLike
 from cliffkit.verbs.opened import BUILT_IN, OpenedStudy, open_study
 from cliffkit.verbs.outlook import Outlook
 from cliffkit.verbs.study_report import publish_cells, report_results
-from cliffkit.verbs.study_work import check_variants, do_board, do_trials, open_executor, say_power, track_cells
+from cliffkit.verbs.study_work import (
+    check_speeds,
+    check_variants,
+    do_board,
+    do_trials,
+    open_executor,
+    say_power,
+    track_cells,
+)
 from cliffkit.verbs.track import Track, open_trackers
 
 
@@ -148,6 +156,7 @@ def forecast(
                 say(f"{entry.job.stage} {entry.job.key[:8]} is damaged: {damage}; `cliffkit ablate` does it again")
             if each.to_do():
                 check_variants(each, roots, tell)
+                check_speeds(each, built)
         choose_workers(max(work.boards, key=lambda each: len(each.to_do())), built, roots, say)
         expected, most = (
             expect(list({job.key: job for job in jobs}.values()), built, board.store, roots, say)

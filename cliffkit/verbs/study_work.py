@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
+import torch
+
 from cliffkit.components.registry import Registry
 from cliffkit.data.splits import Roots
 from cliffkit.display.board import BoardView
@@ -27,6 +29,7 @@ from cliffkit.study.board import Board
 from cliffkit.study.forecast import choose_workers
 from cliffkit.study.power import foresee
 from cliffkit.study.run import run_cells, set_damaged_aside
+from cliffkit.training.speed import check_speed
 from cliffkit.verbs.opened import OpenedStudy
 
 
@@ -87,6 +90,13 @@ def check_variants(board: Board, roots: Roots, tell: Emit) -> list[tuple[Job, st
         refused = (f"variant{'s' * (len(names) > 1)} {listed(names, 3)}: {text}" for text, names in refusals.items())
         raise UserError("\n".join([*faults.values(), *refused]))
     return failed
+
+
+def check_speeds(board: Board, executor: Executor) -> None:
+    """Raise UserError where the places of an executor do not allow the form of a step that a cell asks for."""
+    if executor.place.device != "auto":
+        for speed in sorted({cell.recipe.train.depth.settings.speed for cell in board.needed}):
+            check_speed(speed, torch.device(executor.place.device), 1)
 
 
 def ended_cells(board: Board) -> set[int]:
@@ -152,6 +162,7 @@ def do_cells(
     ended: set[int],
 ) -> None:
     """Do the jobs that are left, and tell of every cell that ends. Cells in `ended`, by id, were told of before."""
+    check_speeds(board, executor)
     if any(job.stage == "depth" for job in board.to_do()):
         measured = choose_workers(board, executor, work.roots, lambda text: tell(Notice(text)))
         how = f"{executor.slots} at once, {executor.place.threads} threads each, on {executor.place.device}"

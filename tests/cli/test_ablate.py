@@ -50,6 +50,15 @@ def test_a_study_that_is_done_is_told_and_reported(invoke: Invoke, done: list[st
     assert runs[0] == "small.heg_s-add.s0"
 
 
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_a_form_of_a_step_that_needs_a_gpu_is_refused_once_before_any_work(
+    invoke: Invoke, done: list[str], more: list[str]
+) -> None:
+    said = invoke("ablate", *done, "--set", "train.depth.speed=graphs", *more)
+    assert said.exit_code == 2
+    assert said.stderr.count("train.depth.speed: 'graphs' needs a CUDA GPU, and this run computes on cpu") == 1
+
+
 def test_json_is_one_object_with_the_verdicts(invoke: Invoke, done: list[str]) -> None:
     said = json.loads(invoke("ablate", *done, "--json").stdout)
     assert said["reference"] == "none + cliff"
