@@ -133,7 +133,7 @@ def summary(board: Board, name: str) -> str:
     parts += [f"{counts[state]} {word}" for state, word in words.items() if counts[state]]
     seconds = seconds_left(board)
     parts += [f"at most {board.may_follow} more may follow"] * bool(board.may_follow)
-    return f"{name}: {', '.join(parts)}" + ("" if seconds is None else f"; about {duration(seconds)} left")
+    return f"{name}: {', '.join(parts)}" + ("" if not seconds else f"; about {duration(seconds)} left")
 
 
 def _fitting(board: Board, rows: int) -> list[Cell]:

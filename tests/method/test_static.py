@@ -21,11 +21,22 @@ def recipe_of(folder: Path, registry: Registry, speed: str, *changes: str):
     return engine_recipe(folder, registry, *SHORT, f"train.depth.speed={speed}", *changes)
 
 
-def test_every_loss_and_generator_of_ours_can_be_recorded(tmp_path: Path, registry: Registry) -> None:
+def test_every_loss_of_ours_can_be_recorded(tmp_path: Path, registry: Registry) -> None:
     every = ", ".join(f"{{use: {name}}}" for name in registry.names("loss"))
-    for generator in ("heg_r", "heg_s"):
-        changes = (f"loss=[{every}]", f"embedding.use={generator}", "model.head={use: bins}")
-        check_buildable(recipe_of(tmp_path, registry, "graphs", *changes), {})
+    check_buildable(recipe_of(tmp_path, registry, "graphs", f"loss=[{every}]", "model.head={use: bins}"), {})
+
+
+def test_every_head_and_generator_of_ours_can_be_recorded(tmp_path: Path, registry: Registry) -> None:
+    for head in registry.names("head"):
+        check_buildable(recipe_of(tmp_path, registry, "graphs", f"model.head={{use: {head}}}"), {})
+    for generator in registry.names("embedding"):
+        check_buildable(recipe_of(tmp_path, registry, "graphs", f"embedding={{use: {generator}}}"), {})
+
+
+@pytest.mark.parametrize("pyramid", ["dpt", "simple"])
+def test_a_transformer_and_its_pyramids_can_be_recorded(tmp_path: Path, registry: Registry, pyramid: str) -> None:
+    parts = ("model.backbone={use: timm, name: test_vit}", f"model.pyramid={{use: {pyramid}, channels: 8}}")
+    check_buildable(recipe_of(tmp_path, registry, "graphs", *parts), {})
 
 
 @pytest.mark.parametrize("pyramid", ["{use: fpn, channels: 8}", "{use: symmetric, channels: 8}"])
