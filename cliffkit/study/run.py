@@ -9,11 +9,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from cliffkit.data.splits import Roots
 from cliffkit.errors import Stopped, UserError, cause
-from cliffkit.events import Emit, RunFacts, TrackerFailed
+from cliffkit.events import Emit, Notice, RunFacts, TrackerFailed
 from cliffkit.interfaces import Executor
 from cliffkit.jobs.execute import set_aside
 from cliffkit.jobs.worker import JobTask, Outcome, do_job
 from cliffkit.recipe.part import Part
+from cliffkit.stages import is_fit
+from cliffkit.store.artifacts import FitFacts
 from cliffkit.store.job import Job
 from cliffkit.study.board import Board, JobState
 from cliffkit.study.cells import Cell
@@ -61,6 +63,8 @@ def run_cells(
     `tell` hears of damaged jobs that are done again, and once of a tracker that fails. `facts` names the run that is a
     cell, for events and trackers.
 
+    Where memory ended in a fit and the executor has fewer slots to choose, half as many jobs run at once from then on.
+
     A job that another process holds, such as a second `ablate` on the same store, is left to that process and checked
     again later. A job that fails stops only the cells that need it.
     """
@@ -68,7 +72,7 @@ def run_cells(
     silent: set[str] = set()
     paces = Paces(board.store)
     runs = board.store.root.resolve()  # workers may have another working directory
-    board.slots = executor.slots
+    board.slots = most = executor.slots
 
     def pace(job: Job) -> float | None:
         job_pace = paces.get(job, executor.place)
@@ -76,7 +80,7 @@ def run_cells(
 
     board.pace = pace
     while True:
-        free = executor.slots - len(running)
+        free = most - len(running)
         for entry in board.ready()[:free] if free > 0 else ():
             if entry.state == "elsewhere" and board.store.done(entry.job):
                 board.put(entry, "done")
@@ -101,9 +105,22 @@ def run_cells(
                         continue
                     silent.add(event.tracker)
                 tell(event)
+            fewer = max(min(executor.choices), most // 2)
+            if fewer < most and _ran_out_of_memory(board, entry):
+                board.slots = most = fewer
+                tell(
+                    Notice(f"{entry.job.stage} {entry.job.key[:8]} ran out of memory beside others: {most} at once now")
+                )
             if outcome.memory_bytes:
                 with contextlib.suppress(UserError):  # a pace that cannot be kept, as on a full disk, ends no study
                     learn_from(entry.job, executor.place, outcome.memory_bytes, board.store, paces)
+
+
+def _ran_out_of_memory(board: Board, entry: JobState) -> bool:
+    """Tell whether a fit that is done had to halve its passes, beside jobs that may have taken the memory."""
+    if entry.state != "done" or not is_fit(entry.job):
+        return False
+    return FitFacts.read(board.store.folder(entry.job)).micro_batch is not None
 
 
 def _settle(board: Board, entry: JobState, future: Future[Outcome]) -> Outcome:

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -23,8 +24,10 @@ import pytest
 from cliffkit.components.load import load_plugins
 from cliffkit.components.registry import Registry
 from cliffkit.errors import Stopped, UserError
+from cliffkit.events import Event, Notice
 from cliffkit.interfaces import Place
 from cliffkit.jobs.worker import JobTask
+from cliffkit.store.artifacts import FitFacts
 from cliffkit.store.store import Store
 from cliffkit.study.board import Board
 from cliffkit.study.cells import jobs_of, plan_cells
@@ -327,6 +330,32 @@ def test_two_at_once_share_the_work(tmp_path: Path, registry: Registry, unbroken
     assert scores(tmp_path / "runs", cells) == expected
     said = [json.loads(out) for out, _ in outputs]
     assert said[0]["variants"] == said[1]["variants"]
+
+
+@pytest.mark.parametrize(("choices", "left"), [([1, 2, 4], 2), ([4], 4)])
+def test_where_memory_ends_in_a_fit_half_as_many_run_at_once(
+    finished_study: FinishedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choices: list[int], left: int
+) -> None:
+    store = Store(finished_study.copy(tmp_path / "runs", "depth", "evaluate"))
+    halved = iter([True])
+    read = FitFacts.read.__func__  # type: ignore[attr-defined]
+
+    def crowded(cls: type[FitFacts], folder: Path) -> FitFacts:
+        facts = read(cls, folder)
+        return replace(facts, micro_batch=2) if folder.name.startswith("depth") and next(halved, False) else facts
+
+    monkeypatch.setattr(FitFacts, "read", classmethod(crowded))
+    executor = Inline(4)
+    executor.choices = choices
+    board, told = Board(finished_study.cells, store), list[Event]()
+    slots: list[int] = []
+    run_cells(board, executor, {}, lambda board: slots.append(board.slots), told.append)
+    assert (slots[0], slots[-1]) == (4, left)
+    said = [
+        event.text for event in told if isinstance(event, Notice) and "ran out of memory beside others" in event.text
+    ]
+    assert len(said) == (left < 4)
+    assert board.count("done") == len(finished_study.cells)
 
 
 def test_an_executor_without_processes_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
