@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from cliffkit.data.splits import Roots
 from cliffkit.errors import Stopped, UserError, cause
-from cliffkit.events import Emit, Notice, RunFacts, TrackerFailed
+from cliffkit.events import Emit, Event, Notice, RunFacts, TrackerFailed
 from cliffkit.interfaces import Executor
 from cliffkit.jobs.execute import set_aside
 from cliffkit.jobs.worker import JobTask, Outcome, do_job
@@ -72,7 +72,7 @@ def run_cells(
     silent: set[str] = set()
     paces = Paces(board.store)
     runs = board.store.root.resolve()  # workers may have another working directory
-    board.slots = most = executor.slots
+    board.slots = executor.slots
 
     def pace(job: Job) -> float | None:
         job_pace = paces.get(job, executor.place)
@@ -80,7 +80,7 @@ def run_cells(
 
     board.pace = pace
     while True:
-        free = most - len(running)
+        free = board.slots - len(running)
         for entry in board.ready()[:free] if free > 0 else ():
             if entry.state == "elsewhere" and board.store.done(entry.job):
                 board.put(entry, "done")
@@ -99,21 +99,23 @@ def run_cells(
         for future in wait(running, LOOK_SECONDS, FIRST_COMPLETED).done:
             entry = running.pop(future)
             outcome = _settle(board, entry, future)
-            for event in outcome.events:
-                if isinstance(event, TrackerFailed):
-                    if event.tracker in silent:
-                        continue
-                    silent.add(event.tracker)
+            for event in _unheard(outcome.events, silent):
                 tell(event)
-            fewer = max(min(executor.choices), most // 2)
-            if fewer < most and _ran_out_of_memory(board, entry):
-                board.slots = most = fewer
-                tell(
-                    Notice(f"{entry.job.stage} {entry.job.key[:8]} ran out of memory beside others: {most} at once now")
-                )
+            if _ran_out_of_memory(board, entry):
+                board.slots = _fewer_slots(board, entry, executor, tell)
             if outcome.memory_bytes:
                 with contextlib.suppress(UserError):  # a pace that cannot be kept, as on a full disk, ends no study
                     learn_from(entry.job, executor.place, outcome.memory_bytes, board.store, paces)
+
+
+def _unheard(events: Iterable[Event], silent: set[str]) -> Iterator[Event]:
+    """Give the events that are to be told: of a tracker that fails, the first one."""
+    for event in events:
+        if isinstance(event, TrackerFailed):
+            if event.tracker in silent:
+                continue
+            silent.add(event.tracker)
+        yield event
 
 
 def _ran_out_of_memory(board: Board, entry: JobState) -> bool:
@@ -121,6 +123,15 @@ def _ran_out_of_memory(board: Board, entry: JobState) -> bool:
     if entry.state != "done" or not is_fit(entry.job):
         return False
     return FitFacts.read(board.store.folder(entry.job)).micro_batch is not None
+
+
+def _fewer_slots(board: Board, entry: JobState, executor: Executor, tell: Emit) -> int:
+    """Halve the number of jobs that run at once, as far as the executor has a choice; say so."""
+    fewer = max(min(executor.choices), board.slots // 2)
+    if fewer < board.slots:
+        name = f"{entry.job.stage} {entry.job.key[:8]}"
+        tell(Notice(f"{name} ran out of memory beside others: {fewer} at once now"))
+    return min(fewer, board.slots)
 
 
 def _settle(board: Board, entry: JobState, future: Future[Outcome]) -> Outcome:
