@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cliffkit.data.augment import augment, draws_of
-from cliffkit.data.batches import Batches
 from cliffkit.errors import UserError
-from cliffkit.events import Notice, Progress, Validated
-from cliffkit.interfaces import Augment, Sample, Schedule
-from cliffkit.store.artifacts import LOG, LOSSES, WEIGHTS, FitFacts
-from cliffkit.training.batchnorm import synchronise_batch_norm
-from cliffkit.training.checkpoint import FitState, drop_checkpoint, resume_fit, save_fit
+from cliffkit.events import Progress, Validated
+from cliffkit.interfaces import Batch, Sample
+from cliffkit.store.artifacts import LOSSES, WEIGHTS, FitFacts
+from cliffkit.training.checkpoint import drop_checkpoint, save_fit
 from cliffkit.training.gradients import gradients
 from cliffkit.training.job import FitJob
-from cliffkit.training.optimise import averaged, build_optimizer, learning_rate, update_average
+from cliffkit.training.optimise import averaged, learning_rate, update_average
 from cliffkit.training.optimizer_state import load_optimizer, optimizer_state
-from cliffkit.training.parameters import check_patterns, freeze_parameters
-from cliffkit.training.speed import Graphed, as_written, check_speed, compile_parts, compiling
-from cliffkit.training.steplog import StepLog
+from cliffkit.training.running import Running, prepare
+from cliffkit.training.speed import Graphed, as_written, compiling
 from cliffkit.training.tensors import Tensors, gather, keep_batch, save_tensors, scatter, weights_of
 from cliffkit.workers import StopRequest
 
@@ -41,43 +37,6 @@ CHECKPOINT_SECONDS = 20.0
 CHECKPOINT_SHARE = 0.05
 """Greatest share of the time that saving may take: where a checkpoint takes over a second, the next one comes later."""
 
-Looked = tuple[int, float, list[str], Tensor]
-"""A step with its learning rate, the names of its terms and their values, still on the device."""
-
-
-@dataclass
-class _Running:
-    """The state of a running fit."""
-
-    objective: nn.Module
-    optimizer: torch.optim.Optimizer
-    factors: list[float]
-    """Factor of the learning rate of each of the optimiser's groups."""
-    still: list[nn.Module]
-    """Normalisations of frozen modules, whose running statistics stay."""
-    schedule: Schedule
-    augment: list[Augment]
-    """The steps of augmentation, in their order."""
-    wrapped: nn.Module
-    """The objective as several processes run it."""
-    state: FitState
-    batches: Batches
-    log: StepLog
-    earlier_s: float
-    """Seconds spent by earlier attempts."""
-    started: float
-    """When this attempt began, by the monotonic clock; `saved` and `looked`: its last checkpoint and its last look."""
-    saved: float
-    looked: float
-    saving_s: float = 0.0
-    """Seconds that the last checkpoint took."""
-    pending: list[Looked] = field(default_factory=list)
-    """Steps since the last look."""
-
-    def seconds(self) -> float:
-        """Give the time spent so far, over all attempts."""
-        return self.earlier_s + time.monotonic() - self.started
-
 
 def fit(job: FitJob) -> FitFacts:
     """Train `job.module` through `job.objective`; leave the best weights in it and in `job.folder`.
@@ -86,8 +45,10 @@ def fit(job: FitJob) -> FitFacts:
     keeping the batch.
     """
     settings = job.training.settings
-    running = _prepare(job)
+    running = prepare(job)
     state = running.state
+    if isinstance(running.wrapped, Graphed):
+        _record(job, running, running.wrapped)
 
     with StopRequest() as stop:
         for sample, waited_s in running.batches.run(state.step, settings.steps):
@@ -108,65 +69,15 @@ def fit(job: FitJob) -> FitFacts:
     return _finish(job, running)
 
 
-def _prepare(job: FitJob) -> _Running:
-    """Bring the objective to the device, build its optimiser, and put the last checkpoint into both."""
-    settings, device, accelerator = job.training.settings, job.device, job.device.accelerator
-    world, rank, main = accelerator.num_processes, accelerator.process_index, accelerator.is_main_process
-    check_speed(job.speed, device.torch, world)
-    if settings.batch % world:
-        raise UserError(
-            f"train.{job.stage}.batch: {settings.batch} images cannot be shared evenly by {world} processes"
-        )
-
-    # Convolutions are faster in this layout. The optimiser comes after it, since its state takes the layout over.
-    objective = job.objective.to(device.torch)
-    if device.torch.type in ("cpu", "cuda"):
-        objective = objective.to(memory_format=torch.channels_last)
-    if world > 1:
-        objective = synchronise_batch_norm(objective, device.torch)
-    check_patterns(job.module, settings.groups, settings.freeze, job.stage)
-    still = freeze_parameters(job.module, settings.freeze)
-    optimizer, factors = build_optimizer(objective, job.module, job.training)
-
-    state, damages = resume_fit(job.folder, objective, optimizer, device.torch)
-    for damage in damages:
-        begins = f"goes on from step {state.step}" if state.step else "begins anew"
-        job.emit(Notice(f"{job.stage}: {damage}; it {begins}"))
-    if settings.ema and state.average is None:
-        state.average = {name: value.clone() for name, value in weights_of(job.module).items()}
-    log = StepLog(job.folder / LOG, main)
-    log.keep(0 if state.log is None else state.log.bytes)
-
-    # DistributedDataParallel copies the weights of the main process to all others: only once they are restored.
-    wrapped = accelerator.prepare(objective) if world > 1 else objective
-    if "compile" in job.speed:
-        job.emit(Notice(f"{job.stage}: the first step compiles the network, which takes a minute or more"))
-        compile_parts(job.regions)
-    if "graphs" in job.speed:
-        wrapped = Graphed(objective)
-    schedule = job.training.schedule.build(settings.steps)
-    steps = [part.build() for part in job.training.augment]
-    batches = Batches(job.pack, settings.batch, job.seed, rank, world, device.torch)
-    now = time.monotonic()
-    return _Running(
-        objective, optimizer, factors, still, schedule, steps, wrapped,
-        state, batches, log, earlier_s=state.seconds, started=now, saved=now, looked=now,
-    )  # fmt: skip
-
-
-def _step(job: FitJob, running: _Running, sample: Sample, waited_s: float) -> None:
+def _step(job: FitJob, running: Running, sample: Sample, waited_s: float) -> None:
     """Do one optimiser step on one effective batch."""
     settings, state, optimizer = job.training.settings, running.state, running.optimizer
     rate = learning_rate(settings, running.schedule, state.step)
     for group, factor in zip(optimizer.param_groups, running.factors, strict=True):
         group["lr"] = rate * factor
 
-    # `train` in every step: validation leaves evaluation mode behind.
-    count = draws_of(running.augment)
-    batch = augment(sample, running.augment, running.batches.draws(state.step, count))
-    running.wrapped.train()
-    for normalisation in running.still:
-        normalisation.eval()
+    batch = _augmented(running, sample)
+    _to_training(running)  # in every step: validation leaves evaluation mode behind
     with compiling(job.speed, job.stage):
         terms, state.micro_batch = gradients(job, running.wrapped, batch, state.step, state.micro_batch)
 
@@ -183,7 +94,29 @@ def _step(job: FitJob, running: _Running, sample: Sample, waited_s: float) -> No
     running.pending.append((state.step, rate, list(terms), torch.stack(list(terms.values()))))
 
 
-def _look(job: FitJob, running: _Running) -> None:
+def _augmented(running: Running, sample: Sample) -> Batch:
+    """Augment the batch of the step that comes next."""
+    draws = running.batches.draws(running.state.step, draws_of(running.augment))
+    return augment(sample, running.augment, draws)
+
+
+def _to_training(running: Running) -> None:
+    """Bring the objective into training mode, but for normalisations of frozen modules."""
+    running.wrapped.train()
+    for normalisation in running.still:
+        normalisation.eval()
+
+
+def _record(job: FitJob, running: Running, graphed: Graphed) -> None:
+    """Record the pass over a micro-batch, before the thread that brings batches begins to use the device."""
+    sample = running.batches.load(running.state.step).to(job.device.torch)
+    images = running.state.micro_batch or job.training.settings.micro_batch
+    _to_training(running)
+    with compiling(job.speed, job.stage):
+        graphed.record(_augmented(running, sample).map(lambda tensor: tensor[:images]))
+
+
+def _look(job: FitJob, running: Running) -> None:
     """Log and tell the terms of the steps since the last look. Raises UserError for a term that is not finite."""
     figures: dict[str, float] = {}
     records: list[dict[str, Any]] = []
@@ -209,7 +142,7 @@ def _look(job: FitJob, running: _Running) -> None:
     job.emit(Progress(job.stage, running.state.step, job.training.settings.steps, "step", figures))
 
 
-def _validate(job: FitJob, running: _Running) -> None:
+def _validate(job: FitJob, running: Running) -> None:
     """Score the weights, or their average where there is one; copy them where their score is the best so far."""
     goal, state = job.goal, running.state
     with averaged(job.module, state.average), as_written(job.speed):
@@ -230,7 +163,7 @@ def _validate(job: FitJob, running: _Running) -> None:
     running.looked = time.monotonic()  # so that the speed at the next look counts training alone
 
 
-def _is_due(job: FitJob, running: _Running) -> bool:
+def _is_due(job: FitJob, running: Running) -> bool:
     """Tell whether the step that was done last is to be saved."""
     every = job.checkpoint_every
     by_count = every is not None and running.state.step % every == 0
@@ -238,7 +171,7 @@ def _is_due(job: FitJob, running: _Running) -> bool:
     return by_count or time.monotonic() - running.saved > pause_s
 
 
-def _keep(job: FitJob, running: _Running, save: bool) -> None:
+def _keep(job: FitJob, running: Running, save: bool) -> None:
     """Go back to the best weights at a milestone; save a checkpoint where that is asked for."""
     settings, state = job.training.settings, running.state
     if settings.reload_best and state.step in running.schedule.milestones and state.best:
@@ -257,7 +190,7 @@ def _keep(job: FitJob, running: _Running, save: bool) -> None:
         running.saving_s = running.saved - began
 
 
-def _finish(job: FitJob, running: _Running) -> FitFacts:
+def _finish(job: FitJob, running: Running) -> FitFacts:
     """Leave the best weights in the module and in the folder. Raises UserError where no score was finite."""
     state = running.state
     if state.best_score is None:

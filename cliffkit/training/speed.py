@@ -61,28 +61,44 @@ def compiling(speed: Speed, stage: str) -> Iterator[None]:
 
 
 class Graphed(nn.Module):
-    """An objective whose forward and backward pass are recorded once per shape of batch, and then replayed.
+    """An objective whose forward and backward pass are recorded for one shape of batch, and then replayed.
 
-    Replays launch nothing from the host. Random numbers follow the seed of each step, as without graphs.
+    Replays launch nothing from the host. Random numbers follow the seed of each step, as without graphs. Batches of
+    other shapes, such as a last micro-batch, are computed operation by operation.
     """
 
     def __init__(self, objective: nn.Module) -> None:
         super().__init__()
         self.objective = objective
-        self._recorded: dict[object, _Recorded] = {}
+        self._recorded: tuple[_Recorded] | tuple[()] = ()  # in a tuple, where nn.Module does not look
+        self._shapes: object = None
+
+    def record(self, batch: Batch) -> None:
+        """Record the passes for batches of this shape, from the objective as it stands: its modes, frozen parts.
+
+        No other thread may use the device meanwhile, which would break the recording.
+        """
+        recorded = _Recorded(self.objective, tuple(batch.tensors()))
+        with _kept(self.objective):  # the passes before recording move running statistics
+            torch.cuda.make_graphed_callables(recorded, _inputs(batch, 0), allow_unused_input=True)
+        self._recorded, self._shapes = (recorded,), _shapes(batch)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Give the terms of the objective, in memory that the next call overwrites."""
-        inputs = (torch.full((), step, device=batch.image.device), *batch.tensors().values())
-        shapes = tuple((name, tensor.shape, tensor.dtype) for name, tensor in batch.tensors().items())
-        if shapes not in self._recorded:
-            recorded = _Recorded(self.objective, tuple(batch.tensors()))
-            with _kept(self.objective):  # the passes before recording move running statistics
-                torch.cuda.make_graphed_callables(recorded, inputs, allow_unused_input=True)
-            self._recorded[shapes] = recorded
-        recorded = self._recorded[shapes]
-        values = recorded(*inputs)
+        """Give the terms of the objective; of a recorded shape in memory that the next call overwrites."""
+        if not self._recorded or _shapes(batch) != self._shapes:
+            terms: dict[str, Tensor] = self.objective(batch, step)
+            return terms
+        (recorded,) = self._recorded
+        values = recorded(*_inputs(batch, step))
         return dict(zip(recorded.terms, values, strict=True))
+
+
+def _inputs(batch: Batch, step: int) -> tuple[Tensor, ...]:
+    return torch.full((), step, device=batch.image.device), *batch.tensors().values()
+
+
+def _shapes(batch: Batch) -> object:
+    return [(name, tensor.shape, tensor.dtype) for name, tensor in batch.tensors().items()]
 
 
 class _Recorded(nn.Module):
