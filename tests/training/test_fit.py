@@ -335,7 +335,7 @@ def test_the_optimiser_goes_back_to_its_state_at_the_best_weights_where_all_is_a
             states.append({name: value.clone() for name, value in optimizer_state(optimizers[0])[0].items()})
             return super().forward(sample, step)
 
-    monkeypatch.setattr("cliffkit.training.fit.build_optimizer", watched)
+    monkeypatch.setattr("cliffkit.training.running.build_optimizer", watched)
     net, _ = toy()
     options = settings(steps=5, schedule="step", milestones=[4], reload_best=reload_best, validate_every=1)
     run(pack, tmp_path, options, net=net, objective=Observed(net), validate=Scripted(net, 5, 1, 2, 3, 4))
