@@ -120,9 +120,10 @@ def _unheard(events: Iterable[Event], silent: set[str]) -> Iterator[Event]:
 
 def _ran_out_of_memory(board: Board, entry: JobState) -> bool:
     """Tell whether a fit that is done had to halve its passes, beside jobs that may have taken the memory."""
-    if entry.state != "done" or not is_fit(entry.job):
-        return False
-    return FitFacts.read(board.store.folder(entry.job)).micro_batch is not None
+    if entry.state == "done" and is_fit(entry.job):
+        with contextlib.suppress(UserError):  # facts that cannot be read end no study
+            return FitFacts.read(board.store.folder(entry.job)).micro_batch is not None
+    return False
 
 
 def _fewer_slots(board: Board, entry: JobState, executor: Executor, tell: Emit) -> int:
