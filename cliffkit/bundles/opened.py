@@ -19,7 +19,8 @@ from cliffkit.store.artifacts import RECIPE, GivenScores, JobRecord, RunParts
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.study.cells import Cell, Replicate
-from cliffkit.study.results import CellResult, Results, as_played, gather, read_done
+from cliffkit.study.reading import gather, read_done
+from cliffkit.study.results import CellResult, Results, as_played
 from cliffkit.study.study import Comparison, Levels, Point, Study, Trial, Tuning, Variant
 from cliffkit.study.tuning import Choice, Tried
 

@@ -16,7 +16,7 @@ from cliffkit.store.artifacts import StudyNoise, TableNoise
 from cliffkit.store.store import Store
 from cliffkit.study.cells import Cell
 from cliffkit.study.noise import differences, likeness
-from cliffkit.study.results import load_results
+from cliffkit.study.reading import load_results
 from cliffkit.study.study import Study
 
 OWN, LIKE, ASSUMED, UNKNOWN = "own cells", "like study", "assumption", "unknown"

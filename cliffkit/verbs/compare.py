@@ -24,7 +24,8 @@ from cliffkit.store.artifacts import GivenScores
 from cliffkit.study.analysis import analyse
 from cliffkit.study.cells import Replicate
 from cliffkit.study.check import smallest_fault
-from cliffkit.study.results import CellResult, gather
+from cliffkit.study.reading import gather
+from cliffkit.study.results import CellResult
 from cliffkit.study.study import Comparison, Point
 from cliffkit.verbs.findings import Findings
 from cliffkit.verbs.inputs import AnyPath, Data, Progress, installed_plugins, path_of

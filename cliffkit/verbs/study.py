@@ -19,7 +19,7 @@ from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.forecast import choose_workers
 from cliffkit.study.forecast import forecast as expect
 from cliffkit.study.power import foresee
-from cliffkit.study.results import load_results
+from cliffkit.study.reading import load_results
 from cliffkit.study.run import find_damaged, set_damaged_aside
 from cliffkit.verbs.designs import earlier_designs
 from cliffkit.verbs.findings import Findings

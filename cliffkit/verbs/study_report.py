@@ -16,7 +16,8 @@ from cliffkit.report.gallery import make_gallery
 from cliffkit.report.write import write_report
 from cliffkit.store.files import make_folder, write_text
 from cliffkit.study.analysis import analyse
-from cliffkit.study.results import Results, load_results
+from cliffkit.study.reading import load_results
+from cliffkit.study.results import Results
 from cliffkit.training.device import open_device
 from cliffkit.verbs.designs import earlier_designs, keep_design
 from cliffkit.verbs.findings import Findings

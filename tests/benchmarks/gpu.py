@@ -13,21 +13,15 @@ from tempfile import TemporaryDirectory
 
 import resizing
 import torch
+from authors import RECIPE
+from authors import SETS as AUTHORS
 from harness import Row, progress, quartiles, row, seconds
-from parts import NYU_SIZE, BareLoop, Turn, engine_loop, random_pack, recipe, write_random_pack
+from parts import BareLoop, Turn, engine_loop, random_pack, recipe, write_random_pack
 from study import STUDY
 from torch.profiler import ProfilerActivity, profile
 
 from cliffkit.data.pack import Pack
 
-AUTHORS = [
-    "model.backbone.use=timm",
-    "model.backbone.name=resnet50",
-    "model.pyramid.channels=256",
-    NYU_SIZE,
-    "train.depth.batch=8",
-]
-RECIPE = "cliff_hegS"
 FORMS = ("eager", "compile", "graphs", "compile+graphs")
 EVERY, COUNT, PAIRS = 10, 20, 9
 """Steps from one look at the losses to the next, looks of a measurement, and pairs of two processes."""

@@ -34,7 +34,7 @@ from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
 from cliffkit.study.cells import Cell, jobs_of, plan_cells
 from cliffkit.study.check import load_study
-from cliffkit.study.results import load_results
+from cliffkit.study.reading import load_results
 from cliffkit.study.study import Study
 
 PLANNING_S, REPORTING_S = "<= 5", "<= 60"

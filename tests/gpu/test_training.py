@@ -79,6 +79,7 @@ def on_the_processor(tmp_path_factory: pytest.TempPathFactory, registry: Registr
     return scores(store, jobs)
 
 
+@pytest.mark.filterwarnings("ignore")  # of the compiler, which warns of its own tracing
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_a_step_trains_to_the_scores_of_the_processor(
     gpu: Device, tmp_path: Path, registry: Registry, on_the_processor: dict[str, float], form: str

@@ -17,7 +17,7 @@ from cliffkit.jobs.run_folder import CHECKED, is_published, publish
 from cliffkit.store.files import link
 from cliffkit.store.store import DamagedJobError, Store, damage_of
 from cliffkit.study.board import Board
-from cliffkit.study.results import load_results
+from cliffkit.study.reading import load_results
 from cliffkit.study.run import set_damaged_aside
 
 from ..conftest import Finished, Invoke

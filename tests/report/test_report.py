@@ -41,7 +41,8 @@ from cliffkit.study.analysis import Analysis, analyse
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.columns import TAKEN
 from cliffkit.study.effects import Effect
-from cliffkit.study.results import CellResult, Results, load_results
+from cliffkit.study.reading import load_results
+from cliffkit.study.results import CellResult, Results
 
 from ..report_fixtures import (
     AXES,

@@ -18,7 +18,7 @@ from cliffkit.store.snapshot import Snapshot
 from cliffkit.store.store import Store
 from cliffkit.study.board import Board
 from cliffkit.study.cells import jobs_of, plan_cells
-from cliffkit.study.results import load_results
+from cliffkit.study.reading import load_results
 from cliffkit.study.run import find_damaged
 
 from ..benchmarks.harness import file_calls

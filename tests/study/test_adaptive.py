@@ -34,7 +34,8 @@ from cliffkit.study.analysis import analyse
 from cliffkit.study.board import Board
 from cliffkit.study.cells import Cell
 from cliffkit.study.chooser import Chooser
-from cliffkit.study.results import Results, as_played, load_results
+from cliffkit.study.reading import load_results
+from cliffkit.study.results import Results, as_played
 from cliffkit.study.rounds import NOT_NEEDED, Course, Stop, play, play_study
 from cliffkit.study.run import run_cells
 from cliffkit.study.study import Study

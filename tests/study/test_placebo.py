@@ -18,7 +18,8 @@ from cliffkit.store.store import Store
 from cliffkit.study.analysis import Table, analyse
 from cliffkit.study.cells import plan_cells
 from cliffkit.study.check import load_study
-from cliffkit.study.results import Results, load_results
+from cliffkit.study.reading import load_results
+from cliffkit.study.results import Results
 from cliffkit.study.study import Study
 from cliffkit.verbs.findings import Findings
 

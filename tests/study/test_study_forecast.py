@@ -25,7 +25,7 @@ from cliffkit.study.check import load_study
 from cliffkit.study.forecast import busy_share, choose_slots, choose_workers
 from cliffkit.study.pace import Pace, Paces, kind_of_work, units
 from cliffkit.study.probe import SCORED_IMAGES, ProbeTask, probe
-from cliffkit.study.results import load_results
+from cliffkit.study.reading import load_results
 from cliffkit_executors.local import Local
 
 from ..protocol_fixtures import PROTOCOLS

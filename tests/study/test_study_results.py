@@ -21,7 +21,8 @@ from cliffkit.store.artifacts import JobRecord
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
 from cliffkit.study.effects import effects_of
-from cliffkit.study.results import CellResult, Results, load_results
+from cliffkit.study.reading import load_results
+from cliffkit.study.results import CellResult, Results
 from cliffkit_protocols.hu import hu as hu_protocol
 
 from ..store_fixtures import reseal

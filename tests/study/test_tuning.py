@@ -33,7 +33,7 @@ from cliffkit.study.analysis import analyse
 from cliffkit.study.board import Board
 from cliffkit.study.cells import Cell, plan_cells
 from cliffkit.study.check import load_study
-from cliffkit.study.results import load_results
+from cliffkit.study.reading import load_results
 from cliffkit.study.study import Study
 from cliffkit.study.trials import choose, plan_trials
 from cliffkit.study.tuning import Choice

@@ -26,7 +26,8 @@ from cliffkit.statistics import (
 )
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import analyse
-from cliffkit.study.results import Results, load_results
+from cliffkit.study.reading import load_results
+from cliffkit.study.results import Results
 from cliffkit.study.where import SCENES, Family, Local, where
 
 from ..report_fixtures import make_results, make_study
