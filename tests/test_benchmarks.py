@@ -19,6 +19,12 @@ def harness() -> dict[str, Any]:
 
 
 @pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return runpy.run_path(str(FOLDER / "page.py"))
+
+
+@pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.syspath_prepend(str(FOLDER))
     return runpy.run_path(str(FOLDER / "__main__.py"), run_name="benchmarks")
@@ -34,23 +40,32 @@ def test_a_ratio_is_ours_over_theirs_or_the_speed_up(harness: dict[str, Any]) ->
 
 
 def test_what_is_measured_anew_replaces_its_rows_and_no_others(
-    harness: dict[str, Any], runner: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    harness: dict[str, Any], page: dict[str, Any], tmp_path: Path
 ) -> None:
-    page = tmp_path / "page.md"
-    here, elsewhere = harness["processor"](), "Abacus, no bf16"
-    rows = f"| `rooms` | {here} | kept |\n| `study` | {elsewhere} | there |\n| `study` | {here} | old |\n"
-    page.write_text(f"before\n{runner['BEGIN']}\n{rows}\n- {elsewhere}: 1 core.\n{runner['END']}\nafter\n")
-    monkeypatch.setitem(runner["write"].__globals__, "PAGE", page)
-    runner["write"]({"study": [harness["row"]("new", "that", [(1.0, 2.0)], ">= 3")]})
-    text = page.read_text()
-    assert text.startswith("before\n")
-    assert text.endswith("after\n")
-    assert f"| `rooms` | {here} | kept |" in text
-    assert f"| `study` | {elsewhere} | there |" in text, "a row of another machine stays"
-    assert f"| `study` | {here} | new | that | 2 | 2-2 | >= 3 | **no** |" in text
-    assert "| old |" not in text
-    assert f"- {elsewhere}: 1 core.\n" in text
-    assert text.count(f"- {here}: ") == 1
+    def row(what: str, target: str = ">= 3") -> Any:
+        return harness["row"](what, "that", [(1.0, 2.0)], target)
+
+    measured = page["Measured"]()
+    measured = measured.with_rows("rooms", "Abacus", "1 core.", [row("kept")])
+    measured = measured.with_rows("study", "Abacus", "1 core.", [row("both"), row("there")])
+    measured = measured.with_rows("study", "Babbage", "2 cores.", [row("old")])
+    measured = measured.with_rows("study", "Babbage", "3 cores.", [row("both", ">= 1")])
+    measured.write(tmp_path / "measured.json")
+    assert page["Measured"].read(tmp_path / "measured.json") == measured
+
+    text = measured.tables()
+    assert "- Abacus: 1 core.\n- Babbage: 3 cores.\n" in text
+    assert "| kept | that | >= 3 | **2**<br>1e+03 against 2e+03 ms, 1 pairs |" in text
+    assert "| there | that | >= 3 | **2**<br>1e+03 against 2e+03 ms, 1 pairs |  |" in text, "a column per machine"
+    both = "2<br>1e+03 against 2e+03 ms, 1 pairs"
+    assert f"| both | that | >= 1 | {both} | {both} |" in text, "the newest aim judges old figures too"
+    assert "old" not in text
+    assert "2 of 4 aims are reached" in text
+
+
+def test_the_page_shows_what_was_measured(page: dict[str, Any], runner: dict[str, Any]) -> None:
+    measured = page["Measured"].read(runner["MEASURED"])
+    assert f"{page['BEGIN']}\n{measured.tables()}\n{page['END']}" in runner["PAGE"].read_text(encoding="utf-8")
 
 
 def test_an_unknown_benchmark_is_told_with_those_there_are() -> None:

@@ -139,15 +139,13 @@ _EVENTS = {
 }
 
 
-def machine(place: str = "") -> str:
-    """The machine in words: the part that was measured, by default the processor; cores, GPU, versions."""
+def machine() -> str:
+    """The machine beside its processor's name: cores, GPU, versions."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     cores = len(os.sched_getaffinity(0))
-    return (
-        f"{place or processor()}: {cores} cores, {gpu}; Python {platform.python_version()}, torch {torch.__version__}"
-    )
+    return f"{cores} cores, {gpu}; Python {platform.python_version()}, torch {torch.__version__}"
 
 
 def processor() -> str:
