@@ -41,9 +41,7 @@ def main() -> None:
     """Measure what is named, by default everything."""
     parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names())}; by default all")
-    parser.add_argument(
-        "--write", action="store_true", help="replace these rows in measured.json and docs/why/performance.md"
-    )
+    parser.add_argument("--write", action="store_true", help="put these figures into docs/why/performance.md")
     parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)  # a child's way to hand its rows over
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(names()):

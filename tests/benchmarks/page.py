@@ -1,4 +1,4 @@
-"""What was measured, in measured.json, and the tables that docs/why/performance.md makes of it: a column per machine."""
+"""What was measured, in measured.json, and the tables of docs/why/performance.md: a column per machine."""
 
 from __future__ import annotations
 
