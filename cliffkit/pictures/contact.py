@@ -50,7 +50,8 @@ def contact_sheet(
     than eightfold. Pixels of sparse depth are drawn larger, and the words above say so.
     """
     words = [line for remark in remarks for line in textwrap.wrap(remark, CHARACTERS, subsequent_indent="    ")]
-    norm, extend = scale_of([contact.depth for _, contacts in splits for contact in contacts])
+    depths = [contact.depth for _, contacts in splits for contact in contacts]
+    norm, extend = scale_of(depths)
     scale = Scale(DEPTH_COLOURS, wide_scale(norm), extend)
     rows = [(head, contacts[k : k + 2]) for head, contacts in splits for k in range(0, max(1, len(contacts)), 2)]
     heights = [max((_height(contact) for contact in row), default=0.0) for _, row in rows]
@@ -71,7 +72,7 @@ def contact_sheet(
 
     for axes in sheet.figure.axes:
         axes.set_axis_off()
-    draw_no_depth(sheet, COLUMNS[0], y + 0.22)
+    draw_no_depth(sheet, COLUMNS[0], y + 0.22, depths)
     draw_bar(sheet, COLUMNS[1], y + 0.22, 2 * WIDTH + GAP, scale, "depth [m]")
     sheet.text(MARGIN, y + FOOT, "\n".join(words), fontsize=9, va="top", linespacing=1.25)
     sheet.figure.savefig(path, format="png", dpi=100)

@@ -94,7 +94,7 @@ def panel(path: Path, rows: Sequence[PanelRow], title: str, subtitle: str = "") 
     y += 0.22
     draw_bar(sheet, COLUMNS[1], y, 2 * WIDTH + GAP, depth_scale, "depth d, prediction p [m]")
     draw_bar(sheet, COLUMNS[3], y, WIDTH, error_scale, "relative error |d - p| / d")
-    draw_no_depth(sheet, COLUMNS[0], y)
+    draw_no_depth(sheet, COLUMNS[0], y, [*truths, *predictions])
     sheet.figure.savefig(path, format="png", dpi=150)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -63,8 +65,10 @@ def draw_bar(sheet: Sheet, x: float, y: float, width: float, scale: Scale, words
         bar.update_ticks()
 
 
-def draw_no_depth(sheet: Sheet, x: float, y: float) -> None:
-    """Draw the key to the grey of pixels without depth."""
+def draw_no_depth(sheet: Sheet, x: float, y: float, maps: Iterable[Floats]) -> None:
+    """Draw the key to the grey of pixels without depth, where one of the maps has such pixels."""
+    if all(np.isfinite(values).all() for values in maps):
+        return
     sheet.figure.legend(
         handles=[Patch(facecolor=str(NO_DEPTH_GREY), label="no depth")],
         loc="upper left",

@@ -7,7 +7,7 @@ import hashlib
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from cliffkit.report import wording
 from cliffkit.report.material import Material
@@ -50,6 +50,7 @@ def _environment() -> Environment:
         finalize=_shown,
     )
     environment.filters["shown"] = _shown
+    environment.filters["code"] = _code
     environment.globals.update(marks=dict(wording.MARKS), nothing=NOTHING)
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False}
     return environment
@@ -63,6 +64,14 @@ def _text(name: str) -> Markup:
 def _hash(script: str) -> str:
     """Hash the page's one script, as its content security policy names it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _code(text: str) -> Markup:
+    """Set what stands between backticks in a sentence as code."""
+    parts = [
+        Markup("<code>{}</code>").format(part) if i % 2 else escape(part) for i, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts) if len(parts) % 2 else escape(text)
 
 
 def _shown(value: object) -> object:

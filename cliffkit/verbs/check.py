@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from cliffkit.components.load import Plugins
-from cliffkit.errors import RecipeError
+from cliffkit.errors import RecipeError, UserError
 from cliffkit.interfaces import Backbone, Network
 from cliffkit.jobs.plan import plan as plan_jobs
 from cliffkit.method.memory import check_images
@@ -24,6 +24,7 @@ from cliffkit.store.job import Job
 from cliffkit.store.store import job_folder, working_folder
 from cliffkit.study.tuning import written
 from cliffkit.training.checkpoint import saved_step
+from cliffkit.training.speed import check_speed
 from cliffkit.verbs.inputs import (
     AnyPath,
     Data,
@@ -115,9 +116,20 @@ def validate(
         return too_large
     if warn is not None:
         parts = {id(part): part for checked in recipes.values() for part in checked.model.values()}  # variants share
-        for text in dict.fromkeys(filter(None, [*notes, *map(_absent_weights, parts.values())])):
+        speeds = [_no_gpu(checked) for checked in recipes.values()]
+        for text in dict.fromkeys(filter(None, [*notes, *map(_absent_weights, parts.values()), *speeds])):
             warn(text)
     return []
+
+
+def _no_gpu(recipe: Recipe) -> str | None:
+    """Say where this machine cannot train in the form that a recipe asks for; another one may."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        check_speed(recipe.train.depth.settings.speed, device, 1)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def _too_large(recipes: Mapping[str, Recipe]) -> list[str]:

@@ -457,6 +457,12 @@ class TestValidate:
         assert invoke("validate", tiny_recipe, "--set", "loss.0.use=l2").exit_code == 0
         assert invoke("validate", tiny_recipe, "--set", "loss.0.use=l3").exit_code == 2
 
+    def test_warns_of_a_form_of_training_that_this_machine_has_not(self, invoke, tiny_recipe, monkeypatch):
+        monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+        said = invoke("validate", tiny_recipe, "--set", "train.depth.speed=graphs")
+        assert (said.exit_code, said.stdout) == (0, f"{tiny_recipe}: good\n")
+        assert said.stderr.startswith("warning: train.depth.speed: 'graphs' needs a CUDA GPU")
+
     def test_warns_of_weights_that_are_not_on_this_machine_and_asks_no_network(self, invoke, monkeypatch):
         monkeypatch.setattr(timm_model, "_online", lambda: pytest.fail("asked for a network"))
         monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)

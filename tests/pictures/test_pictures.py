@@ -15,7 +15,16 @@ from PIL import Image
 
 from cliffkit.errors import UserError
 from cliffkit.pictures import png
-from cliffkit.pictures.colours import DEPTH_COLOURS, colour_map, coloured, enlarged, masked, sparse_note, spot_of
+from cliffkit.pictures.colours import (
+    DEPTH_COLOURS,
+    NO_DEPTH_GREY,
+    colour_map,
+    coloured,
+    enlarged,
+    masked,
+    sparse_note,
+    spot_of,
+)
 from cliffkit.pictures.painted import painted
 from cliffkit.pictures.panel import PanelRow, panel
 from cliffkit.pictures.png import depth_colour_png, save_depth_png16
@@ -230,6 +239,19 @@ def test_a_panel_without_any_truth_is_drawn(tmp_path: Path) -> None:
     nothing[0, 0] = np.inf
     panel(tmp_path / "p", [PanelRow("x", np.zeros((8, 8, 3), np.uint8), nothing, nothing, None)], "run")
     assert _read(tmp_path / "p").size
+
+
+def test_a_panel_has_the_key_to_grey_where_depth_is_missing(tmp_path: Path) -> None:
+    image, depth = np.zeros((20, 30, 3), np.uint8), np.linspace(1, 4, 600).reshape(20, 30)
+    holed = depth.copy()
+    holed[2, 3] = np.nan
+    greys = []
+    for truth in (depth, holed):
+        panel(tmp_path / "p.png", [PanelRow("a", image, truth, depth, 0.1)], "title")
+        foot = _read(tmp_path / "p.png")[-120:, :300, :3]
+        greys.append(int((foot == round(255 * NO_DEPTH_GREY)).all(-1).sum()))
+    assert greys[0] == 0
+    assert greys[1] > 50
 
 
 def test_a_panel_that_cannot_be_is_refused(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from cliffkit.report import gallery as galleries
 from cliffkit.report import images
 from cliffkit.report.checklist import checklist
 from cliffkit.report.figures import curves
+from cliffkit.report.page import _code
 from cliffkit.report.picks import pick, pick_images
 from cliffkit.report.sentences import placebo_sentence
 from cliffkit.report.svg import inline
@@ -256,8 +257,13 @@ def test_verdicts_come_before_the_numbers(plain: Report) -> None:
 
 def test_the_checklist_stands_in_page_and_markdown(plain: Report) -> None:
     for item in checklist(plain.results, plain.analysis):
-        assert f"{item.name}. {item.words}" in " ".join(plain.page.words.split())
+        assert f"{item.name}. {item.words.replace('`', '')}" in " ".join(plain.page.words.split())
         assert f"- [{'x' if item.is_met else ' '}] **{item.name}.**" in plain.text("report.md")
+
+
+def test_what_a_user_writes_is_set_as_code_and_nothing_else_is_markup() -> None:
+    assert _code("set `a: <b>` or <c>") == "set <code>a: &lt;b&gt;</code> or &lt;c&gt;"
+    assert _code("one ` alone & nothing") == "one ` alone &amp; nothing"
 
 
 def test_nothing_from_outside_is_read_as_markup(hostile: Report) -> None:
