@@ -68,6 +68,27 @@ def test_the_page_shows_what_was_measured(page: dict[str, Any], runner: dict[str
     assert f"{page['BEGIN']}\n{measured.tables()}\n{page['END']}" in runner["PAGE"].read_text(encoding="utf-8")
 
 
+def test_a_benchmark_that_fails_costs_no_other_its_figures(
+    harness: dict[str, Any], page: dict[str, Any], runner: dict[str, Any], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    tables = tmp_path / "page.md"
+    tables.write_text(f"before\n{page['BEGIN']}\n{page['END']}\nafter\n")
+    row = harness["row"]("new", "that", [(1.0, 2.0)], ">= 3")
+    known = runner["main"].__globals__
+    monkeypatch.setitem(known, "in_own_process", {"data": None, "rooms": [row]}.get)
+    monkeypatch.setitem(known, "MEASURED", tmp_path / "measured.json")
+    monkeypatch.setitem(known, "PAGE", tables)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "data", "rooms", "--write"])
+    with pytest.raises(SystemExit, match="not measured, for the reasons above: data"):
+        runner["main"]()
+    text = tables.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "### `rooms`" in text
+    assert "| new | that | >= 3 | **2**<br>" in text
+
+
 def test_an_unknown_benchmark_is_told_with_those_there_are() -> None:
     said = subprocess.run([sys.executable, str(FOLDER), "romms"], capture_output=True, text=True)
     assert said.returncode == 2

@@ -47,6 +47,7 @@ def fit(job: FitJob) -> FitFacts:
     settings = job.training.settings
     running = prepare(job)
     state = running.state
+    _to_training(running)
     if isinstance(running.wrapped, Graphed):
         _record(job, running, running.wrapped)
 
@@ -77,7 +78,6 @@ def _step(job: FitJob, running: Running, sample: Sample, waited_s: float) -> Non
         group["lr"] = rate * factor
 
     batch = _augmented(running, sample)
-    _to_training(running)  # in every step: validation leaves evaluation mode behind
     with compiling(job.speed, job.stage):
         terms, state.micro_batch = gradients(job, running.wrapped, batch, state.step, state.micro_batch)
 
@@ -111,7 +111,6 @@ def _record(job: FitJob, running: Running, graphed: Graphed) -> None:
     """Record the pass over a micro-batch, before the thread that brings batches begins to use the device."""
     sample = running.batches.load(running.state.step).to(job.device.torch)
     images = running.state.micro_batch or job.training.settings.micro_batch
-    _to_training(running)
     with compiling(job.speed, job.stage):
         graphed.record(_augmented(running, sample).map(lambda tensor: tensor[:images]))
 
@@ -158,6 +157,7 @@ def _validate(job: FitJob, running: Running) -> None:
                 tensors, state.best_numbers = optimizer_state(running.optimizer)
                 state.best_optimizer = _copied(tensors)
 
+    _to_training(running)
     running.log.write({"stage": job.stage, "step": state.step, "val": scores, "best": is_best})
     job.emit(Validated(job.stage, state.step, scores, is_best, picture))
     running.looked = time.monotonic()  # so that the speed at the next look counts training alone

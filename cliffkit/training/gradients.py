@@ -29,7 +29,7 @@ def gradients(
     device = job.device
     while True:
         # Anew in every attempt: what is drawn in a step is a function of seed and step alone.
-        torch.manual_seed(mix(job.seed, step, device.accelerator.process_index))
+        device.seed(mix(job.seed, step, device.accelerator.process_index))
         micro_batch = limit or job.training.settings.micro_batch
         try:
             return _backward(objective, batch, step, micro_batch, device), limit

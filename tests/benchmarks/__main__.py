@@ -50,30 +50,35 @@ def main() -> None:
         found = [dataclasses.asdict(row) for row in importlib.import_module(asked.names[0]).rows()]
         asked.into.write_text(json.dumps(found), encoding="utf-8")
         return
-    tables = {name: in_own_process(name) for name in asked.names or here()}
-    print(f"\n{add(Measured(), tables).tables()}")
-    if asked.write:
-        measured = add(Measured.read(MEASURED), tables)
-        measured.write(MEASURED)
-        put(measured.tables(), PAGE)
+    measured, failed = Measured(), []
+    for name in asked.names or here():
+        rows = in_own_process(name)
+        if rows is None:
+            failed.append(name)
+            continue
+        measured = add(measured, name, rows)
+        if asked.write:  # at once: a later one may fail, or be stopped, in an hour of work
+            known = add(Measured.read(MEASURED), name, rows)
+            known.write(MEASURED)
+            put(known.tables(), PAGE)
+    print(f"\n{measured.tables()}")
+    if failed:
+        sys.exit(f"not measured, for the reasons above: {', '.join(failed)}")
 
 
-def add(measured: Measured, tables: dict[str, list[Row]]) -> Measured:
+def add(measured: Measured, name: str, rows: list[Row]) -> Measured:
     """Put what was measured on this machine, today, into what was measured before."""
-    for name, rows in tables.items():
-        place = measured_on(name)
-        measured = measured.with_rows(name, place, f"{machine()}; last measured {date.today()}.", rows)
-    return measured
+    return measured.with_rows(name, measured_on(name), f"{machine()}; last measured {date.today()}.", rows)
 
 
-def in_own_process(name: str) -> list[Row]:
-    """A benchmark's rows, measured by a fresh interpreter."""
+def in_own_process(name: str) -> list[Row] | None:
+    """A benchmark's rows, measured by a fresh interpreter; None where it failed."""
     print(f"{name}:", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         into = Path(folder) / "rows.json"
         done = subprocess.run([sys.executable, str(HERE), name, "--into", str(into)], check=False)
         if done.returncode:
-            sys.exit(done.returncode)
+            return None
         return [row_of(found) for found in json.loads(into.read_text(encoding="utf-8"))]
 
 

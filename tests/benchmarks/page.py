@@ -92,7 +92,7 @@ def _table(rows: list[tuple[str, str, Row]], *, with_name: bool = False) -> str:
 
 def _figures(row: Row) -> str:
     """Give the ratio, bold where it misses its aim, its quartiles where they are others, and the absolute figures."""
-    ratio, (low, high) = f"{row.ratio:.3g}", (f"{end:.3g}" for end in row.spread)
+    ratio, (low, high) = f"{row.ratio:.4g}", (f"{end:.4g}" for end in row.spread)
     shown = f"**{ratio}**" if row.reached is False else ratio
     quartiles = "" if low == high == ratio else f" ({low} to {high})"
     details = f"<br>{row.details}" if row.details else ""
