@@ -53,8 +53,9 @@ class Device:
 
         `torch.manual_seed` asks every kind of device that torch knows: 1 % of a step of a small network.
         """
-        torch.default_generator.manual_seed(number)
-        if self.torch.type != "cpu":
+        if self.torch.type == "cpu":
+            torch.default_generator.manual_seed(number)
+        else:
             torch.manual_seed(number)
 
     @contextmanager
