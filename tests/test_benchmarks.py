@@ -55,9 +55,9 @@ def test_what_is_measured_anew_replaces_its_rows_and_no_others(
 
     text = measured.tables()
     assert "- Abacus: 1 core.\n- Babbage: 3 cores.\n" in text
-    assert "| kept | that | >= 3 | **2**<br>1e+03 against 2e+03 ms, 1 pairs |" in text
-    assert "| there | that | >= 3 | **2**<br>1e+03 against 2e+03 ms, 1 pairs |  |" in text, "a column per machine"
-    both = "2<br>1e+03 against 2e+03 ms, 1 pairs"
+    assert "| kept | that | >= 3 | **2**<br>1,000 against 2,000 ms, 1 pairs |" in text
+    assert "| there | that | >= 3 | **2**<br>1,000 against 2,000 ms, 1 pairs |  |" in text, "a column per machine"
+    both = "2<br>1,000 against 2,000 ms, 1 pairs"
     assert f"| both | that | >= 1 | {both} | {both} |" in text, "the newest aim judges old figures too"
     assert "old" not in text
     assert "2 of 4 aims are reached" in text

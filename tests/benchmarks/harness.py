@@ -75,10 +75,15 @@ def row(
     ratios = sorted(b / a if faster else a / b for a, b in pairs)
     scale = {"s": 1, "ms": 1e3, "us": 1e6}[unit]
     ours, theirs = (statistics.median(pair[k] for pair in pairs) * scale for k in (0, 1))
-    figures = f"{ours:.3g} against {theirs:.3g} {unit}, {len(pairs)} pairs"
+    figures = f"{short(ours)} against {short(theirs)} {unit}, {len(pairs)} pairs"
     return Row(
         what, against, statistics.median(ratios), quartiles(ratios), target, "; ".join(filter(None, [figures, details]))
     )
+
+
+def short(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def quartiles(values: list[float]) -> tuple[float, float]:

@@ -85,18 +85,17 @@ def _table(rows: list[tuple[str, str, Row]], *, with_name: bool = False) -> str:
     table = [head, ["---"] * len(head)]
     for (name, what, against), found in lines.items():
         aim = next(iter(found.values())).target
-        figures = [_figures(found[place]) if place in found else "" for place in places]
+        figures = [_figures(found[place], details=not with_name) if place in found else "" for place in places]
         table.append([*([f"`{name}`"] if with_name else []), what, against, aim, *figures])
     return "\n".join(f"| {' | '.join(line)} |" for line in table)
 
 
-def _figures(row: Row) -> str:
-    """Give the ratio, bold where it misses its aim, its quartiles where they are others, and the absolute figures."""
+def _figures(row: Row, *, details: bool) -> str:
+    """Give the ratio, bold where it misses its aim, and its quartiles where they are others; below, the details."""
     ratio, (low, high) = f"{row.ratio:.4g}", (f"{end:.4g}" for end in row.spread)
     shown = f"**{ratio}**" if row.reached is False else ratio
     quartiles = "" if low == high == ratio else f" ({low} to {high})"
-    details = f"<br>{row.details}" if row.details else ""
-    return f"{shown}{quartiles}{details}"
+    return f"{shown}{quartiles}" + (f"<br>{row.details}" if details and row.details else "")
 
 
 def put(tables: str, page: Path) -> None:

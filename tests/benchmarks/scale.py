@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from harness import Row, file_calls, progress, quartiles, seconds
+from harness import Row, file_calls, progress, quartiles, seconds, short
 from planning import _study
 from torch import nn
 
@@ -222,7 +222,7 @@ def _look(what: str, look: Callable[[Store], object], stores: dict[int, Store], 
     assert calls[FEW] == calls[JOBS], (what, calls)
     pairs = [[seconds(lambda store=store: look(store)) for store in stores.values()] for _ in range(repeats)]
     few, many = (statistics.median(pair[k] for pair in pairs) * 1e6 for k in (0, 1))
-    figures = f"{many:.3g} against {few:.3g} us on a local disk; calls of the file system: {calls[JOBS]}"
+    figures = f"{short(many)} against {short(few)} us on a local disk; calls of the file system: {calls[JOBS]}"
     ratios = [after / before for before, after in pairs]
     return _row(f"{what}, {JOBS:,} others in the store", f"{FEW} others", ratios, "<= 1.2", figures)
 
