@@ -77,6 +77,21 @@ def test_imports_go_down_only(path: Path) -> None:
     assert not upwards
 
 
+@pytest.mark.parametrize("path", ENGINE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_engine_loads_timm_only_where_it_is_used(path: Path) -> None:
+    """It takes longer than torch, and every command and worker would wait for it."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    at_once = [line for line, module in _imports(path) if module.split(".")[0] == "timm"]
+    inside = {
+        node.lineno
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert set(at_once) <= inside
+
+
 def test_every_room_has_its_floor() -> None:
     rooms = {_room(path) for path in ENGINE}
     assert rooms <= set(FLOORS), "a new room: say in FLOORS where it stands"

@@ -16,7 +16,6 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from cliffkit.statistics.estimate import Floats
@@ -42,6 +41,8 @@ def bounds(from_seeds: int, to_seeds: int, alphas: tuple[float, ...], sides: int
 
     The looks are after from_seeds, from_seeds + 1, ..., to_seeds seeds. `sides` is that of `spent`.
     """
+    from scipy.interpolate import PchipInterpolator  # takes longer to load than all statistics, and few studies need it
+
     levels = np.array(alphas)
     fine = np.linspace(_EDGES[0], _EDGES[-1], _PARTS * (len(_EDGES) - 1) + 1)
     below = np.tile(np.log(2 * ndtr(-_EDGES)), (len(levels), 1))  # log of the chance to be here with so small a p

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from timm.layers import convert_sync_batchnorm  # type: ignore[attr-defined]
 from torch import Tensor, distributed, nn
 
 from cliffkit.errors import UserError
@@ -57,7 +56,9 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 def synchronise_batch_norm(module: nn.Module, device: torch.device) -> nn.Module:
     """Let every batch normalisation see the batch of all processes."""
     if device.type == "cuda":
-        # timm's, which knows layers that hold an activation too
+        # timm's, which knows layers that hold an activation too. Loading timm takes longer than loading torch.
+        from timm.layers import convert_sync_batchnorm  # type: ignore[attr-defined]
+
         converted: nn.Module = convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
         return converted
     for name, layer in module.named_children():

@@ -54,9 +54,10 @@ class Measured:
         missed = [each for each in self.rows if each[2].reached is False]
         parts = [
             "\n".join(f"- {place}: {said}" for place, said in self.machines.items()),
-            f"### Aims missed\n{sum(aims)} of {len(aims)} aims are reached. The others:",
-            _table(missed, with_name=True),
+            f"### Aims missed\n{sum(aims)} of {len(aims)} aims are reached.{' The others:' if missed else ''}",
         ]
+        if missed:
+            parts.append(_table(missed, with_name=True))
         for name in dict.fromkeys(name for name, *_ in self.rows):
             rows = [each for each in self.rows if each[0] == name]
             parts.append(f"### `{name}`\n{about(name)}\n\n{_table(rows)}")

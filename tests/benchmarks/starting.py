@@ -10,6 +10,8 @@ from pathlib import Path
 
 from harness import Row, paired, progress, quartiles, row
 
+from cliffkit.store.store import Store
+
 RECIPE = Path(__file__).parents[2] / "recipes" / "cliff_hegR.yaml"
 PAIRS = 9
 TORCH_PAIRS = 4
@@ -34,12 +36,18 @@ def rows() -> list[Row]:
             )
         )
     with tempfile.TemporaryDirectory() as folder:
-        for words in (("validate", str(RECIPE)), ("plan", str(RECIPE), "--runs", folder)):
-            progress(f"starting: {words[0]}")
+        Store(Path(folder))  # makes an empty one
+        for what, *arguments in (
+            ("validate", str(RECIPE)),
+            ("plan", str(RECIPE), "--runs", folder),
+            ("store list", "--runs", folder),
+        ):
+            words = (*what.split(), *arguments)
+            progress(f"starting: {what}")
             pairs = paired(
                 lambda words=words: _start(*CLI, *words), lambda: _start("-c", "import torch, timm"), TORCH_PAIRS
             )
-            found.append(row(f"`cliffkit {words[0]}`", "`import torch, timm`", pairs, "<= 1.2", unit="s"))
+            found.append(row(f"`cliffkit {what}`", "`import torch, timm`", pairs, "<= 1.2", unit="s"))
     return found
 
 
