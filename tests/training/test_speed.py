@@ -83,7 +83,7 @@ def test_compiled_parts_train_to_the_same_bits_where_the_compiler_changes_nothin
     monkeypatch.setattr(speed, "COMPILER", traced)
     expected = trained(*toy(), pack, tmp_path / "eager")
     net, objective = toy()
-    regions = [("backbone", net.first), ("head", net.second)]
+    regions = [("network", net)]  # torch 2.10 compiles no module of its own by itself, as a convolution
     found = trained(net, objective, pack, tmp_path / "compiled", speed="compile", regions=regions)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
