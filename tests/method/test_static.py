@@ -55,7 +55,7 @@ def test_backbones_of_timm_can_be_recorded(tmp_path: Path, registry: Registry, n
 
 def test_our_parts_are_one_graph_each(tmp_path: Path, registry: Registry) -> None:
     if torch.__version__ < "2.14":  # versions are compared, not texts
-        with pytest.raises(UserError, match="cannot be compiled as one graph.*use eager"):
+        with pytest.raises(UserError, match=r"cannot be compiled as one graph.*use eager"):
             check_buildable(recipe_of(tmp_path, registry, "compile"), {})
         return
     check_buildable(recipe_of(tmp_path, registry, "compile"), {})
