@@ -24,7 +24,6 @@ from cliffkit.pictures.sheet import (
     draw_bar,
     draw_no_depth,
     shorten,
-    show,
 )
 
 LINE, CHARACTERS = 0.17, round(TOTAL_WIDTH / 0.073)
@@ -70,12 +69,10 @@ def contact_sheet(
             _draw(sheet, COLUMNS[2 * k : 2 * k + 2], y, contact, scale)
         y += height
 
-    for axes in sheet.figure.axes:
-        axes.set_axis_off()
     draw_no_depth(sheet, COLUMNS[0], y + 0.22, depths)
     draw_bar(sheet, COLUMNS[1], y + 0.22, 2 * WIDTH + GAP, scale, "depth [m]")
     sheet.text(MARGIN, y + FOOT, "\n".join(words), fontsize=9, va="top", linespacing=1.25)
-    sheet.figure.savefig(path, format="png", dpi=100)
+    sheet.save(path, dots_per_inch=100)
 
 
 def _height(contact: Contact) -> float:
@@ -90,5 +87,5 @@ def _draw(sheet: Sheet, columns: Sequence[float], y: float, contact: Contact, sc
     share = f"{known.size / contact.depth.size:.0%} valid"
     sheet.text(columns[0], y - 0.05, shorten(contact.name, 36), fontsize=9, va="bottom")
     sheet.text(columns[1], y - 0.05, sparse_note(contact.depth) or f"{reach}, {share}", fontsize=9, va="bottom")
-    sheet.axes(columns[0], y, WIDTH, _height(contact)).imshow(contact.image, aspect="auto")
-    show(sheet.axes(columns[1], y, WIDTH, _height(contact)), enlarged(contact.depth, contact.depth), scale)
+    sheet.picture(columns[0], y, WIDTH, _height(contact), contact.image)
+    sheet.map(columns[1], y, WIDTH, _height(contact), enlarged(contact.depth, contact.depth), scale)

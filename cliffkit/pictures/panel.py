@@ -35,7 +35,6 @@ from cliffkit.pictures.sheet import (
     draw_bar,
     draw_no_depth,
     shorten,
-    show,
 )
 
 
@@ -88,14 +87,12 @@ def panel(path: Path, rows: Sequence[PanelRow], title: str, subtitle: str = "") 
         y += LABEL
         _draw_row(sheet, y, height, row, error, (depth_scale, error_scale))
         y += height
-    for axes in sheet.figure.axes:
-        axes.set_axis_off()
 
     y += 0.22
     draw_bar(sheet, COLUMNS[1], y, 2 * WIDTH + GAP, depth_scale, "depth d, prediction p [m]")
     draw_bar(sheet, COLUMNS[3], y, WIDTH, error_scale, "relative error |d - p| / d")
     draw_no_depth(sheet, COLUMNS[0], y, [*truths, *predictions])
-    sheet.figure.savefig(path, format="png", dpi=150)
+    sheet.save(path, dots_per_inch=150)
 
 
 def _draw_row(sheet: Sheet, y: float, height: float, row: PanelRow, error: Floats, scales: tuple[Scale, Scale]) -> None:
@@ -106,7 +103,7 @@ def _draw_row(sheet: Sheet, y: float, height: float, row: PanelRow, error: Float
     for x, words in zip(COLUMNS, heads, strict=True):
         sheet.text(x, y - 0.05, words, fontsize=9, va="bottom")
     depth_scale, error_scale = scales
-    sheet.axes(COLUMNS[0], y, WIDTH, height).imshow(row.image, aspect="auto")
-    show(sheet.axes(COLUMNS[1], y, WIDTH, height), enlarged(row.truth, row.truth), depth_scale)
-    show(sheet.axes(COLUMNS[2], y, WIDTH, height), row.prediction, depth_scale)
-    show(sheet.axes(COLUMNS[3], y, WIDTH, height), enlarged(error, row.truth), error_scale)
+    sheet.picture(COLUMNS[0], y, WIDTH, height, row.image)
+    sheet.map(COLUMNS[1], y, WIDTH, height, enlarged(row.truth, row.truth), depth_scale)
+    sheet.map(COLUMNS[2], y, WIDTH, height, row.prediction, depth_scale)
+    sheet.map(COLUMNS[3], y, WIDTH, height, enlarged(error, row.truth), error_scale)

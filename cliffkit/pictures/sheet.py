@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +14,10 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FormatStrFormatter, LogLocator
+from numpy.typing import NDArray
 
 from cliffkit.pictures.colours import NO_DEPTH_GREY, Floats, colour_map, masked
+from cliffkit.pictures.png import save_png
 
 # Inches, from the top left corner.
 WIDTH, GAP, MARGIN, LABEL, FOOT = 2.9, 0.1, 0.25, 0.27, 0.8
@@ -37,12 +40,30 @@ class Sheet:
     def __init__(self, height: float) -> None:
         self.height = height
         self.figure = Figure(figsize=(TOTAL_WIDTH, height), facecolor="white")
-        FigureCanvasAgg(self.figure)
+        self._canvas = FigureCanvasAgg(self.figure)
+        # All pictures lie on one pair of axes, in inches: axes for each would take most of the time.
+        self._paper = self.figure.add_axes((0, 0, 1, 1), xlim=(0, TOTAL_WIDTH), ylim=(height, 0))
+        self._paper.set_axis_off()
+
+    def picture(self, x: float, y: float, width: float, height: float, pixels: NDArray[Any], **style: Any) -> None:
+        """Draw pixels, as `imshow` does, with their top left corner at (x, y)."""
+        self._paper.imshow(pixels, aspect="auto", extent=(x, x + width, y + height, y), **style)
+
+    def map(self, x: float, y: float, width: float, height: float, values: Floats, scale: Scale) -> None:
+        """Draw a map in the colours of a scale, likewise."""
+        colours = colour_map(scale.colours)
+        self.picture(x, y, width, height, masked(values), interpolation="nearest", cmap=colours, norm=scale.norm)
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
         """Add axes whose top left corner is at (x, y)."""
         share = (x / TOTAL_WIDTH, 1 - (y + height) / self.height, width / TOTAL_WIDTH, height / self.height)
         return self.figure.add_axes(share)
+
+    def save(self, path: Path, dots_per_inch: int) -> None:
+        """Write the sheet as a PNG."""
+        self.figure.set_dpi(dots_per_inch)
+        self._canvas.draw()  # type: ignore[no-untyped-call]
+        save_png(path, np.asarray(self._canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
 
     def text(self, x: float, y: float, words: str, **style: Any) -> None:
         """Write words as they are, dollar signs included."""
@@ -78,12 +99,6 @@ def draw_no_depth(sheet: Sheet, x: float, y: float, maps: Iterable[Floats]) -> N
         frameon=False,
         fontsize=9,
     )
-
-
-def show(axes: Axes, values: Floats, scale: Scale) -> None:
-    """Draw a map in the colours of a scale."""
-    colours = colour_map(scale.colours)
-    axes.imshow(masked(values), aspect="auto", interpolation="nearest", cmap=colours, norm=scale.norm)
 
 
 def shorten(name: str, length: int) -> str:
