@@ -86,7 +86,7 @@ def test_components_are_those_of_a_least_squares_analysis(seeds: int, images: in
 
     def left(*design: Floats) -> float:
         matrix = np.hstack(design)
-        return float(np.square(table.ravel() - matrix @ np.linalg.lstsq(matrix, table.ravel())[0]).sum())
+        return float(np.square(table.ravel() - matrix @ np.linalg.lstsq(matrix, table.ravel(), rcond=None)[0]).sum())
 
     both = left(one, by_seed, by_image)
     x, m = (left(one, other) - both for other in (by_image, by_seed))
