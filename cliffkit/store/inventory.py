@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cliffkit.errors import UserError
-from cliffkit.store.artifacts import WEIGHTS, Failure, JobNames, JobRecord, RunMetrics
+from cliffkit.store.artifacts import WEIGHTS, Failure, JobNames, JobRecord, RunMetrics, Scores
 from cliffkit.store.checksums import SUMS
 from cliffkit.store.files import remove_leftovers, writing
 from cliffkit.store.store import Store
@@ -105,7 +105,7 @@ def _naming(root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
     for folder, files in _folders(root):
         if JobNames.FILE in files:
             yield folder, JobNames.read(folder).jobs
-        elif RunMetrics.FILE in files:
+        elif Scores.FILE in files and Scores.read(folder).selection is not None:  # else of given predictions
             jobs = RunMetrics.read(folder).jobs
             yield folder, tuple(f"{stage}-{key}" for stage, key in jobs.items())
 

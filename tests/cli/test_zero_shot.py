@@ -30,6 +30,9 @@ def test_a_run_is_scored_on_another_data_set_in_a_folder_of_its_own(
     assert Path(told["scores"]).name.startswith("on-pairs-")
     assert "trained on rooms, at a median depth of" in told["quantity"]
     assert (own_run.folder / "metrics.json").read_bytes() == before
+    stored = invoke("store", "list", "--runs", own_run.runs, "--json")
+    assert stored.exit_code == 0, "scores of other data name no job"
+    assert {tuple(job["users"]) for job in json.loads(stored.stdout)["jobs"]} == {(own_run.folder.name,)}
     printed = " ".join(invoke(*arguments).stdout.split())
     assert "of the test depths" in printed
     assert "data: pairs" in printed

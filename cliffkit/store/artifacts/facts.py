@@ -105,7 +105,8 @@ def read_array(path: Path) -> NDArray[Any]:
 
 def _job_folder(path: Path) -> Path | None:
     """Find the folder of the job that a file belongs to: a job is made as a whole. None outside of a store's jobs."""
-    return next((folder for folder in path.parents if (folder.parent.parent / STAMP).exists()), None)
+    jobs = (folder for folder in path.parents if folder.parent.name == "jobs")
+    return next((folder for folder in jobs if (folder.parent.parent / STAMP).exists()), None)
 
 
 @functools.cache
