@@ -34,7 +34,7 @@ study_argument = click.argument("study", type=options.PathText(), default=BUILT_
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Jobs at once. Default: one per GPU; on a CPU the number that is fastest, measured once.",
+    help="Jobs at once. Default: the number that is fastest on this machine, measured once.",
 )
 @click.option("--executor", default="local", show_default=True, metavar="EXECUTOR",
               help="Where jobs run: a name, or '{use: ray, cpus: 4}'; `cliffkit list executor --options`.")  # fmt: skip

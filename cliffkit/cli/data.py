@@ -104,6 +104,7 @@ def check(
             raise click.UsageError(f"--set {setting}: write OPTION=VALUE")
         chosen[option] = yamlstrict.parse_value(value, f"--set {setting}")
     with working(plugins.registry):
+        plugins.registry.get("dataset", name)  # so that a wrong name is told as one
         part = check_part("dataset", {**chosen, "use": name}, plugins.registry, "--set")
         with Progress(console=Console(stderr=True), transient=True) as bars:
             tasks = {}

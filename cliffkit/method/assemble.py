@@ -100,7 +100,8 @@ def hierarchical_loss(
 ) -> HierarchicalEmbeddingLoss | None:
     """Build a recipe's hierarchical embedding loss; None where it has none, or no level has a weight.
 
-    `prepared` is the folder that stage `embedding` left. Raises UserError where a level has no unit scale.
+    `prepared` is the folder that stage `embedding` left. Raises UserError where a level has no unit scale, and
+    where there is not one weight for each level.
     """
     if recipe.embedding is None:
         return None
@@ -110,7 +111,10 @@ def hierarchical_loss(
         return None
     scaled = prepared if engine["scale"] == "unit" else None
     units = divisors(recipe.embedding, LevelDifferences.read(scaled)) if scaled else ()
-    return HierarchicalEmbeddingLoss(embedding, engine["weights"], engine["norm"], engine["warmup_steps"], units)
+    try:
+        return HierarchicalEmbeddingLoss(embedding, engine["weights"], engine["norm"], engine["warmup_steps"], units)
+    except ValueError as error:
+        raise UserError(f"{recipe.embedding.place}: {error}") from error
 
 
 def build_embedding(part: Part, scene_types: int, seed: int, weights: Path | None = None) -> Embedding:

@@ -7,9 +7,11 @@ rounding: images that are predicted at once are added up in another order than a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from cliffkit.method.assemble import load_network
 from cliffkit.method.network import DepthNetwork
 from cliffkit.protocols import View
 from cliffkit.recipe.check import load_recipe
+from cliffkit.recipe.evaluate import check_protocol
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.views import image_region
 from cliffkit.store.artifacts import RECIPE, WEIGHTS
@@ -104,8 +107,14 @@ def prepared(network: DepthNetwork, recipe: Recipe, device: torch.device) -> Pre
     return Predictor(network, (height, width), recipe.data.engine["crop"], device)
 
 
-def load_run(folder: Path, registry: Registry, overrides: Iterable[str] = ()) -> Recipe:
-    """Load the recipe of a run's folder, with `--set` overrides. Raises UserError where the folder holds no run."""
+def load_run(folder: Path, registry: Registry, protocols: Sequence[str | Mapping[str, Any]] | None = None) -> Recipe:
+    """Load the recipe of a run's folder, with its own protocols or others.
+
+    Raises UserError where the folder holds no run, and RecipeError for a protocol that is wrong.
+    """
     if not (folder / RECIPE).exists() or not (folder / WEIGHTS).exists():
         raise UserError(f"{folder}: is no run; give the folder that `cliffkit run` named, with recipe.yaml in it")
-    return load_recipe(folder / RECIPE, registry, overrides)
+    for protocol in protocols or ():
+        check_protocol(protocol, registry)  # by itself, so that a fault does not name a place in the run's recipe
+    others = [] if protocols is None else [f"evaluate={json.dumps(list(protocols))}"]
+    return load_recipe(folder / RECIPE, registry, others)

@@ -62,7 +62,7 @@ def _verdicts(material: Material) -> Iterator[str]:
 def _checklist(material: Material) -> Iterator[str]:
     yield from ("## Checklist for reviewers", "")
     for item in checklist(material.results, material.analysis):
-        yield f"- [{'x' if item.is_met else ' '}] **{item.name}.** {_md(item.words)}"
+        yield f"- [{'x' if item.is_met else ' '}] **{item.name}.** {_with_code(item.words)}"
 
 
 def _effects(material: Material) -> Iterator[str]:
@@ -176,6 +176,14 @@ def _marked(line: Line, text: str) -> str:
 def _md(text: str) -> str:
     """Text from outside on one line, nothing in it read as Markdown or HTML."""
     return re.sub(r"([\\`*_{}\[\]()<>#|~!&$])", r"\\\1", " ".join(text.split()))
+
+
+def _with_code(text: str) -> str:
+    """Write a sentence with what stands between its backticks as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a backtick is left over
+        return _md(text)
+    return "".join(f"`{part}`" if i % 2 else _md(part) for i, part in enumerate(parts))
 
 
 def _fenced(text: str, kind: str) -> str:

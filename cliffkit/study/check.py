@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cliffkit.components.near import near
+from cliffkit.components.near import meant, near
 from cliffkit.components.registry import Registry
 from cliffkit.errors import Fault, RecipeError
 from cliffkit.recipe import yamlstrict
@@ -22,6 +22,7 @@ from cliffkit.recipe.evaluate import check_protocol
 from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.override import override
 from cliffkit.recipe.recipe import Recipe
+from cliffkit.recipe.shipped import is_study as is_shipped_study
 from cliffkit.recipe.shipped import shipped
 from cliffkit.recipe.yamlstrict import Document
 from cliffkit.scoring.metrics import DEFINITIONS, METRICS
@@ -127,7 +128,9 @@ def _base(document: Document, faults: Faults, folder: Path) -> Document | None:
     if not os.path.isfile(path):  # false also for text that can be no path
         path = shipped().get(data, path)
     if not data or not os.path.isfile(path):
-        faults.add(("base",), f"there is no recipe {cut(str(path))}; give its path from the study's folder")
+        hint = meant(data, [name for name, file in shipped().items() if not is_shipped_study(file)])
+        remedy = "give its path from the study's folder, or the name of a recipe that comes with cliffkit"
+        faults.add(("base",), f"there is no recipe {cut(str(path))}; {hint or remedy}")
         return None
     base = yamlstrict.load(path)
     if is_study(base.data):

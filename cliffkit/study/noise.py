@@ -65,8 +65,8 @@ def still_improving(result: CellResult) -> bool | None:
         return None
     border = (1 - TAIL) * result.curve[-1][0]
     before, last = ([score for step, score in result.curve if (step > border) == late] for late in (False, True))
-    if not before or not last:
-        return None
+    if not before or not last or result.curve[-len(last) - 1][0] < (1 - 2 * TAIL) * result.curve[-1][0]:
+        return None  # validations are too few to tell the last steps from those before
     if result.scores.selection.score in HIGHER_IS_BETTER:
         return max(last) > max(before) * (1 + GAIN)
     return min(last) < min(before) * (1 - GAIN)

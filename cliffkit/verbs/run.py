@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,7 +119,7 @@ def evaluate(
     plugins = plugins or installed_plugins()
     folder = run.folder if isinstance(run, Run) else path_of(run, "run")
     roots = folders(data, plugins.registry)
-    recipe = load_recipe_of_run(folder, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
+    recipe = load_recipe_of_run(folder, plugins.registry, protocols)
     check_parts(folder, recipe, TO_SCORE)
     run_folder.check_files(folder)
 

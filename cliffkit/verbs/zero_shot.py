@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ def zero_shot(
     """
     plugins = plugins or installed_plugins()
     folder = run.folder if isinstance(run, Run) else path_of(run, "run")
-    recipe = load_run(folder, plugins.registry, [f"evaluate={json.dumps(list(protocols))}"])
+    recipe = load_run(folder, plugins.registry, protocols)
     check_parts(folder, recipe, TO_SCORE)
     check_files(folder)
     test = open_test(dataset, data, plugins.registry)

@@ -69,10 +69,11 @@ def training() -> str:
     own = {
         name: field for name, field in EmbeddingSettings.model_fields.items() if name not in FitSettings.model_fields
     }
+    others = " and ".join(f"`{name}`" for name in depth if name not in FitSettings.model_fields)
     tables = {
         "`train`": (TrainSettings, TrainSettings.model_fields),
         "`train.depth`": (DepthSettings, depth),
-        "`train.embedding`, beside the keys of `train.depth` without `select`": (EmbeddingSettings, own),
+        f"`train.embedding`, beside the keys of `train.depth` without {others}": (EmbeddingSettings, own),
         "an item of `published`": (Published, Published.model_fields),
     }
     return "\n".join(f"### {title}\n\n{_fields(section, fields)}" for title, (section, fields) in tables.items())

@@ -61,7 +61,8 @@ def main() -> None:
             known = add(Measured.read(MEASURED), name, rows)
             known.write(MEASURED)
             put(known.tables(), PAGE)
-    print(f"\n{measured.tables()}")
+    if measured.rows:
+        print(f"\n{measured.tables()}")
     if failed:
         sys.exit(f"not measured, for the reasons above: {', '.join(failed)}")
 

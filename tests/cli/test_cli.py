@@ -896,7 +896,8 @@ class TestBadInputs:
         assert f"{root / 'index.csv'}:3: rgb: rgb/1.png cannot be read as an image" in said
 
     def test_a_wrong_number_of_embedding_weights(self, refused):
-        assert "gives 2 levels of features and 3 weights are given" in refused("--set", "embedding.weights=[1, 2, 3]")
+        said = refused("--set", "embedding.weights=[1, 2, 3]")
+        assert ": embedding (heg_s): HegS gives 2 levels of features and 3 weights are given" in said
 
     def test_a_backbone_that_there_is_not(self, refused):
         said = refused("--set", "model.backbone={use: timm, name: resnet81}")

@@ -48,6 +48,13 @@ def test_a_run_is_scored_on_another_data_set_in_a_folder_of_its_own(
     assert told["metrics"]["full"]["abs_rel"] == pytest.approx(np.mean(errors), rel=1e-5)
 
 
+def test_a_wrong_protocol_or_data_set_is_named_as_it_was_given(own_run: Finished, invoke: Invoke) -> None:
+    said = invoke("evaluate", own_run.folder, "--protocol", "ful").stderr
+    assert said.startswith("Error: protocol: no protocol is called 'ful'; did you mean 'full'?")
+    said = invoke("data", "check", "pair").stderr
+    assert said == "Error: no dataset is called 'pair'; did you mean 'pairs'?\n"
+
+
 def test_its_own_test_images_are_no_other_data(own_run: Finished) -> None:
     run = cliffkit.load_run(own_run.folder, device="cpu")
     own = {name: value for name, value in run.recipe.data.to_dict().items() if name not in ("size", "crop")}

@@ -315,7 +315,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, run: Run, registry: 
         (folder / name).write_bytes((run.folder / name).read_bytes())
         with pytest.raises(UserError, match="is no run; give the folder that `cliffkit run` named"):
             load_run(folder, registry)
-    assert load_run(run.folder, registry, ["evaluate=[eigen]"]).protocols == (eigen(),)
+    assert load_run(run.folder, registry, ["eigen"]).protocols == (eigen(),)
 
 
 def test_a_trained_network_is_built_without_the_weights_its_backbone_began_with(

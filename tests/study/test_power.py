@@ -170,6 +170,7 @@ def test_training_is_unfinished_where_the_score_still_improves_at_the_end(study:
     assert still_improving(replace(cell, curve=steep)) is True
     assert still_improving(replace(cell, curve=flat)) is False
     assert still_improving(replace(cell, curve=[(500, 0.1)])) is None
+    assert still_improving(replace(cell, curve=[(250, 0.2), (500, 0.1)])) is None, "too few validations"
     assert cell.scores is not None
     upward = replace(cell.scores, selection=replace(cell.scores.selection, score="delta1"))
     assert still_improving(replace(cell, curve=steep, scores=upward)) is False

@@ -297,6 +297,7 @@ def test_a_range_of_seeds_is_a_design_and_a_list_is_none(load: Load) -> None:
     ("change", "message"),
     [
         (("base: base.yaml", "base: no.yaml"), "2: base: there is no recipe"),
+        (("base: base.yaml", "base: cliff_hegr"), "cliff_hegr; did you mean 'cliff_heg"),
         (("base: base.yaml\n", ""), "base: name the recipe that is varied"),
         (("seeds: [0, 1]", "seeds: [0, 1, 0]"), "3: seeds.2: seed 0 stands twice"),
         (("seeds: [0, 1]", "seeds: []"), "3: seeds: write a list of seeds"),
