@@ -44,13 +44,14 @@ def check_data(
     """
     root = data_root(part.component.name, roots)
     problems: list[str] = []
+    refused: dict[str, list[str]] = {}
     splits: dict[str, dict[str, Any]] = {}
     names: dict[str, str] = {}
     for split in (split for split in SPLITS if split in chosen):
         try:
             dataset = part.build(split, root)
         except UserError as error:
-            problems.append(f"{split}: {error}")
+            refused.setdefault(str(error), []).append(split)
             continue
         kept: list[tuple[str, Sample]] = []
         facts, faults = _look(dataset, sample, partial(progress, split), kept)
@@ -62,6 +63,7 @@ def check_data(
             other = names.setdefault(dataset.name(i), split)
             if other != split:
                 problems.append(f"{dataset.name(i)} is in {other} and in {split}")
+    problems = [*(f"{', '.join(of)}: {why}" for why, of in refused.items()), *problems]
     return {"dataset": part.to_dict(), "splits": splits, "problems": list(dict.fromkeys(problems))}
 
 
