@@ -348,7 +348,7 @@ class TestReuse:
         assert again["key"] == result["key"]
         refused = invoke("evaluate", own_run.folder, "--protocol", "{use: eigen, cap: 8}", "--device", "cpu")
         assert refused.exit_code == 2
-        assert "evaluate.0.cap: unknown option; `eigen` takes: name, flip, align, align_over, metrics" in refused.stderr
+        assert "protocol: cap: unknown option; `eigen` takes: name, flip, align, align_over, metrics" in refused.stderr
         refused = invoke("evaluate", own_run.folder, "--protocol", "{use: eigen", "--device", "cpu")
         assert refused.exit_code == 2
         assert "not YAML" in refused.stderr
