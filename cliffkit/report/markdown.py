@@ -180,10 +180,7 @@ def _md(text: str) -> str:
 
 def _with_code(text: str) -> str:
     """Write a sentence with what stands between its backticks as code."""
-    parts = text.split("`")
-    if len(parts) % 2 == 0:  # a backtick is left over
-        return _md(text)
-    return "".join(f"`{part}`" if i % 2 else _md(part) for i, part in enumerate(parts))
+    return "".join(f"`{part}`" if i % 2 else _md(part) for i, part in enumerate(wording.plain_and_code(text)))
 
 
 def _fenced(text: str, kind: str) -> str:

@@ -68,10 +68,9 @@ def _hash(script: str) -> str:
 
 def _code(text: str) -> Markup:
     """Set what stands between backticks in a sentence as code."""
-    parts = [
-        Markup("<code>{}</code>").format(part) if i % 2 else escape(part) for i, part in enumerate(text.split("`"))
-    ]
-    return Markup("").join(parts) if len(parts) % 2 else escape(text)
+    code = Markup("<code>{}</code>")
+    parts = enumerate(wording.plain_and_code(text))
+    return Markup("").join(code.format(part) if i % 2 else escape(part) for i, part in parts)
 
 
 def _shown(value: object) -> object:

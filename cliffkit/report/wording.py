@@ -253,3 +253,9 @@ def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, .
         for entry in variant.recipe.published
         if (entry.protocol, entry.metric) == (protocol, metric)
     }
+
+
+def plain_and_code(text: str) -> list[str]:
+    """Divide a sentence at its backticks: plain text and code in turn; all plain where a backtick is left over."""
+    parts = text.split("`")
+    return parts if len(parts) % 2 else [text]

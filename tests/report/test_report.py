@@ -27,6 +27,7 @@ from cliffkit.report import gallery as galleries
 from cliffkit.report import images
 from cliffkit.report.checklist import checklist
 from cliffkit.report.figures import curves
+from cliffkit.report.markdown import _with_code
 from cliffkit.report.page import _code
 from cliffkit.report.picks import pick, pick_images
 from cliffkit.report.sentences import placebo_sentence
@@ -264,6 +265,8 @@ def test_the_checklist_stands_in_page_and_markdown(plain: Report) -> None:
 def test_what_a_user_writes_is_set_as_code_and_nothing_else_is_markup() -> None:
     assert _code("set `a: <b>` or <c>") == "set <code>a: &lt;b&gt;</code> or &lt;c&gt;"
     assert _code("one ` alone & nothing") == "one ` alone &amp; nothing"
+    assert _with_code("set `a_b: <c>` or a_b") == r"set `a_b: <c>` or a\_b"
+    assert _with_code("one ` alone") == r"one \` alone"
 
 
 def test_nothing_from_outside_is_read_as_markup(hostile: Report) -> None:
