@@ -175,12 +175,17 @@ def _marked(line: Line, text: str) -> str:
 
 def _md(text: str) -> str:
     """Text from outside on one line, nothing in it read as Markdown or HTML."""
-    return re.sub(r"([\\`*_{}\[\]()<>#|~!&$])", r"\\\1", " ".join(text.split()))
+    return _escaped(" ".join(text.split()))
 
 
 def _with_code(text: str) -> str:
-    """Write a sentence with what stands between its backticks as code."""
-    return "".join(f"`{part}`" if i % 2 else _md(part) for i, part in enumerate(wording.plain_and_code(text)))
+    """Write a sentence likewise, but for what stands between its backticks, which is code."""
+    parts = enumerate(wording.plain_and_code(" ".join(text.split())))
+    return "".join(f"`{part}`" if i % 2 else _escaped(part) for i, part in parts)
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]()<>#|~!&$])", r"\\\1", text)
 
 
 def _fenced(text: str, kind: str) -> str:
