@@ -71,7 +71,9 @@ def remove_records(store: Store) -> None:
 
 def list_runs(root: Path) -> Iterator[Path]:
     """List the folders below a store's that runs were laid out in, also where files of theirs are gone."""
-    return (folder for folder, files in _folders(root) if files & {SUMS, WEIGHTS, RunMetrics.FILE})
+    for folder, files in _folders(root):
+        if files & {SUMS, WEIGHTS} or (RunMetrics.FILE in files and not _are_given(folder)):
+            yield folder
 
 
 def _stored(folder: Path, users: Mapping[str, tuple[str, ...]]) -> StoredJob:
@@ -105,9 +107,17 @@ def _naming(root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
     for folder, files in _folders(root):
         if JobNames.FILE in files:
             yield folder, JobNames.read(folder).jobs
-        elif Scores.FILE in files and Scores.read(folder).selection is not None:  # else of given predictions
+        elif RunMetrics.FILE in files and not _are_given(folder):
             jobs = RunMetrics.read(folder).jobs
             yield folder, tuple(f"{stage}-{key}" for stage, key in jobs.items())
+
+
+def _are_given(folder: Path) -> bool:
+    """Tell whether a folder's scores are of given predictions, or of other data: they are no run and name no job."""
+    try:
+        return Scores.read(folder).selection is None
+    except UserError:  # damaged; a run's, as far as is known
+        return False
 
 
 def _folders(root: Path) -> Iterator[tuple[Path, set[str]]]:

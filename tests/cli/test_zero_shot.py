@@ -33,6 +33,8 @@ def test_a_run_is_scored_on_another_data_set_in_a_folder_of_its_own(
     stored = invoke("store", "list", "--runs", own_run.runs, "--json")
     assert stored.exit_code == 0, "scores of other data name no job"
     assert {tuple(job["users"]) for job in json.loads(stored.stdout)["jobs"]} == {(own_run.folder.name,)}
+    verified = invoke("store", "verify", "--runs", own_run.runs)
+    assert (verified.exit_code, verified.stderr) == (0, "")
     printed = " ".join(invoke(*arguments).stdout.split())
     assert "of the test depths" in printed
     assert "data: pairs" in printed
