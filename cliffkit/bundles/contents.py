@@ -15,7 +15,7 @@ from cliffkit.bundles.archive import Members
 from cliffkit.bundles.facts import BundledCell, BundledChoice, BundledTrial, BundledTuning, BundleFacts
 from cliffkit.bundles.readme import readme
 from cliffkit.jobs.parts import write_parts
-from cliffkit.jobs.run_folder import run_folder
+from cliffkit.jobs.run_folder import SCORE_AGAIN, SCORED, check_files, run_folder
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.store.artifacts import (
     LOG,
@@ -91,12 +91,16 @@ def members_of(
 
 
 def members_of_given(folder: Path) -> tuple[BundleFacts, dict[str, bytes | Path]]:
-    """Gather the members of a bundle of given predictions; `folder` is that of their comparison."""
+    """Gather the members of a bundle of given predictions; `folder` is that of their comparison.
+
+    Raises UserError where scores are not as they were written.
+    """
     written = BundleFacts.read_file(folder / facts.COMPARISON)
     study = written.study
     members: dict[str, bytes | Path] = {BundleFacts.FILE: _json(written), **_report(folder)}
     for cell in written.cells:
         scores = folder.parent / cell.folder
+        check_files(scores, (Scores.FILE, *SCORED), SCORE_AGAIN)
         files = {name: (scores / name).read_bytes() for name in WHOLE["evaluate"]}
         files[RegionScores.FILE] = _regions(RegionScores.read(scores), study.protocol, study.metric)
         place = f"{facts.JOBS}/evaluate-{cell.keys['evaluate']}"

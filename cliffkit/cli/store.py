@@ -63,7 +63,7 @@ def list_(runs: Path, order: str, as_json: bool) -> None:
 @options.runs
 @options.as_json
 def verify(runs: Path, as_json: bool) -> None:
-    """Compare every file of every finished job and run with its checksum. Changes nothing.
+    """Compare every file of every finished job, run and folder of scores with its checksum. Changes nothing.
 
     (`cliffkit verify FILE` is another thing: it checks what a study that was put into one file says.)
 
@@ -88,9 +88,10 @@ def verify(runs: Path, as_json: bool) -> None:
             echo(f"damaged: {folder}: {damage}", err=True)
         sound = "" if verified.damages else "; every file is as it was written"
         if verified.damages:
-            echo("run and ablate do damaged jobs again, and lay out the folders of their runs anew", err=True)
-        jobs, runs_read = _counted(verified.jobs, "job"), _counted(verified.runs, "run")
-        echo(f"{jobs} ({_size(verified.size)}) and {runs_read} verified{sound}")
+            echo("run and ablate do damaged jobs again, and lay out the folders of their runs anew;", err=True)
+            echo("evaluate and score write damaged scores anew", err=True)
+        jobs, folders = _counted(verified.jobs, "job"), _counted(verified.runs, "folder")
+        echo(f"{jobs} ({_size(verified.size)}) and {folders} of runs and scores verified{sound}")
     if verified.damages:
         raise SystemExit(2)
 

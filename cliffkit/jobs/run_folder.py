@@ -32,7 +32,7 @@ SCORED = (PerImage.FILE, RegionScores.FILE, PANEL)
 """Files that stage evaluate leaves for people and for later computations."""
 
 FILES = (RECIPE, WEIGHTS, LOSSES, LOG, RunMetrics.FILE, *SCORED, Environment.FILE, RunParts.FILE)
-"""Files of a run's folder, beside the texts of its parts."""
+"""Files of a run's folder, beside the texts of its parts. A folder of scores has some of them."""
 
 CHECKED = (RECIPE, WEIGHTS, RunMetrics.FILE, PerImage.FILE)
 """Files of a run's folder whose content enters later computations."""
@@ -43,18 +43,24 @@ def run_folder(recipe: Recipe, jobs: Sequence[Job], parent: Path) -> Path:
     return parent / f"{recipe.name}-{jobs[-1].key[:8]}"
 
 
+SCORE_AGAIN = "score the predictions again"
+"""What helps where a folder of scores is damaged: it has no recipe."""
+
+
 def is_published(folder: Path) -> bool:
     """Tell whether a run's folder is laid out whole, and its files are those that were written."""
     return find_changed(folder, CHECKED) is None
 
 
-def check_files(folder: Path, names: Iterable[str] = CHECKED) -> None:
-    """Compare files of a run's folder with its checksums. Raises UserError where one is not as it was written."""
+def check_files(folder: Path, names: Iterable[str] = CHECKED, remedy: str | None = None) -> None:
+    """Compare files of a folder of a run, or of scores, with its checksums. `remedy` is by default to run it again.
+
+    Raises UserError where one is not as it was written.
+    """
     changed = find_changed(folder, names)
     if changed is not None:
-        raise UserError(
-            f"{folder}: {changed}; put it back as it was, or run its recipe again: cliffkit run {folder / RECIPE}"
-        )
+        remedy = remedy or f"run its recipe again: cliffkit run {folder / RECIPE}"
+        raise UserError(f"{folder}: {changed}; put it back as it was, or {remedy}")
 
 
 def name_jobs(folder: Path, jobs: Iterable[Job]) -> None:
@@ -64,7 +70,7 @@ def name_jobs(folder: Path, jobs: Iterable[Job]) -> None:
 
 
 def write_sums(folder: Path) -> None:
-    """Write the checksums of a run's files into its folder; what a person put there too is left out."""
+    """Write the checksums of the files of a run, or of scores, into their folder; other files are left out."""
     paths = [folder / name for name in FILES if (folder / name).exists()]
     paths += sorted(path for path in (folder / CODE).rglob("*") if path.is_file())
     sums = {path.relative_to(folder).as_posix(): checksum(path) for path in paths}

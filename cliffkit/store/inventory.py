@@ -36,8 +36,19 @@ class StoredJob:
 
 
 def list_jobs(store: Store) -> list[StoredJob]:
-    """List the jobs of a store, finished or not, the largest first."""
-    users = _users(store.root)
+    """List the jobs of a store, finished or not, the largest first.
+
+    Raises UserError where the jobs that a run's folder names cannot be read: they would be taken for leftovers.
+    """
+    return _list(store, _users(store.root))
+
+
+def list_finished(store: Store) -> list[StoredJob]:
+    """List the finished jobs of a store, the largest first, whatever is damaged; who names them is left out."""
+    return [job for job in _list(store, {}) if job.state == "done"]
+
+
+def _list(store: Store, users: Mapping[str, tuple[str, ...]]) -> list[StoredJob]:
     folders = (path for path in store.jobs.iterdir() if path.is_dir() and not path.name.startswith("."))
     return sorted((_stored(folder, users) for folder in folders), key=lambda job: (-job.size, job.name))
 
@@ -69,11 +80,9 @@ def remove_records(store: Store) -> None:
                     path.unlink()
 
 
-def list_runs(root: Path) -> Iterator[Path]:
-    """List the folders below a store's that runs were laid out in, also where files of theirs are gone."""
-    for folder, files in _folders(root):
-        if files & {SUMS, WEIGHTS} or (RunMetrics.FILE in files and not _are_given(folder)):
-            yield folder
+def list_results(root: Path) -> Iterator[Path]:
+    """List the folders of runs and of scores below a store's, also those of which a file is gone."""
+    return (folder for folder, files in _folders(root) if files & {SUMS, WEIGHTS, RunMetrics.FILE})
 
 
 def _stored(folder: Path, users: Mapping[str, tuple[str, ...]]) -> StoredJob:
@@ -100,10 +109,7 @@ def _users(root: Path) -> dict[str, tuple[str, ...]]:
 
 
 def _naming(root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """Find the folders below a store's that name jobs, and the names.
-
-    Raises UserError where a folder's names cannot be read: its jobs would be taken for leftovers.
-    """
+    """Find the folders below a store's that name jobs, and the names. Raises UserError as `list_jobs` does."""
     for folder, files in _folders(root):
         if JobNames.FILE in files:
             yield folder, JobNames.read(folder).jobs

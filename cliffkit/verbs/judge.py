@@ -21,6 +21,7 @@ from cliffkit.data.splits import data_root
 from cliffkit.errors import UserError
 from cliffkit.events import Emit, Notice
 from cliffkit.interfaces import Dataset
+from cliffkit.jobs.run_folder import write_sums
 from cliffkit.prediction.given.matching import Matched, listed, match
 from cliffkit.prediction.given.source import Reading, Source
 from cliffkit.prediction.scored import ScoredImage, score_images
@@ -205,7 +206,7 @@ def leave_scores(
     images: Sequence[ScoredImage | None],
     emit: Emit,
 ) -> None:
-    """Write metrics.json, per_image.csv, regions.npz and panel.png of the images of a test split."""
+    """Write metrics.json, per_image.csv, regions.npz and panel.png of the images of a test split, and checksums."""
     summaries, failures = leave_tables(folder, protocols, test.names, images, emit)
     leave_panel(folder, images, f"{given.name}, on {test.part.component.name}", protocols[0])
     GivenScores(
@@ -219,6 +220,7 @@ def leave_scores(
         predictions=given.facts,
         failures=failures,
     ).write(folder)
+    write_sums(folder)
 
 
 def key_of(test: Split, protocols: tuple[Protocol, ...], predictions: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from cliffkit.jobs.run_folder import SCORE_AGAIN, check_files
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.store.artifacts import PANEL, GivenScores, PerImage, Summary
 from cliffkit.verbs.rows import Rows
@@ -14,13 +15,17 @@ from cliffkit.verbs.rows import Rows
 
 @dataclass(frozen=True)
 class Scored:
-    """Predictions that were given, with their scores. Files are read when asked for."""
+    """Predictions that were given, with their scores. Files are read when asked for.
+
+    Reading raises UserError where a file is not as it was written.
+    """
 
     folder: Path
 
     @cached_property
     def record(self) -> GivenScores:
         """All that metrics.json says: scores per protocol, how predictions were read and matched, what is odd."""
+        check_files(self.folder, [GivenScores.FILE], SCORE_AGAIN)
         return GivenScores.read(self.folder)
 
     @property
@@ -46,6 +51,7 @@ class Scored:
     @cached_property
     def per_image(self) -> Rows:
         """Scores of each test image under each protocol: columns protocol, image, and one per metric."""
+        check_files(self.folder, [PerImage.FILE], SCORE_AGAIN)
         return image_rows(self.folder)
 
     @property

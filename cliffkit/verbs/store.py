@@ -27,11 +27,11 @@ class Verified:
     jobs: int
     """Finished jobs that were read."""
     runs: int
-    """Folders of runs that were read."""
+    """Folders of runs, and of scores of other data in them, that were read."""
     size: int
     """Bytes of the jobs."""
     damages: tuple[tuple[Path, str], ...]
-    """Folders of jobs and runs whose files are not those that were written, and how they differ."""
+    """Folders of jobs, runs and scores whose files are not those that were written, and how they differ."""
 
 
 def list_jobs(runs: AnyPath = "runs") -> list[StoredJob]:
@@ -40,9 +40,9 @@ def list_jobs(runs: AnyPath = "runs") -> list[StoredJob]:
 
 
 def verify(runs: AnyPath = "runs", progress: Told = lambda done, total: None) -> Verified:
-    """Read every file of every finished job and of every run, and compare it with its checksum. Changes nothing."""
+    """Compare every file of every finished job, run and folder of scores with its checksum. Changes nothing."""
     store = _open(runs)
-    jobs = [job for job in inventory.list_jobs(store) if job.state == "done"]
+    jobs = inventory.list_finished(store)
     size = sum(job.size for job in jobs)
     damages: list[tuple[Path, str]] = []
     done = 0
@@ -53,7 +53,7 @@ def verify(runs: AnyPath = "runs", progress: Told = lambda done, total: None) ->
             if damage is not None:
                 damages.append((job.folder, damage))
 
-    folders = list(inventory.list_runs(store.root))
+    folders = list(inventory.list_results(store.root))
     for folder in folders:
         changed = find_changed(folder, FILES)
         if changed is not None:

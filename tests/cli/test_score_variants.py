@@ -100,6 +100,14 @@ def test_a_comparison_in_one_file_is_verified_and_a_forged_one_is_not(
     ]  # fmt: skip
     assert "there is no recipe to train again" in invoke("verify", tmp_path / "a.zip", "--retrain", 1).stderr
 
+    scores = next((tmp_path / "scores").glob("ours.1-*")) / "per_image.csv"
+    sound = scores.read_text(encoding="utf-8")
+    scores.write_text(sound.replace(",0.", ",1.", 1), encoding="utf-8")
+    refused = invoke("bundle", found.folder, "-o", tmp_path / "b.zip")
+    assert refused.exit_code == 2
+    assert "per_image.csv is not the file that was written" in refused.stderr
+    scores.write_text(sound, encoding="utf-8")
+
     forger = Forger(tmp_path / "a.zip", tmp_path / "forged")
     forger.edit(forger.job("ours", 1, "evaluate") / "per_image.csv", r"full,[^,]+,0\.\d", r"\g<0>9")
     forger.edit(forger.job("same", 2, "evaluate") / "metrics.json", '"name": "same.2"', '"name": "ours.2"')

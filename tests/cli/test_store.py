@@ -64,7 +64,7 @@ def test_verify_reads_every_file_and_changes_nothing(own_run: Finished, invoke: 
     sound = invoke("store", "verify", "--runs", own_run.runs)
     assert (sound.exit_code, sound.stderr) == (0, "")
     assert "5 jobs (" in sound.stdout
-    assert "1 run verified; every file is as it was written" in sound.stdout
+    assert "1 folder of runs and scores verified; every file is as it was written" in sound.stdout
 
     (pack,) = (own_run.runs / "jobs").glob("pack-*")
     flip(pack / "val" / "depth.npy")
@@ -89,7 +89,7 @@ def test_a_run_that_has_lost_a_file_is_damaged(own_run: Finished, invoke: Invoke
     assert f"damaged: {own_run.folder}: {gone} cannot be read: No such file or directory" in verified.stderr
     assert "run and ablate do damaged jobs again" in verified.stderr
     assert "5 jobs" in verified.stdout
-    assert "and 1 run verified\n" in verified.stdout
+    assert "and 1 folder of runs and scores verified\n" in verified.stdout
     invoke("run", own_run.recipe, "--runs", own_run.runs, "--device", "cpu")
     assert invoke("store", "verify", "--runs", own_run.runs).exit_code == 0
 

@@ -35,6 +35,7 @@ def test_a_run_is_scored_on_another_data_set_in_a_folder_of_its_own(
     assert {tuple(job["users"]) for job in json.loads(stored.stdout)["jobs"]} == {(own_run.folder.name,)}
     verified = invoke("store", "verify", "--runs", own_run.runs)
     assert (verified.exit_code, verified.stderr) == (0, "")
+    assert "2 folders of runs and scores" in verified.stdout
     printed = " ".join(invoke(*arguments).stdout.split())
     assert "of the test depths" in printed
     assert "data: pairs" in printed
@@ -48,6 +49,30 @@ def test_a_run_is_scored_on_another_data_set_in_a_folder_of_its_own(
         predicted = predict(sample.image.permute(1, 2, 0).numpy()).clip(1e-3, None)
         errors.append(np.mean(np.abs(predicted - depth)[valid] / depth[valid]))
     assert told["metrics"]["full"]["abs_rel"] == pytest.approx(np.mean(errors), rel=1e-5)
+
+
+def test_damaged_scores_on_other_data_are_noticed(
+    own_run: Finished, make_pairs: Callable[..., Path], invoke: Invoke, tmp_path: Path
+) -> None:
+    arguments = ("evaluate", own_run.folder, "--data", f"pairs={make_pairs(tmp_path / 'pairs')}", "--device", "cpu")
+    folder = Path(json.loads(invoke(*arguments, "--protocol", "full", "--json").stdout)["scores"])
+    for name in ("per_image.csv", "metrics.json", "regions.npz", "panel.png"):
+        sound = (folder / name).read_bytes()
+        (folder / name).write_bytes(sound[:-9] + bytes([sound[-9] ^ 1]) + sound[-8:])
+        verified = invoke("store", "verify", "--runs", own_run.runs)
+        assert verified.exit_code == 2
+        assert f"damaged: {folder}: {name} is not the file that was written" in verified.stderr
+        assert "evaluate and score write damaged scores anew" in verified.stderr
+        (folder / name).write_bytes(sound)
+
+    scores = cliffkit.Scored(folder)
+    assert scores.metrics["full"]["abs_rel"] > 0
+    with (folder / "per_image.csv").open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(UserError, match=r"per_image\.csv is not the file .* or score the predictions again"):
+        _ = scores.per_image
+    assert invoke(*arguments, "--protocol", "full").exit_code == 0
+    assert invoke("store", "verify", "--runs", own_run.runs).exit_code == 0
 
 
 def test_a_wrong_protocol_or_data_set_is_named_as_it_was_given(own_run: Finished, invoke: Invoke) -> None:
