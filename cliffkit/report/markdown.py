@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from cliffkit.report import wording
+from cliffkit.report import remarks, wording
 from cliffkit.report.checklist import checklist
 from cliffkit.report.material import Material
 from cliffkit.report.noise import HEADS as NOISE_HEADS
@@ -34,19 +34,19 @@ def _head(material: Material) -> Iterator[str]:
         "",
         _md(summary(results, material.analysis)),
         "",
-        _md(wording.question(results)),
+        _md(remarks.question(results)),
         "",
-        _md(wording.state(results)),
+        _md(remarks.state(results)),
         "",
     )
-    remarks = [*wording.troubles(results), *wording.caveats(results, material.analysis)]
-    yield from (f"- {_md(remark)}" for remark in remarks)
+    notes = [*remarks.troubles(results), *remarks.caveats(results, material.analysis)]
+    yield from (f"- {_md(note)}" for note in notes)
 
 
 def _verdicts(material: Material) -> Iterator[str]:
     table = material.tables[material.study.protocol, material.study.metric]
     yield from ("## Verdicts", "", *_figure(material, "forest"))
-    yield from (_md(wording.best(material.first) or "Nothing is measured yet."), "")
+    yield from (_md(remarks.best(material.first) or "Nothing is measured yet."), "")
     yield from (f"**{_md(table.title)}**", "")
     left_out = ([] if table.planned else list(PLANNED)) + ([] if table.sources else ["published"])
     heads = [head for head in HEADS if head not in left_out]

@@ -9,7 +9,7 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from cliffkit.report import wording
+from cliffkit.report import remarks, wording
 from cliffkit.report.material import Material
 from cliffkit.report.sections import SECTIONS
 from cliffkit.report.summary import summary
@@ -31,9 +31,9 @@ def page(material: Material) -> str:
         "script_hash": _hash(script),
         "study": material.study,
         "summary": summary(material.results, material.analysis),
-        "question": wording.question(material.results),
-        "state": wording.state(material.results),
-        "troubles": wording.troubles(material.results),
+        "question": remarks.question(material.results),
+        "state": remarks.state(material.results),
+        "troubles": remarks.troubles(material.results),
         "sections": list(zip(sections, bodies, strict=True)),
     }
     return environment.get_template("page.html.j2").render(context)

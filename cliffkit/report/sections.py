@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
-from cliffkit.report import wording
+from cliffkit.report import remarks, wording
 from cliffkit.report.checklist import checklist
 from cliffkit.report.costs import costs, environments
 from cliffkit.report.figures import COLUMN
@@ -53,8 +53,8 @@ def verdicts(material: Material) -> Section:
     study, results = material.study, material.results
     values = {
         "figure": figure(material, "forest"),
-        "best": wording.best(material.first),
-        "caveats": wording.caveats(results, material.analysis),
+        "best": remarks.best(material.first),
+        "caveats": remarks.caveats(results, material.analysis),
         "study": study,
         "names": [variant.name for variant in study.variants],
         "protocols": results.protocols,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from cliffkit.report import wording
+from cliffkit.report import remarks, wording
 from cliffkit.report.sentences import more_seeds, seen
 from cliffkit.report.wording import NOTHING, number
 from cliffkit.statistics import NOISE, Estimate
@@ -56,7 +56,7 @@ class TextTable(NamedTuple):
 
 def text_table(results: Results, table: Table, planned: bool) -> TextTable:
     """Write one protocol and metric as text; `planned` adds what the study would have seen, which takes longer."""
-    theirs = wording.published(results, table.protocol, table.metric)
+    theirs = remarks.published(results, table.protocol, table.metric)
     sources = list(dict.fromkeys(source for _, source in theirs.values()))
     rows = []
     for row in table.rows:
@@ -65,8 +65,8 @@ def text_table(results: Results, table: Table, planned: bool) -> TextTable:
         cells = [*row_cells(row), *(outlook(row) if planned else ("", "")), others]
         flag = "best" if row.best else "tied" if row.tied else ""
         rows.append(Line(cells, wording.spread(row.mean, wording.row_digits(row)), row.word or "", flag))
-    notes = [wording.uneven_seeds(table), *wording.dropped(results, table)]
-    notes.append(wording.baseline(results, table.protocol, table.metric))
+    notes = [remarks.uneven_seeds(table), *remarks.dropped(results, table)]
+    notes.append(remarks.baseline(results, table.protocol, table.metric))
     return TextTable(
         f"{wording.heading(table.metric)} under {table.protocol}",
         rows,

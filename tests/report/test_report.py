@@ -30,10 +30,11 @@ from cliffkit.report.figures import curves
 from cliffkit.report.markdown import _with_code
 from cliffkit.report.page import _code
 from cliffkit.report.picks import pick, pick_images
+from cliffkit.report.remarks import published, troubles
 from cliffkit.report.sentences import placebo_sentence
 from cliffkit.report.svg import inline
 from cliffkit.report.tables import HEADS, effect_rows, row_cells, text_table
-from cliffkit.report.wording import MINUS, chance, digits, heading, listed, number, published, troubles
+from cliffkit.report.wording import MINUS, chance, digits, heading, listed, number
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.statistics import EQUIVALENT, NOISE, compare, estimate, holm

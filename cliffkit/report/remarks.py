@@ -1,0 +1,177 @@
+"""What a report says of its study beside the numbers: what is compared, how much is done, what to keep in mind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cliffkit.report.sentences import placebo_sentence, seeds_of
+from cliffkit.report.wording import listed, row_digits, spread
+from cliffkit.scoring.metrics import HIGHER_IS_BETTER
+from cliffkit.study.analysis import Analysis, Table
+from cliffkit.study.board import HOW_TO_RETRY
+from cliffkit.study.results import CellResult, Results
+from cliffkit.study.rounds import NOT_NEEDED
+from cliffkit.study.study import Study
+
+
+def question(results: Results) -> str:
+    """Say what is compared, how, with what."""
+    study = results.study
+    direction = "higher" if study.metric in HIGHER_IS_BETTER else "lower"
+    apart = "" if study.placebo is None else f"; the placebo under {seeds_of(study.placebo)}"
+    pairs = "under the same seeds" if isinstance(study, Study) else "and folder by folder"
+    return (
+        f"Compared in {study.metric} ({direction} is better) under protocol {study.protocol}, "
+        f"each variant with the reference, {study.reference.name}, on the same images {pairs}{apart}."
+    )
+
+
+def state(results: Results) -> str:
+    """How much of the study there is."""
+    study, total = results.study, sum(cell.state != NOT_NEEDED for cell in results.cells)
+    variants = (
+        f"{len(study.variants)} variants" if study.placebo is None else f"{len(study.variants) - 1} variants, placebo"
+    )
+    counts = {word: sum(cell.state == word for cell in results.cells) for word in ("failed", "waiting")}
+    rest = [f"{counts['failed']} failed"] * bool(counts["failed"])
+    rest += [f"{counts['waiting']} not done yet"] * bool(counts["waiting"])
+    done, total_words = "All" if not rest else f"{results.done} of", f"{total}"
+    seeds = f"{len(study.seeds)} seed{'s' * (len(study.seeds) != 1)}"
+    if study.adaptive is not None:
+        seeds, total_words = f"{study.adaptive.from_seeds} to {study.adaptive.to_seeds} seeds", f"{total} needed"
+    if results.course is not None and results.course.may_follow:
+        rest.append(f"at most {results.course.may_follow} more may follow")
+    images = f"; {len(results.images)} test images" if results.images else ""
+    return (
+        f"{done} {total_words} cells are done ({variants}, {seeds}{images})"
+        + "".join(f", {words}" for words in rest)
+        + "."
+    )
+
+
+def caveats(results: Results, analysis: Analysis) -> list[str]:
+    """Say what a reader must know before the numbers: seeds, the number of comparisons, notes of the study."""
+    study, messages = results.study, []
+    if not results.done:
+        messages.append("No cell is done yet: there is nothing to compare.")
+    if len(study.seeds) == 1:
+        messages.append(
+            f"One seed only (seed {study.seeds[0]}): what differs between variants may be the luck of their training, "
+            "so every difference holds for these weights only. Give each variant three seeds or more."
+        )
+    placebo = analysis.first(results).placebo
+    if placebo is not None:
+        messages.append(placebo_sentence(placebo))
+    if study.adaptive is not None:
+        messages.append(
+            f"Seeds came one by one, {study.adaptive.from_seeds} to {study.adaptive.to_seeds} for each variant, and "
+            "stopped where a comparison was decided or hopeless. Intervals and p allow for all looks together. "
+            "Differences of variants that were decided early are too large on average: luck helped them to stop."
+        )
+    compared = analysis.first(results).compared
+    if compared > 1:
+        messages.append(
+            f"{compared} comparisons: better and worse are said only where Holm's p, over all of them together, is "
+            "below 0.05, since each alone would err one time in twenty. Intervals are of each comparison alone."
+        )
+    return [*messages, *study.notes]
+
+
+def troubles(results: Results) -> list[str]:
+    """List cells that failed or are not done, one message for each variant or for all that failed alike.
+
+    Cells that are done, but that some protocols cannot score, are listed too.
+    """
+    failures: dict[tuple[str, str], list[str]] = {}
+    unscored: dict[str, list[str]] = {}
+    waiting = []
+    for variant in results.study.variants:
+        cells = results.of(variant)
+        failed = [result for result in cells if result.state == "failed"]
+        for reason, seeds in _reasons(failed).items():
+            needed = sum(result.state != NOT_NEEDED for result in cells)
+            where = "at every seed" if len(seeds) == needed else f"at seed{'s' * (len(seeds) > 1)} {listed(seeds)}"
+            failures.setdefault((where, reason), []).append(variant.name)
+        for reason, seeds in _reasons(result for result in cells if result.state == "done" and result.reason).items():
+            unscored.setdefault(reason, []).append(f"{variant.name} (seed {listed(seeds)})")
+        seeds = [str(result.cell.own_seed) for result in cells if result.state == "waiting"]
+        waiting += [f"{variant.name} (seed {listed(seeds)})"] * bool(seeds)
+    messages = [f"{listed(names)} failed {where}: {reason}" for (where, reason), names in failures.items()]
+    if any(result.state == "failed" and not result.damaged for result in results.cells):
+        messages.append(f"When the cause is mended: {HOW_TO_RETRY}.")
+    messages += [f"{listed(names)}: {reason}" for reason, names in unscored.items()]
+    messages += [f"Not done yet: {listed(waiting)}. `cliffkit ablate` goes on with them."] * bool(waiting)
+    return messages
+
+
+def _reasons(failed: Iterable[CellResult]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for result in failed:
+        reasons.setdefault(result.reason or "no reason is known", []).append(str(result.cell.own_seed))
+    return reasons
+
+
+def best(table: Table) -> str | None:
+    """Name in a sentence the best mean, and the variants that cannot be told from it."""
+    leader = next((row for row in table.rows if row.best), None)
+    if leader is None:
+        return None
+    lead = f"Best mean: {leader.variant.name}, {spread(leader.mean, row_digits(leader))}"
+    ties = [row.variant.name for row in table.rows if row.tied and not row.best]
+    return f"{lead}; not distinguishable from it: {listed(ties)}." if ties else f"{lead}."
+
+
+def uneven_seeds(table: Table) -> str | None:
+    """Say what means and differences stand on where variants have different numbers of seeds."""
+    seeds = sorted({row.mean.seeds for row in table.rows if row.mean is not None})
+    if len(seeds) < 2:
+        return None
+    return (
+        f"Variants have {seeds[0]} to {seeds[-1]} seeds. A mean is over the variant's own seeds, a difference over the "
+        "seeds that the variant and the reference have in common, so the two means need not differ by it."
+    )
+
+
+def dropped(results: Results, table: Table) -> list[str]:
+    """Say how many images count for no mean, and why."""
+    total = len(results.images)
+    measured = [row for row in table.rows if row.mean is not None]
+    counts: dict[tuple[int, int], list[str]] = {}
+    for row in measured:
+        assert row.mean is not None
+        absent = total - row.mean.images - row.mean.dropped
+        counts.setdefault((absent, row.mean.dropped), []).append(row.variant.name)
+    messages = []
+    for (absent, some), names in counts.items():
+        whose = "" if len(names) == len(measured) else f" ({listed(names)})"
+        why = {f"no pixel that {table.protocol} scores": absent, "a score under some seeds only": some}
+        messages += [f"{n} of {total} images left out, with {words}{whose}." for words, n in why.items() if n]
+    return messages
+
+
+def baseline(results: Results, protocol: str, metric: str) -> str | None:
+    """Say what a constant depth scores: a network must beat it."""
+    every = (cell.scores for cell in results.cells if cell.scores is not None)
+    scores = next((scores for scores in every if protocol in scores.protocols), None)
+    if scores is None:
+        return None
+    value = scores.protocols[protocol].baseline[metric]
+    split = "test" if scores.selection is None else "training"
+    return f"The constant depth {scores.baseline_depth_m:.2f} m (median of the {split} split) scores {value:.4g}."
+
+
+def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, ...], tuple[float, str]]:
+    """By levels of a variant: what others report for it, and where.
+
+    A variant that changes the base recipe does not inherit what is reported for the base.
+    """
+    study = results.study
+    if not isinstance(study, Study):
+        return {}
+    return {
+        variant.levels: (entry.value, entry.source)
+        for variant in study.variants
+        if variant.levels == study.full or variant.recipe.published != study.base.published
+        for entry in variant.recipe.published
+        if (entry.protocol, entry.metric) == (protocol, metric)
+    }
