@@ -21,10 +21,9 @@ from cliffkit.recipe.override import override
 from cliffkit.recipe.part import Part, is_trained
 from cliffkit.recipe.recipe import MODEL, NETWORK, PLACED, Recipe
 from cliffkit.recipe.schema import Published, Section
+from cliffkit.recipe.sections import TOP, belongs
 from cliffkit.recipe.yamlstrict import Document
 from cliffkit.text import excerpt
-
-TOP = ("name", "seed", "data", "model", "embedding", "loss", "train", "evaluate", "published")
 
 DEFAULTS = {"head": {"use": "linear"}}
 """Parts of the model that a recipe need not name."""
@@ -132,7 +131,7 @@ def _keys(faults: Faults, data: Mapping[str, Any]) -> None:
     """Add a fault for each unknown and each missing key, and check the name."""
     for key in data:
         if key not in TOP:
-            faults.add((key,), f"unknown key; {near(key, TOP, 'a recipe has')}")
+            faults.add((key,), f"unknown key; {belongs(key)}{near(key, TOP, 'a recipe has')}")
     for key in NEEDED:
         if key not in data:
             faults.add((), f"'{key}' is missing; a recipe needs {', '.join(NEEDED)}")
@@ -147,7 +146,8 @@ def _model(checker: Checker, data: Any) -> dict[str, Part]:
         return {}
     for key in data:
         if key not in (*MODEL, NETWORK):
-            checker.faults.add(("model", key), f"unknown key; {near(key, (*MODEL, NETWORK), 'model has')}")
+            hint = near(key, (*MODEL, NETWORK), "model has")
+            checker.faults.add(("model", key), f"unknown key; {belongs(key)}{hint}")
     beside = [kind for kind in MODEL if kind in data]
     if NETWORK in data and beside:
         verb = "is" if len(beside) == 1 else "are"

@@ -11,11 +11,10 @@ from cliffkit.recipe.checker import Checker
 from cliffkit.recipe.fit import STAGES, DepthFit, EmbeddingFit, Train
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.schema import DepthSettings, EmbeddingSettings, FitSettings, TrainSettings
+from cliffkit.recipe.sections import FIT_PARTS
 from cliffkit.recipe.spelling import Spelled
 from cliffkit.recipe.yamlstrict import Path_
 from cliffkit.text import excerpt
-
-PARTS = ("optimizer", "schedule", "augment")
 
 
 def check_train(checker: Checker, data: Any) -> Train | None:
@@ -50,9 +49,9 @@ def check_fit(checker: Checker, stage: str, data: Any) -> DepthFit | EmbeddingFi
     path: Path_ = ("train", stage)
     schema = DepthSettings if stage == "depth" else EmbeddingSettings
     if not isinstance(data, dict):
-        checker.section(schema, path, data, "it has", after=PARTS)
+        checker.section(schema, path, data, "it has", after=FIT_PARTS)
         return None
-    settings = checker.section(schema, path, spelling.settings(data, PARTS), "it has", after=PARTS)
+    settings = checker.section(schema, path, spelling.settings(data, FIT_PARTS), "it has", after=FIT_PARTS)
 
     optimizer = checker.part("optimizer", (*path, "optimizer"), data.get("optimizer", "adamw"))
     spelled = spelling.schedule(data, path)

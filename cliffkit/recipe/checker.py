@@ -17,6 +17,7 @@ from cliffkit.recipe.faults import Faults
 from cliffkit.recipe.options import engine_options
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.schema import Section, options_schema
+from cliffkit.recipe.sections import belongs
 from cliffkit.recipe.yamlstrict import Document, Path_, dotted
 from cliffkit.text import excerpt
 
@@ -70,7 +71,7 @@ class Checker:
             engine, schema = None, options_schema(component.load())
 
         written = {name: value for name, value in data.items() if name != "use"}
-        options = self.section(schema, path, written, f"`{use}` takes", places=places)
+        options = self.section(schema, path, written, f"`{use}` takes", places=places, alone=alone)
         if options is None:
             return None
         values, engine_names = dict(options), engine.model_fields if engine else {}
@@ -101,11 +102,13 @@ class Checker:
         before: Sequence[str] = (),
         after: Sequence[str] = (),
         places: Mapping[str, Path_] = NOWHERE,
+        alone: bool = False,
     ) -> Section | None:
         """Check a mapping against a schema.
 
         `has` begins the list of its keys in messages, as `it has`; keys that others check stand `before` and `after`
-        those of the schema. `places` says where values are written that stand elsewhere.
+        those of the schema. `places` says where values are written that stand elsewhere; what stands `alone`, outside
+        any recipe, has no other sections in which a key might belong.
         """
         key = (schema, json.dumps(data))
         if key in self.cache:
@@ -121,7 +124,7 @@ class Checker:
                 where = _written(data, fault["loc"], fault["type"] == "missing")
                 first, *rest = where or ("",)
                 full = (*places[str(first)], *rest) if str(first) in places else (*path, *where)
-                self.faults.add(full, _message(schema, fault, has, before, after))
+                self.faults.add(full, _message(schema, fault, has, before, after, alone))
         return None
 
     def _paths_written(self, section: Section, path: Path_, data: Any, places: Mapping[str, Path_]) -> bool:
@@ -144,7 +147,7 @@ def _written(data: Any, location: tuple[Any, ...], missing: bool) -> Path_:
 
 
 def _message(
-    schema: type[BaseModel], error: Any, has: str, before: Sequence[str] = (), after: Sequence[str] = ()
+    schema: type[BaseModel], error: Any, has: str, before: Sequence[str], after: Sequence[str], alone: bool
 ) -> str:
     """Say in one sentence what pydantic found wrong."""
     within = error["loc"] if error["type"] == "model_type" else error["loc"][:-1]
@@ -154,7 +157,9 @@ def _message(
         fields = [*before, *fields, *after]
     if error["type"] == "extra_forbidden":
         takes = f"{has}: {', '.join(fields)}" if fields else f"{has} no options"
-        return "; ".join(filter(None, ("unknown option", takes, meant(error["loc"][-1], fields))))
+        key = error["loc"][-1]
+        where = "" if alone else belongs(key)
+        return "; ".join(filter(None, ("unknown option", f"{where}{takes}", meant(key, fields))))
     if error["type"] == "missing" and isinstance(error["loc"][-1], int):
         return "is missing; the list is too short"
     if error["type"] == "missing":

@@ -116,7 +116,18 @@ ONE_FAULT = [
     ("use: handbuilt", "use: handbuilt, x: 1", "4: model.backbone.x: unknown option; `handbuilt` takes no options"),
     ("use: l1", "use: l1, wait: 1", "8: loss.0.wait: unknown option; `l1` takes: weight; did you mean 'weight'?"),
     ("    steps: 6", "    steps: 6\n    stepz: 6", "13: train.depth.stepz: unknown option; it has: steps, batch, "),
-    ("{steps: 6}", "{steps: 6, select: rmse}", "10: train.embedding.select: unknown option; it has: steps, "),
+    (
+        "{steps: 6}",
+        "{steps: 6, select: rmse}",
+        "10: train.embedding.select: unknown option; `select` is a key of `train.depth`; it has: steps, ",
+    ),
+    (
+        "name: a",
+        "name: a\nsteps: 1",
+        "2: steps: unknown key; `steps` is a key of `train.depth` and of `train.embedding`; ",
+    ),
+    ("  pyramid:", "  size: 1\n  pyramid:", "5: model.size: unknown key; `size` is a key of `data`; model has: "),
+    ("use: l1", "use: l1, seed: 1", "8: loss.0.seed: unknown option; `seed` is a key of the recipe itself and of "),
     ("{flip: 0.5}", "{flop: 1}", "13: train.depth.augment.flop: unknown option; it has: flip, brightness, contrast, "),
     (
         "train:\n",
