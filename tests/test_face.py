@@ -341,6 +341,7 @@ def test_what_a_recipe_would_do_is_planned(finished: Finished) -> None:
     planned = cliffkit.plan(finished.recipe, runs=finished.runs)
     assert planned.name == "tiny"
     assert planned.jobs.column("done") == [True] * 5
+    assert planned.warnings == ()
 
 
 def test_faults_are_listed(mapping: dict[str, Any], tiny_recipe: Path) -> None:

@@ -33,13 +33,16 @@ def plan(
 ) -> None:
     """Show the jobs of RECIPE: done, unfinished, or to do. Reads the data's fingerprint, computes nothing.
 
-    A fit that was broken off goes on from its last checkpoint, whose step is shown.
+    A fit that was broken off goes on from its last checkpoint, whose step is shown. Warns as `validate` does.
     """
     with working(plugins.registry):
         job_plan = cliffkit.plan(recipe, set=overrides, data=dict(roots), runs=runs, plugins=plugins)
     if as_json:
-        echo(json.dumps({"name": job_plan.name, "jobs": list(map(dict, job_plan.jobs))}))
+        facts = {"name": job_plan.name, "jobs": list(map(dict, job_plan.jobs)), "warnings": list(job_plan.warnings)}
+        echo(json.dumps(facts))
         return
+    for warning in job_plan.warnings:
+        echo(f"warning: {warning}", err=True)
     for row in job_plan.jobs:
         state = "done" if row["done"] else "to do"
         if row["step"] is not None:
@@ -105,13 +108,15 @@ def list_components(plugins: Plugins, kind: str | None, show_options: bool, as_j
     if as_json:
         echo(json.dumps({"components": rows}))
         return
+    width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
-        echo(f"{row['kind']:<10} {row['name']:<12} {row['summary']}  [{row['plugin']}]")
+        echo(f"{row['kind']:<10} {row['name']:<{width}} {row['summary']}  [{row['plugin']}]")
+        below = " " * (12 + width)
         for name, text in row.get("options", {}).items():
-            echo(f"{'':<23} {name}: {text}")
+            echo(f"{below}{name}: {text}")
             if name in row["help"]:
-                echo(f"{'':<27} {row['help'][name]}")
+                echo(f"{below}    {row['help'][name]}")
         if "fault" in row:
-            echo(f"{'':<23} cannot be used: {row['fault']}", err=True)
+            echo(f"{below}cannot be used: {row['fault']}", err=True)
     for name, reason in plugins.registry.failures.items():
         echo(f"plugin '{name}' failed to load: {reason}", err=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ class Plan:
     `step` is the step of the last checkpoint of a fit that was broken off, else None. `steps` is the number of steps of
     a fit, None of a stage that trains nothing.
     """
+    warnings: tuple[str, ...]
+    """What may go wrong on this machine, such as weights that would have to be fetched."""
 
 
 def plan(
@@ -71,7 +73,8 @@ def plan(
     checked = open_recipe(recipe, registry, set)
     jobs = plan_jobs(checked, folders(data, registry))
     store = path_of(runs, "runs")
-    return Plan(checked.name, Rows((_row(job, store) for job in jobs), ("stage", "key", "done", "step", "steps")))
+    rows = Rows((_row(job, store) for job in jobs), ("stage", "key", "done", "step", "steps"))
+    return Plan(checked.name, rows, _warnings([checked]))
 
 
 def _row(job: Job, store: Path) -> dict[str, Any]:
@@ -115,11 +118,16 @@ def validate(
     if too_large:
         return too_large
     if warn is not None:
-        parts = {id(part): part for checked in recipes.values() for part in checked.model.values()}  # variants share
-        speeds = [_no_gpu(checked) for checked in recipes.values()]
-        for text in dict.fromkeys(filter(None, [*notes, *map(_absent_weights, parts.values()), *speeds])):
+        for text in (*notes, *_warnings(recipes.values())):
             warn(text)
     return []
+
+
+def _warnings(recipes: Collection[Recipe]) -> tuple[str, ...]:
+    """Say what may go wrong on this machine with recipes that are right, each thing once."""
+    parts = {id(part): part for recipe in recipes for part in recipe.model.values()}  # variants share them
+    texts = [*map(_absent_weights, parts.values()), *map(_no_gpu, recipes)]
+    return tuple(dict.fromkeys(text for text in texts if text))
 
 
 def _no_gpu(recipe: Recipe) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from cliffkit.components.load import Plugins
 from cliffkit.errors import UserError
-from cliffkit.events import Emit, Notice
+from cliffkit.events import Emit
 from cliffkit.jobs.parts import TO_SCORE, check_parts
 from cliffkit.jobs.run_folder import check_files
 from cliffkit.prediction.predictor import load_run, predictor
@@ -44,8 +44,8 @@ def zero_shot(
 
     `run` is a run or its folder; `dataset` names the other data set, by default the only one in `data`. The scores go
     into a folder inside of the run's, `on-DATASET-KEY`, and stand in no table with those of the run's own data: other
-    images, and often another range of depth, which is told. Raises UserError as `evaluate` does, and for the run's own
-    data set.
+    images, and often another range of depth, which `record.predictions.quantity` tells. Raises UserError as `evaluate`
+    does, and for the run's own data set.
 
     Example: `cliffkit.zero_shot(run, ["eigen", "eigen+median"], data={"nyu": "data/nyu"}).metrics["eigen"]["abs_rel"]`.
     """
@@ -80,7 +80,6 @@ def _fill(out: Path, folder: Path, recipe: Recipe, record: RunMetrics, test: Spl
         f"depths here lie from {low:.2f} to {high:.2f} m, of the predictions of an image from {lowest:.2f} to "
         f"{highest:.2f} m (median over images)"
     )
-    emit(Notice(ranges))
     key = key_of(test, recipe.protocols, [record.jobs["depth"]])
     facts = GivenFacts(
         place=str(folder),

@@ -462,6 +462,8 @@ class TestValidate:
         said = invoke("validate", tiny_recipe, "--set", "train.depth.speed=graphs")
         assert (said.exit_code, said.stdout) == (0, f"{tiny_recipe}: good\n")
         assert said.stderr.startswith("warning: train.depth.speed: 'graphs' needs a CUDA GPU")
+        planned = invoke("plan", tiny_recipe, "--set", "train.depth.speed=graphs")
+        assert (planned.exit_code, planned.stderr) == (0, said.stderr)
 
     def test_warns_of_weights_that_are_not_on_this_machine_and_asks_no_network(self, invoke, monkeypatch):
         monkeypatch.setattr(timm_model, "_online", lambda: pytest.fail("asked for a network"))
