@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from typing import Any
 
 import torch
+from accelerate.utils.memory import clear_device_cache
 from torch import Tensor, nn
 
 from cliffkit.data.augment import augment, draws_of
@@ -19,7 +21,7 @@ from cliffkit.events import Progress, Validated
 from cliffkit.interfaces import Batch, Sample
 from cliffkit.store.artifacts import LOSSES, WEIGHTS, FitFacts
 from cliffkit.training.checkpoint import drop_checkpoint, save_fit
-from cliffkit.training.gradients import gradients
+from cliffkit.training.gradients import gradients, halved
 from cliffkit.training.job import FitJob
 from cliffkit.training.optimise import averaged, learning_rate, update_average
 from cliffkit.training.optimizer_state import load_optimizer, optimizer_state
@@ -109,10 +111,18 @@ def _to_training(running: Running) -> None:
 
 def _record(job: FitJob, running: Running, graphed: Graphed) -> None:
     """Record the pass over a micro-batch, before the thread that brings batches begins to use the device."""
-    sample = running.batches.load(running.state.step).to(job.device.torch)
-    images = running.state.micro_batch or job.training.settings.micro_batch
-    with compiling(job.speed, job.stage):
-        graphed.record(_augmented(running, sample).map(lambda tensor: tensor[:images]))
+    state = running.state
+    batch = _augmented(running, running.batches.load(state.step).to(job.device.torch))
+    while True:
+        images = min(state.micro_batch or job.training.settings.micro_batch or len(batch.image), len(batch.image))
+        part = batch.map(partial(torch.narrow, dim=0, start=0, length=images))
+        try:
+            with compiling(job.speed, job.stage):
+                graphed.record(part)
+            return
+        except (RuntimeError, MemoryError) as error:
+            state.micro_batch = halved(job, error, images)
+        clear_device_cache(garbage_collection=True)  # outside of the handler, whose traceback holds tensors
 
 
 def _look(job: FitJob, running: Running) -> None:

@@ -34,27 +34,35 @@ def gradients(
         try:
             return _backward(objective, batch, step, micro_batch, device), limit
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            tried = min(micro_batch or len(batch.image), len(batch.image))
-            if tried == 1 or device.accelerator.num_processes > 1:
-                raise UserError(
-                    f"stage {job.stage}: out of memory at {tried} images per forward pass and process; lower "
-                    f"train.{job.stage}.micro_batch (the batch stays what it is), data.size or the network"
-                ) from error
-            limit = (tried + 1) // 2
+            limit = halved(job, error, min(micro_batch or len(batch.image), len(batch.image)))
 
         # The failed pass has moved batch normalisation's running means by one update at most, in the first steps; the
         # weights that are kept are validated many steps later. Outside the handler, whose traceback holds tensors.
         objective.zero_grad(set_to_none=True)
         clear_device_cache(garbage_collection=True)
-        job.emit(
-            Notice(
-                f"out of memory at {tried} images per forward pass; going on with {limit}, the batch stays "
-                f"{job.training.settings.batch}: gradients are those of the whole batch, batch normalisation sees one "
-                "micro-batch"
-            )
+
+
+def halved(job: FitJob, error: Exception, tried: int) -> int:
+    """Tell that memory ended at so many images per forward pass; give half of them.
+
+    Raises UserError where a single image is too much, and the error itself where it is another one.
+    """
+    if not is_out_of_memory(error):
+        raise error
+    if tried == 1 or job.device.accelerator.num_processes > 1:
+        raise UserError(
+            f"stage {job.stage}: out of memory at {tried} images per forward pass and process; lower "
+            f"train.{job.stage}.micro_batch (the batch stays what it is), data.size or the network"
+        ) from error
+    limit = (tried + 1) // 2
+    job.emit(
+        Notice(
+            f"out of memory at {tried} images per forward pass; going on with {limit}, the batch stays "
+            f"{job.training.settings.batch}: gradients are those of the whole batch, batch normalisation sees one "
+            "micro-batch"
         )
+    )
+    return limit
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -89,8 +89,19 @@ class Graphed(nn.Module):
             terms: dict[str, Tensor] = self.objective(batch, step)
             return terms
         (recorded,) = self._recorded
+        self._own_gradients()
         values = recorded(*_inputs(batch, step))
         return dict(zip(recorded.terms, values, strict=True))
+
+    def _own_gradients(self) -> None:
+        """Copy the gradients of the micro-batches before: the next backward pass overwrites the memory they lie in.
+
+        Torch adds into that memory in place, so without the copy the sum is wrong, and nothing says so
+        (pytorch/pytorch#181723).
+        """
+        for parameter in self.objective.parameters():
+            if parameter.grad is not None:
+                parameter.grad = parameter.grad.clone()
 
 
 def _inputs(batch: Batch, step: int) -> tuple[Tensor, ...]:

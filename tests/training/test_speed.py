@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from cliffkit.data.pack import Pack
 from cliffkit.errors import UserError
-from cliffkit.events import Event
+from cliffkit.events import Emit, Event, Notice
 from cliffkit.interfaces import Batch
 from cliffkit.method.hierarchical import HierarchicalEmbeddingLoss
 from cliffkit.training import speed
@@ -52,8 +54,16 @@ def test_a_form_that_a_device_does_not_allow_is_refused(form: Any, device: str, 
 # compiled
 
 
-def trained(net: Toy, objective: nn.Module, pack: Pack, folder: Path, **options: Any) -> dict[str, Tensor]:
-    """The toy's weights after a fit, validated in the middle."""
+def trained(
+    net: Toy,
+    objective: nn.Module,
+    pack: Pack,
+    folder: Path,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+    emit: Emit = lambda event: None,
+    **options: Any,
+) -> dict[str, Tensor]:
+    """The toy's weights after a fit, validated in the middle; `changes` are those of the training's settings."""
     folder.mkdir()
     seen: list[Tensor] = []
 
@@ -62,9 +72,7 @@ def trained(net: Toy, objective: nn.Module, pack: Pack, folder: Path, **options:
             seen.append(net(torch.zeros(1, 3, 5, 7)))  # another size than in training
         return {"score": 1.0 / len(seen)}
 
-    def emit(event: Event) -> None: ...
-
-    fitting, goal = settings(steps=4, validate_every=2), Goal("score", False, validate)
+    fitting, goal = settings(steps=4, validate_every=2, **changes), Goal("score", False, validate)
     fit(FitJob(net, objective, pack, fitting, goal, "depth", 3, folder, cpu(), emit, **options))
     return {name: value.clone() for name, value in net.state_dict().items()}
 
@@ -140,18 +148,61 @@ def batch_of(images: int, seed: int) -> Batch:
     return Batch(image, depth, valid, torch.zeros(images, dtype=torch.int64), torch.full((images, 4), 9.0), extras)
 
 
+def replayed(module: nn.Module, inputs: tuple[Tensor, ...], allow_unused_input: bool) -> None:
+    """As torch.cuda.make_graphed_callables on a processor: it computes where that replays.
+
+    Three passes come before the recording, which move running statistics. Inputs, outputs and gradients lie in memory
+    that each replay overwrites.
+    """
+    assert allow_unused_input
+    assert all(not buffer.requires_grad for buffer in module.buffers())
+    parameters, written = tuple(module.parameters()), module.forward
+
+    def backward(outputs: tuple[Tensor, ...], gradients: tuple[Tensor, ...]) -> list[Tensor | None]:
+        learnt = [parameter for parameter in parameters if parameter.requires_grad]
+        found = iter(torch.autograd.grad(outputs, learnt, gradients, allow_unused=True))
+        return [next(found) if parameter.requires_grad else None for parameter in parameters]
+
+    for _ in range(3):
+        outputs = module(*inputs)
+        kept = backward(outputs, tuple(map(torch.ones_like, outputs)))
+    terms = [output.detach().clone() for output in outputs]
+
+    class Replay(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, *arguments: Tensor) -> tuple[Tensor, ...]:
+            for memory, argument in zip(inputs, arguments, strict=False):
+                memory.copy_(argument)
+            with torch.enable_grad():
+                ctx.outputs = written(*inputs)
+            for memory, output in zip(terms, ctx.outputs, strict=True):
+                memory.copy_(output.detach())
+            return tuple(memory.detach() for memory in terms)
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+        def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+            for memory, gradient in zip(kept, backward(ctx.outputs, gradients), strict=True):
+                assert (memory is None) == (gradient is None)
+                if memory is not None and gradient is not None:
+                    memory.copy_(gradient)
+            ours = [None if memory is None else memory.detach() for memory in kept]
+            return (*(None for _ in inputs), *ours)
+
+    def forward(*arguments: Tensor) -> Any:
+        return Replay.apply(*arguments, *parameters)  # type: ignore[no-untyped-call]
+
+    module.forward = forward  # type: ignore[method-assign]
+
+
 def test_a_recorded_objective_gives_the_terms_and_gradients_of_the_written_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recorded: list[tuple[int, ...]] = []
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...], allow_unused_input: bool) -> None:
-        """As torch does it, but for the recording: three passes, which move running statistics."""
-        assert allow_unused_input
-        assert all(not buffer.requires_grad for buffer in module.buffers())
-        for _ in range(3):
-            torch.autograd.grad([term.sum() for term in module(*inputs)], list(module.parameters()), allow_unused=True)
         recorded.append(tuple(inputs[1].shape))
+        replayed(module, inputs, allow_unused_input)
 
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", record)
     plain, graphed = Norm(), Graphed(Norm())
@@ -170,6 +221,45 @@ def test_a_recorded_objective_gives_the_terms_and_gradients_of_the_written_one(
         for ours, theirs in zip(graphed.objective.buffers(), plain.buffers(), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
     assert recorded == [(4, 3, 12, 16)], "batches of another shape are computed as written"
+
+
+@pytest.mark.parametrize(("batch", "micro"), [(4, None), (8, 2), (8, 3)])
+def test_recorded_passes_train_as_written_ones_do_in_micro_batches_too(
+    pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, micro: int | None
+) -> None:
+    """Torch lets gradients of parameters lie in memory that the next replay overwrites (pytorch/pytorch#181723)."""
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", replayed)
+    monkeypatch.setattr("cliffkit.training.running.check_speed", lambda *_: None)
+    options = {"batch": batch, "micro_batch": micro}
+    expected = trained(*toy(), pack, tmp_path / "eager", options)
+    found = trained(*toy(), pack, tmp_path / "graphs", options, speed="graphs")
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_memory_that_ends_while_a_pass_is_recorded_halves_it(
+    pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[int] = []
+
+    def record(module: nn.Module, inputs: tuple[Tensor, ...], allow_unused_input: bool) -> None:
+        recorded.append(len(inputs[1]))
+        if len(inputs[1]) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        replayed(module, inputs, allow_unused_input)
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", record)
+    monkeypatch.setattr("cliffkit.training.running.check_speed", lambda *_: None)
+    options = {"batch": 8}
+    expected = trained(*toy(), pack, tmp_path / "eager", options)
+    heard: list[Event] = []
+    found = trained(*toy(), pack, tmp_path / "graphs", options, heard.append, speed="graphs")
+    assert recorded == [8, 4, 2]
+    assert [event.text.partition(",")[0] for event in heard if isinstance(event, Notice)] == [
+        "out of memory at 8 images per forward pass; going on with 4",
+        "out of memory at 4 images per forward pass; going on with 2",
+    ]
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6)
 
 
 def test_graphs_are_refused_before_a_fit_on_a_cpu(pack: Pack, tmp_path: Path) -> None:
