@@ -10,17 +10,24 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import is_initialized
+from accelerate.utils import InitProcessGroupKwargs
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cliffkit.errors import UserError
 from cliffkit.store.artifacts import Environment
 
 PACKAGES = ("cliffkit", "torch", "timm", "accelerate", "numpy", "scipy", "h5py", "safetensors")
+
+PATIENCE = timedelta(days=7)
+"""Time for which processes wait for the main one, which packs and scores alone. NCCL's own ten minutes end the run."""
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 """Parameters of glibc's mallopt, from its malloc.h."""
@@ -35,14 +42,10 @@ class Device:
     """Precision of the network; losses, differences of embeddings and metrics are float32 or wider."""
     reason: str
     """Why this precision."""
+    torch: torch.device
+    """The torch device."""
     nondeterministic: list[str] = field(default_factory=list)
     """Operations that were seen to have no deterministic kernel."""
-
-    @property
-    def torch(self) -> torch.device:
-        """The torch device."""
-        device: torch.device = self.accelerator.device
-        return device
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Mixed precision for a forward pass."""
@@ -62,33 +65,28 @@ class Device:
     def determinism(self, requested: bool) -> Iterator[None]:
         """Use deterministic kernels, on a GPU only if `requested`; operations without one are noted, not refused."""
         if self.torch.type != "cpu" and not requested:
-            self.nondeterministic.append(
+            self._note(
                 "kernels with atomic additions, such as the backward pass of bilinear upsampling, and cuDNN's choice "
                 "of algorithms (train.deterministic: true switches to deterministic ones)"
             )
             yield
             return
-        settings: Any = torch.utils.deterministic
-        before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        settings.fill_uninitialized_memory = False  # nothing here reads what it has not written
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("always", ".*deterministic")
-                show = warnings.showwarning
+        with _deterministic(self.torch), warnings.catch_warnings():
+            warnings.filterwarnings("always", ".*deterministic")
+            show = warnings.showwarning
 
-                def note(message: Warning | str, *arguments: Any, **options: Any) -> None:
-                    text = str(message)
-                    if "deterministic" not in text:
-                        show(message, *arguments, **options)
-                    elif text not in self.nondeterministic:
-                        self.nondeterministic.append(text)
+            def note(message: Warning | str, *arguments: Any, **options: Any) -> None:
+                if "deterministic" in str(message):
+                    self._note(str(message))
+                else:
+                    show(message, *arguments, **options)
 
-                warnings.showwarning = note
-                yield
-        finally:
-            torch.use_deterministic_algorithms(before[0])
-            settings.fill_uninitialized_memory = before[1]
+            warnings.showwarning = note
+            yield
+
+    def _note(self, operation: str) -> None:
+        if operation not in self.nondeterministic:
+            self.nondeterministic.append(operation)
 
     def environment(self) -> Environment:
         """Describe what this process computes with."""
@@ -107,6 +105,29 @@ class Device:
         )
 
 
+@contextmanager
+def _deterministic(device: torch.device) -> Iterator[None]:
+    """Let torch take deterministic kernels, and warn of each operation that has none."""
+    settings: Any = torch.utils.deterministic
+    before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
+    warns_always = torch.is_warn_always_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    settings.fill_uninitialized_memory = False  # nothing here reads what it has not written
+    try:
+        if device.type == "cpu":
+            yield
+            return
+        # Attention keeps its atomic additions where operations without a deterministic kernel are only warned of, and
+        # warns once in a process: the next job of a worker would list nothing.
+        torch.set_warn_always(True)
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        settings.fill_uninitialized_memory = before[1]
+        torch.set_warn_always(warns_always)
+
+
 @functools.cache
 def processor_name() -> str:
     """Name the processor as Linux does, else as Python does."""
@@ -119,28 +140,45 @@ def processor_name() -> str:
 
 
 def open_device(name: str, precision: str = "auto") -> Device:
-    """Open `auto`, `cpu`, `cuda`, `cuda:N` or `mps`. Raises UserError where torch does not see it."""
-    if name != "auto":
-        try:
-            device = torch.device(name)
-        except RuntimeError as error:
-            raise UserError(f"--device {name}: {str(error).splitlines()[0]}; use auto, cpu or cuda") from error
-        is_available = device.type == "cpu" or (
-            torch.accelerator.is_available()
-            and torch.accelerator.current_accelerator(check_available=True) == torch.device(device.type)
-            and (device.index or 0) < torch.accelerator.device_count()
-        )
-        if not is_available:
-            raise UserError(f"--device {name}: torch sees no such device here; use --device auto or cpu")
-        if device.index is not None:
-            os.environ["ACCELERATE_TORCH_DEVICE"] = name
-    accelerator = Accelerator(cpu=name == "cpu")
-    if accelerator.device.type == "cpu":
+    """Open `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; in one process several devices may be opened one after another.
+
+    Raises UserError where torch does not see the device, and for a numbered one in processes of torchrun.
+    """
+    device, is_shared = _named(name), "LOCAL_RANK" in os.environ
+    if is_shared and device.index is not None:
+        raise UserError(f"--device {name}: torchrun gives each process a GPU of its own; use --device {device.type}")
+    # accelerate has one device in a process and keeps it. So a process alone does not ask it for one.
+    on_processor = not is_initialized() and (device.type == "cpu" or not is_shared)
+    accelerator = Accelerator(cpu=on_processor, kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
+    if is_shared:
+        device = accelerator.device
+    elif device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # streams, events and recorded graphs lie on the current one
+
+    if device.type == "cpu":
         _keep_freed_memory()
-    if accelerator.device.type == "cuda":
+    if device.type == "cuda":
         _compute_float32_in_full()
-    dtype, reason = choose_precision(accelerator.device, precision)
-    return Device(accelerator, dtype, reason)
+    dtype, reason = choose_precision(device, precision)
+    return Device(accelerator, dtype, reason, device)
+
+
+def _named(name: str) -> torch.device:
+    """Give the device of a name, `auto` for the accelerator that torch sees, else the processor. Raises UserError."""
+    if name == "auto":
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"--device {name}: {str(error).splitlines()[0]}; use auto, cpu or cuda") from error
+    is_available = device.type == "cpu" or (
+        torch.accelerator.is_available()
+        and torch.accelerator.current_accelerator(check_available=True) == torch.device(device.type)
+        and (device.index or 0) < torch.accelerator.device_count()
+    )
+    if not is_available:
+        raise UserError(f"--device {name}: torch sees no such device here; use --device auto or cpu")
+    return device
 
 
 def _keep_freed_memory() -> None:
@@ -161,8 +199,9 @@ def _compute_float32_in_full() -> None:
 
     Products that are summed in bfloat16 by torch's choice are summed in float32 too.
     """
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    # By these names alone can both settings be read afterwards, as torch's own code does.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
 
 

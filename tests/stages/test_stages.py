@@ -339,7 +339,7 @@ class OnTheProcessor(Loss):
 
 
 def fake_gpu() -> Device:
-    return Device(SimpleNamespace(device=torch.device("cuda"), num_processes=1), torch.float32, "a test")
+    return Device(SimpleNamespace(num_processes=1), torch.float32, "a test", torch.device("cuda"))
 
 
 def fake(tensor: Tensor) -> Tensor:

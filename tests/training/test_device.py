@@ -17,7 +17,7 @@ from ..engine_fixtures import cpu
 
 def on(kind: str) -> Device:
     """A device that is not there."""
-    return Device(SimpleNamespace(device=torch.device(kind), num_processes=1), torch.float32, "a test")
+    return Device(SimpleNamespace(num_processes=1), torch.float32, "a test", torch.device(kind))
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu"])
@@ -42,6 +42,42 @@ def test_what_is_there_is_opened_with_a_reason_for_its_precision(name: str) -> N
 def test_a_device_that_is_not_there_is_the_users_to_mend(name: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         open_device(name)
+
+
+@pytest.fixture
+def current(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
+    """Two GPUs as torch sees them, none of them there; the devices that become the current one."""
+    current: list[torch.device] = []
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: True)
+    monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available=False: torch.device("cuda"))
+    monkeypatch.setattr("torch.accelerator.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.set_device", current.append)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation=True: True)
+    return current
+
+
+def test_a_process_opens_one_device_after_another(current: list[torch.device]) -> None:
+    """As a notebook does that trains on a GPU and predicts on the processor."""
+    opened = [open_device(name) for name in ("cuda:1", "cpu", "auto", "cuda:0", "cuda")]
+    assert [str(device.torch) for device in opened] == ["cuda:1", "cpu", "cuda", "cuda:0", "cuda"]
+    assert [str(device) for device in current] == ["cuda:1", "cuda:0"], "streams and graphs lie on the current one"
+    assert opened[0].dtype == torch.bfloat16
+    assert {device.accelerator.num_processes for device in opened} == {1}
+
+
+def test_float32_on_a_gpu_is_float32_and_torch_can_still_tell(current: list[torch.device]) -> None:
+    open_device("cuda")
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_a_process_of_torchrun_has_the_gpu_that_it_is_given(
+    current: list[torch.device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(UserError, match=r"--device cuda:1: torchrun gives each process a GPU .*; use --device cuda"):
+        open_device("cuda:1")
 
 
 @pytest.mark.parametrize(
@@ -140,9 +176,16 @@ def test_a_gpu_is_made_deterministic_where_the_recipe_asks_for_it_and_else_said_
         assert not torch.are_deterministic_algorithms_enabled()
     assert len(fast.nondeterministic) == 1
     assert "train.deterministic" in fast.nondeterministic[0]
+    with fast.determinism(False):
+        assert len(fast.nondeterministic) == 1, "said once, whatever number of jobs"
     with exact.determinism(True):
         assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_warn_always_enabled(), "what torch warns of once in a process is listed for each job"
+        assert not torch.backends.cuda.flash_sdp_enabled()
+        assert not torch.backends.cuda.mem_efficient_sdp_enabled()
     assert exact.nondeterministic == []
+    assert not torch.is_warn_always_enabled()
+    assert torch.backends.cuda.flash_sdp_enabled()
 
 
 def test_batch_normalisation_that_cannot_be_shared_between_processes_is_refused() -> None:
