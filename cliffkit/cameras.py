@@ -23,7 +23,9 @@ def complete(intrinsics: Tensor | None, size: tuple[int, int], images: int, fov_
     height, width = size
     focal = width / 2 / math.tan(math.radians(fov_degrees) / 2)
     device = None if intrinsics is None else intrinsics.device
-    assumed = torch.tensor([focal, focal, width / 2, height / 2], device=device).expand(images, 4)
+    # Made on the device: a list would be copied there in every step, for which the processor waits.
+    values = (focal, focal, width / 2, height / 2)
+    assumed = torch.stack([torch.full((images,), value, device=device) for value in values], dim=1)
     if intrinsics is None:
         return assumed
     return torch.where(intrinsics.isfinite().all(dim=1, keepdim=True), intrinsics.float(), assumed)

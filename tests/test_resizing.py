@@ -43,6 +43,21 @@ def test_a_matrix_made_in_inference_serves_training_too():
     assert features.grad is not None
 
 
+def test_products_are_one_graph_to_a_compiler_and_copy_nothing():
+    graphs = []
+
+    def traced(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    features = torch.rand(1, 2, 6, 7)
+    out = torch.compile(resize_by_products, backend=traced, fullgraph=True, dynamic=False)(features, (11, 13))
+    torch.testing.assert_close(out, resize_by_products(features, (11, 13)))
+    torch.compiler.reset()
+    (graph,) = graphs
+    assert "eye" not in graph.code
+
+
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_a_gpu_that_is_to_be_deterministic_resizes_by_products(monkeypatch, deterministic):
     """On fake tensors, since the choice alone is looked at."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cliffkit.errors import UserError, cause
 from cliffkit.interfaces import Batch
@@ -69,9 +70,25 @@ def _check_recorded(recipe: Recipe, modules: Modules, height: int, width: int) -
         scene = torch.zeros(IMAGES, dtype=torch.int64)
         batch = Batch(torch.empty(IMAGES, 3, height, width), depth, depth > 0, scene, torch.empty(IMAGES, 4))
         try:
-            objective(batch, torch.zeros((), dtype=torch.int64))  # no gradient: autograd wants the device itself
+            with _NoUploads():  # type: ignore[no-untyped-call]
+                objective(batch, torch.zeros((), dtype=torch.int64))  # no gradient: autograd wants the device itself
         except Exception as error:  # whatever a part raises without values
             raise _refusal(recipe, reached[-1], "cannot be recorded as a CUDA graph", error) from error
+
+
+class _NoUploads(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Refuses a copy from the processor to a GPU: a recorded step cannot make one, and any other step waits for it."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket in (torch.ops.aten._to_copy, torch.ops.aten.copy_):
+            source = args[-1] if func.overloadpacket is torch.ops.aten.copy_ else args[0]
+            if isinstance(source, Tensor) and source.device.type == "cpu" and result.device.type == "cuda":
+                raise RuntimeError(
+                    "a tensor is copied from the processor to the GPU, as by torch.tensor([...], device=...); make it "
+                    "there, as torch.full does"
+                )
+        return result
 
 
 @contextmanager

@@ -33,6 +33,14 @@ def test_every_head_and_generator_of_ours_can_be_recorded(tmp_path: Path, regist
         check_buildable(recipe_of(tmp_path, registry, "graphs", f"embedding={{use: {generator}}}"), {})
 
 
+def test_deterministic_resizing_can_be_recorded(tmp_path: Path, registry: Registry) -> None:
+    torch.use_deterministic_algorithms(True)
+    try:
+        check_buildable(recipe_of(tmp_path, registry, "graphs"), {})
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 @pytest.mark.parametrize("pyramid", ["dpt", "simple"])
 def test_a_transformer_and_its_pyramids_can_be_recorded(tmp_path: Path, registry: Registry, pyramid: str) -> None:
     parts = ("model.backbone={use: timm, name: test_vit}", f"model.pyramid={{use: {pyramid}, channels: 8}}")
@@ -91,9 +99,17 @@ class OnTheHost(Loss):
         return (prediction * torch.ones(prediction.shape[-2:], device="cpu")).mean()
 
 
-def test_a_loss_with_a_constant_on_the_host_is_named(tmp_path: Path, registry: Registry) -> None:
+class Uploads(Loss):
+    """A constant that is copied to the GPU in every step."""
+
+    def forward(self, prediction, batch):
+        return (prediction * torch.tensor([0.5], device=prediction.device)).mean()
+
+
+@pytest.mark.parametrize("wrong", [OnTheHost, Uploads])
+def test_a_loss_with_a_constant_on_the_host_is_named(tmp_path: Path, registry: Registry, wrong: type[Loss]) -> None:
     recipe = recipe_of(tmp_path, registry, "graphs")
     modules = assemble(recipe, 14)
-    modules.losses.append(("forgotten", 1.0, OnTheHost()))
+    modules.losses.append(("forgotten", 1.0, wrong()))
     with pytest.raises(UserError, match="loss forgotten cannot be recorded as a CUDA graph"):
         check_static(recipe, modules)
