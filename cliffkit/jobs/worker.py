@@ -113,9 +113,9 @@ def do_job(task: JobTask, place: Place) -> Outcome:
 
 
 def peak_memory(place: Place) -> int:
-    """Measure the largest memory of this process, bytes; on a GPU, the memory that torch allocated there."""
+    """Measure the largest memory of this process, bytes; on a GPU, the memory that torch took there."""
     if place.device.startswith("cuda"):
-        return int(torch.cuda.max_memory_allocated(place.device))
+        return int(torch.cuda.max_memory_reserved(place.device))
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 

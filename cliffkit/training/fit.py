@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -26,7 +28,7 @@ from cliffkit.training.job import FitJob
 from cliffkit.training.optimise import averaged, learning_rate, update_average
 from cliffkit.training.optimizer_state import load_optimizer, optimizer_state
 from cliffkit.training.running import Running, prepare
-from cliffkit.training.speed import Graphed, as_written, compiling
+from cliffkit.training.speed import Graphed, as_written, compiling, replayed_gradients
 from cliffkit.training.tensors import Tensors, gather, keep_batch, save_tensors, scatter, weights_of
 from cliffkit.workers import StopRequest
 
@@ -50,10 +52,7 @@ def fit(job: FitJob) -> FitFacts:
     running = prepare(job)
     state = running.state
     _to_training(running)
-    if isinstance(running.wrapped, Graphed):
-        _record(job, running, running.wrapped)
-
-    with StopRequest() as stop:
+    with _recorded(job, running), StopRequest() as stop:
         for sample, waited_s in running.batches.run(state.step, settings.steps):
             _step(job, running, sample, waited_s)
             last = state.step == settings.steps
@@ -107,6 +106,20 @@ def _to_training(running: Running) -> None:
     running.wrapped.train()
     for normalisation in running.still:
         normalisation.eval()
+
+
+@contextmanager
+def _recorded(job: FitJob, running: Running) -> Iterator[None]:
+    """Record the pass where it is to be replayed; free the recording afterwards."""
+    if not isinstance(running.wrapped, Graphed):
+        yield
+        return
+    try:
+        _record(job, running, running.wrapped)
+        with replayed_gradients():
+            yield
+    finally:
+        running.wrapped.release()
 
 
 def _record(job: FitJob, running: Running, graphed: Graphed) -> None:

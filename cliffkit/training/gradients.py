@@ -16,6 +16,9 @@ from cliffkit.interfaces import Batch
 from cliffkit.training.device import Device
 from cliffkit.training.job import FitJob
 
+OUT_OF_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+"""What libraries of a GPU say that allocate by themselves; accelerate knows what torch's own allocators say."""
+
 
 def gradients(
     job: FitJob, objective: nn.Module, batch: Batch, step: int, limit: int | None
@@ -66,8 +69,17 @@ def halved(job: FitJob, error: Exception, tried: int) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an exception says that memory, of the processor or a GPU, holds no more."""
-    return isinstance(error, MemoryError) or (isinstance(error, Exception) and should_reduce_batch_size(error))
+    """Tell whether an exception says that memory, of the processor or a GPU, holds no more.
+
+    So does one that came of such an exception: a recording that memory ended fails a second time when it is closed.
+    """
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    if isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY):
+        return True
+    if isinstance(error, Exception) and should_reduce_batch_size(error):
+        return True
+    return error.__context__ is not None and is_out_of_memory(error.__context__)
 
 
 def _backward(objective: nn.Module, batch: Batch, step: int, micro: int | None, device: Device) -> dict[str, Tensor]:

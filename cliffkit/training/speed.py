@@ -5,6 +5,7 @@ The forms give other roundings, compiled batch normalisation among them, so the 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -19,6 +20,9 @@ from cliffkit.recipe.schema import Speed
 COMPILER = "inductor"
 """The backend of torch.compile."""
 
+MOST_FORMS = 64
+"""Compiled forms of a method that torch keeps. Each level of a network that shares it has one, for each micro-batch."""
+
 WHERE = "train.depth.speed"
 
 
@@ -31,7 +35,12 @@ def check_speed(speed: Speed, device: torch.device, world: int) -> None:
 
 
 def compile_parts(regions: Sequence[tuple[str, nn.Module]]) -> None:
-    """Compile each part for itself, when it is called first. Names of parameters stay what they are."""
+    """Compile each part for itself, when it is called first. Names of parameters stay what they are.
+
+    What was compiled before in this process is dropped: torch counts it against the same limit, and refuses more.
+    """
+    torch.compiler.reset()
+    torch._dynamo.config.recompile_limit = max(MOST_FORMS, torch._dynamo.config.recompile_limit)
     for _, part in regions:
         part.compile(fullgraph=True, dynamic=False, backend=COMPILER)
 
@@ -39,6 +48,19 @@ def compile_parts(regions: Sequence[tuple[str, nn.Module]]) -> None:
 def as_written(speed: Speed) -> AbstractContextManager[Any]:
     """Give a context in which compiled parts compute operation by operation, as validation does."""
     return torch.compiler.set_stance("force_eager") if "compile" in speed else nullcontext()
+
+
+@contextmanager
+def replayed_gradients() -> Iterator[None]:
+    """Give a context in which gradients come from a replay: torch adds them on the stream that recorded.
+
+    It waits there for the right streams, and warns of the difference.
+    """
+    torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
+    try:
+        yield
+    finally:
+        torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(True)
 
 
 @contextmanager
@@ -79,9 +101,16 @@ class Graphed(nn.Module):
         No other thread may use the device meanwhile, which would break the recording.
         """
         recorded = _Recorded(self.objective, tuple(batch.tensors()))
-        with _kept(self.objective):  # the passes before recording move running statistics
+        with _kept(self.objective), _nothing_collected():  # the passes before recording move running statistics
             torch.cuda.make_graphed_callables(recorded, _inputs(batch, 0), allow_unused_input=True)
         self._recorded, self._shapes = (recorded,), _shapes(batch)
+
+    def release(self) -> None:
+        """Free what was recorded: the replay is a class and a module's method, which hold themselves and each other."""
+        for recorded in self._recorded:
+            vars(recorded).pop("forward", None)
+        self._recorded, self._shapes = (), None
+        gc.collect()
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Give the terms of the objective; of a recorded shape in memory that the next call overwrites."""
@@ -130,10 +159,25 @@ class _Recorded(nn.Module):
 
 
 @contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Collect garbage first, and none meanwhile: freeing an earlier recording while one is made breaks it."""
+    gc.collect()
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@contextmanager
 def _kept(module: nn.Module) -> Iterator[None]:
     """Put every buffer back as it was."""
     before = [buffer.clone() for buffer in module.buffers()]
-    yield
-    with torch.no_grad():
-        for buffer, value in zip(module.buffers(), before, strict=True):
-            buffer.copy_(value)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in zip(module.buffers(), before, strict=True):
+                buffer.copy_(value)

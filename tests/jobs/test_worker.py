@@ -22,5 +22,5 @@ def test_memory_is_told_in_bytes_whatever_the_system_counts(
 
 
 def test_memory_on_a_gpu_is_what_torch_took_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", {"cuda:1": 99}.__getitem__)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", {"cuda:1": 99}.__getitem__)
     assert worker.peak_memory(Place("cuda:1", 1)) == 99

@@ -15,6 +15,7 @@ from cliffkit.events import Event, Notice, Progress
 from cliffkit.interfaces import Sample
 from cliffkit.store.artifacts import FitFacts
 from cliffkit.training.fit import fit
+from cliffkit.training.gradients import is_out_of_memory
 from cliffkit.training.job import FitJob, Goal
 from cliffkit.training.tensors import weights_of
 
@@ -58,8 +59,14 @@ def trained(
 
 @pytest.mark.parametrize(
     "error",
-    [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError(CPU), MemoryError()],
-    ids=["gpu", "cpu", "python"],
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError(CPU),
+        MemoryError(),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+    ids=["gpu", "cpu", "python", "driver", "library"],
 )
 def test_out_of_memory_halves_the_micro_batch_until_it_fits(tmp_path: Path, error: BaseException) -> None:
     fitted, narrow, heard = trained(tmp_path / "narrow", 3, error)
@@ -87,6 +94,14 @@ def test_a_micro_batch_of_the_recipe_is_halved_too(tmp_path: Path) -> None:
 def test_one_image_that_does_not_fit_is_the_user_s_to_mend(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"stage depth: out of memory at 1 images .* lower train.depth.micro_batch"):
         trained(tmp_path / "none", 0)
+
+
+def test_an_error_that_came_of_it_says_so_too() -> None:
+    """As a recording that memory ended, which fails again when it is closed."""
+    second = RuntimeError("operation failed due to a previous error during capture")
+    assert not is_out_of_memory(second)
+    second.__context__ = torch.OutOfMemoryError("CUDA out of memory.")
+    assert is_out_of_memory(second)
 
 
 def test_other_errors_are_not_taken_for_it(tmp_path: Path) -> None:

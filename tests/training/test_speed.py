@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +100,18 @@ def test_compiled_parts_train_to_the_same_bits_where_the_compiler_changes_nothin
     batch = [shape for shape in shapes if shape[0] == 4]
     assert batch, "the parts were compiled"
     assert not [shape for shape in shapes if shape[-2:] == (5, 7)], "validation is not compiled"
+
+
+def test_a_process_compiles_one_network_after_another_and_passes_of_many_sizes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Torch keeps eight compiled forms of a method, whatever module it is of, and refuses the ninth."""
+    monkeypatch.setattr(speed, "COMPILER", "eager")
+    for sizes in (range(1, 41), range(41, 81)):
+        net, _ = toy()
+        speed.compile_parts([("network", net)])
+        for images in sizes:
+            assert net(torch.zeros(images, 3, 2, 2)).shape == (images, 1, 2, 2)
 
 
 class Asking(Toy):
@@ -260,6 +274,22 @@ def test_memory_that_ends_while_a_pass_is_recorded_halves_it(
     ]
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_what_was_recorded_is_free_after_the_fit(pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch's replay holds itself: memory of a GPU would wait for the collector of garbage."""
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", replayed)
+    monkeypatch.setattr("cliffkit.training.running.check_speed", lambda *_: None)
+    net, objective = toy()
+    recorded = weakref.ref(objective)
+    gc.collect()
+    gc.disable()
+    try:
+        trained(net, objective, pack, tmp_path / "graphs", speed="graphs")
+        del net, objective
+        assert recorded() is None
+    finally:
+        gc.enable()
 
 
 def test_graphs_are_refused_before_a_fit_on_a_cpu(pack: Pack, tmp_path: Path) -> None:
