@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,8 +122,10 @@ def test_two_runs_and_a_run_that_was_killed_leave_the_same_bits_where_that_is_as
 def no_waiting() -> Iterator[None]:
     """Raise where the host waits for the device."""
     torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it says that it is a prototype
+            torch.cuda.set_sync_debug_mode("error")
         yield
     finally:
         torch.cuda.set_sync_debug_mode("default")
@@ -144,6 +148,18 @@ def test_a_step_waits_for_nothing(
     monkeypatch.setattr(fitting, "_step", watched)
     train(tmp_path, registry, gpu, "train.depth.steps=9", "train.depth.clip_norm=1", "train.depth.ema=0.9")
     assert done == [4, 5, 6, 7, 8, 9]
+
+
+@pytest.mark.filterwarnings("ignore")  # of the compiler, which warns of its own tracing
+def test_one_process_trains_network_after_network(gpu: Device, tmp_path: Path, registry: Registry) -> None:
+    """As a study's worker does: what was compiled and recorded before is dropped, and its memory is free."""
+    taken = []
+    for channels in (8, 12, 16, 20):
+        changes = (f"model.pyramid.channels={channels}", "train.depth.speed=compile+graphs")
+        train(tmp_path / str(channels), registry, gpu, *changes)
+        gc.collect()
+        taken.append(torch.cuda.memory_allocated())
+    assert taken[-1] <= taken[0] + 2**20
 
 
 def test_batches_come_to_the_device_as_they_are(gpu: Device, tmp_path: Path) -> None:
