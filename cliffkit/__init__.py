@@ -105,7 +105,10 @@ def __getattr__(name: str) -> Any:
         return version("cliffkit")
     if name not in _HOMES:
         raise AttributeError(f"module 'cliffkit' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    from cliffkit.components.imports import without_collector
+
+    with without_collector():
+        return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

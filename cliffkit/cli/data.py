@@ -14,6 +14,7 @@ import cliffkit
 from cliffkit.cli import options
 from cliffkit.cli.echo import echo
 from cliffkit.cli.output import working
+from cliffkit.components.imports import without_collector
 from cliffkit.components.load import Plugins
 
 
@@ -89,13 +90,14 @@ def check(
         cliffkit data check kitti --data kitti=FOLDER --sheet kitti.png
         cliffkit data check pairs --data pairs=FOLDER --split test
     """
-    from rich.console import Console
-    from rich.progress import Progress
+    with without_collector():
+        from rich.console import Console
+        from rich.progress import Progress
 
-    from cliffkit.data.check import SPLITS, check_data
-    from cliffkit.interfaces import Sample
-    from cliffkit.recipe import yamlstrict
-    from cliffkit.recipe.check import check_part
+        from cliffkit.data.check import SPLITS, check_data
+        from cliffkit.interfaces import Sample
+        from cliffkit.recipe import yamlstrict
+        from cliffkit.recipe.check import check_part
 
     chosen = {}
     for setting in settings:

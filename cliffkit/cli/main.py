@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -115,6 +116,7 @@ def main() -> None:
         if crash is not None:
             tell_crash(crash, loaded_plugins.registry)
         lost = close_stdout()
+    gc.freeze()  # else Python looks for garbage among all objects of torch and timm once more before it ends: a second
     raise SystemExit(code or lost)
 
 

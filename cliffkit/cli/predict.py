@@ -13,6 +13,7 @@ import cliffkit
 from cliffkit.cli import options
 from cliffkit.cli.echo import echo
 from cliffkit.cli.output import working
+from cliffkit.components.imports import without_collector
 from cliffkit.components.load import Plugins
 
 
@@ -58,7 +59,8 @@ def evaluate(
 
 def _is_other(run: Path, roots: tuple[tuple[str, Path], ...], plugins: Plugins) -> bool:
     """Tell whether one data set alone is named, and it is not the one that a run was trained on."""
-    from cliffkit.prediction.predictor import load_run
+    with without_collector():
+        from cliffkit.prediction.predictor import load_run
 
     own = load_run(run, plugins.registry).data.component.name
     return len(roots) == 1 and roots[0][0] != own

@@ -13,6 +13,7 @@ import click
 
 from cliffkit.cli import options
 from cliffkit.cli.echo import echo
+from cliffkit.components.imports import without_collector
 
 if TYPE_CHECKING:
     from cliffkit.store.inventory import StoredJob
@@ -46,7 +47,8 @@ def list_(runs: Path, order: str, as_json: bool) -> None:
     Columns are stage, key, state, size, age and users. A job without a user, `-`, was done for a run or study whose
     folder is gone, or for a variant that is gone from its study.
     """
-    from cliffkit.verbs.store import list_jobs
+    with without_collector():
+        from cliffkit.verbs.store import list_jobs
 
     jobs = list_jobs(runs)
     if order == "age":
@@ -72,7 +74,9 @@ def verify(runs: Path, as_json: bool) -> None:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     from cliffkit.display.screen import can_redraw, screen
-    from cliffkit.verbs.store import verify as verify_store
+
+    with without_collector():
+        from cliffkit.verbs.store import verify as verify_store
 
     console = screen()
     columns = TextColumn("verify"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
@@ -108,7 +112,8 @@ def clean(runs: Path, unfinished: bool, yes: bool, as_json: bool) -> None:
     removed too, and logs of jobs that are gone. A job on which a process works stays. A run that was moved elsewhere
     has all its files with it. Without a terminal to ask on, nothing is removed unless --yes is given.
     """
-    from cliffkit.verbs.store import list_leftovers, remove
+    with without_collector():
+        from cliffkit.verbs.store import list_leftovers, remove
 
     jobs = list_leftovers(runs, unfinished)
     asked = yes

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cliffkit.components.identity import Identity
+from cliffkit.components.imports import without_collector
 from cliffkit.components.loaded import check_current, loaded_code
 from cliffkit.components.near import near
 from cliffkit.errors import PartError, Stopped, UserError, cause
@@ -62,7 +63,8 @@ class Component:
         with contextlib.suppress(UserError):  # `identity` raises it again; the import may say it better
             loaded_code(self.reference, self.distribution)
         try:
-            factory: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
+            with without_collector():
+                factory: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
         except (KeyboardInterrupt, Stopped):
             raise
         except BaseException as error:  # whatever a stranger's module raises
