@@ -83,16 +83,16 @@ class TestRun:
         assert shown.out == ""
         assert "evaluate  done already" in shown.err
 
-    def test_takes_settings_as_a_mapping(self, finished: Finished) -> None:
+    def test_takes_settings_as_a_mapping(self, own_run: Finished) -> None:
         settings = {"name": "b", "loss.0.weight": 1.0, "data.size": (32, 48), "embedding.weights": [10, 15]}
-        again = cliffkit.run(finished.recipe, set=settings, runs=finished.runs, device="cpu", progress=False)
-        assert again.folder.name == f"b-{finished.result['key'][:8]}"
+        again = cliffkit.run(own_run.recipe, set=settings, runs=own_run.runs, device="cpu", progress=False)
+        assert again.folder.name == f"b-{own_run.result['key'][:8]}"
 
-    def test_takes_a_recipe_as_a_mapping_and_leaves_it_alone(self, finished: Finished, mapping: dict[str, Any]) -> None:
+    def test_takes_a_recipe_as_a_mapping_and_leaves_it_alone(self, own_run: Finished, mapping: dict[str, Any]) -> None:
         mapping["data"]["size"] = (np.int64(32), 48)
         before = copy.deepcopy(mapping)
-        again = cliffkit.run(mapping, set={"name": "b"}, runs=str(finished.runs), device="cpu", progress=False)
-        assert again.key == finished.result["key"]
+        again = cliffkit.run(mapping, set={"name": "b"}, runs=str(own_run.runs), device="cpu", progress=False)
+        assert again.key == own_run.result["key"]
         assert mapping == before
 
     def test_shows_nothing_where_progress_is_off(self, finished: Finished, capsys: pytest.CaptureFixture[str]) -> None:
