@@ -99,10 +99,15 @@ class StopRequest:
         self._restore()
 
     def leave(self) -> None:
-        """Raise what the signal would have raised. Does nothing where there was none."""
+        """Raise what the signal would have raised. Does nothing where there was none.
+
+        Another process may have had the signal: then `number` was set, and this one may treat it otherwise.
+        """
         if self.number is not None:
-            former = self._former[self.number]
+            former = self._former.get(self.number)
             self._restore()
+            if former is None:
+                raise Stopped(self.number)
             former(self.number, None)
 
     def _note(self, number: int, frame: FrameType | None) -> None:

@@ -31,6 +31,9 @@ from cliffkit.workers import stoppable
 
 STRICT = "--strict-plugins"
 
+SHARED = ("run", "evaluate")
+"""Commands that several processes of torchrun do together."""
+
 GOING_ON = ("run", "ablate")
 """Commands that keep finished work, so that the same command goes on after a stop."""
 
@@ -68,7 +71,8 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="cliffkit", prog_name="cliffkit")
 @click.option(STRICT, is_flag=True, help="Stop where any plugin fails to load, instead of going on without it.")
-def cli(strict_plugins: bool) -> None:
+@click.pass_context
+def cli(ctx: click.Context, strict_plugins: bool) -> None:
     """Depth networks from exchangeable parts: train, score and compare them.
 
     A recipe (YAML) names a backbone, a feature pyramid, a fusion, an embedding generator, losses and data. Begin with
@@ -83,6 +87,7 @@ def cli(strict_plugins: bool) -> None:
     Plugins add parts and commands: `cliffkit plugins` shows them. Names in the environment variable
     CLIFFKIT_DISABLE_PLUGINS, separated by commas, are not loaded.
     """
+    _check_processes(ctx.invoked_subcommand)
 
 
 STUDIES, RUNS = (ablate, report, score, bundle, verify), (run, evaluate, predict, export)
@@ -131,6 +136,15 @@ def _load() -> Plugins:
     for name, reason in loaded_plugins.call("cliffkit_commands", cli=cli).items():
         echo(f"warning: plugin '{name}' could not add its commands: {reason}", err=True)
     return loaded_plugins
+
+
+def _check_processes(command: str | None) -> None:
+    """Raise UserError where torchrun started several processes for a command that is for one."""
+    processes = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
+    if processes > 1 and command not in SHARED:
+        raise UserError(
+            f"torchrun started {processes} processes, and `cliffkit {command}` is for one; start it without torchrun"
+        )
 
 
 def _fail(error: UserError) -> click.ClickException:

@@ -57,7 +57,7 @@ class Batches:
 
     def run(self, start: int, stop: int) -> Iterator[tuple[Sample, float]]:
         """Give each batch, on the device, with the seconds spent waiting for it."""
-        with ThreadPoolExecutor(1, "batches") as thread:
+        with ThreadPoolExecutor(1, "batches", self._begin_thread) as thread:
             upcoming = thread.submit(self._bring, start)
             for step in range(start, stop):
                 asked = time.monotonic()
@@ -66,6 +66,11 @@ class Batches:
                 if step + 1 < stop:
                     upcoming = thread.submit(self._bring, step + 1)
                 yield sample, waited_s
+
+    def _begin_thread(self) -> None:
+        """Make the device the thread's current one: the first GPU would be, and would get memory of its own for it."""
+        if self._stream is not None:
+            torch.cuda.set_device(self._stream.device)
 
     def _bring(self, step: int) -> Sample:
         """Gather a batch and begin to copy it to the device."""

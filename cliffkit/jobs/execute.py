@@ -7,9 +7,6 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-from accelerate.utils import broadcast_object_list
 
 from cliffkit.data.splits import Roots
 from cliffkit.errors import UserError
@@ -76,8 +73,8 @@ def _run_job(job: Job, means: Means, waiting: Callable[[], None] | None = None, 
 
     # Of several processes that share a run, the first holds the claim for all.
     with store.claim(job, waiting or wait) if means.is_main else contextlib.nullcontext():
-        if _agree(device, store.done(job)):
-            damage = _agree(device, store.damage(job, skip) if means.is_main else None)
+        if device.agree(store.done(job)):
+            damage = device.agree(store.damage(job, skip) if means.is_main else None)
             if damage is None:
                 emit(JobSkipped(job.stage, job.key))
                 return True
@@ -102,7 +99,7 @@ def _check_needs(job: Job, means: Means) -> None:
     """
     for stage, need in job.needs.items():
         skip = () if stage in ARRAYS_READ.get(job.stage, ()) else ARRAYS
-        damage = _agree(means.device, means.store.damage(need, skip) if means.is_main else None)
+        damage = means.device.agree(means.store.damage(need, skip) if means.is_main else None)
         if damage is not None:
             raise DamagedJobError(need, damage)
 
@@ -131,12 +128,3 @@ def _do(job: Job, means: Means) -> None:
     if means.is_main:
         store.finish(job, seconds, leaves(job))
     emit(JobFinished(job.stage, job.key, seconds))
-
-
-def _agree(device: Device, value: Any) -> Any:
-    """Give the main process's value to every process."""
-    if device.accelerator.num_processes == 1:
-        return value
-    box = [value]
-    broadcast_object_list(box)
-    return box[0]

@@ -81,6 +81,7 @@ def _numbers(losses: Mapping[str, nn.Module]) -> dict[str, float | None]:
 def validate(network: nn.Module, val: Pack, batch: int, device: Device) -> dict[str, float]:
     """Score a packed split at training size as `VALIDATION` says; each process scores its share of the images."""
     accelerator = device.accelerator
+    batch = max(1, batch // accelerator.num_processes)  # as many at once as in training
     share = np.arange(len(val))[accelerator.process_index :: accelerator.num_processes]
     rows: list[tuple[int, dict[str, float] | None]] = []
     for start in range(0, len(share), batch):

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import is_initialized
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cliffkit.errors import UserError
@@ -60,6 +60,14 @@ class Device:
             torch.default_generator.manual_seed(number)
         else:
             torch.manual_seed(number)
+
+    def agree(self, value: Any) -> Any:
+        """Give the main process's value to every process."""
+        if self.accelerator.num_processes == 1:
+            return value
+        box = [value]
+        broadcast_object_list(box)
+        return box[0]
 
     @contextmanager
     def determinism(self, requested: bool) -> Iterator[None]:
@@ -147,6 +155,12 @@ def open_device(name: str, precision: str = "auto") -> Device:
     device, is_shared = _named(name), "LOCAL_RANK" in os.environ
     if is_shared and device.index is not None:
         raise UserError(f"--device {name}: torchrun gives each process a GPU of its own; use --device {device.type}")
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    if is_shared and device.type == "cuda" and processes > torch.cuda.device_count():
+        raise UserError(
+            f"torchrun started {processes} processes here, and torch sees {torch.cuda.device_count()} GPU(s); lower "
+            "--nproc-per-node"
+        )
     # accelerate has one device in a process and keeps it. So a process alone does not ask it for one.
     on_processor = not is_initialized() and (device.type == "cpu" or not is_shared)
     accelerator = Accelerator(cpu=on_processor, kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])

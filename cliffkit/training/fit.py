@@ -56,7 +56,7 @@ def fit(job: FitJob) -> FitFacts:
         for sample, waited_s in running.batches.run(state.step, settings.steps):
             _step(job, running, sample, waited_s)
             last = state.step == settings.steps
-            save = not last and (stop.number is not None or _is_due(job, running))
+            save = not last and _saves(job, running, stop)
             validate = last or state.step % settings.validate_every == 0
             # A look comes before a validation, for the order of the log, and before a checkpoint: a fit that resumes
             # after a term that is not finite would fail again.
@@ -169,7 +169,7 @@ def _validate(job: FitJob, running: Running) -> None:
     goal, state = job.goal, running.state
     with averaged(job.module, state.average), as_written(job.speed):
         job.module.eval()
-        scores = dict(goal.validate())
+        scores = job.device.agree(dict(goal.validate()))  # else the best weights of processes might differ
         picture = goal.picture() if goal.picture and job.device.accelerator.is_main_process else None
         is_best = goal.better(scores[goal.score], state.best_score)
         if is_best:
@@ -186,12 +186,26 @@ def _validate(job: FitJob, running: Running) -> None:
     running.looked = time.monotonic()  # so that the speed at the next look counts training alone
 
 
-def _is_due(job: FitJob, running: Running) -> bool:
-    """Tell whether the step that was done last is to be saved."""
-    every = job.checkpoint_every
-    by_count = every is not None and running.state.step % every == 0
+def _saves(job: FitJob, running: Running, stop: StopRequest) -> bool:
+    """Tell whether the step that was done last is to be saved: by count, by the clock, or since a signal came.
+
+    Clocks and signals differ between processes, and one that left alone would leave the others waiting. So several
+    processes agree, every ten steps, on the step after which all of them save or leave.
+    """
+    step, every = running.state.step, job.checkpoint_every
+    by_count = every is not None and step % every == 0
     pause_s = max(CHECKPOINT_SECONDS, running.saving_s / CHECKPOINT_SHARE)
-    return by_count or time.monotonic() - running.saved > pause_s
+    is_due = by_count or time.monotonic() - running.saved > pause_s
+    accelerator = job.device.accelerator
+    if accelerator.num_processes == 1:
+        return stop.number is not None or is_due
+    if step % LOG_EVERY:
+        return by_count
+    wishes = torch.tensor([stop.number or 0, int(is_due)], device=job.device.torch)
+    number, due = accelerator.gather(wishes).view(-1, 2).amax(dim=0).tolist()
+    if number and stop.number is None:
+        stop.number = number
+    return bool(number or due)
 
 
 def _keep(job: FitJob, running: Running, save: bool) -> None:

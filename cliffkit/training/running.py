@@ -81,6 +81,12 @@ def prepare(job: FitJob) -> Running:
     optimizer, factors = build_optimizer(objective, job.module, job.training)
 
     state, damages = resume_fit(job.folder, objective, optimizer, device.torch)
+    agreed = device.agree(state.step)
+    if state.step != agreed:
+        raise UserError(
+            f"stage {job.stage}: the processes read checkpoints of steps {state.step} and {agreed} in {job.folder}, "
+            "which must be one folder for all of them; run again"
+        )
     for damage in damages:
         begins = f"goes on from step {state.step}" if state.step else "begins anew"
         job.emit(Notice(f"{job.stage}: {damage}; it {begins}"))

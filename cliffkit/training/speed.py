@@ -31,7 +31,12 @@ def check_speed(speed: Speed, device: torch.device, world: int) -> None:
     if "graphs" in speed and device.type != "cuda":
         raise UserError(f"{WHERE}: '{speed}' needs a CUDA GPU, and this run computes on {device.type}; use eager")
     if "graphs" in speed and world > 1:
-        raise UserError(f"{WHERE}: '{speed}' is for one process, and these are {world}; use eager or compile")
+        raise UserError(f"{WHERE}: '{speed}' is for one process, and these are {world}; use eager")
+    if "compile" in speed and device.type == "cuda" and world > 1:
+        raise UserError(
+            f"{WHERE}: '{speed}' is for one process on a GPU, and these are {world}: torch cannot compile batch "
+            "normalisation over several; use eager"
+        )
 
 
 def compile_parts(regions: Sequence[tuple[str, nn.Module]]) -> None:

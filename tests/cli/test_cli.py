@@ -386,6 +386,16 @@ class TestReuse:
             assert (folder / name).read_bytes() == (finished.folder / name).read_bytes()
 
 
+def test_commands_that_are_for_one_process_say_so(invoke, tiny_recipe, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    said = invoke("plan", tiny_recipe)
+    assert (said.exit_code, said.stderr) == (
+        2,
+        "Error: torchrun started 2 processes, and `cliffkit plan` is for one; start it without torchrun\n",
+    )
+
+
 class TestPlan:
     def test_before_and_after(self, invoke, finished, tmp_path):
         runs = tmp_path / "none"

@@ -5,7 +5,9 @@ Results go to FOLDER; then it is `python -m cliffkit run RUN...`, since starting
 
 from __future__ import annotations
 
+import os
 import runpy
+import signal
 import sys
 from pathlib import Path
 
@@ -15,11 +17,15 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cliffkit.data.pack import Pack
+from cliffkit.errors import Stopped
+from cliffkit.interfaces import Batch
 from cliffkit.training.batchnorm import GlobalBatchNorm2d
-from cliffkit.training.device import open_device
+from cliffkit.training.checkpoint import checkpoint_step
+from cliffkit.training.device import Device, open_device
 from cliffkit.training.fit import fit
 from cliffkit.training.job import FitJob, Goal
 from cliffkit.training.tensors import save_tensors
+from cliffkit.workers import stoppable
 from tests.engine_fixtures import settings, toy
 
 BATCH, CHANNELS = 6, 5
@@ -67,6 +73,38 @@ def main(folder: Path) -> None:
         pack = Pack(folder / "pack")
         fit(FitJob(net, objective, pack, settings(**options), goal, "depth", 3, target, device, lambda event: None))
         save_tensors(target / "left.safetensors", net.state_dict())
+    stop_one(folder, device)
+
+
+class Signalled(nn.Module):
+    """An objective during whose step 14 the second process alone is asked to stop."""
+
+    def __init__(self, objective: nn.Module, rank: int) -> None:
+        super().__init__()
+        self.objective, self.rank = objective, rank
+
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        if self.rank == 1 and step == 13:
+            os.kill(os.getpid(), signal.SIGTERM)
+        terms: dict[str, Tensor] = self.objective(batch, step)
+        return terms
+
+
+def stop_one(folder: Path, device: Device) -> None:
+    """Ask one process to stop; leave the step that each process could go on from, once it has left."""
+    rank = device.accelerator.process_index
+    target = folder / f"stopped{rank}"
+    target.mkdir()
+    net, objective = toy()
+    goal, of = Goal("score", False, lambda: {"score": 1.0}), settings(**{**COMMON, "steps": 60})
+    job = FitJob(
+        net, Signalled(objective, rank), Pack(folder / "pack"), of, goal, "depth", 3, target, device, lambda event: None
+    )
+    try:
+        with stoppable():
+            fit(job)
+    except Stopped as stopped:
+        (folder / f"stopped{rank}.txt").write_text(f"{stopped.number} {checkpoint_step(target)}")
 
 
 COMMON = {"steps": 6, "batch": 8, "lr": 0.02, "clip_norm": 0.5, "ema": 0.5}

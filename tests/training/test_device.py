@@ -80,6 +80,14 @@ def test_a_process_of_torchrun_has_the_gpu_that_it_is_given(
         open_device("cuda:1")
 
 
+def test_more_processes_than_gpus_are_refused(current: list[torch.device], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(UserError, match=r"started 3 processes here, and torch sees 2 GPU.*lower --nproc-per-node"):
+        open_device("auto")
+
+
 @pytest.mark.parametrize(
     ("amx", "avx", "dtype"), [(True, False, "bfloat16"), (False, True, "bfloat16"), (False, False, "float32")]
 )

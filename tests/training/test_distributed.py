@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -74,6 +75,12 @@ def test_batch_normalisation_over_two_processes_is_that_of_the_whole_batch(worke
         torch.testing.assert_close(
             together, value.detach(), rtol=1e-4, atol=1e-5, msg=lambda text, n=name: f"{n} {text}"
         )
+
+
+def test_a_signal_to_one_process_stops_both_at_a_step_that_is_saved(worked: Worked) -> None:
+    """Each alone would leave the other waiting for it: the main process would save nothing."""
+    told = [(worked.folder / f"stopped{rank}.txt").read_text() for rank in (0, 1)]
+    assert told == [f"{signal.SIGTERM:d} 20", f"{signal.SIGTERM:d} None"], "the main process saves"
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:

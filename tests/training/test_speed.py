@@ -43,13 +43,15 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
             r"train\.depth\.speed: 'graphs' needs a CUDA GPU, and this run computes on cpu; use eager",
         ),
         ("compile+graphs", "mps", 1, r"'compile\+graphs' needs a CUDA GPU"),
-        ("graphs", "cuda", 2, r"'graphs' is for one process, and these are 2; use eager or compile"),
+        ("graphs", "cuda", 2, r"'graphs' is for one process, and these are 2; use eager"),
+        ("compile", "cuda", 2, r"'compile' is for one process on a GPU, and these are 2: torch cannot compile batch"),
     ],
 )
 def test_a_form_that_a_device_does_not_allow_is_refused(form: Any, device: str, world: int, message: str) -> None:
     with pytest.raises(UserError, match=message):
         check_speed(form, torch.device(device), world)
-    check_speed("compile", torch.device(device), world)
+    check_speed("compile", torch.device("cpu"), 2)
+    check_speed("compile", torch.device(device), 1)
     check_speed("graphs", torch.device("cuda"), 1)
 
 
