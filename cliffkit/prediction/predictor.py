@@ -30,6 +30,7 @@ from cliffkit.recipe.evaluate import check_protocol
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.views import image_region
 from cliffkit.store.artifacts import RECIPE, WEIGHTS
+from cliffkit.training.gradients import in_parts, is_out_of_memory
 
 Floats = NDArray[np.float32]
 
@@ -67,7 +68,21 @@ class Predictor:
         return self.device.type != "cpu"
 
     def batch(self, images: Tensor, view: View = WHOLE, *, flip: bool = False) -> Floats:
-        """Predict (B, 3, H, W) uint8 RGB at once, (B, h, w) metres, as a call does one image."""
+        """Predict (B, 3, H, W) uint8 RGB at once, (B, h, w) metres, as a call does one image.
+
+        Where memory ends the batch is divided. Raises UserError where it ends with a single image.
+        """
+        try:
+            return in_parts(lambda part: self._batch(part, view, flip), images)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            height, width = images.shape[-2:]
+            raise UserError(
+                f"out of memory for one image of {height}x{width} on {self.device}; use --device cpu, or smaller images"
+            ) from error
+
+    def _batch(self, images: Tensor, view: View, flip: bool) -> Floats:
         height, width = images.shape[-2:]
         top, left, h, w = image_region(height, width, view)
         feed = self.size if view.squeezed else self._at_scale((h, w), (height, width))
@@ -75,7 +90,8 @@ class Predictor:
         depth = self._depth(region, view.size or (h, w))
         if flip:
             depth = (depth + self._depth(region.flip(-1), view.size or (h, w)).flip(-1)) / 2
-        return depth[:, 0].cpu().numpy()
+        maps: Floats = depth[:, 0].cpu().numpy()
+        return maps
 
     @property
     def fed(self) -> tuple[int, int]:

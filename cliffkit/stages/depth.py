@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from cliffkit.data.pack import Pack
 from cliffkit.interfaces import Sample
@@ -25,6 +25,7 @@ from cliffkit.store.artifacts import DepthFitFacts
 from cliffkit.store.job import Job
 from cliffkit.training.device import Device
 from cliffkit.training.fit import fit
+from cliffkit.training.gradients import in_parts
 from cliffkit.training.job import FitJob, Goal
 from cliffkit.training.start import load_start
 
@@ -110,8 +111,12 @@ def draw(network: nn.Module, val: Pack, device: Device) -> NDArray[np.uint8]:
 
 
 def _predict(network: nn.Module, sample: Sample, device: Device) -> NDArray[np.float32]:
-    """Predict the depth of a batch as training does, (B, H, W) metres."""
-    with torch.inference_mode(), device.autocast():
-        prediction = network(sample.image.to(device.torch).contiguous(memory_format=torch.channels_last))
-    maps: NDArray[np.float32] = prediction.float().cpu().numpy()[:, 0]
-    return maps
+    """Predict the depth of a batch as training does, (B, H, W) metres; in parts where memory ends."""
+
+    def predict(images: Tensor) -> NDArray[np.float32]:
+        with torch.inference_mode(), device.autocast():
+            prediction = network(images.to(device.torch).contiguous(memory_format=torch.channels_last))
+        maps: NDArray[np.float32] = prediction.float().cpu().numpy()[:, 0]
+        return maps
+
+    return in_parts(predict, sample.image)

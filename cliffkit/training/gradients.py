@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 
+import numpy as np
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cliffkit.data.batches import mix
@@ -15,6 +18,8 @@ from cliffkit.events import Notice
 from cliffkit.interfaces import Batch
 from cliffkit.training.device import Device
 from cliffkit.training.job import FitJob
+
+Floats = NDArray[np.float32]
 
 OUT_OF_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 """What libraries of a GPU say that allocate by themselves; accelerate knows what torch's own allocators say."""
@@ -66,6 +71,18 @@ def halved(job: FitJob, error: Exception, tried: int) -> int:
         )
     )
     return limit
+
+
+def in_parts(compute: Callable[[Tensor], Floats], images: Tensor) -> Floats:
+    """Compute an array for a batch of images, or for its halves where memory ends. Raises the error for one image."""
+    try:
+        return compute(images)
+    except (RuntimeError, MemoryError) as error:
+        if len(images) == 1 or not is_out_of_memory(error):
+            raise
+    clear_device_cache(garbage_collection=True)  # outside of the handler, whose traceback holds tensors
+    middle = len(images) // 2
+    return np.concatenate([in_parts(compute, half) for half in (images[:middle], images[middle:])])
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -35,12 +35,13 @@ from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.scoring.scores import score_image
+from cliffkit.stages.depth import _predict
 from cliffkit.verbs.finished import Run
 from cliffkit_protocols.eigen import eigen
 from cliffkit_protocols.full import full
 from cliffkit_protocols.metrics.normals import NormalShare
 
-from ..engine_fixtures import Tiny, do, engine_recipe
+from ..engine_fixtures import Tiny, cpu, do, engine_recipe
 
 CPU = torch.device("cpu")
 
@@ -230,6 +231,33 @@ def test_a_gpu_predicts_files_of_one_size_at_once_and_writes_what_they_give_alon
 @pytest.mark.parametrize(("size", "most"), [((64, 96), 16), ((228, 304), 7), ((480, 640), 1), ((2000, 3000), 1)])
 def test_larger_images_are_fewer_at_once(size: tuple[int, int], most: int) -> None:
     assert Predictor(Lopsided(), size, 1.0, CPU).at_once == most
+
+
+class Narrow(nn.Module):
+    """A network for which memory ends beyond `most` images; the depth is the red."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.passes = most, []
+
+    def forward(self, image: Tensor) -> Tensor:
+        if len(image) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        self.passes.append(len(image))
+        return image[:, :1].float() / 255
+
+
+def test_where_memory_ends_a_batch_is_divided_and_one_image_is_the_users_to_mend() -> None:
+    images = torch.stack([picture(32, 48) + k for k in range(7)])
+    network = Narrow(2)
+    predict = Predictor(network, (32, 48), 1.0, CPU)
+    np.testing.assert_array_equal(predict.batch(images), np.concatenate([predict(image)[None] for image in images]))
+    assert network.passes[:4] == [1, 2, 2, 2]
+    sample = Tiny()[0].map(lambda tensor: torch.stack([tensor] * 5))
+    expected = _predict(Narrow(9), sample, cpu())
+    np.testing.assert_array_equal(_predict(Narrow(1), sample, cpu()), expected)
+    with pytest.raises(UserError, match=r"out of memory for one image of 32x48 on cpu; use --device cpu, or smaller"):
+        Predictor(Narrow(0), (32, 48), 1.0, CPU).batch(images)
 
 
 def test_images_of_every_mode_are_read_as_rgb(tmp_path: Path) -> None:
