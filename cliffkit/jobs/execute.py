@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
+from cliffkit.components.engine import engine_source
 from cliffkit.data.splits import Roots
 from cliffkit.errors import UserError
 from cliffkit.events import Emit, JobFinished, JobSetAside, JobSkipped, JobStarted, Notice
 from cliffkit.jobs.announce import telling_store
 from cliffkit.jobs.code import check_code
+from cliffkit.jobs.files import check_data, check_files
 from cliffkit.stages import ARRAYS_READ, STAGES, TRAINED, leaves, worth_keeping
 from cliffkit.stages.context import Context
 from cliffkit.store.job import Job
@@ -107,6 +109,8 @@ def _check_needs(job: Job, means: Means) -> None:
 def _do(job: Job, means: Means) -> None:
     """Do a job in its working folder; the main process turns the folder into the result."""
     check_code(job)
+    check_files(job)
+    engine_source()  # as it is now, whatever is edited meanwhile
     store, device, emit = means.store, means.device, means.emit
     if means.is_main:
         store.forget_failure(job)
@@ -119,6 +123,7 @@ def _do(job: Job, means: Means) -> None:
         with device.determinism(job.recipe.train.deterministic):
             context = Context(folder, needs, device, means.roots, emit, means.checkpoint_every, means.pictured)
             STAGES[job.stage](job, context)
+        check_data(job, means.roots)
     except UserError:
         if not worth_keeping(job.stage, folder):
             shutil.rmtree(folder, ignore_errors=True)

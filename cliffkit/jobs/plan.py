@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os.path
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,8 @@ from pydantic_core import to_jsonable_python
 from cliffkit.components.registry import Component
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import UserError
+from cliffkit.interfaces import Dataset
+from cliffkit.jobs.files import content_of, paths_in, replaced
 from cliffkit.jobs.once import Once
 from cliffkit.protocols import Protocol
 from cliffkit.recipe.fit import Fit, Train, weights_file
@@ -122,15 +123,25 @@ class Planner:
         description = json.dumps(self._part(recipe.data), sort_keys=True)
         if description not in self._prints:
             splits = {split: open_split(recipe, split, self._roots) for split in ("train", "val", "test")}
-            self._prints[description] = {split: dataset.fingerprint() for split, dataset in splits.items()}
+            prints = {split: dataset.fingerprint() for split, dataset in splits.items()}
+            for split in ("train", "val"):
+                if prints["test"] == prints[split] and _names(splits["test"]) == _names(splits[split]):
+                    raise UserError(
+                        f"{recipe.data.place}: the test split has the very images of the {split} split, so its scores "
+                        "would say nothing of new images; give each split images of its own"
+                    )
+            self._prints[description] = prints
         return self._prints[description]
 
     def _part(self, part: Part) -> dict[str, Any]:
         return self._once("part", (part,), partial(self._describe, part))
 
     def _describe(self, part: Part) -> dict[str, Any]:
-        paths = {name: value for name, value in part.options.items() if isinstance(value, Path)}
-        files = {name: self._content(path, part.place) for name, path in paths.items()}
+        files = {
+            name: replaced(value, lambda path: self._content(path, part.place))
+            for name, value in part.options.items()
+            if any(True for _ in paths_in(value))
+        }
         return {**part.to_dict(), **files, "code": self._code(part).code}
 
     def _code(self, part: Part) -> PartCode:
@@ -152,20 +163,25 @@ class Planner:
         }
         text = json.dumps(inputs, sort_keys=True, allow_nan=False)
         key = hashlib.sha256(text.encode()).hexdigest()[:20]
-        return Job(stage, key, inputs, needs, recipe, tuple(map(self._code, parts)))
+        named = [path for part in parts for value in part.options.values() for path in paths_in(value)]
+        files = {path: self._files[path] for path in named}
+        return Job(stage, key, inputs, needs, recipe, tuple(map(self._code, parts)), files)
 
     def _content(self, path: Path, place: str) -> str:
         """Give the hash of a file that an option names: a result depends on its content, not on its path."""
         if path not in self._files:
             try:
-                with open(os.path.expanduser(path), "rb") as file:
-                    self._files[path] = hashlib.file_digest(file, "sha256").hexdigest()
+                self._files[path] = content_of(path)
             except (OSError, ValueError) as error:  # ValueError: text that can be no path
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 raise UserError(
                     f"{place}: {cut(str(path))} cannot be read: {reason}; give the path of a file"
                 ) from error
         return self._files[path]
+
+
+def _names(dataset: Dataset) -> list[str]:
+    return [dataset.name(index) for index in range(len(dataset))]
 
 
 def _common(train: Train) -> dict[str, Any]:

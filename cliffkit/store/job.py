@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from cliffkit.components.registry import Component
@@ -33,6 +34,8 @@ class Job:
     recipe: Recipe
     parts: tuple[PartCode, ...] = ()
     """Parts that the stage computes with. The job is done with this code or not at all."""
+    files: Mapping[Path, str] = field(default_factory=dict)
+    """Files that options of these parts name, each with its hash. The job is done with these contents or not at all."""
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from cliffkit.components.engine import ENGINE_SOURCE, engine_source
 from cliffkit.components.versions import versions_of
 from cliffkit.errors import UserError
 from cliffkit.store.artifacts import WEIGHTS, Failure, JobProgress, JobRecord, StoreStamp
@@ -127,7 +128,10 @@ class Store:
                 f"{working}: {', '.join(missing) or 'the folder'} is gone; something removed it while {job.stage} was "
                 "at work; run again"
             )
-        versions = versions_of(name for part in job.parts for name in part.others)
+        versions = {
+            **versions_of(name for part in job.parts for name in part.others),
+            ENGINE_SOURCE: engine_source(),
+        }
         with writing(working):
             hidden = [path for path in working.rglob(".*") if path.is_file()]  # left by a kill during a write
             # A record is there where an earlier attempt wrote it and could not give the folder its name.

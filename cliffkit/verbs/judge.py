@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cliffkit.components.registry import Registry
 from cliffkit.data.read import read_sample
-from cliffkit.data.splits import data_root
+from cliffkit.data.splits import check_names, data_root
 from cliffkit.errors import UserError
 from cliffkit.events import Emit, Notice
 from cliffkit.interfaces import Dataset
@@ -103,6 +103,7 @@ def open_test(dataset: str | Mapping[str, Any] | None, data: Data | None, regist
     assert isinstance(split, Dataset)
     if len(split) == 0:
         raise UserError(f"{part.place}: the test split is empty; name a data set that has test images")
+    check_names(split, part.place)
     return Split(part, split)
 
 

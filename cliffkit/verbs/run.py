@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cliffkit.components.engine import ENGINE_SOURCE, engine_source
 from cliffkit.components.load import Plugins
 from cliffkit.data.splits import Roots
 from cliffkit.display.lines import Terminal
@@ -24,6 +25,7 @@ from cliffkit.prediction.predictor import load_run as load_recipe_of_run
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.store.artifacts import RunMetrics
+from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.training.device import Device, open_device
 from cliffkit.verbs.finished import Run
@@ -162,6 +164,8 @@ def _perform(
     facts = RunFacts(recipe.name, jobs[-1].key, recipe.name, recipe.seed, "", runs / folder.name, runs)
     course = Course(facts, recipe.to_dict(), store, jobs) if main and trackers else None
     with _telling(plugins, progress, opened, facts) as tell, followed(course, trackers, tell) as emit:
+        for note in _of_another_engine(store, [job for job in jobs if job not in todo]):
+            emit(Notice(note))
         if todo:
             emit(Notice(f"{opened.torch} in {str(opened.dtype).removeprefix('torch.')}: {opened.reason}"))
         reused = run_jobs(jobs, Means(store, opened, roots, emit, checkpoint_every, pictured=course is not None))
@@ -170,6 +174,20 @@ def _perform(
         run_folder.publish(recipe, jobs, store)
     opened.accelerator.wait_for_everyone()
     return Run(folder, recipe, device, tuple(reused))
+
+
+def _of_another_engine(store: Store, done: Sequence[Job]) -> Iterator[str]:
+    """Say which done jobs the engine's source was another one for than it is now; no key knows of such a change."""
+    others = [
+        f"{job.stage} {job.key[:8]}"
+        for job in done
+        if store.record(job).versions.get(ENGINE_SOURCE, engine_source()) != engine_source()
+    ]
+    if others:
+        yield (
+            f"{', '.join(others)}: done by another source of cliffkit's engine; a key names the engine by the versions "
+            "of its stages, so where you edited the engine itself, do them anew in another folder: --runs DIR"
+        )
 
 
 @contextmanager

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import re
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,6 +136,25 @@ def test_a_run_stops_before_the_stage_whose_code_was_edited_meanwhile(own_plugin
 
 def done(jobs: list[Job], store: Store) -> list[str]:
     return [job.stage for job in jobs if store.done(job)]
+
+
+def test_a_part_that_was_edited_before_cliffkit_looked_at_it_first_is_not_planned(
+    own_plugin: OwnPlugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a notebook that imports its own part, edits it, and only then runs a recipe."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    plugins = own_plugin.restart()
+    importlib.import_module("fake_scaled.scaled")
+    recipe = engine_recipe(tmp_path, plugins.registry, "model.fusion.use=halved", "embedding.use=none")
+    assert plan(recipe, {}), "of the other part nothing was edited"
+    own_plugin.edit(*CONSTANT)
+    later = time.time() + 9
+    os.utime(own_plugin.folder / "scale.py", (later, later))
+    recipe = engine_recipe(tmp_path, plugins.registry, "model.fusion.use=scaled", "embedding.use=none")
+    with pytest.raises(
+        UserError, match=r"scale\.py was edited after this process had imported .* restart the ker"
+    ):
+        plan(recipe, {})
 
 
 def test_a_part_that_was_edited_since_it_was_imported_is_not_planned(own_plugin: OwnPlugin, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cliffkit.components.engine import ENGINE_SOURCE, engine_source
 from cliffkit.errors import UserError
 from cliffkit.store import store as store_module
 from cliffkit.store.artifacts import JobRecord
@@ -54,7 +55,8 @@ class TestJobs:
         record = store.record(job)
         assert record.finished > 1.7e9
         sums = {"sub/weights": FileSum(1, hashlib.sha256(b"w").hexdigest())}
-        assert record == JobRecord("depth", "abc", {"seed": 3}, 1.5, record.finished, sums)
+        versions = {ENGINE_SOURCE: engine_source()}
+        assert record == JobRecord("depth", "abc", {"seed": 3}, 1.5, record.finished, sums, versions)
 
     def test_jobs_are_told_apart_by_stage_and_key(self, store):
         store.working(a_job())

@@ -39,7 +39,7 @@ class JobRecord(Fact):
     files: Mapping[str, FileSum]
     """Size and checksum of every other file that the job left, by its path in the job's folder."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of the distributions that its parts import, by name."""
+    """Of the distributions that its parts import, by name; and a hash of the engine's source (`components.engine`)."""
 
     def to_dict(self) -> dict[str, Any]:
         """Give the record as its file has it, with a checksum of its own."""
