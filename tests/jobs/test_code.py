@@ -151,9 +151,7 @@ def test_a_part_that_was_edited_before_cliffkit_looked_at_it_first_is_not_planne
     later = time.time() + 9
     os.utime(own_plugin.folder / "scale.py", (later, later))
     recipe = engine_recipe(tmp_path, plugins.registry, "model.fusion.use=scaled", "embedding.use=none")
-    with pytest.raises(
-        UserError, match=r"scale\.py was edited after this process had imported .* restart the ker"
-    ):
+    with pytest.raises(UserError, match=r"scale\.py was edited after this process had imported .* restart the ker"):
         plan(recipe, {})
 
 
