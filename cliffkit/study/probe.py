@@ -19,7 +19,7 @@ from cliffkit.data.read import read_sample
 from cliffkit.data.resize import at_training_size
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.interfaces import Dataset, Place, Sample
-from cliffkit.jobs.worker import peak_memory
+from cliffkit.jobs.worker import gpu_memory, peak_memory
 from cliffkit.method.assemble import build
 from cliffkit.method.differences import PAIRS
 from cliffkit.prediction.predictor import WHOLE, Floats, Predictor, prepared
@@ -54,6 +54,11 @@ class ProbeTask:
 def probe(task: ProbeTask, place: Place) -> Pace:
     """Measure a job's pace here: steps of the real loop on random data, or a few of the real images."""
     torch.set_num_threads(place.threads)
+    with gpu_memory(place):
+        return _probe(task, place)
+
+
+def _probe(task: ProbeTask, place: Place) -> Pace:
     job, roots = task.job, task.roots
     device = open_device(place.device, job.recipe.train.precision)
     weights = 0

@@ -142,6 +142,10 @@ def _settle(board: Board, entry: JobState, future: Future[Outcome]) -> Outcome:
         board.put(entry, "failed", f"its process was {error}; the same command does it again")
         return Outcome("failed", entry.reason)
     if error is not None:  # its process died, or could not be given the job
+        failure = board.store.failure(entry.job)
+        if failure is not None:  # it said why before it ended, as where it lost its GPU
+            board.put(entry, "failed", failure.reason)
+            return Outcome("failed", failure.reason)
         log = board.store.log(entry.job)
         reason = str(error) if isinstance(error, UserError) else cause(error)
         reason = f"{reason} ({log})" if log.exists() else reason

@@ -48,7 +48,13 @@ class Local(Executor):
         self.resize(self.choices[0])
 
     def resize(self, slots: int) -> None:
-        """Divide the cores anew; processes that there are stay, more are started when there is work for them."""
+        """Divide the cores anew; processes beyond so many end, more are started when there is work for them.
+
+        A process that waits for work holds memory, and on a GPU half a gigabyte of it for CUDA alone.
+        """
+        for worker in self._workers[slots:]:
+            worker.kill()
+        del self._workers[slots:]
         self.slots = slots
         self._threads = max(1, self._cores // slots)
         self.place = Place(self._devices[0], self._threads)

@@ -168,6 +168,31 @@ def test_a_job_whose_process_was_stopped_is_done_the_next_time(
     assert len(again.given) == 1
 
 
+def test_a_process_that_said_why_it_ends_is_told_by_its_own_words(
+    tmp_path: Path, finished_study: FinishedStudy
+) -> None:
+    """As one that lost its GPU; the exit code would say nothing."""
+    cells = finished_study.cells
+
+    class Ending(Inline):
+        def submit(self, work: Callable, task: JobTask) -> Future:
+            if not self.given:
+                Store(task.runs).fail(task.job, "an assertion failed on the GPU", "where it failed")
+            self.given.append(task.job.key)
+            future: Future = Future()
+            future.set_exception(UserError("its process ended with exit code 3"))
+            return future
+
+    runs = finished_study.copy(tmp_path / "runs", *(f"evaluate-{cell.jobs[-1].key}" for cell in cells[:2]))
+    executor = Ending()
+    board = run_small(cells, runs, executor)
+    reasons = [board.jobs[key].reason for key in executor.given]
+    assert reasons == ["an assertion failed on the GPU", "its process ended with exit code 3"]
+    failure = board.store.failure(board.jobs[executor.given[0]].job)
+    assert failure is not None
+    assert failure.details == "where it failed"
+
+
 def test_what_only_failed_cells_need_is_not_done(tmp_path: Path, registry: Registry) -> None:
     _, cells = small_study(tmp_path, registry, STUDY.replace("[0, 1]", "[0]"))
     store, again = Store(tmp_path / "runs"), Inline()
@@ -220,6 +245,24 @@ def where_am_i(nothing: None, place: Place) -> int:
 
 def sleep_long(nothing: None, place: Place) -> None:
     time.sleep(60)
+
+
+def test_workers_that_are_not_needed_any_more_end() -> None:
+    """On a GPU each of them holds memory."""
+    executor = Local(None, "cpu")
+    executor.choices = [1, 3]
+    try:
+        executor.resize(3)
+        futures = [executor.submit(where_am_i, None) for _ in range(3)]
+        first, *others = [psutil.Process(future.result()) for future in futures]
+        executor.resize(1)
+        assert not any(process.is_running() for process in others)
+        assert executor.submit(where_am_i, None).result() == first.pid
+        executor.resize(3)
+        again = {executor.submit(where_am_i, None).result() for _ in range(3)}
+        assert first.pid in again
+    finally:
+        executor.close()
 
 
 @pytest.fixture
