@@ -134,7 +134,7 @@ def gpu_memory(place: Place) -> Iterator[None]:
     if not _is_gpu(place):
         yield
         return
-    if torch.cuda.is_initialized():  # else there is no peak of an earlier job
+    if _has_used_gpu():  # else there is no peak of an earlier job
         torch.cuda.reset_peak_memory_stats(place.device)
     try:
         yield
@@ -157,7 +157,7 @@ def _has_lost_gpu(place: Place) -> bool:
 
     Until its end such a process fails at every call. It would fail the cells of a study one after another.
     """
-    if not _is_gpu(place) or not torch.cuda.is_initialized():
+    if not _is_gpu(place) or not _has_used_gpu():
         return False
     try:
         torch.cuda.synchronize(place.device)
@@ -168,6 +168,10 @@ def _has_lost_gpu(place: Place) -> bool:
 
 def _is_gpu(place: Place) -> bool:
     return place.device.startswith("cuda")
+
+
+def _has_used_gpu() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
 def peak_memory(place: Place) -> int:

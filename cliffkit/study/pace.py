@@ -1,4 +1,7 @@
-"""How fast this machine does a kind of work: learnt from finished jobs, kept in the store."""
+"""How fast this machine does a kind of work: learnt from finished jobs, kept in the store.
+
+A machine is a processor and its cores; on a GPU also the GPU, and how many workers share it.
+"""
 
 from __future__ import annotations
 
@@ -45,9 +48,20 @@ def kind_of_work(job: Job, place: Place) -> str:
     if job.stage == "evaluate":
         inputs["model"] = job.needs["depth"].inputs["model"]
         inputs["size"] = job.needs["pack"].inputs["data"]["size"]
-    machine = [processor_name(), os.cpu_count(), torch.device(place.device).type, place.threads]
+    device = torch.device(place.device)
+    machine = [processor_name(), os.cpu_count(), device.type, place.threads]
+    if device.type == "cuda":
+        machine += [*_gpu(device), place.sharing]
     text = json.dumps([_without_code(inputs), machine], sort_keys=True)
     return f"{job.stage}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+
+
+def _gpu(device: torch.device) -> tuple[str, int]:
+    """Name a GPU and count its memory's bytes; empty and 0 where this process sees none, as on a login node."""
+    if not torch.cuda.is_available():
+        return "", 0
+    facts = torch.cuda.get_device_properties(device)
+    return facts.name, facts.total_memory
 
 
 def _without_code(value: Any) -> Any:

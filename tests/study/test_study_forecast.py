@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -101,6 +102,37 @@ axes:
     assert kind_of_work(depth["base", 1], HERE) == own
     assert kind_of_work(depth["base", 0], Place("cpu", 2)) != own
     assert kind_of_work(depth["base", 0], Place("cuda:0", 1)) == kind_of_work(depth["base", 0], Place("cuda:1", 1))
+
+
+def test_a_pace_on_a_gpu_is_of_that_gpu_and_of_so_many_that_share_it(
+    finished_study: FinishedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paces on a processor keep the form under which they are known."""
+    job, machines = one_of_each(finished_study.cells)["depth"], list[list[object]]()
+
+    def dumps(value: list[Any], sort_keys: bool) -> str:
+        machines.append(value[1])
+        return str(value)
+
+    monkeypatch.setattr("cliffkit.study.pace.json", SimpleNamespace(dumps=dumps))
+    monkeypatch.setattr("cliffkit.study.pace.processor_name", lambda: "a processor")
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    alone = kind_of_work(job, Place("cuda", 4))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    gpus = {"cuda": "H200", "cuda:0": "H200", "cuda:1": "T4"}
+    facts = lambda device: SimpleNamespace(name=gpus[str(device)], total_memory=80)  # noqa: E731
+    monkeypatch.setattr("torch.cuda.get_device_properties", facts)
+    places = [Place("cpu", 4), Place("cuda:0", 4), Place("cuda", 4), Place("cuda:0", 4, 2), Place("cuda:1", 4, 2)]
+    kinds = [kind_of_work(job, place) for place in places]
+    assert machines == [
+        ["a processor", 64, "cuda", 4, "", 0, 1],
+        ["a processor", 64, "cpu", 4],
+        ["a processor", 64, "cuda", 4, "H200", 80, 1],
+        ["a processor", 64, "cuda", 4, "H200", 80, 1],
+        ["a processor", 64, "cuda", 4, "H200", 80, 2],
+        ["a processor", 64, "cuda", 4, "T4", 80, 2],
+    ]
+    assert len({alone, *kinds}) == 5
 
 
 GENERATORS = """\
@@ -278,7 +310,14 @@ def test_several_processes_may_share_a_gpu_as_far_as_there_are_cores(
     monkeypatch.setattr("torch.accelerator.current_accelerator", lambda: torch.device("cuda"))
     executor = Local(None, "auto")
     assert (executor.choices, executor.slots, executor.place.device) == (choices, gpus, "cuda:0")
+    sharing = []
+    for slots in choices:
+        executor.resize(slots)
+        sharing.append(executor.place.sharing)
+    assert sharing == [-(-slots // gpus) for slots in choices]
     assert Local(3, "auto").choices == [3]
+    assert Local(3, "cuda:0").place.sharing == 3
+    assert Local(3, "cpu").place.sharing == 1
     assert Local(None, "cuda:0").choices == [1], "a GPU that is named is shared only where --workers says so"
 
 
