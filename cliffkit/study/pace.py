@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -32,6 +32,13 @@ class Pace(NamedTuple):
     """Largest memory of the process; on a GPU, the memory that torch allocated there."""
     kept_bytes: int = 0
     """Bytes of the weights or of the test images that it leaves."""
+    halved: bool = False
+    """Whether memory ended in a probe, so that it went on with smaller passes."""
+
+
+def slowest(paces: Sequence[Pace]) -> Pace:
+    """Give the slowest of paces that were measured beside each other; halved where any of them is."""
+    return max(paces)._replace(halved=any(pace.halved for pace in paces))
 
 
 def kind_of_work(job: Job, place: Place) -> str:
@@ -102,7 +109,7 @@ class Paces:
         """Keep measured paces, by kind of work, beside those that other processes have kept since."""
         if self._path.exists() and not self._fresh:
             self._paces = {**self._paces, **read_json(self._path)}
-        self._paces.update({kind: list(pace) for kind, pace in measured.items()})
+        self._paces.update({kind: list(pace if pace.halved else pace[:-1]) for kind, pace in measured.items()})
         if not self._fresh:
             write_json(self._path, self._paces)
 
