@@ -403,7 +403,7 @@ def test_a_gpu_that_does_not_say_what_is_free_is_no_end_of_the_study(
             future.set_exception(error)
             return future
 
-    board = Board(finished_study.cells, Store(finished_study.copy(tmp_path / "runs", "depth", "evaluate")))
+    board = Board(finished_study.cells, Store(finished_study.copy(tmp_path / "runs", "depth-", "evaluate-")))
     executor, told = Silent({2: 1.0, 4: 1.0}), list[str]()
     assert choose_workers(board, executor, {}, told.append) == ""
     assert executor.slots == 2

@@ -29,7 +29,7 @@ from cliffkit.interfaces import Place
 from cliffkit.jobs.worker import JobTask
 from cliffkit.store.artifacts import FitFacts
 from cliffkit.store.store import Store
-from cliffkit.study.board import Board
+from cliffkit.study.board import Board, JobState
 from cliffkit.study.cells import jobs_of, plan_cells
 from cliffkit.study.check import load_study
 from cliffkit.study.run import run_cells
@@ -379,7 +379,7 @@ def test_two_at_once_share_the_work(tmp_path: Path, registry: Registry, unbroken
 def test_where_memory_ends_in_a_fit_half_as_many_run_at_once(
     finished_study: FinishedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choices: list[int], left: int
 ) -> None:
-    store = Store(finished_study.copy(tmp_path / "runs", "depth", "evaluate"))
+    store = Store(finished_study.copy(tmp_path / "runs", "depth-", "evaluate-"))
     halved = iter([True])
     read = FitFacts.read.__func__  # type: ignore[attr-defined]
 
@@ -399,6 +399,48 @@ def test_where_memory_ends_in_a_fit_half_as_many_run_at_once(
     ]
     assert len(said) == (left < 4)
     assert board.count("done") == len(finished_study.cells)
+
+
+class Late(Inline):
+    """Does what it was given when it is told to."""
+
+    def __init__(self, choices: list[int]) -> None:
+        super().__init__(max(choices))
+        self.choices, self.fits = choices, list[str]()
+        self.begun: list[tuple[Future, Callable[[], object]]] = []
+
+    def submit(self, work: Callable, task: JobTask) -> Future:
+        future: Future = Future()
+        self.begun.append((future, lambda: work(task, self.place)))
+        if task.job.stage == "depth":
+            self.fits.append(task.job.key)
+        return future
+
+    def end_all(self) -> None:
+        for future, work in self.begun:
+            future.set_result(work())
+        self.begun = []
+
+
+@pytest.mark.parametrize(("short", "left"), [(0, 4), (4, 2), (5, 1)])
+def test_one_shortage_of_memory_halves_once_whatever_ran_in_it(
+    finished_study: FinishedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: int, left: int
+) -> None:
+    """Four fits run beside each other, so the fifth begins after them. Paces of fewer jobs at once are not kept."""
+    store = Store(finished_study.copy(tmp_path / "runs", "depth-", "evaluate-"))
+    executor, learnt = Late([1, 2, 4]), list[int]()
+
+    def ran_out(board: Board, entry: JobState) -> bool:
+        return entry.job.key in executor.fits[:short]
+
+    monkeypatch.setattr("cliffkit.study.run._ran_out_of_memory", ran_out)
+    monkeypatch.setattr("cliffkit.study.run.learn_from", lambda *of: learnt.append(board.slots))
+    board, told = Board(finished_study.cells, store), list[Event]()
+    run_cells(board, executor, {}, lambda board: executor.end_all(), told.append)
+    assert board.slots == left
+    assert [type(event) for event in told] == [Notice] * {4: 0, 2: 1, 1: 2}[left]
+    assert board.count("done") == len(finished_study.cells)
+    assert learnt == ([] if short else [4] * 16)
 
 
 def test_an_executor_without_processes_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
