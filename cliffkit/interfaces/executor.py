@@ -18,6 +18,8 @@ class Place(NamedTuple):
     """As `--device` names it."""
     threads: int
     """Of the processor, for it alone."""
+    sharing: int = 1
+    """Pieces of work that share the device at once, itself counted; 1 on a processor, whose cores are divided."""
 
 
 class Executor(ABC):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
+from accelerate.utils.memory import clear_device_cache
 
 from cliffkit.components.isolate import explain
 from cliffkit.components.load import Plugins, load_plugins
@@ -31,6 +32,9 @@ from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.training.device import open_device
 from cliffkit.workers import stoppable
+
+LOST_GPU = 3
+"""Exit code of a process whose GPU answers no more."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,18 @@ def do_job(task: JobTask, place: Place) -> Outcome:
     """Do one job of a study in a worker process.
 
     Plugins receive its events in that process; the study reads its progress from the store. Raises Stopped where a
-    signal asks the worker to end.
+    signal asks the worker to end. Ends the process where the job leaves it without its GPU; the store says why.
     """
     torch.set_num_threads(place.threads)
+    with gpu_memory(place):
+        outcome = _attempt(task, place)
+        if outcome.state == "failed" and _has_lost_gpu(place):
+            os._exit(LOST_GPU)  # an orderly end would free tensors, which fails too
+    return outcome
+
+
+def _attempt(task: JobTask, place: Place) -> Outcome:
+    """Do a job; whatever fails is written into the store."""
     job, store = task.job, Store(task.runs)
 
     def waiting() -> None:
@@ -112,9 +125,58 @@ def do_job(task: JobTask, place: Place) -> Outcome:
     return Outcome("failed", reason, events=tuple(events))
 
 
+@contextlib.contextmanager
+def gpu_memory(place: Place) -> Iterator[None]:
+    """Count the peak of a GPU's memory anew within the block; afterwards give other processes what torch keeps of it.
+
+    Ends the process where an error leaves it without its GPU. Does nothing where the place is no GPU.
+    """
+    if not _is_gpu(place):
+        yield
+        return
+    if _has_used_gpu():  # else there is no peak of an earlier job
+        torch.cuda.reset_peak_memory_stats(place.device)
+    try:
+        yield
+    except Exception as error:
+        chained: BaseException | None = error
+        while chained is not None:  # the frames of a traceback hold tensors until somebody drops the error
+            traceback.clear_frames(chained.__traceback__)
+            chained = chained.__cause__ or chained.__context__
+        if _has_lost_gpu(place):
+            traceback.print_exception(error)  # whoever waits for the result learns no more than the exit code
+            sys.stderr.flush()
+            os._exit(LOST_GPU)
+        clear_device_cache(garbage_collection=True)
+        raise
+    clear_device_cache(garbage_collection=True)
+
+
+def _has_lost_gpu(place: Place) -> bool:
+    """Tell whether this process can use its GPU no more, as after an assertion in a kernel or an illegal access.
+
+    Until its end such a process fails at every call. It would fail the cells of a study one after another.
+    """
+    if not _is_gpu(place) or not _has_used_gpu():
+        return False
+    try:
+        torch.cuda.synchronize(place.device)
+    except RuntimeError:
+        return True
+    return False
+
+
+def _is_gpu(place: Place) -> bool:
+    return place.device.startswith("cuda")
+
+
+def _has_used_gpu() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
 def peak_memory(place: Place) -> int:
     """Measure the largest memory of this process, bytes; on a GPU, the memory that torch took there."""
-    if place.device.startswith("cuda"):
+    if _is_gpu(place):
         return int(torch.cuda.max_memory_reserved(place.device))
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -62,6 +62,9 @@ class Board:
         self.pace: Callable[[Job], float | None] | None = None
         """About how many seconds a job takes."""
         self.slots = 1
+        """Number of jobs that run at once."""
+        self.slots_since = 0.0
+        """Time of the monotonic clock from which it is that number."""
         self._states: dict[int, str] = {}  # of cells, by id
         self._unended: dict[str, JobState] = {}
         self._users: dict[str, list[Cell]] = {}

@@ -16,22 +16,22 @@ from cliffkit.data.pack import PACKED_PIXEL_BYTES
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.errors import Stopped, UserError, cause
 from cliffkit.interfaces import Executor, Place
-from cliffkit.method.memory import memory_of
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.study.board import Board
-from cliffkit.study.pace import Pace, Paces, units
-from cliffkit.study.probe import ProbeTask, probe
+from cliffkit.study.pace import Pace, Paces, slowest, units
+from cliffkit.study.probe import ProbeTask, free_bytes, probe
 
 NEARLY = 0.95
-"""Share of the best speed from which more workers are preferred to more threads per worker: workers also share work
-that threads cannot speed up."""
+"""Share of the best speed from which a number of workers is as good as the best. On a processor the most such workers
+are taken, not more threads for each: they also share work that threads cannot speed up. On a GPU the fewest are taken:
+each takes memory."""
 
 ALONE = ("pack", "images")
 """Stages that use every core by themselves."""
 
 MEMORY_SHARE = 0.8
-"""Of the free memory, or of a GPU's, for all workers together."""
+"""Of the free memory for all workers together, on a GPU for all of that GPU."""
 
 CONTEXT_BYTES = 600_000_000
 """What CUDA takes of a GPU for each process, beside what torch allocates: about half a gigabyte."""
@@ -109,10 +109,11 @@ def choose_slots(
     if len(choices) == 1:
         executor.resize(choices[0])
         return ""
+    executor.resize(choices[0])
     speeds: dict[int, float] = {}
     lines = []
-    gpu = torch.device(executor.place.device).type == "cuda"
-    free = MEMORY_SHARE * (memory_of(torch.device(executor.place.device)) if gpu else psutil.virtual_memory().available)
+    gpu = _is_on_gpu(executor)
+    free = MEMORY_SHARE * (_least_free(executor) if gpu else psutil.virtual_memory().available)
     own = CONTEXT_BYTES if gpu else 0
     for slots in choices:
         executor.resize(slots)
@@ -125,19 +126,42 @@ def choose_slots(
                 raise
             lines.append(f"{slots} at once failed: {error}")
             break
+        if pace.halved and speeds:
+            lines.append(f"{slots} at once failed: out of memory")
+            break
         speeds[slots] = slots / pace.seconds
         lines.append(f"{slots} at once: {speeds[slots]:.2f} steps/s")
-        if _at_next(slots, executor) * (pace.memory_bytes + own) > free:
+        if pace.halved or _at_next(slots, executor) * (pace.memory_bytes + own) > free:
             lines.append("more would not fit into memory")
             break
-    best = max(slots for slots in speeds if speeds[slots] >= NEARLY * max(speeds.values()))
-    executor.resize(best)
+    nearly_best = [slots for slots in speeds if speeds[slots] >= NEARLY * max(speeds.values())]
+    executor.resize(min(nearly_best) if gpu else max(nearly_best))
     return "; ".join(lines)
+
+
+def _is_on_gpu(executor: Executor) -> bool:
+    return torch.device(executor.place.device).type == "cuda"
+
+
+def _least_free(executor: Executor) -> int:
+    """Ask the workers of an executor how many bytes of each GPU are free, and give the least.
+
+    Workers are asked since this process would begin to use the GPU by asking. There is one for each GPU where the
+    executor runs the fewest at once.
+    """
+    futures = [executor.submit(free_bytes, None) for _ in range(executor.slots)]
+    for future in futures:
+        error = future.exception()
+        if isinstance(error, Stopped | UserError):
+            raise error
+        if error is not None:
+            raise UserError(f"the free memory of {executor.place.device} is not known: {cause(error)}")
+    return min(future.result() for future in futures)
 
 
 def _at_next(slots: int, executor: Executor) -> int:
     """Count the workers that share a memory at the next choice: those of one GPU, at least one more on a CPU."""
-    if torch.device(executor.place.device).type != "cuda":
+    if not _is_on_gpu(executor):
         return slots + 1
     return min((more for more in executor.choices if more > slots), default=slots) // min(executor.choices)
 
@@ -174,7 +198,7 @@ def paces_at(
                 reasons[kind] = str(error) if isinstance(error, UserError) else cause(error)
         for kind, reason in reasons.items():
             failed(f"{unknown[kind].stage} of {unknown[kind].recipe.name} cannot be measured: {reason}")
-        measured |= {kind: max(results) for kind, results in samples.items() if kind not in reasons}
+        measured |= {kind: slowest(results) for kind, results in samples.items() if kind not in reasons}
     if measured:
         paces.learn(measured)
     return {job.key: pace for job in jobs if (pace := paces.get(job, place)) is not None}

@@ -1,11 +1,14 @@
-"""How fast this machine does a kind of work: learnt from finished jobs, kept in the store."""
+"""How fast this machine does a kind of work: learnt from finished jobs, kept in the store.
+
+A machine is a processor and its cores; on a GPU also the GPU, and how many workers share it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -29,6 +32,13 @@ class Pace(NamedTuple):
     """Largest memory of the process; on a GPU, the memory that torch allocated there."""
     kept_bytes: int = 0
     """Bytes of the weights or of the test images that it leaves."""
+    halved: bool = False
+    """Whether memory ended in a probe, so that it went on with smaller passes."""
+
+
+def slowest(paces: Sequence[Pace]) -> Pace:
+    """Give the slowest of paces that were measured beside each other; halved where any of them is."""
+    return max(paces)._replace(halved=any(pace.halved for pace in paces))
 
 
 def kind_of_work(job: Job, place: Place) -> str:
@@ -45,9 +55,20 @@ def kind_of_work(job: Job, place: Place) -> str:
     if job.stage == "evaluate":
         inputs["model"] = job.needs["depth"].inputs["model"]
         inputs["size"] = job.needs["pack"].inputs["data"]["size"]
-    machine = [processor_name(), os.cpu_count(), torch.device(place.device).type, place.threads]
+    device = torch.device(place.device)
+    machine = [processor_name(), os.cpu_count(), device.type, place.threads]
+    if device.type == "cuda":
+        machine += [*_gpu(device), place.sharing]
     text = json.dumps([_without_code(inputs), machine], sort_keys=True)
     return f"{job.stage}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+
+
+def _gpu(device: torch.device) -> tuple[str, int]:
+    """Name a GPU and count its memory's bytes; empty and 0 where this process sees none, as on a login node."""
+    if not torch.cuda.is_available():
+        return "", 0
+    facts = torch.cuda.get_device_properties(device)
+    return facts.name, facts.total_memory
 
 
 def _without_code(value: Any) -> Any:
@@ -88,7 +109,7 @@ class Paces:
         """Keep measured paces, by kind of work, beside those that other processes have kept since."""
         if self._path.exists() and not self._fresh:
             self._paces = {**self._paces, **read_json(self._path)}
-        self._paces.update({kind: list(pace) for kind, pace in measured.items()})
+        self._paces.update({kind: list(pace if pace.halved else pace[:-1]) for kind, pace in measured.items()})
         if not self._fresh:
             write_json(self._path, self._paces)
 

@@ -19,7 +19,7 @@ from cliffkit.data.read import read_sample
 from cliffkit.data.resize import at_training_size
 from cliffkit.data.splits import Roots, open_split
 from cliffkit.interfaces import Dataset, Place, Sample
-from cliffkit.jobs.worker import peak_memory
+from cliffkit.jobs.worker import gpu_memory, peak_memory
 from cliffkit.method.assemble import build
 from cliffkit.method.differences import PAIRS
 from cliffkit.prediction.predictor import WHOLE, Floats, Predictor, prepared
@@ -36,6 +36,9 @@ from cliffkit.training.device import Device, open_device
 from cliffkit.workers import available_cores
 
 PROBE_SECONDS = 2.0
+
+ASKED_SECONDS = 0.2
+"""Time that a worker takes to ask its GPU: all workers are busy until the last one is asked, so each asks its own."""
 
 PROBED_IMAGES = 4
 
@@ -54,9 +57,14 @@ class ProbeTask:
 def probe(task: ProbeTask, place: Place) -> Pace:
     """Measure a job's pace here: steps of the real loop on random data, or a few of the real images."""
     torch.set_num_threads(place.threads)
+    with gpu_memory(place):
+        return _probe(task, place)
+
+
+def _probe(task: ProbeTask, place: Place) -> Pace:
     job, roots = task.job, task.roots
     device = open_device(place.device, job.recipe.train.precision)
-    weights = 0
+    weights, halved = 0, False
     if job.stage == "pack":
         seconds = _probe_pack(job, roots)
     elif job.stage == "images":
@@ -65,12 +73,21 @@ def probe(task: ProbeTask, place: Place) -> Pace:
         seconds = _probe_evaluate(job, roots, device.torch)
     else:
         with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
-            seconds, weights = _probe_training(job, roots, device, Path(folder))
-    return Pace(seconds, peak_memory(place), weights)
+            seconds, weights, halved = _probe_training(job, roots, device, Path(folder))
+    return Pace(seconds, peak_memory(place), weights, halved)
 
 
-def _probe_training(job: Job, roots: Roots, device: Device, folder: Path) -> tuple[float, int]:
-    """Run a stage that has weights, on noise; returns seconds per step, or of the whole stage, and bytes of weights."""
+def free_bytes(nothing: None, place: Place) -> int:
+    """Ask a GPU how many bytes of its memory are free, whoever has taken the others."""
+    time.sleep(ASKED_SECONDS)
+    return int(torch.cuda.mem_get_info(place.device)[0])
+
+
+def _probe_training(job: Job, roots: Roots, device: Device, folder: Path) -> tuple[float, int, bool]:
+    """Run a stage that has weights, on noise.
+
+    Returns seconds per step, or of the whole stage, bytes of weights, and whether memory ended and passes were halved.
+    """
     _random_pack(job, folder / "pack", open_split(job.recipe, "train", roots))
 
     def steps(count: int) -> Path:
@@ -82,11 +99,13 @@ def _probe_training(job: Job, roots: Roots, device: Device, folder: Path) -> tup
     if not is_fit(job):
         started = time.monotonic()
         whole = steps(1)
-        return time.monotonic() - started, (whole / WEIGHTS).stat().st_size
-    first = _seconds(steps(2))  # includes costs that occur once, which the next two fits lack
-    few, count = steps(2), max(3, round(2 * PROBE_SECONDS / first))
-    seconds = max((_seconds(steps(2 + count)) - _seconds(few)) / count, 1e-6)
-    return seconds, (few / WEIGHTS).stat().st_size
+        return time.monotonic() - started, (whole / WEIGHTS).stat().st_size, False
+    first = FitFacts.read(steps(2))  # includes costs that occur once, which the next two fits lack
+    folder_of_few, count = steps(2), max(3, round(2 * PROBE_SECONDS / first.seconds))
+    few, more = FitFacts.read(folder_of_few), FitFacts.read(steps(2 + count))
+    seconds = max((more.seconds - few.seconds) / count, 1e-6)
+    halved = any(facts.micro_batch is not None for facts in (first, few, more))
+    return seconds, (folder_of_few / WEIGHTS).stat().st_size, halved
 
 
 def _shortened(recipe: Recipe, steps: int) -> Recipe:
@@ -95,10 +114,6 @@ def _shortened(recipe: Recipe, steps: int) -> Recipe:
     changes = {"steps": steps, "validate_every": steps, "warmup_steps": 0, "reload_best": False, "init": None}
     embedding = train.embedding.changed(changes) if train.embedding else None
     return replace(recipe, train=replace(train, depth=train.depth.changed(changes), embedding=embedding))
-
-
-def _seconds(folder: Path) -> float:
-    return FitFacts.read(folder).seconds
 
 
 def _unheard(event: object) -> None:

@@ -64,6 +64,7 @@ def run_cells(
     cell, for events and trackers.
 
     Where memory ended in a fit and the executor has fewer slots to choose, half as many jobs run at once from then on.
+    Their paces are not kept: those are for as many at once as the executor has slots.
 
     A job that another process holds, such as a second `ablate` on the same store, is left to that process and checked
     again later. A job that fails stops only the cells that need it.
@@ -72,7 +73,7 @@ def run_cells(
     silent: set[str] = set()
     paces = Paces(board.store)
     runs = board.store.root.resolve()  # workers may have another working directory
-    board.slots = executor.slots
+    board.slots, board.slots_since = executor.slots, time.monotonic()
 
     def pace(job: Job) -> float | None:
         job_pace = paces.get(job, executor.place)
@@ -98,12 +99,13 @@ def run_cells(
             continue
         for future in wait(running, LOOK_SECONDS, FIRST_COMPLETED).done:
             entry = running.pop(future)
-            outcome = _settle(board, entry, future)
+            began, outcome = entry.since, _settle(board, entry, future)
             for event in _unheard(outcome.events, silent):
                 tell(event)
-            if _ran_out_of_memory(board, entry):
-                board.slots = _fewer_slots(board, entry, executor, tell)
-            if outcome.memory_bytes:
+            # a fit that began among more jobs may have met the shortage for which there are fewer now
+            if began >= board.slots_since and _ran_out_of_memory(board, entry):
+                _take_fewer_slots(board, entry, executor, tell)
+            if outcome.memory_bytes and board.slots == executor.slots:
                 with contextlib.suppress(UserError):  # a pace that cannot be kept, as on a full disk, ends no study
                     learn_from(entry.job, executor.place, outcome.memory_bytes, board.store, paces)
 
@@ -126,13 +128,13 @@ def _ran_out_of_memory(board: Board, entry: JobState) -> bool:
     return False
 
 
-def _fewer_slots(board: Board, entry: JobState, executor: Executor, tell: Emit) -> int:
+def _take_fewer_slots(board: Board, entry: JobState, executor: Executor, tell: Emit) -> None:
     """Halve the number of jobs that run at once, as far as the executor has a choice; say so."""
     fewer = max(min(executor.choices), board.slots // 2)
     if fewer < board.slots:
         name = f"{entry.job.stage} {entry.job.key[:8]}"
         tell(Notice(f"{name} ran out of memory beside others: {fewer} at once now"))
-    return min(fewer, board.slots)
+        board.slots, board.slots_since = fewer, time.monotonic()
 
 
 def _settle(board: Board, entry: JobState, future: Future[Outcome]) -> Outcome:
@@ -142,6 +144,10 @@ def _settle(board: Board, entry: JobState, future: Future[Outcome]) -> Outcome:
         board.put(entry, "failed", f"its process was {error}; the same command does it again")
         return Outcome("failed", entry.reason)
     if error is not None:  # its process died, or could not be given the job
+        failure = board.store.failure(entry.job)
+        if failure is not None:  # it said why before it ended, as where it lost its GPU
+            board.put(entry, "failed", failure.reason)
+            return Outcome("failed", failure.reason)
         log = board.store.log(entry.job)
         reason = str(error) if isinstance(error, UserError) else cause(error)
         reason = f"{reason} ({log})" if log.exists() else reason

@@ -48,10 +48,17 @@ class Local(Executor):
         self.resize(self.choices[0])
 
     def resize(self, slots: int) -> None:
-        """Divide the cores anew; processes that there are stay, more are started when there is work for them."""
+        """Divide the cores anew; processes beyond so many end, more are started when there is work for them.
+
+        A process that waits for work holds memory, and on a GPU half a gigabyte of it for CUDA alone.
+        """
+        for worker in self._workers[slots:]:
+            worker.kill()
+        del self._workers[slots:]
         self.slots = slots
         self._threads = max(1, self._cores // slots)
-        self.place = Place(self._devices[0], self._threads)
+        self._sharing = 1 if self._devices == ["cpu"] else -(-slots // len(self._devices))
+        self.place = Place(self._devices[0], self._threads, self._sharing)
 
     def submit(self, work: Callable[[Task, Place], Result], task: Task) -> Future[Result]:
         """Begin a piece of work in a process that is free."""
@@ -59,7 +66,7 @@ class Local(Executor):
         if free is None:
             self._workers.append(_Worker())
             free = len(self._workers) - 1
-        place = Place(self._devices[free % len(self._devices)], self._threads)
+        place = Place(self._devices[free % len(self._devices)], self._threads, self._sharing)
         return self._workers[free].submit(work, task, place)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -91,12 +92,14 @@ class Submitit(Executor):
             slurm_additional_parameters={"no-requeue": True},  # the executor itself submits again
         )
         self._requeues = requeues
-        self._jobs: list[Any] = []
+        self._jobs: dict[Any, str | None] = {}  # each with its GPU
         self._lock, self._closed = threading.Lock(), threading.Event()
-        self.place = Place("cuda" if on_gpu else "cpu" if device == "auto" else device, cpus)
-        here = 1 if on_gpu else max(1, available_cores() // cpus)
+        self._gpus = _gpus_here(device) if on_gpu and self._local else []
+        here = len(self._gpus) or max(1, available_cores() // cpus)
         self.slots = workers or (here if self._local else QUEUED)
         self.choices = [self.slots]
+        sharing = -(-self.slots // len(self._gpus)) if self._gpus else 1
+        self.place = Place("cuda" if on_gpu else "cpu" if device == "auto" else device, cpus, sharing)
 
     def resize(self, slots: int) -> None:
         """Take the number; the cluster decides when a job runs."""
@@ -129,17 +132,21 @@ class Submitit(Executor):
                 job.cancel()
 
     def _begin(self, piece: Piece) -> Any:
-        """Submit a piece of work. Raises Stopped where the executor is closed, UserError where the cluster refuses."""
+        """Submit a piece of work, on this machine with the GPU that the fewest jobs have.
+
+        Raises Stopped where the executor is closed, UserError where the cluster refuses.
+        """
         with self._lock:
             if self._closed.is_set():
                 raise Stopped(signal.SIGTERM)
+            gpu = min(self._gpus, key=list(self._jobs.values()).count, default=None)
             try:
-                job = self._cluster.submit(piece)
+                job = self._cluster.submit(replace(piece, gpu=gpu))
             except (RuntimeError, OSError) as error:  # what sbatch says
                 raise UserError(
                     f"executor 'submitit': the cluster takes no job: {cause(error)}; change the options of --executor"
                 ) from error
-            self._jobs.append(job)
+            self._jobs[job] = gpu
         return job
 
     def _follow(self, piece: Piece, job: Any, future: Future[Any]) -> None:
@@ -150,7 +157,8 @@ class Submitit(Executor):
         try:
             while True:
                 result, error = outcome(job, self._local, self._closed)
-                self._jobs.remove(job)
+                with self._lock:
+                    del self._jobs[job]
                 stops += isinstance(error, Stopped)
                 deaths += isinstance(error, DiedError)
                 if error is None:
@@ -164,6 +172,22 @@ class Submitit(Executor):
             for path in (job.paths.submitted_pickle, job.paths.result_pickle):
                 path.unlink(missing_ok=True)
             future.set_result(result)
+
+
+def _gpus_here(device: str) -> list[str]:
+    """List the GPUs that torch sees here, or the one that a device names, as CUDA_VISIBLE_DEVICES names them.
+
+    Raises UserError where the machine has no such GPU.
+    """
+    count = torch.cuda.device_count()
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    names = (visible or [str(index) for index in range(count)])[:count]
+    number = device.partition(":")[2]
+    if not number:
+        return names
+    if not number.isdecimal() or int(number) >= count:
+        raise UserError(f"--device {device}: torch sees no such device here; use --device auto or cpu")
+    return [names[int(number)]]
 
 
 def _open(folder: Path, cluster: str | None) -> Any:

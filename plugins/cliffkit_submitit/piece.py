@@ -24,6 +24,8 @@ class Piece:
     work: Callable[[Any, Place], Any]
     task: Any
     place: Place
+    gpu: str | None = None
+    """The GPU that it has for itself on this machine, as CUDA_VISIBLE_DEVICES names it; None where the cluster says."""
 
     def __call__(self) -> tuple[Any, BaseException | None]:
         """Do the work; a signal that says that the job is to end is SIGTERM to it, which saves a checkpoint.
@@ -34,6 +36,8 @@ class Piece:
         def ask(number: int, frame: FrameType | None) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
+        if self.gpu is not None:  # submitit names the first GPU to each; CUDA reads it when it is first asked
+            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with stoppable():
             for number in WARNINGS:

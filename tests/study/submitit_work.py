@@ -22,3 +22,11 @@ def saved_at_a_signal(folder: Path, place: Place) -> str:
         (folder / "saved").touch()
         stop.leave()
     return "was not stopped"
+
+
+def visible_gpus(until: Path, place: Place) -> str:
+    """The GPUs that CUDA shows to this process; others may begin before `until` is there."""
+    deadline = time.monotonic() + 120
+    while not until.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return os.environ["CUDA_VISIBLE_DEVICES"]

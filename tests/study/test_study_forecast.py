@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from cliffkit.components.registry import Registry
+from cliffkit.errors import UserError
 from cliffkit.interfaces import Executor, Place, Result, Task
 from cliffkit.prediction.predictor import Predictor
 from cliffkit.store.job import Job
@@ -24,8 +26,9 @@ from cliffkit.study.cells import jobs_of
 from cliffkit.study.check import load_study
 from cliffkit.study.forecast import busy_share, choose_slots, choose_workers
 from cliffkit.study.pace import Pace, Paces, kind_of_work, units
-from cliffkit.study.probe import SCORED_IMAGES, ProbeTask, probe
+from cliffkit.study.probe import SCORED_IMAGES, ProbeTask, free_bytes, probe
 from cliffkit.study.reading import load_results
+from cliffkit.training import gradients
 from cliffkit_executors.local import Local
 
 from ..protocol_fixtures import PROTOCOLS
@@ -101,6 +104,37 @@ axes:
     assert kind_of_work(depth["base", 1], HERE) == own
     assert kind_of_work(depth["base", 0], Place("cpu", 2)) != own
     assert kind_of_work(depth["base", 0], Place("cuda:0", 1)) == kind_of_work(depth["base", 0], Place("cuda:1", 1))
+
+
+def test_a_pace_on_a_gpu_is_of_that_gpu_and_of_so_many_that_share_it(
+    finished_study: FinishedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paces on a processor keep the form under which they are known."""
+    job, machines = one_of_each(finished_study.cells)["depth"], list[list[object]]()
+
+    def dumps(value: list[Any], sort_keys: bool) -> str:
+        machines.append(value[1])
+        return str(value)
+
+    monkeypatch.setattr("cliffkit.study.pace.json", SimpleNamespace(dumps=dumps))
+    monkeypatch.setattr("cliffkit.study.pace.processor_name", lambda: "a processor")
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    alone = kind_of_work(job, Place("cuda", 4))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    gpus = {"cuda": "H200", "cuda:0": "H200", "cuda:1": "T4"}
+    facts = lambda device: SimpleNamespace(name=gpus[str(device)], total_memory=80)  # noqa: E731
+    monkeypatch.setattr("torch.cuda.get_device_properties", facts)
+    places = [Place("cpu", 4), Place("cuda:0", 4), Place("cuda", 4), Place("cuda:0", 4, 2), Place("cuda:1", 4, 2)]
+    kinds = [kind_of_work(job, place) for place in places]
+    assert machines == [
+        ["a processor", 64, "cuda", 4, "", 0, 1],
+        ["a processor", 64, "cpu", 4],
+        ["a processor", 64, "cuda", 4, "H200", 80, 1],
+        ["a processor", 64, "cuda", 4, "H200", 80, 1],
+        ["a processor", 64, "cuda", 4, "H200", 80, 2],
+        ["a processor", 64, "cuda", 4, "T4", 80, 2],
+    ]
+    assert len({alone, *kinds}) == 5
 
 
 GENERATORS = """\
@@ -278,27 +312,123 @@ def test_several_processes_may_share_a_gpu_as_far_as_there_are_cores(
     monkeypatch.setattr("torch.accelerator.current_accelerator", lambda: torch.device("cuda"))
     executor = Local(None, "auto")
     assert (executor.choices, executor.slots, executor.place.device) == (choices, gpus, "cuda:0")
+    sharing = []
+    for slots in choices:
+        executor.resize(slots)
+        sharing.append(executor.place.sharing)
+    assert sharing == [-(-slots // gpus) for slots in choices]
     assert Local(3, "auto").choices == [3]
+    assert Local(3, "cuda:0").place.sharing == 3
+    assert Local(3, "cpu").place.sharing == 1
     assert Local(None, "cuda:0").choices == [1], "a GPU that is named is shared only where --workers says so"
 
 
-def test_no_more_share_a_gpu_than_its_memory_holds(
-    finished_study: FinishedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cliffkit.study.forecast.memory_of", lambda device: 100e9 if device.type == "cuda" else 0)
-    job = one_of_each(finished_study.cells)["depth"]
-    for memory, most in ((9e9, 16), (15e9, 8), (30e9, 4), (70e9, 2)):  # each with CUDA's own, of 80 GB of each GPU
-        executor = Shared({2: 1.0, 4: 1.0, 8: 1.0, 16: 1.0}, memory=int(memory))
-        said = choose_slots(job, executor, Paces(Store(tmp_path / str(most))), {}, 99, lambda text: None)
-        assert executor.slots == most
-        assert ("more would not fit into memory" in said) == (most < 16)
-
-
 class Shared(Scripted):
-    """Two GPUs."""
+    """Two GPUs with so many free bytes each; memory ends where more than `most` are at work."""
+
+    def __init__(self, seconds: dict[int, float], memory: int = 1, free: tuple[int, ...] = (80, 80), most: int = 99):
+        super().__init__(seconds, memory)
+        self.free, self.most, self.questions = free, most, list[int]()
 
     def resize(self, slots: int) -> None:
         self.slots, self.place = slots, Place("cuda:0", 32 // slots)
+
+    def submit(self, work: Callable[[Task, Place], Result], task: Task) -> Future[Result]:
+        if work is free_bytes:
+            self.questions.append(self.slots)
+            future: Future[Any] = Future()
+            future.set_result(self.free[(len(self.questions) - 1) % len(self.free)] * 10**9)
+            return future
+        pace = super().submit(work, task).result()
+        future = Future()
+        assert isinstance(pace, Pace)
+        if self.slots > self.most and len(self.asked) % 2 == 0:  # every second one, and it is fast
+            pace = pace._replace(seconds=pace.seconds - 0.01, halved=True)
+        future.set_result(pace)
+        return future
+
+
+@pytest.mark.parametrize("free", [(100, 100), (200, 100), (100, 200)])
+def test_no_more_share_a_gpu_than_its_free_memory_holds(
+    finished_study: FinishedStudy, tmp_path: Path, free: tuple[int, ...]
+) -> None:
+    job = one_of_each(finished_study.cells)["depth"]
+    for memory, most in ((9e9, 16), (15e9, 8), (30e9, 4), (70e9, 2)):  # each with CUDA's own, of 80 GB of each GPU
+        executor = Shared({2: 1.0, 4: 1.0, 8: 1.0, 16: 1.0}, int(memory), free)
+        said = choose_slots(job, executor, Paces(Store(tmp_path / str(most))), {}, 99, lambda text: None)
+        assert executor.slots == most
+        assert ("more would not fit into memory" in said) == (most < 16)
+        assert executor.questions == [2, 2], "a worker of each GPU is asked before anything is measured"
+
+
+@pytest.mark.parametrize(("most", "best", "said"), [(99, 8, "8.00 steps/s"), (4, 4, "8 at once failed: out of memory")])
+def test_a_number_of_workers_at_which_memory_ends_is_not_taken(
+    finished_study: FinishedStudy, tmp_path: Path, most: int, best: int, said: str
+) -> None:
+    """Passes that were halved would be measured, and trained, all the same."""
+    job, store = one_of_each(finished_study.cells)["depth"], Store(tmp_path / "runs")
+    seconds = {2: 1.0, 4: 1.0, 8: 1.0}
+    for asked in ({2, 4, 8}, set()):
+        executor = Shared(seconds, most=most)
+        assert said in choose_slots(job, executor, Paces(store), {}, 99, lambda text: None)
+        assert (executor.slots, set(executor.asked)) == (best, asked), "a study that goes on chooses as it chose"
+
+
+def test_where_memory_ends_with_the_fewest_workers_more_are_not_tried(
+    finished_study: FinishedStudy, tmp_path: Path
+) -> None:
+    job = one_of_each(finished_study.cells)["depth"]
+    executor = Shared({2: 1.0, 4: 1.0, 8: 1.0}, most=0)
+    said = choose_slots(job, executor, Paces(Store(tmp_path / "runs")), {}, 99, lambda text: None)
+    assert (executor.slots, set(executor.asked)) == (2, {2})
+    assert said == "2 at once: 2.00 steps/s; more would not fit into memory"
+
+
+def test_of_numbers_that_are_nearly_as_fast_a_gpu_has_the_fewest_workers(
+    finished_study: FinishedStudy, tmp_path: Path
+) -> None:
+    job = one_of_each(finished_study.cells)["depth"]
+    executor = Shared({2: 1.0, 4: 1.95, 8: 3.9, 16: 7.8})  # 2, then 2.05 steps per second
+    choose_slots(job, executor, Paces(Store(tmp_path / "runs")), {}, 99, lambda text: None)
+    assert executor.slots == 2
+
+
+@pytest.mark.parametrize("error", [UserError("its process died"), RuntimeError("no CUDA here")])
+def test_a_gpu_that_does_not_say_what_is_free_is_no_end_of_the_study(
+    finished_study: FinishedStudy, tmp_path: Path, error: Exception
+) -> None:
+    class Silent(Shared):
+        def submit(self, work: Callable[[Task, Place], Result], task: Task) -> Future[Result]:
+            future: Future[Result] = Future()
+            future.set_exception(error)
+            return future
+
+    board = Board(finished_study.cells, Store(finished_study.copy(tmp_path / "runs", "depth-", "evaluate-")))
+    executor, told = Silent({2: 1.0, 4: 1.0}), list[str]()
+    assert choose_workers(board, executor, {}, told.append) == ""
+    assert executor.slots == 2
+    assert str(error) in told[0]
+
+
+def test_a_worker_asks_its_own_gpu_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.mem_get_info", {"cuda:1": (5, 80)}.__getitem__)
+    assert free_bytes(None, Place("cuda:1", 1)) == 5
+
+
+@pytest.mark.parametrize("most", [1, 99])
+def test_a_probe_tells_that_memory_ended(
+    finished_study: FinishedStudy, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("cliffkit.study.probe.PROBE_SECONDS", 0.02)
+    backward = gradients._backward
+
+    def limited(objective: Any, batch: Any, step: int, micro: int | None, device: Any) -> Any:
+        if min(micro or 99, len(batch.image)) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return backward(objective, batch, step, micro, device)
+
+    monkeypatch.setattr(gradients, "_backward", limited)
+    assert probe(ProbeTask(one_of_each(finished_study.cells)["depth"], {}), HERE).halved == (most == 1)
 
 
 def test_a_pack_that_is_probed_is_cleaned_up_and_its_threads_are_those_of_the_place(

@@ -29,7 +29,7 @@ from cliffkit.interfaces import Place
 from cliffkit.jobs.worker import JobTask
 from cliffkit.store.artifacts import FitFacts
 from cliffkit.store.store import Store
-from cliffkit.study.board import Board
+from cliffkit.study.board import Board, JobState
 from cliffkit.study.cells import jobs_of, plan_cells
 from cliffkit.study.check import load_study
 from cliffkit.study.run import run_cells
@@ -168,6 +168,31 @@ def test_a_job_whose_process_was_stopped_is_done_the_next_time(
     assert len(again.given) == 1
 
 
+def test_a_process_that_said_why_it_ends_is_told_by_its_own_words(
+    tmp_path: Path, finished_study: FinishedStudy
+) -> None:
+    """As one that lost its GPU; the exit code would say nothing."""
+    cells = finished_study.cells
+
+    class Ending(Inline):
+        def submit(self, work: Callable, task: JobTask) -> Future:
+            if not self.given:
+                Store(task.runs).fail(task.job, "an assertion failed on the GPU", "where it failed")
+            self.given.append(task.job.key)
+            future: Future = Future()
+            future.set_exception(UserError("its process ended with exit code 3"))
+            return future
+
+    runs = finished_study.copy(tmp_path / "runs", *(f"evaluate-{cell.jobs[-1].key}" for cell in cells[:2]))
+    executor = Ending()
+    board = run_small(cells, runs, executor)
+    reasons = [board.jobs[key].reason for key in executor.given]
+    assert reasons == ["an assertion failed on the GPU", "its process ended with exit code 3"]
+    failure = board.store.failure(board.jobs[executor.given[0]].job)
+    assert failure is not None
+    assert failure.details == "where it failed"
+
+
 def test_what_only_failed_cells_need_is_not_done(tmp_path: Path, registry: Registry) -> None:
     _, cells = small_study(tmp_path, registry, STUDY.replace("[0, 1]", "[0]"))
     store, again = Store(tmp_path / "runs"), Inline()
@@ -220,6 +245,24 @@ def where_am_i(nothing: None, place: Place) -> int:
 
 def sleep_long(nothing: None, place: Place) -> None:
     time.sleep(60)
+
+
+def test_workers_that_are_not_needed_any_more_end() -> None:
+    """On a GPU each of them holds memory."""
+    executor = Local(None, "cpu")
+    executor.choices = [1, 3]
+    try:
+        executor.resize(3)
+        futures = [executor.submit(where_am_i, None) for _ in range(3)]
+        first, *others = [psutil.Process(future.result()) for future in futures]
+        executor.resize(1)
+        assert not any(process.is_running() for process in others)
+        assert executor.submit(where_am_i, None).result() == first.pid
+        executor.resize(3)
+        again = {executor.submit(where_am_i, None).result() for _ in range(3)}
+        assert first.pid in again
+    finally:
+        executor.close()
 
 
 @pytest.fixture
@@ -336,7 +379,7 @@ def test_two_at_once_share_the_work(tmp_path: Path, registry: Registry, unbroken
 def test_where_memory_ends_in_a_fit_half_as_many_run_at_once(
     finished_study: FinishedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choices: list[int], left: int
 ) -> None:
-    store = Store(finished_study.copy(tmp_path / "runs", "depth", "evaluate"))
+    store = Store(finished_study.copy(tmp_path / "runs", "depth-", "evaluate-"))
     halved = iter([True])
     read = FitFacts.read.__func__  # type: ignore[attr-defined]
 
@@ -356,6 +399,48 @@ def test_where_memory_ends_in_a_fit_half_as_many_run_at_once(
     ]
     assert len(said) == (left < 4)
     assert board.count("done") == len(finished_study.cells)
+
+
+class Late(Inline):
+    """Does what it was given when it is told to."""
+
+    def __init__(self, choices: list[int]) -> None:
+        super().__init__(max(choices))
+        self.choices, self.fits = choices, list[str]()
+        self.begun: list[tuple[Future, Callable[[], object]]] = []
+
+    def submit(self, work: Callable, task: JobTask) -> Future:
+        future: Future = Future()
+        self.begun.append((future, lambda: work(task, self.place)))
+        if task.job.stage == "depth":
+            self.fits.append(task.job.key)
+        return future
+
+    def end_all(self) -> None:
+        for future, work in self.begun:
+            future.set_result(work())
+        self.begun = []
+
+
+@pytest.mark.parametrize(("short", "left"), [(0, 4), (4, 2), (5, 1)])
+def test_one_shortage_of_memory_halves_once_whatever_ran_in_it(
+    finished_study: FinishedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: int, left: int
+) -> None:
+    """Four fits run beside each other, so the fifth begins after them. Paces of fewer jobs at once are not kept."""
+    store = Store(finished_study.copy(tmp_path / "runs", "depth-", "evaluate-"))
+    executor, learnt = Late([1, 2, 4]), list[int]()
+
+    def ran_out(board: Board, entry: JobState) -> bool:
+        return entry.job.key in executor.fits[:short]
+
+    monkeypatch.setattr("cliffkit.study.run._ran_out_of_memory", ran_out)
+    monkeypatch.setattr("cliffkit.study.run.learn_from", lambda *of: learnt.append(board.slots))
+    board, told = Board(finished_study.cells, store), list[Event]()
+    run_cells(board, executor, {}, lambda board: executor.end_all(), told.append)
+    assert board.slots == left
+    assert [type(event) for event in told] == [Notice] * {4: 0, 2: 1, 1: 2}[left]
+    assert board.count("done") == len(finished_study.cells)
+    assert learnt == ([] if short else [4] * 16)
 
 
 def test_an_executor_without_processes_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:

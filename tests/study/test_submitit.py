@@ -26,7 +26,7 @@ from cliffkit.study.run import run_cells
 from cliffkit.verbs.study_work import open_executor
 
 from ..study_fixtures import BASE, run_small, small_study
-from .submitit_work import saved_at_a_signal
+from .submitit_work import saved_at_a_signal, visible_gpus
 
 submitit = pytest.importorskip("submitit")
 
@@ -223,6 +223,46 @@ def test_a_gpu_is_asked_for_unless_the_device_is_the_processor(tmp_path: Path, s
     assert "#SBATCH --gpus-per-node=1\n" in (slurm / "jobs" / "1").read_text(encoding="utf-8")
     executor.close()
     assert Submitit(3, "auto", folder=tmp_path / "logs", gpus=0).place == Place("cpu", 1)
+
+
+@pytest.fixture
+def gpus_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two GPUs of this machine, which are not there; the user shows these two of more."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-5ac3")
+
+
+def test_jobs_of_this_machine_have_a_gpu_each_of_those_that_the_user_shows(tmp_path: Path, gpus_here: None) -> None:
+    from cliffkit_submitit.executor import Submitit
+
+    executor = Submitit(None, "auto", cluster="local", folder=tmp_path / "logs")
+    try:
+        assert (executor.slots, executor.place) == (2, Place("cuda", 1))
+        futures = [executor.submit(visible_gpus, tmp_path / "go") for _ in range(2)]
+        (tmp_path / "go").touch()
+        assert [future.result() for future in futures] == ["3", "GPU-5ac3"]
+        assert executor.submit(visible_gpus, tmp_path / "go").result() == "3", "a job that ended has none"
+    finally:
+        executor.close()
+
+
+def test_a_gpu_of_this_machine_that_is_named_is_the_one(
+    tmp_path: Path, gpus_here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cliffkit_submitit.executor import Submitit
+
+    (tmp_path / "go").touch()
+    executor = Submitit(3, "cuda:1", cluster="local", folder=tmp_path / "logs")
+    try:
+        assert (executor.slots, executor.place) == (3, Place("cuda", 1, 3))
+        assert executor.submit(visible_gpus, tmp_path / "go").result() == "GPU-5ac3"
+    finally:
+        executor.close()
+    with pytest.raises(UserError, match="--device cuda:2: torch sees no such device here; use --device auto or cpu"):
+        Submitit(3, "cuda:2", cluster="local", folder=tmp_path / "logs")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert Submitit(5, "cuda", cluster="local", folder=tmp_path / "logs").place == Place("cuda", 1, 3)
 
 
 def test_a_preempted_job_is_submitted_again(tmp_path: Path, slurm: Path, open_submitit: Open) -> None:
