@@ -181,8 +181,15 @@ def test_copies_of_predictions_are_no_seeds(places: dict[str, list[Path]], tmp_p
     copy.mkdir()
     for file in places["ours"][0].iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
-    with pytest.raises(UserError, match="holds the very predictions of ours, seed 0"):
-        compare({"ours": [places["ours"][0], copy], "theirs": places["theirs"]}, tmp_path)
+    double, packed = tmp_path / "double", tmp_path / "packed"
+    for folder in (double, packed):
+        folder.mkdir()
+    for file in places["ours"][0].iterdir():
+        np.save(double / file.name, np.load(file).astype(np.float64))
+        np.savez_compressed(packed / f"{file.stem}.npz", np.load(file))
+    for place in (copy, double, packed):
+        with pytest.raises(UserError, match="holds the very predictions of ours, seed 0"):
+            compare({"ours": [places["ours"][0], place], "theirs": places["theirs"]}, tmp_path)
 
 
 @pytest.mark.parametrize(
