@@ -204,7 +204,8 @@ def baseline(results: Results, protocol: str, metric: str) -> str | None:
 def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, ...], tuple[float, str]]:
     """By levels of a variant: what others report for it, and where.
 
-    A variant that changes the base recipe does not inherit what is reported for the base.
+    A variant that changes the base recipe does not inherit what is reported for the base. Nor does one whose values a
+    search chose: its cells are trained with these.
     """
     study = results.study
     if not isinstance(study, Study):
@@ -213,6 +214,7 @@ def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, .
         variant.levels: (entry.value, entry.source)
         for variant in study.variants
         if variant.levels == study.full or variant.recipe.published != study.base.published
+        if variant.name not in results.choices or not results.choices[variant.name].seeds
         for entry in variant.recipe.published
         if (entry.protocol, entry.metric) == (protocol, metric)
     }

@@ -223,6 +223,23 @@ def test_published_numbers_are_the_base_s_alone(load: Load, tiny: str) -> None:
     assert [variant.name for variant in study.variants if variant.recipe.published] == ["heg_s + cliff"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        (["name=other", "seed=3"], True),
+        (["train.depth.batch=3"], False),
+        (["evaluate=[eigen]"], False),
+        (["train.depth.batch=3", "published=[{metric: rmse, protocol: full, value: 1, source: mine}]"], True),
+    ],
+)
+def test_a_setting_that_changes_the_recipe_drops_what_was_published_for_it(
+    load: Load, tiny: str, settings: list[str], kept: bool
+) -> None:
+    base = tiny + "published: [{metric: abs_rel, protocol: full, value: 0.1, source: 'a paper, table 1'}]\n"
+    study = load(STUDY, *settings, base=base)
+    assert bool(study.base.published) == kept
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_every_shipped_study_loads_and_is_called_after_its_file(path: Path, registry: Registry) -> None:
     assert path.read_text(encoding="utf-8").startswith("# ")
