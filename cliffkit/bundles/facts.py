@@ -62,6 +62,8 @@ class BundledStudy:
     smallest: float | None
     overrides: tuple[str, ...]
     protocols: tuple[Annotated[Protocol, PlainValidator(Protocol.from_dict)], ...]
+    earlier: tuple[str, ...] = ()
+    """Those of the notes that say what is not as in earlier reports."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ def bundled_study(study: Comparison, protocols: tuple[Protocol, ...], overrides:
         smallest=study.smallest,
         overrides=overrides,
         protocols=protocols,
+        earlier=study.earlier,
     )
 
 

@@ -131,6 +131,7 @@ class OpenedBundle:
             reference=reference,
             full=compared.full,
             notes=compared.notes,
+            earlier=compared.earlier,
             text=text,
             overrides=compared.overrides,
             adaptive=None if compared.adaptive is None else Design(*compared.adaptive),
@@ -208,6 +209,7 @@ class OpenedBundle:
             reference=next(point for point in points.values() if point.levels == compared.reference),
             full=compared.full,
             notes=compared.notes,
+            earlier=compared.earlier,
             smallest=compared.smallest,
         )
         folders = [self.job("evaluate", cell.keys["evaluate"]) for cell in self.facts.cells]

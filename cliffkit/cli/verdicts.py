@@ -14,6 +14,7 @@ from rich.table import Table
 
 from cliffkit.cli.scores import console
 from cliffkit.report.noise import noise_numbers, noise_sentences
+from cliffkit.report.remarks import common_ground
 from cliffkit.report.sentences import between, placebo_sentence, row_sentence
 from cliffkit.report.summary import summary
 from cliffkit.report.where import where_rows, where_sentences
@@ -44,6 +45,8 @@ def print_study(results: Results, analysis: Analysis) -> None:
         _add(table, (row.variant.name, mean), row.difference, row.p_adjusted, row.word or "reference", row.stop)
     out.print(table)
     out.print("*: the best mean; =: not distinguishable from the best", highlight=False)
+    if ground := common_ground(first):
+        out.print(ground, highlight=False)
     compared = [row.difference for row in first.rows if not row.variant.is_placebo]
     differences = [difference for difference in compared if difference is not None and difference.seeds_measured]
     if study.adaptive is not None:

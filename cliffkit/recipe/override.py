@@ -13,13 +13,19 @@ from cliffkit.recipe.options import engine_options
 from cliffkit.recipe.recipe import MODEL, NETWORK
 from cliffkit.recipe.yamlstrict import Document, Path_
 
+PUBLISHED = "published"
+
+KEPT = ("name", "seed", PUBLISHED)
+"""Keys of a recipe whose change leaves it the recipe for which others published numbers."""
+
 
 def override(document: Document, overrides: Iterable[str], registry: Registry) -> Document:
     """Apply `PATH=VALUE` texts, VALUE in YAML.
 
     Setting `X.use` to another component drops the options of the former component. Options that the engine takes beside
     both components, such as the weights of an embedding loss, stay. Texts that write a whole network drop the parts
-    that it replaces, and the other way round.
+    that it replaces, and the other way round. Where anything but `KEPT` changes, published numbers are dropped, unless
+    the texts write them: they are of the recipe as it was written.
 
     Raises RecipeError for a text that cannot be applied. Whether the result is a recipe is for `check_recipe`.
     """
@@ -48,7 +54,17 @@ def override(document: Document, overrides: Iterable[str], registry: Registry) -
             replaced[_path(data, steps)] = place
     if faults:
         raise RecipeError([*document.faults, *faults])
+    if isinstance(data, dict) and _content(data) != _content(document.data) and not _writes(overrides, PUBLISHED):
+        data = {key: value for key, value in data.items() if key != PUBLISHED}
     return replace(document, data=data, replaced=replaced)
+
+
+def _content(data: Any) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key not in KEPT} if isinstance(data, dict) else {}
+
+
+def _writes(overrides: Iterable[str], key: str) -> bool:
+    return any(text.partition("=")[0].strip().split(".")[0] == key for text in overrides)
 
 
 def exchanged(data: Any, paths: Iterable[Sequence[str]]) -> Any:

@@ -68,6 +68,16 @@ def _more_seeds(results: Results, few: Sequence[Row]) -> str:
     return "Train more seeds; fewer hardly know their own noise."
 
 
+def _beforehand(results: Results, analysis: Analysis) -> Item:
+    name, earlier = "Choices before results", results.study.earlier
+    if not results.done:
+        return Item(name, False, _UNKNOWN)
+    if earlier:
+        return Item(name, False, " ".join(f"{note[0].upper()}{note[1:]}." for note in earlier))
+    words = "No earlier report of these cells had other seeds, metric, protocol, reference or smallest difference."
+    return Item(name, True, words)
+
+
 def _placebo(results: Results, analysis: Analysis) -> Item:
     row = analysis.first(results).placebo
     if row is None:
@@ -182,6 +192,7 @@ def _origin(results: Results, analysis: Analysis) -> Item:
 
 _CHECKS: tuple[Callable[[Results, Analysis], Item], ...] = (
     _seeds,
+    _beforehand,
     _placebo,
     _selection,
     _protocol,

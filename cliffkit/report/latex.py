@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-from cliffkit.report import wording
+from cliffkit.report import remarks, wording
 from cliffkit.report.material import Material
 from cliffkit.report.sentences import seeds_of
 from cliffkit.report.wording import NOTHING, digits, number, row_digits
@@ -143,7 +143,15 @@ def _difference_caption(material: Material) -> str:
     if any(row.word == EQUIVALENT for row in material.first.rows):
         unit = f" {UNITS[study.metric]}" if UNITS[study.metric] else ""
         about += f" Equivalent: two one-sided tests find the difference within ±{study.smallest:g}{unit}."
-    return f"{_tex(about)} Protocol {_tex(_protocol(material))}."
+    return f"{_tex(' '.join([about, *_means(material)]))} Protocol {_tex(_protocol(material))}."
+
+
+def _means(material: Material) -> Iterator[str]:
+    """Say which images count for no mean, and on what the best is chosen where means are over different ones."""
+    yield from remarks.dropped(material.results, material.first)
+    ground = remarks.common_ground(material.first)
+    if ground is not None:
+        yield ground
 
 
 def _metric_caption(material: Material) -> str:
@@ -151,6 +159,7 @@ def _metric_caption(material: Material) -> str:
     marks = ", ".join(f"${mark}$ {word}" for word, mark in _MARKS.items() if word in words)
     about = f"{material.study.name}: mean ± half-width of the 95 % interval. Best in bold, ties with it underlined."
     verdicts = f" Difference from the reference: {marks}." if marks else ""
+    about = " ".join([about, *_means(material)])
     return f"{_tex(about)}{verdicts} Protocol {_tex(_protocol(material))}."
 
 

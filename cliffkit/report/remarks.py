@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from cliffkit.report.sentences import placebo_sentence, seeds_of
 from cliffkit.report.wording import listed, row_digits, spread
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
-from cliffkit.study.analysis import Analysis, Table
+from cliffkit.store.artifacts import GivenScores
+from cliffkit.study.analysis import Analysis, Ground, Table
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.rounds import NOT_NEEDED
@@ -113,12 +114,36 @@ def _reasons(failed: Iterable[CellResult]) -> dict[str, list[str]]:
 
 def best(table: Table) -> str | None:
     """Name in a sentence the best mean, and the variants that cannot be told from it."""
-    leader = next((row for row in table.rows if row.best), None)
+    leader, ground = next((row for row in table.rows if row.best), None), table.ground
     if leader is None:
-        return None
-    lead = f"Best mean: {leader.variant.name}, {spread(leader.mean, row_digits(leader))}"
+        return (
+            None
+            if ground is None
+            else f"No best mean: {_apart(ground).lower()}, and no image and seed is common to all."
+        )
+    on = "" if ground is None else f" on the {_common(ground)} that every variant has"
+    lead = f"Best mean{on}: {leader.variant.name}, {spread(leader.ranked, row_digits(leader))}"
     ties = [row.variant.name for row in table.rows if row.tied and not row.best]
     return f"{lead}; not distinguishable from it: {listed(ties)}." if ties else f"{lead}."
+
+
+def common_ground(table: Table) -> str | None:
+    """Say on what the best is chosen where the means of a table are over different images or seeds."""
+    ground = table.ground
+    if ground is None:
+        return None
+    if not any(row.best for row in table.rows):
+        return f"{_apart(ground)}, and no image and seed is common to all: no mean is called best."
+    return f"{_apart(ground)}: the best is chosen on the {_common(ground)} that every variant has."
+
+
+def _apart(ground: Ground) -> str:
+    return f"Means are over different {' and '.join(ground.differs)}"
+
+
+def _common(ground: Ground) -> str:
+    counts = {"images": ground.images, "seeds": ground.seeds}
+    return " and ".join(f"{counts[noun]} {noun.removesuffix('s' * (counts[noun] == 1))}" for noun in ground.differs)
 
 
 def uneven_seeds(table: Table) -> str | None:
@@ -136,17 +161,33 @@ def dropped(results: Results, table: Table) -> list[str]:
     """Say how many images count for no mean, and why."""
     total = len(results.images)
     measured = [row for row in table.rows if row.mean is not None]
-    counts: dict[tuple[int, int], list[str]] = {}
+    counts: dict[tuple[tuple[str, int], ...], list[str]] = {}
     for row in measured:
         assert row.mean is not None
-        absent = total - row.mean.images - row.mean.dropped
-        counts.setdefault((absent, row.mean.dropped), []).append(row.variant.name)
+        absent, some = total - row.mean.images - row.mean.dropped, row.mean.dropped
+        without, sometimes = _unpredicted(results.of(row.variant))
+        reasons = {
+            "without a prediction": min(without, absent),
+            f"with no pixel that {table.protocol} scores": absent - min(without, absent),
+            "without a prediction under some seeds": min(sometimes, some),
+            "with a score under some seeds only": some - min(sometimes, some),
+        }
+        counts.setdefault(tuple(reasons.items()), []).append(row.variant.name)
     messages = []
-    for (absent, some), names in counts.items():
+    for reasons_of, names in counts.items():
         whose = "" if len(names) == len(measured) else f" ({listed(names)})"
-        why = {f"no pixel that {table.protocol} scores": absent, "a score under some seeds only": some}
-        messages += [f"{n} of {total} images left out, with {words}{whose}." for words, n in why.items() if n]
+        messages += [f"{n} of {total} images left out, {words}{whose}." for words, n in reasons_of if n]
     return messages
+
+
+def _unpredicted(cells: Iterable[CellResult]) -> tuple[int, int]:
+    """Count the images without a prediction under every seed of a variant, and those without under some."""
+    scores = [cell.scores for cell in cells if cell.scores is not None]
+    missing = [set(each.predictions.missing) if isinstance(each, GivenScores) else set() for each in scores]
+    if not missing:
+        return 0, 0
+    always = set.intersection(*missing)
+    return len(always), len(set.union(*missing) - always)
 
 
 def baseline(results: Results, protocol: str, metric: str) -> str | None:
@@ -163,7 +204,8 @@ def baseline(results: Results, protocol: str, metric: str) -> str | None:
 def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, ...], tuple[float, str]]:
     """By levels of a variant: what others report for it, and where.
 
-    A variant that changes the base recipe does not inherit what is reported for the base.
+    A variant that changes the base recipe does not inherit what is reported for the base. Nor does one whose values a
+    search chose: its cells are trained with these.
     """
     study = results.study
     if not isinstance(study, Study):
@@ -172,6 +214,7 @@ def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, .
         variant.levels: (entry.value, entry.source)
         for variant in study.variants
         if variant.levels == study.full or variant.recipe.published != study.base.published
+        if variant.name not in results.choices or not results.choices[variant.name].seeds
         for entry in variant.recipe.published
         if (entry.protocol, entry.metric) == (protocol, metric)
     }

@@ -18,6 +18,8 @@ from cliffkit.study.rounds import Stop, family_wise, sequential_p
 from cliffkit.study.study import Comparison, Point
 from cliffkit.study.where import Family, where
 
+Flags = NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class Row:
@@ -34,13 +36,27 @@ class Row:
     p_adjusted: float | None
     """Holm's, over the table's differences; the placebo's is its own p, and counts for no other."""
     best: bool
-    """Whether its mean is the best of the table."""
+    """Whether its mean is the best of the table, by `ranked`."""
     tied: bool
     """Whether its mean is the best, or not distinguishable from the best."""
     smallest: float | None = None
     """Smallest difference of interest in this metric; None where the study names none."""
     stop: Stop | None = None
     """Why it gets no more seeds, or that it goes on; only with adaptive seeds, in the compared metric and protocol."""
+    ranked: Estimate | None = None
+    """Its mean on the common ground of the table, by which the best and the weakest are chosen."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the means of a table have in common where they are over different images or seeds."""
+
+    seeds: int
+    """Seeds that every measured variant has; with adaptive seeds the fewest of a variant, each on its own seeds."""
+    images: int
+    """Images that every measured variant has a score of, under all its seeds."""
+    differs: tuple[str, ...]
+    """In what the means differ: `images`, `seeds`."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +66,8 @@ class Table:
     protocol: str
     metric: str
     rows: tuple[Row, ...]
+    ground: Ground | None = None
+    """On what variants are ranked; None where all means are over the same images and seeds."""
 
     @property
     def compared(self) -> int:
@@ -119,7 +137,10 @@ def _table(results: Results, protocol: str, metric: str) -> Table:
     means = [_mean(rows, metric) for rows in values]
     is_placebo = [variant.is_placebo for variant in study.variants]
     measured = [i for i, mean in enumerate(means) if mean is not None and not is_placebo[i]]
-    best = (max if higher else min)(measured, key=lambda i: _value(means[i]), default=None)
+    fair, ground = _on_common_ground(study, {i: values[i] for i in measured})
+    ranked = {i: means[i] if ground is None else _mean(fair[i], metric) for i in measured}
+    known = [i for i in measured if ranked[i] is not None]
+    best = (max if higher else min)(known, key=lambda i: _value(ranked[i]), default=None)
     gaps = {i: rows - reference for i, rows in enumerate(values) if study.variants[i].levels != study.reference.levels}
     estimator = estimator_of(study)
     differences = {i: estimator(gap) for i, gap in gaps.items()}
@@ -133,11 +154,33 @@ def _table(results: Results, protocol: str, metric: str) -> Table:
         if i in gaps:
             within = _is_equivalent(study, gaps[i], difference) if smallest is not None else None
             word = verdict(difference, higher_is_better=higher, p_adjusted=p, smallest=smallest, is_equivalent=within)
-        tied = i == best or (best is not None and _indistinguishable(estimator(values[i] - values[best])))
-        tied = tied and not is_placebo[i]
+        tied = i == best or (
+            best is not None and i in ranked and _indistinguishable(estimator(values[i] - values[best]))
+        )
         stop = stops.get(i) if i in gaps else None
-        rows.append(Row(variant, metric, means[i], difference, word, p, i == best, tied, smallest, stop))
-    return Table(protocol, metric, tuple(rows))
+        rows.append(Row(variant, metric, means[i], difference, word, p, i == best, tied, smallest, stop, ranked.get(i)))
+    return Table(protocol, metric, tuple(rows), ground)
+
+
+def _on_common_ground(study: Comparison, tables: Mapping[int, Floats]) -> tuple[dict[int, Floats], Ground | None]:
+    """Leave in every variant's scores what all of them have, since a mean without the hard images is no better.
+
+    Seeds that come one by one are a sample of their own in each variant: there images alone are made common.
+    """
+    seeds: dict[int, Flags] = {i: np.asarray(~np.isnan(rows).all(axis=1)) for i, rows in tables.items()}
+    every: Flags = np.all(list(seeds.values()), axis=0)
+    kept: dict[int, Flags] = {i: every if study.adaptive is None else own for i, own in seeds.items()}
+    images: dict[int, Flags] = {i: np.asarray(~np.isnan(rows[seeds[i]]).any(axis=0)) for i, rows in tables.items()}
+    columns = {name: list(flags.values()) for name, flags in (("images", images), ("seeds", seeds))}
+    differs = [name for name, rows in columns.items() if any((row != rows[0]).any() for row in rows)]
+    if study.adaptive is not None:
+        differs = [name for name in differs if name != "seeds"]
+    if not differs:
+        return dict(tables), None
+    common: Flags = np.all([~np.isnan(rows[kept[i]]).any(axis=0) for i, rows in tables.items()], axis=0)
+    fair = {i: np.where(kept[i][:, None] & common, rows, np.nan) for i, rows in tables.items()}
+    fewest = min(int(rows.sum()) for rows in kept.values())
+    return fair, Ground(fewest, int(common.sum()) if fewest else 0, tuple(differs))
 
 
 def _stops(results: Results) -> dict[int, Stop]:
@@ -191,8 +234,8 @@ def _indistinguishable(difference: Estimate | None) -> bool:
 
 def _weakest(table: Table) -> Point | None:
     """Find the variant with the worst mean. The data choose it, so others look better beside it than they are."""
-    measured = [row for row in table.rows if row.mean is not None and not row.variant.is_placebo]
+    measured = [row for row in table.rows if row.ranked is not None and not row.variant.is_placebo]
     if len(measured) < 2:
         return None
     pick = min if table.metric in HIGHER_IS_BETTER else max
-    return pick(measured, key=lambda row: _value(row.mean)).variant
+    return pick(measured, key=lambda row: _value(row.ranked)).variant

@@ -31,6 +31,9 @@ Axes = Mapping[str, Mapping[str, Patch]]
 MAX_CELLS = 100_000
 """Variants times seeds."""
 
+SEED = "seed"
+"""The path of a recipe that no level may write: the study's seeds are added to it."""
+
 
 class Expansion:
     """A study's axes and variants. Gathers faults in `faults`, and remarks for the reader in `notes`."""
@@ -148,6 +151,14 @@ class Expansion:
             message = f"{excerpt(patch)} is no patch; write {{PATH: VALUE}}, or {{}} for the base's own value"
             self.faults.add(place, message)
             return {}
+        if SEED in patch:
+            message = (
+                "a level may not set the seed: under seed 1 the study's seed 0 is its seed 1, so trainings are counted "
+                "twice and pairs have not the same luck; take it out. `seeds` lists seeds, `placebo: true` adds the "
+                "reference under other ones"
+            )
+            self.faults.add((*place, SEED), message)
+            return {path: value for path, value in patch.items() if path != SEED}
         if patch:
             ready = made_ready(self.base_document, [patch])
             changed, missing = patched(ready, patch, self._places(place, patch), self.registry)

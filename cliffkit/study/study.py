@@ -99,6 +99,8 @@ class Comparison:
     """The levels of the base recipe itself; without one those of the reference."""
     notes: tuple[str, ...] = ()
     """Remarks for the reader."""
+    earlier: tuple[str, ...] = ()
+    """Those of the remarks that say what is not as in earlier reports of the same cells."""
     adaptive: Design | None = None
     """How the seeds are spent: while they matter; None where every variant gets all of them."""
     smallest: float | None = None

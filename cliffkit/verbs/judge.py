@@ -37,8 +37,8 @@ from cliffkit.verbs.scored import Scored
 LOOKED_AT, PIXELS = 50, 20_000
 """Test images, spread evenly, and pixels of each, of which the constant prediction is the median."""
 
-VERSION = 1
-"""Raised when the same predictions come to have other scores."""
+VERSION = 2
+"""Raised when the same predictions come to have other scores, or another hash."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _fill(folder: Path, place: Path, name: str, matched: Matched, test: Split, r
 
     by_index = dict(zip(present, scored, strict=True))
     images = [by_index.get(index) for index in range(len(test.names))]
-    warnings = tuple(source.suspicions.warnings())
+    warnings = (*matched.warnings, *source.suspicions.warnings())
     for warning in warnings:
         emit(Notice(f"{place}: warning: {warning}"))
     facts = GivenFacts(

@@ -24,7 +24,7 @@ from cliffkit.method.buildable import check_buildable
 from cliffkit.prediction.predictor import load_run as load_recipe_of_run
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
-from cliffkit.store.artifacts import RunMetrics
+from cliffkit.store.artifacts import RECIPE, WEIGHTS, RunMetrics
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
 from cliffkit.training.device import Device, open_device
@@ -86,16 +86,18 @@ def run(
 def load_run(folder: AnyPath, *, device: str = "auto", plugins: Plugins | None = None) -> Run:
     """Load a run's folder, the one that `cliffkit run` named.
 
-    `device` is where its network computes: auto, cpu, cuda, cuda:1, mps. Raises UserError where the folder is no run,
-    RecipeError where its recipe names parts that are not installed.
+    `device` is where its network computes: auto, cpu, cuda, cuda:1, mps. Raises UserError where the folder is no run or
+    its recipe is not the one that was written, RecipeError where its recipe names parts that are not installed.
 
     Example:
 
         depth_m = cliffkit.load_run("runs/cliff_hegR-641b8a54").predictor()("photo.jpg")
     """
     plugins = plugins or installed_plugins()
-    recipe = load_recipe_of_run(path_of(folder, "folder"), plugins.registry)
-    return Run(Path(folder), recipe, device)
+    place = path_of(folder, "folder")
+    if (place / RECIPE).exists() and (place / WEIGHTS).exists():  # else it is no run
+        run_folder.check_files(place, [RECIPE])
+    return Run(Path(folder), load_recipe_of_run(place, plugins.registry), device)
 
 
 def evaluate(

@@ -50,7 +50,8 @@ def report_results(work: OpenedStudy, device: str, progress: Progress, *, keep: 
         def advance(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total)
 
-        study = replace(work.study, notes=(*work.study.notes, *earlier_designs(work)))
+        earlier = earlier_designs(work)
+        study = replace(work.study, notes=(*work.study.notes, *earlier), earlier=earlier)
         results = load_results(study, work.board.cells, work.board.store)
         if keep:
             _check_worth(results, work.folder)

@@ -163,6 +163,9 @@ def test_every_way_to_store_the_same_depth_has_the_same_score(
         Image.fromarray(np.rint(depth * 256).astype(np.uint16)).save(tmp_path / "kitti" / f"{i:03d}.png")
         Image.fromarray(depth.astype(np.float32)).save(tmp_path / "tif" / f"{stem}.tif")
         np.save(tmp_path / "flat" / (name.replace("/", "_") + ".npy"), depth[..., None])
+        np.save(tmp_path / "stack" / f"{stem}.npy", depth.astype(np.float32).astype(np.float64))
+    digests = {score(tmp_path / place, data, tmp_path).record.predictions.digest for place in ("npy", "tif", "stack")}
+    assert len(digests) == 1, "the hash is of the numbers, not of the files"
     np.save(tmp_path / "stack" / "all.npy", np.stack(list(depths.values())))
 
     for place, chosen in {
@@ -237,6 +240,42 @@ def test_missing_and_extra_predictions_are_named_and_missing_ones_refused(
     assert scored.missing == ("rgb/near/5.png",)
     assert (scored.metrics["full"]["n"], scored.metrics["full"]["absent"]) == (3, 0)
     assert [row["image"] for row in scored.per_image if math.isnan(row["abs_rel"])] == ["rgb/near/5.png"]
+
+
+def test_two_files_of_one_image_are_refused_by_both_names(
+    data: Path, samples: dict[str, Sample], tmp_path: Path
+) -> None:
+    place = write(tmp_path / "two", samples)
+    np.save(place / "rgb/near/5.png.npy", np.ones((HEIGHT, WIDTH), np.float32))
+    with pytest.raises(UserError, match=r"rgb/near/5.npy, rgb/near/5.png.npy are all of the image rgb/near/5.png;"):
+        score(place, data, tmp_path)
+    (place / "rgb/near/5.png.npy").unlink()
+    for name in ("other.npy", "other.png.npy"):
+        np.save(place / name, np.ones((2, 2), np.float32))
+    assert score(place, data, tmp_path).record.predictions.extra == 2
+
+
+def test_predictions_in_folders_of_other_images_are_not_taken_by_their_names(
+    data: Path, samples: dict[str, Sample], tmp_path: Path
+) -> None:
+    place = write(tmp_path / "rooms", samples)
+    for theirs, ours in (("kitchen", "near"), ("office", "far")):
+        (place / "rgb" / ours).rename(place / "rgb" / theirs)
+    words = r"file names match and folders do not: rgb/kitchen/4 for rgb/near/4.png, .*--match FILE.csv"
+    with pytest.raises(UserError, match=words):
+        score(place, data, tmp_path)
+
+    (place / "rgb").rename(place / "depth_pred")
+    (place / "depth_pred/kitchen").rename(place / "depth_pred/near")
+    (place / "depth_pred/office").rename(place / "depth_pred/far")
+    assert score(place, data, tmp_path).warnings == (), "a word that says what files hold is no folder of an image"
+
+    (tmp_path / "one/them").mkdir(parents=True)
+    for file in place.rglob("*.npy"):
+        file.rename(tmp_path / "one/them" / file.name)
+    (warning,) = score(tmp_path / "one", data, tmp_path).warnings
+    assert warning.startswith("file names match and folders do not: them/4 for rgb/near/4.png, ")
+    assert score(tmp_path / "one/them", data, tmp_path).warnings == ()
 
 
 def test_a_list_says_which_file_is_of_which_image(data: Path, samples: dict[str, Sample], tmp_path: Path) -> None:

@@ -181,8 +181,15 @@ def test_copies_of_predictions_are_no_seeds(places: dict[str, list[Path]], tmp_p
     copy.mkdir()
     for file in places["ours"][0].iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
-    with pytest.raises(UserError, match="holds the very predictions of ours, seed 0"):
-        compare({"ours": [places["ours"][0], copy], "theirs": places["theirs"]}, tmp_path)
+    double, packed = tmp_path / "double", tmp_path / "packed"
+    for folder in (double, packed):
+        folder.mkdir()
+    for file in places["ours"][0].iterdir():
+        np.save(double / file.name, np.load(file).astype(np.float64))
+        np.savez_compressed(packed / f"{file.stem}.npz", np.load(file))
+    for place in (copy, double, packed):
+        with pytest.raises(UserError, match="holds the very predictions of ours, seed 0"):
+            compare({"ours": [places["ours"][0], place], "theirs": places["theirs"]}, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -199,3 +206,47 @@ def test_wrong_comparisons_are_refused(
 ) -> None:
     with pytest.raises(UserError, match=words):
         compare(places, tmp_path, **chosen)
+
+
+def test_the_best_is_chosen_on_images_that_every_variant_has(places: dict[str, list[Path]], tmp_path: Path) -> None:
+    hard = [shutil.copytree(place, tmp_path / "ours" / place.name) for place in places["ours"]]
+    easy = [shutil.copytree(place, tmp_path / "theirs" / place.name) for place in places["theirs"]]
+    for folder in hard:
+        for file in sorted(folder.iterdir())[4:]:
+            np.save(file, 3 * np.load(file))
+    for folder in easy:
+        for file in sorted(folder.iterdir())[4:]:
+            file.unlink()
+    found = compare({"ours": hard, "theirs": easy}, tmp_path / "scores", allow_missing=True)
+    means = {row["variant"]: (row["mean"], row["best"]) for row in found.table()}
+    assert means["ours"][0] > means["theirs"][0], "on its own images theirs looks better"
+    assert (means["ours"][1], means["theirs"][1]) == (True, False)
+    words, tex = (found.files[name].read_text("utf-8").replace("\\", "") for name in ("report.md", "table.tex"))
+    assert "Best mean on the 4 images that every variant has: ours, 0.0" in words
+    for text in (words, tex):
+        assert "Means are over different images: the best is chosen on the 4 images that every variant has." in text
+        assert "4 of 8 images left out, without a prediction (theirs)." in text
+        assert "no pixel" not in text
+
+
+def test_where_no_image_is_common_none_is_best(places: dict[str, list[Path]], tmp_path: Path) -> None:
+    halves = {}
+    for name, start in (("ours", 0), ("theirs", 4)):
+        halves[name] = [shutil.copytree(place, tmp_path / name / place.name) for place in places[name][:2]]
+        for folder in halves[name]:
+            for file in sorted(folder.iterdir())[start : start + 4]:
+                file.unlink()
+    found = compare(halves, tmp_path / "scores", allow_missing=True)
+    assert not any(row["best"] or row["tied"] for row in found.table())
+    words = found.files["report.md"].read_text(encoding="utf-8")
+    assert "No best mean: means are over different images, and no image and seed is common to all." in words
+
+
+def test_an_image_without_a_prediction_under_some_seeds_is_said_to_be_so(
+    places: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    holes = {**places, "ours": [shutil.copytree(places["ours"][0], tmp_path / "holes"), *places["ours"][1:]]}
+    next((tmp_path / "holes").iterdir()).unlink()
+    found = compare(holes, tmp_path / "scores", allow_missing=True)
+    words = found.files["report.md"].read_text(encoding="utf-8").replace("\\", "")
+    assert "1 of 8 images left out, without a prediction under some seeds (ours)." in words

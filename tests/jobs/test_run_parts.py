@@ -206,9 +206,14 @@ def test_networks_of_another_engine_are_refused(finished: Finished, monkeypatch:
 
 def test_an_edited_recipe_of_a_run_is_refused(own_run: Finished) -> None:
     recipe = own_run.folder / "recipe.yaml"
+    run = cliffkit.load_run(own_run.folder, device="cpu")
     recipe.write_text(recipe.read_text().replace("channels: 8", "channels: 9"))
+    with pytest.raises(UserError, match=r"recipe\.yaml is not the file that was written"):
+        cliffkit.load_run(own_run.folder)
+    with pytest.raises(UserError, match=r"recipe\.yaml is not the file that was written"):
+        run.predictor()
     with pytest.raises(UserError, match=r"recipe\.yaml: names another pyramid .* symmetric with {'channels': 8}"):
-        cliffkit.load_run(own_run.folder, device="cpu").predictor()
+        cliffkit.evaluate(own_run.folder, ["eigen"], progress=False)
 
 
 def test_a_run_that_does_not_name_its_code_is_refused(own_run: Finished) -> None:

@@ -23,6 +23,7 @@ from cliffkit.cli.verdicts import study_json
 from cliffkit.components.registry import Registry
 from cliffkit.interfaces import Place
 from cliffkit.jobs.worker import JobTask, Outcome
+from cliffkit.report.checklist import Item, checklist
 from cliffkit.report.sentences import row_sentence
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, UNMEASURED, WORSE, Design, compare, estimate, holm
@@ -39,6 +40,7 @@ from cliffkit.study.results import Results, as_played
 from cliffkit.study.rounds import NOT_NEEDED, Course, Stop, play, play_study
 from cliffkit.study.run import run_cells
 from cliffkit.study.study import Study
+from cliffkit.verbs.findings import Findings
 from cliffkit.verbs.study import report as write_report
 
 from ..study_fixtures import BASE, STUDY, FinishedStudy, Inline, small_study, write_study
@@ -257,11 +259,57 @@ def test_a_larger_end_on_the_same_cells_is_said_and_kept(tmp_path: Path, finishe
     assert len(reported("[0, 1]")) == 1, "after looks that allowed for no such seeds"
 
 
-def test_a_list_of_seeds_that_grows_is_no_new_design(tmp_path: Path, finished_study: FinishedStudy) -> None:
+def test_a_list_of_seeds_that_grows_after_a_report_with_verdicts_is_said(
+    tmp_path: Path, finished_study: FinishedStudy
+) -> None:
     runs = finished_study.copy(tmp_path / "runs")
-    for seeds in ("[0]", "[0, 1]"):
+
+    def reported(seeds: str) -> tuple[str, ...]:
         file = write_study(tmp_path, adaptive(seeds=seeds))
-        assert write_report(file, runs=runs, device="cpu", progress=False).study.notes == ()
+        return write_report(file, runs=runs, device="cpu", progress=False).study.notes
+
+    for seeds in ("[0]", "[0, 1]", "[0, 1]"):
+        assert reported(seeds) == (), "one seed gives no verdict at which to stop"
+    (note,) = reported("[0, 1, 2]")
+    assert note.startswith("seeds: [0, 1, 2] follows a report under [0, 1]. Each report errs in 5 % by itself;")
+    page = (runs / "studies" / "small" / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    assert page.count("follows a report under [0, 1]") == 2, "above the numbers and in the checklist"
+    assert reported("[0, 1]") == (), "what the first report had was chosen before"
+
+
+def test_choices_that_are_not_those_of_the_first_report_are_said(tmp_path: Path, finished_study: FinishedStudy) -> None:
+    runs = finished_study.copy(tmp_path / "runs")
+
+    def reported(compare: str) -> Findings:
+        start = STUDY.index("compare:")
+        file = write_study(tmp_path, STUDY[:start] + f"compare: {compare}\n")
+        return write_report(file, runs=runs, device="cpu", progress=False)
+
+    def beforehand(findings: Findings) -> Item:
+        items = checklist(findings.results, findings.analysis)
+        return next(item for item in items if item.name == "Choices before results")
+
+    first = "{reference: {embedding: none}}"
+    for _ in range(2):
+        found = reported(first)
+        assert found.study.notes == ()
+        assert beforehand(found).is_met
+    found = reported("{metric: rmse, smallest: 0.05, reference: {embedding: none}}")
+    (note,) = found.study.notes
+    assert note.startswith(
+        "compare.metric is rmse and was abs_rel, compare.smallest is 0.05 and was none in the first "
+    )
+    assert not beforehand(found).is_met
+    assert "Compare.metric is rmse" in beforehand(found).words
+    (note,) = reported("{reference: {embedding: heg_s}}").study.notes
+    assert note.startswith("compare.reference is heg_s + cliff and was none + cliff in the first report")
+    assert reported(first).study.notes == ()
+
+    kept = runs / "studies" / "small" / "designs.json"
+    facts = json.loads(kept.read_text(encoding="utf-8"))
+    assert len(facts.pop("compared")) == 3
+    kept.write_text(json.dumps(facts), encoding="utf-8")  # as earlier versions wrote it
+    assert reported("{metric: rmse, reference: {embedding: none}}").study.notes == ()
 
 
 # ---- results

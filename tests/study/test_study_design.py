@@ -185,9 +185,17 @@ axes:
 
 
 def test_the_seed_of_a_cell_is_the_recipe_s_counted_up(load: Load) -> None:
-    study = load("name: a\nbase: base.yaml\nseeds: [0, 3]\naxes: {twin: {a: {}, b: {seed: 10}}}")
+    study = load("name: a\nbase: base.yaml\nseeds: [0, 3]\naxes: {twin: {a: {}, b: {}}}", "seed=10")
     cells = plan_cells(study, {})
-    assert [(cell.variant.name, cell.recipe.seed) for cell in cells] == [("a", 0), ("b", 10), ("a", 3), ("b", 13)]
+    assert [(cell.variant.name, cell.recipe.seed) for cell in cells] == [("a", 10), ("b", 10), ("a", 13), ("b", 13)]
+
+
+def test_a_level_that_sets_the_seed_is_refused(load: Load) -> None:
+    with pytest.raises(RecipeError) as error:
+        load("name: a\nbase: base.yaml\naxes: {which: {ours: {}, theirs: {seed: 1}}}")
+    (fault,) = map(str, error.value.faults)
+    assert "3: axes.which.theirs.seed: a level may not set the seed" in fault
+    assert "`placebo: true` adds the reference under other ones" in fault
 
 
 def test_with_the_replicate_s_seed_every_seed_of_a_study_has_its_own_generator(load: Load) -> None:
@@ -213,6 +221,23 @@ def test_published_numbers_are_the_base_s_alone(load: Load, tiny: str) -> None:
     base = tiny + "published: [{metric: abs_rel, protocol: full, value: 0.1, source: 'a paper, table 1'}]\n"
     study = load(STUDY, base=base)
     assert [variant.name for variant in study.variants if variant.recipe.published] == ["heg_s + cliff"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        (["name=other", "seed=3"], True),
+        (["train.depth.batch=3"], False),
+        (["evaluate=[eigen]"], False),
+        (["train.depth.batch=3", "published=[{metric: rmse, protocol: full, value: 1, source: mine}]"], True),
+    ],
+)
+def test_a_setting_that_changes_the_recipe_drops_what_was_published_for_it(
+    load: Load, tiny: str, settings: list[str], kept: bool
+) -> None:
+    base = tiny + "published: [{metric: abs_rel, protocol: full, value: 0.1, source: 'a paper, table 1'}]\n"
+    study = load(STUDY, *settings, base=base)
+    assert bool(study.base.published) == kept
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)

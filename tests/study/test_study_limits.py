@@ -14,9 +14,11 @@ from cliffkit.study.expand import MAX_CELLS
 
 from ..study_fixtures import STUDY, write_study
 
+PATCH = {"train.depth.batch": 1}
+
 
 def faults(registry, tiny, **changes):
-    data = {"name": "s", "base": yaml.safe_load(tiny), "axes": {"a": {"0": {}, "1": {"seed": 1}}}, **changes}
+    data = {"name": "s", "base": yaml.safe_load(tiny), "axes": {"a": {"0": {}, "1": PATCH}}, **changes}
     try:
         check_study(from_memory(data, "study"), Path(), registry)
     except RecipeError as error:
@@ -49,23 +51,26 @@ def test_a_base_that_no_file_can_have_is_a_fault(registry, tiny):
 
 
 def test_seeds_that_are_too_large_together_are_a_fault_of_the_study(registry, tiny):
-    (fault,) = faults(registry, tiny, seeds=[0, 2**63 - 1])
+    (fault,) = faults(registry, tiny, seeds=[0, 2**63 - 1], base={**yaml.safe_load(tiny), "seed": 1})
     assert f"seeds.1: {2**63 - 1} and the recipe's own seed, 1, are more than {2**63 - 1} together" in fault
 
 
 def test_names_of_axes_and_levels_are_of_readable_length(registry, tiny):
-    for axes in ({"a" * 300: {"0": {}, "1": {"seed": 1}}}, {"a": {"0": {}, "1" * 300: {"seed": 1}}}):
+    for axes in ({"a" * 300: {"0": {}, "1": PATCH}}, {"a": {"0": {}, "1" * 300: PATCH}}):
         (fault,) = faults(registry, tiny, axes=axes)
         assert fault.endswith(": has 300 characters; a name has 1 to 128")
         assert len(fault) < 200
-    axes = {"a" * 300: {"l" * 300: {"seed": -1}}}
+    axes = {"a" * 300: {"l" * 300: {"train.depth.batch": -1}}}
     found = faults(registry, tiny, axes=axes, exclude=[{"b" * 300: "x"}], compare={"reference": {"a" * 300: "m" * 300}})
     assert len(found) == 5
     assert all(len(fault) < 500 for fault in found), found
 
 
 def test_a_variant_of_many_long_levels_has_a_folder_that_can_be_made(registry, tiny, tmp_path):
-    axes = {f"a{k}": {"0" * 120: {}, f"{'1' * 120}": {path: 3}} for k, path in enumerate(("seed", "loss.0.weight"))}
+    axes = {
+        f"a{k}": {"0" * 120: {}, f"{'1' * 120}": {path: 3}}
+        for k, path in enumerate(("train.depth.batch", "loss.0.weight"))
+    }
     data = {"name": "n" * 128, "base": yaml.safe_load(tiny), "axes": axes, "seeds": [2**62]}
     cells = plan_cells(check_study(from_memory(data, "study"), Path(), registry), {})
     for cell in cells:

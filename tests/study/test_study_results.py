@@ -19,7 +19,7 @@ from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, compare, estimate
 from cliffkit.store.artifacts import JobRecord
 from cliffkit.store.store import Store
-from cliffkit.study.analysis import analyse
+from cliffkit.study.analysis import Ground, analyse
 from cliffkit.study.effects import effects_of
 from cliffkit.study.reading import load_results
 from cliffkit.study.results import CellResult, Results
@@ -156,6 +156,26 @@ def test_ties_of_the_best_are_marked(results: Results, noise: np.ndarray) -> Non
     table = analyse(found).first(found)
     assert sum(row.best for row in table.rows) == 1
     assert all(row.tied for row in table.rows)
+
+
+def test_best_and_weakest_are_chosen_on_images_and_seeds_that_all_have(results: Results, noise: np.ndarray) -> None:
+    values = noise + np.array([0, 0.02, 0.04, 0.06])[:, None, None]
+    values[:, :, 30:] += 1
+    values[:, 5] += 0.5
+    values[2, :, 30:] = np.nan
+    values[3, 5] = np.nan
+    found = with_scores(results, values)
+    analysis = analyse(found)
+    table = analysis.first(found)
+    means = [row.mean.value for row in table.rows if row.mean is not None]
+    assert min(means) == means[2]
+    assert [row.best for row in table.rows] == [True, False, False, False]
+    assert table.ground == Ground(5, 30, ("images", "seeds"))
+    assert table.rows[0].ranked is not None
+    assert table.rows[0].ranked.value == pytest.approx(values[0, :5, :30].mean())
+    assert analysis.weakest is not None
+    assert analysis.weakest.name == "heg_s + add"
+    assert analyse(with_scores(results, noise)).first(found).ground is None
 
 
 def test_effects_of_a_grid_are_those_that_were_put_in(results: Results, noise: np.ndarray) -> None:

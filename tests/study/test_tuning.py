@@ -25,6 +25,7 @@ from cliffkit.recipe.override import override
 from cliffkit.recipe.schema import MAX_SEED
 from cliffkit.recipe.yamlstrict import parse
 from cliffkit.report.checklist import checklist
+from cliffkit.report.remarks import published
 from cliffkit.report.tuning import equally_tuned, tuning_sentence
 from cliffkit.report.write import write_report
 from cliffkit.store.artifacts import DepthFitFacts, PerImage
@@ -363,3 +364,11 @@ def test_a_study_without_a_search_says_nothing_of_one(tmp_path: Path, registry: 
     results = load_results(begun, plan_cells(begun, {}), Store(tmp_path / "runs"))
     assert equally_tuned(results) is False
     assert tuning_sentence(results).endswith("No trial is done yet.")
+
+
+def test_a_published_number_is_not_that_of_values_that_a_search_chose(tmp_path: Path, registry: Registry) -> None:
+    base = FILTERS + "published: [{metric: abs_rel, protocol: full, value: 0.1, source: 'a paper, table 1'}]\n"
+    for text, kept in ((STUDY[: STUDY.index("tune")], True), (STUDY, False)):
+        study = study_of(tmp_path, registry, text, base)
+        results = load_results(study, plan_cells(study, {}), Store(tmp_path / "runs"))
+        assert bool(published(results, "full", "abs_rel")) == kept

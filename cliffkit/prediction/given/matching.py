@@ -24,6 +24,13 @@ _WORDS = "rgb|image|img|color|colour|depth|pred|prediction|predictions|disp|disp
 _DECORATION = re.compile(rf"^(?:(?:{_WORDS})_)+|(?:_(?:{_WORDS}))+$")
 """Words about a name that say what a file holds, not which image it is of."""
 
+_HOLDS = re.compile(rf"(?:{_WORDS})s?(?:_(?:{_WORDS})s?)*", re.IGNORECASE)
+"""A folder that only says what its files hold."""
+
+_BY_NAME, _BY_BARE_NAME = "by file name", "by file name without words such as rgb and depth"
+_NAMES_ALONE = (_BY_NAME, _BY_BARE_NAME)
+"""Rules that do not look at folders."""
+
 Key = Callable[[str], str]
 
 
@@ -39,6 +46,8 @@ class Matched:
     """Number of other files in the folder, by the ends of their names."""
     rule: str
     """How names were compared, in words."""
+    warnings: tuple[str, ...] = ()
+    """What is odd about the match, a sentence each."""
 
     def missing(self, names: Sequence[str]) -> list[str]:
         """List the images without a prediction."""
@@ -52,7 +61,8 @@ def match(place: Path, names: Sequence[str], way: str) -> Matched:
     flattened into the file's name, and at last without words such as `rgb` and `depth` about them. The first rule that
     matches all images is taken, else the one that matches most. By `order` the n-th prediction is that of the n-th
     image, files sorted by name with numbers by their value. Another `way` is the path of a list (`index`). Raises
-    UserError where nothing is found or matches.
+    UserError where nothing is found or matches, where two files are of one image, and where names alone would match
+    predictions in several folders with images of other folders.
     """
     if way.endswith(END):
         return _by_index(place, Path(way), names)
@@ -116,7 +126,9 @@ def _by_index(place: Path, index: Path, names: Sequence[str]) -> Matched:
 
 
 def _by_name(place: Path, files: Sequence[Path], names: Sequence[str], passed_over: Mapping[str, int]) -> Matched:
-    stems = {_stem(file.relative_to(place).as_posix()): file for file in files}
+    stems: dict[str, list[Path]] = {}
+    for file in files:
+        stems.setdefault(_stem(file.relative_to(place).as_posix()), []).append(file)
     best: dict[str, str] = {}
     best_rule = ""
     for rule, image_key, file_key in _rules(max(len(PurePosixPath(_stem(name)).parts) for name in names)):
@@ -133,10 +145,44 @@ def _by_name(place: Path, files: Sequence[Path], names: Sequence[str], passed_ov
             f"predictions {listed([file.relative_to(place).as_posix() for file in files])}; rename the predictions, "
             "or match by order where they lie in the order of the split"
         )
+    for name, stem in best.items():
+        if len(stems[stem]) > 1:
+            twins = listed([file.relative_to(place).as_posix() for file in stems[stem]])
+            raise UserError(f"{place}: {twins} are all of the image {name}; leave all but one out")
     taken = set(best.values())
-    entries = tuple(Entry(stems[best[name]]) if name in best else None for name in names)
-    extra = tuple(file.relative_to(place).as_posix() for stem, file in stems.items() if stem not in taken)
-    return Matched(entries, extra, passed_over, best_rule)
+    entries = tuple(Entry(stems[best[name]][0]) if name in best else None for name in names)
+    extra = tuple(
+        file.relative_to(place).as_posix() for stem, paths in stems.items() if stem not in taken for file in paths
+    )
+    warnings = _other_folders(place, best) if best_rule in _NAMES_ALONE else ()
+    return Matched(entries, extra, passed_over, best_rule, warnings)
+
+
+def _other_folders(place: Path, pairs: Mapping[str, str]) -> tuple[str, ...]:
+    """Warn of predictions whose folders are not those of their images, though both have some.
+
+    One folder for all predictions says nothing of images. Several do, and then their names alone may be those of other
+    images: that raises UserError.
+    """
+    apart = [(name, stem) for name, stem in pairs.items() if _are_apart(_folders(_stem(name)), _folders(stem))]
+    if not apart:
+        return ()
+    words = f"file names match and folders do not: {listed([f'{stem} for {name}' for name, stem in apart])}"
+    if len({_folders(stem) for stem in pairs.values()}) > 1:
+        raise UserError(
+            f"{place}: {words}; call the folders as the images' are called, take them away, or say in a list which "
+            "file is of which image (--match FILE.csv)"
+        )
+    return (words,)
+
+
+def _folders(stem: str) -> frozenset[str]:
+    """Give the folders of a path but for those that only say what files hold, such as rgb and depth."""
+    return frozenset(folder for folder in PurePosixPath(stem).parts[:-1] if not _HOLDS.fullmatch(folder))
+
+
+def _are_apart(ours: frozenset[str], theirs: frozenset[str]) -> bool:
+    return not (ours <= theirs or theirs <= ours)
 
 
 def _rules(deepest: int) -> Iterator[tuple[str, Key, Key]]:
@@ -146,9 +192,10 @@ def _rules(deepest: int) -> Iterator[tuple[str, Key, Key]]:
         yield f"by the last {parts} parts of their paths", _last(parts), _last(parts)
     for parts in range(deepest, 0, -1):
         flattened = f", the last {parts} parts of an image's path flattened" if parts > 1 else ""
-        yield f"by file name{flattened}", _last(parts), _last(1)
+        yield f"{_BY_NAME}{flattened}", _last(parts), _last(1)
     for parts in range(deepest, 0, -1):
-        yield "by file name without words such as rgb and depth", _bare(parts), _bare(1)
+        flattened = f", the last {parts} parts of an image's path flattened" if parts > 1 else ""
+        yield f"{_BY_BARE_NAME}{flattened}", _bare(parts), _bare(1)
 
 
 def _last(parts: int) -> Key:

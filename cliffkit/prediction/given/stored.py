@@ -46,7 +46,7 @@ class Stored:
     dtype: str
     """Type of the file's numbers: `float32`, `uint16`, `uint8`."""
     digest: bytes
-    """Hash of the content."""
+    """Hash of values and shape: the same predictions in a file of another kind or type are no others."""
 
 
 def read_stored(entry: Entry, key: str | None = None) -> Stored:
@@ -56,20 +56,13 @@ def read_stored(entry: Entry, key: str | None = None) -> Stored:
     """
     check_file(entry.path)
     if entry.position is not None:
-        values = _open_stack(entry.path)[entry.position]
-        return _stored(entry, values, np.ascontiguousarray(values).tobytes())
-    try:
-        content = entry.path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{entry}: cannot be read: {error.strerror}; mend that or leave it out") from error
+        return _stored(entry, _open_stack(entry.path)[entry.position])
     suffix = entry.path.suffix.lower()
     if suffix in IMAGES:
-        values = _read_image(entry.path)
-    elif suffix == ".exr":
-        values = _read_exr(entry.path)
-    else:
-        values = _read_array(entry.path, content, key)
-    return _stored(entry, values, content)
+        return _stored(entry, _read_image(entry.path))
+    if suffix == ".exr":
+        return _stored(entry, _read_exr(entry.path))
+    return _stored(entry, _read_array(entry.path, key))
 
 
 def count_stack(path: Path) -> int:
@@ -92,7 +85,7 @@ def _open_stack(path: Path) -> NDArray[Any]:
     return stack
 
 
-def _stored(entry: Entry, values: NDArray[Any], content: bytes) -> Stored:
+def _stored(entry: Entry, values: NDArray[Any]) -> Stored:
     """Check that values are a map (H, W) of numbers, an axis of length 1 for its channel taken away."""
     shape = values.shape
     while values.ndim > 2 and 1 in (values.shape[0], values.shape[-1]):
@@ -101,10 +94,17 @@ def _stored(entry: Entry, values: NDArray[Any], content: bytes) -> Stored:
         raise UserError(
             f"{entry}: is {values.dtype} of shape {shape}; a prediction is one number per pixel, (height, width)"
         )
-    return Stored(values.astype(np.float32), str(values.dtype), blake2b(content, digest_size=16).digest())
+    numbers: NDArray[np.float32] = np.array(values, np.float32, order="C")  # a copy: a stack is mapped, read-only
+    digest = blake2b(f"{numbers.shape}".encode(), digest_size=16)
+    digest.update(numbers.data)
+    return Stored(numbers, str(values.dtype), digest.digest())
 
 
-def _read_array(path: Path, content: bytes, key: str | None) -> NDArray[Any]:
+def _read_array(path: Path, key: str | None) -> NDArray[Any]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}; mend that or leave it out") from error
     try:
         loaded = np.load(io.BytesIO(content), allow_pickle=False)
         if isinstance(loaded, np.ndarray):

@@ -6,7 +6,15 @@ changes a dataclass here changes files that other programs may read.
 
 from cliffkit.store.artifacts.exports import ExportFacts
 from cliffkit.store.artifacts.facts import Fact, damaged, read_array, read_bytes, read_json
-from cliffkit.store.artifacts.jobs import Failure, JobNames, JobProgress, JobRecord, StoreStamp, StudyDesigns
+from cliffkit.store.artifacts.jobs import (
+    Failure,
+    JobNames,
+    JobProgress,
+    JobRecord,
+    ReportedChoices,
+    StoreStamp,
+    StudyDesigns,
+)
 from cliffkit.store.artifacts.noise import Likeness, StudyNoise, TableNoise
 from cliffkit.store.artifacts.regions import RegionScores
 from cliffkit.store.artifacts.runs import PartRecord, RunParts
@@ -71,6 +79,7 @@ __all__ = [
     "PerImage",
     "ProtocolScores",
     "RegionScores",
+    "ReportedChoices",
     "RunMetrics",
     "RunParts",
     "Scores",

@@ -64,8 +64,22 @@ class JobNames(Fact):
 
 
 @dataclass(frozen=True)
+class ReportedChoices:
+    """What a report of a study was told to compare by."""
+
+    seeds: str
+    """As a study spells them."""
+    metric: str
+    protocol: str
+    reference: str
+    """Name of the variant."""
+    smallest: float | None
+    """Smallest difference of interest, in the metric's unit."""
+
+
+@dataclass(frozen=True)
 class StudyDesigns(Fact):
-    """The designs of seeds under which the cells of a study were reported."""
+    """The designs of seeds, and the other choices, under which the cells of a study were reported."""
 
     FILE: ClassVar[str] = "designs.json"
 
@@ -73,6 +87,8 @@ class StudyDesigns(Fact):
     """Key of the first network of the reference, which names the cells."""
     designs: tuple[str, ...]
     """Seeds as a study spells them, in the order of the reports."""
+    compared: tuple[ReportedChoices, ...] = ()
+    """Each set of choices once, in the order of the reports; empty in files of earlier versions, which kept none."""
 
 
 @dataclass(frozen=True)
