@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cliffkit.report.sentences import placebo_sentence, seeds_of
-from cliffkit.report.wording import listed, row_digits, spread
+from cliffkit.report.wording import digits, listed, row_digits, spread
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.store.artifacts import GivenScores
 from cliffkit.study.analysis import Analysis, Ground, Table
@@ -122,7 +122,8 @@ def best(table: Table) -> str | None:
             else f"No best mean: {_apart(ground).lower()}, and no image and seed is common to all."
         )
     on = "" if ground is None else f" on the {_common(ground)} that every variant has"
-    lead = f"Best mean{on}: {leader.variant.name}, {spread(leader.ranked, row_digits(leader))}"
+    decimals = row_digits(leader) if ground is None else digits([leader.ranked])
+    lead = f"Best mean{on}: {leader.variant.name}, {spread(leader.ranked, decimals)}"
     ties = [row.variant.name for row in table.rows if row.tied and not row.best]
     return f"{lead}; not distinguishable from it: {listed(ties)}." if ties else f"{lead}."
 

@@ -23,11 +23,12 @@ from cliffkit.bundles.opened import OpenedBundle
 from cliffkit.bundles.texts import compare_csv, compare_lines
 from cliffkit.components.registry import Registry
 from cliffkit.errors import UserError
+from cliffkit.verbs.study import report
 
 from ..bundle_fixtures import Forger
 from ..code_fixtures import OwnPlugin, forget, own_plugin
 from ..conftest import Invoke
-from ..study_fixtures import FinishedStudy, write_study
+from ..study_fixtures import STUDY, FinishedStudy, write_study
 
 __all__ = ["own_plugin"]
 
@@ -107,6 +108,19 @@ def test_a_partly_finished_study_says_what_is_missing(
     said = json.loads(invoke("verify", tmp_path / "b.zip", "--json").stdout)
     assert said["holds"]
     assert said["missing"] == [f"Missing, waiting: {ADD}, seed 1."]
+
+
+def test_a_bundle_of_a_study_whose_choices_changed_says_so_and_holds(
+    finished_study: FinishedStudy, tmp_path: Path
+) -> None:
+    runs = finished_study.copy(tmp_path / "runs")
+    report(write_study(tmp_path), runs=runs, device="cpu", progress=False)
+    file = write_study(tmp_path, STUDY.replace("compare: {", "compare: {metric: rmse, "))
+    made = cliffkit.bundle(file, tmp_path / "b.zip", runs=runs, device="cpu", progress=False)
+    (note,) = made.facts.study.earlier
+    assert note in made.facts.study.notes
+    assert "compare.metric is rmse and was abs_rel" in note
+    assert cliffkit.verify(made.file).holds
 
 
 def test_a_study_of_which_nothing_is_done_makes_no_bundle(invoke: Invoke, tmp_path: Path) -> None:

@@ -161,14 +161,19 @@ def _by_name(place: Path, files: Sequence[Path], names: Sequence[str], passed_ov
 def _other_folders(place: Path, pairs: Mapping[str, str]) -> tuple[str, ...]:
     """Warn of predictions whose folders are not those of their images, though both have some.
 
-    One folder for all predictions says nothing of images. Several do, and then their names alone may be those of other
-    images: that raises UserError.
+    A folder that all of them have in common tells no image from another. Where the others differ, names alone may be
+    those of other images: that raises UserError.
     """
-    apart = [(name, stem) for name, stem in pairs.items() if _are_apart(_folders(_stem(name)), _folders(stem))]
-    if not apart:
+    ours, theirs = [_folders(_stem(name)) for name in pairs], [_folders(stem) for stem in pairs.values()]
+    apart = [_are_apart(*folders) for folders in zip(ours, theirs, strict=True)]
+    if not any(apart):
         return ()
-    words = f"file names match and folders do not: {listed([f'{stem} for {name}' for name, stem in apart])}"
-    if len({_folders(stem) for stem in pairs.values()}) > 1:
+    shared = frozenset.intersection(*ours), frozenset.intersection(*theirs)
+    mixed = [_are_apart(a - shared[0], b - shared[1]) for a, b in zip(ours, theirs, strict=True)]
+    flags = mixed if any(mixed) else apart
+    shown = [f"{stem} for {name}" for (name, stem), is_apart in zip(pairs.items(), flags, strict=True) if is_apart]
+    words = f"file names match and folders do not: {listed(shown)}"
+    if any(mixed):
         raise UserError(
             f"{place}: {words}; call the folders as the images' are called, take them away, or say in a list which "
             "file is of which image (--match FILE.csv)"
