@@ -49,7 +49,7 @@ def unpack(path: Path, folder: Path) -> None:
     """Write the members of an archive below a folder. Raises UserError for a file that is no sound, safe archive."""
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
+            entries = [entry for entry in archive.infolist() if not _is_folder(entry)]  # as other programs pack them
             _check(path, entries)
             for entry in entries:
                 target = folder / entry.filename
@@ -125,6 +125,11 @@ def is_plain(name: str) -> bool:
         and all(re.fullmatch(r"[\w+=,@-][\w.+=,@ -]*", part) for part in parts)
         and not any(part.endswith((" ", ".")) for part in parts)
     )
+
+
+def _is_folder(entry: zipfile.ZipInfo) -> bool:
+    """Tell whether a member is a folder of plain name, which holds nothing by itself."""
+    return entry.is_dir() and not entry.file_size and is_plain(entry.filename.rstrip("/"))
 
 
 def _is_file(entry: zipfile.ZipInfo) -> bool:

@@ -94,8 +94,17 @@ PROTOCOL_HELP = (
     "A name, as eigen or eigen+flip+median (see `cliffkit list protocol`), or a mapping, as '{use: eigen, cap_m: "
     "8, name: eigen8}'. Repeatable."
 )
+
+
+def _named(ctx: click.Context, option: click.Parameter, value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Say by an example what is missing where no protocol is named."""
+    if not value:
+        raise click.UsageError("name a protocol, as --protocol full; `cliffkit list protocol` has all", ctx)
+    return value
+
+
 protocols: Decorator = click.option(
-    "--protocol", "protocols", type=PartText(), multiple=True, required=True, metavar="P", help=PROTOCOL_HELP
+    "--protocol", "protocols", type=PartText(), multiple=True, metavar="P", help=PROTOCOL_HELP, callback=_named
 )
 protocols_or_customary: Decorator = click.option(
     "--protocol", "protocols", type=PartText(), multiple=True, metavar="P",

@@ -31,7 +31,7 @@ def plan(
     runs: Path,
     as_json: bool,
 ) -> None:
-    """Show the jobs of RECIPE: done, unfinished, or to do. Reads the data's fingerprint, computes nothing.
+    """Show the jobs of RECIPE: done, unfinished, damaged, or to do. Reads the data's fingerprint, computes nothing.
 
     A fit that was broken off goes on from its last checkpoint, whose step is shown. Warns as `validate` does.
     """
@@ -44,7 +44,7 @@ def plan(
     for warning in job_plan.warnings:
         echo(f"warning: {warning}", err=True)
     for row in job_plan.jobs:
-        state = "done" if row["done"] else "to do"
+        state = "done" if row["done"] else "to do" if row["damage"] is None else f"damaged, to do anew: {row['damage']}"
         if row["step"] is not None:
             state = f"unfinished at step {row['step']} of {row['steps']}"
         echo(f"{row['stage']:<9} {row['key']}  {state}")

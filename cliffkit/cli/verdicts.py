@@ -14,10 +14,11 @@ from rich.table import Table
 
 from cliffkit.cli.scores import console
 from cliffkit.report.noise import noise_numbers, noise_sentences
-from cliffkit.report.remarks import common_ground
+from cliffkit.report.remarks import baseline, common_ground, equivalence, not_better_than_constant
 from cliffkit.report.sentences import between, placebo_sentence, row_sentence
 from cliffkit.report.summary import summary
 from cliffkit.report.where import where_rows, where_sentences
+from cliffkit.report.wording import listed
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import BETTER, WORSE, Estimate
 from cliffkit.study.analysis import Analysis
@@ -44,9 +45,13 @@ def print_study(results: Results, analysis: Analysis) -> None:
         mean = "" if row.mean is None else f"{row.mean.value:.4f}{mark}"
         _add(table, (row.variant.name, mean), row.difference, row.p_adjusted, row.word or "reference", row.stop)
     out.print(table)
-    out.print("*: the best mean; =: not distinguishable from the best", highlight=False)
-    if ground := common_ground(first):
-        out.print(ground, highlight=False)
+    apart = "" if study.placebo is None else "; the placebo takes no part"
+    out.print(f"*: the best mean; =: not distinguishable from the best{apart}", highlight=False)
+    constant = baseline(results, first.protocol, first.metric)
+    for line in filter(None, (common_ground(first), equivalence(first), constant)):
+        out.print(line, highlight=False)
+    if weak := not_better_than_constant(results, first):
+        out.print(f"no better than that constant: {listed(weak)}; train longer before you compare", highlight=False)
     compared = [row.difference for row in first.rows if not row.variant.is_placebo]
     differences = [difference for difference in compared if difference is not None and difference.seeds_measured]
     if study.adaptive is not None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cliffkit.report.costs import environments
 from cliffkit.report.power import would_have_seen
+from cliffkit.report.remarks import baseline, not_better_than_constant
 from cliffkit.report.sentences import between, placebo_sentence
 from cliffkit.report.tuning import equally_tuned, tuning_sentence
 from cliffkit.report.wording import listed
@@ -76,6 +77,19 @@ def _beforehand(results: Results, analysis: Analysis) -> Item:
         return Item(name, False, " ".join(f"{note[0].upper()}{note[1:]}." for note in earlier))
     words = "No earlier report of these cells had other seeds, metric, protocol, reference or smallest difference."
     return Item(name, True, words)
+
+
+def _constant(results: Results, analysis: Analysis) -> Item:
+    table, name = analysis.first(results), "Better than a constant"
+    weak = not_better_than_constant(results, table)
+    if weak is None:
+        return Item(name, False, _UNKNOWN)
+    constant = baseline(results, table.protocol, table.metric)
+    if weak:
+        return Item(
+            name, False, f"{constant} {listed(weak)} {_have(weak)} no better mean: train longer before you compare."
+        )
+    return Item(name, True, f"{constant} Every mean is better.")
 
 
 def _placebo(results: Results, analysis: Analysis) -> Item:
@@ -193,6 +207,7 @@ def _origin(results: Results, analysis: Analysis) -> Item:
 _CHECKS: tuple[Callable[[Results, Analysis], Item], ...] = (
     _seeds,
     _beforehand,
+    _constant,
     _placebo,
     _selection,
     _protocol,
@@ -202,7 +217,7 @@ _CHECKS: tuple[Callable[[Results, Analysis], Item], ...] = (
     _power,
 )
 
-_OF_GIVEN = (_seeds, _origin, _protocol, _power)
+_OF_GIVEN = (_seeds, _constant, _origin, _protocol, _power)
 """What can be asked of predictions that were given."""
 
 

@@ -55,7 +55,8 @@ def _verdicts(material: Material) -> Iterator[str]:
         cells = {head: _md(text) for head, text in zip(HEADS, line.cells, strict=True)}
         cells["mean"] = _marked(line, line.short)
         yield _row([_md(variant.name), *(cells[head] for head in heads)])
-    notes = ["Bold: the best mean; italic: not distinguishable from it.", *table.notes, *table.sources]
+    apart = "" if material.study.placebo is None else " The placebo takes no part."
+    notes = [f"Bold: the best mean; italic: not distinguishable from it.{apart}", *table.notes, *table.sources]
     yield "\n" + " ".join(_md(note) for note in notes)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from cliffkit.report.sentences import placebo_sentence, seeds_of
 from cliffkit.report.wording import digits, listed, row_digits, spread
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
-from cliffkit.store.artifacts import GivenScores
+from cliffkit.statistics import EQUIVALENT
+from cliffkit.store.artifacts import GivenScores, Scores
 from cliffkit.study.analysis import Analysis, Ground, Table
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.results import CellResult, Results
@@ -193,13 +194,38 @@ def _unpredicted(cells: Iterable[CellResult]) -> tuple[int, int]:
 
 def baseline(results: Results, protocol: str, metric: str) -> str | None:
     """Say what a constant depth scores: a network must beat it."""
-    every = (cell.scores for cell in results.cells if cell.scores is not None)
-    scores = next((scores for scores in every if protocol in scores.protocols), None)
+    scores = _constant(results, protocol)
     if scores is None:
         return None
     value = scores.protocols[protocol].baseline[metric]
     split = "test" if scores.selection is None else "training"
     return f"The constant depth {scores.baseline_depth_m:.2f} m (median of the {split} split) scores {value:.4g}."
+
+
+def not_better_than_constant(results: Results, table: Table) -> list[str] | None:
+    """Name the variants whose mean is no better than the score of a constant depth; None where none has a score."""
+    scores = _constant(results, table.protocol)
+    means = {row.variant.name: row.mean.value for row in table.rows if row.mean is not None}
+    if scores is None or not means:
+        return None
+    value, sign = scores.protocols[table.protocol].baseline[table.metric], 1 if table.metric in HIGHER_IS_BETTER else -1
+    return [name for name, mean in means.items() if not sign * mean > sign * value]
+
+
+def _constant(results: Results, protocol: str) -> Scores | None:
+    """Give scores that hold those of a constant depth under a protocol."""
+    every = (cell.scores for cell in results.cells if cell.scores is not None)
+    return next((scores for scores in every if protocol in scores.protocols), None)
+
+
+def equivalence(table: Table) -> str | None:
+    """Say why an interval that is drawn may leave the range within which two variants are equivalent."""
+    if not any(row.word == EQUIVALENT for row in table.rows):
+        return None
+    return (
+        "Equivalent is said by two one-sided tests at 5 % each, which are as narrow as an interval of 90 %: the one of "
+        "95 % that is shown may reach beyond."
+    )
 
 
 def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, ...], tuple[float, str]]:

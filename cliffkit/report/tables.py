@@ -65,7 +65,12 @@ def text_table(results: Results, table: Table, planned: bool) -> TextTable:
         cells = [*row_cells(row), *(outlook(row) if planned else ("", "")), others]
         flag = "best" if row.best else "tied" if row.tied else ""
         rows.append(Line(cells, wording.spread(row.mean, wording.row_digits(row)), row.word or "", flag))
-    notes = [remarks.common_ground(table), remarks.uneven_seeds(table), *remarks.dropped(results, table)]
+    notes = [
+        remarks.common_ground(table),
+        remarks.equivalence(table),
+        remarks.uneven_seeds(table),
+        *remarks.dropped(results, table),
+    ]
     notes.append(remarks.baseline(results, table.protocol, table.metric))
     return TextTable(
         f"{wording.heading(table.metric)} under {table.protocol}",

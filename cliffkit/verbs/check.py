@@ -21,7 +21,7 @@ from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.shipped import locate
 from cliffkit.store.job import Job
-from cliffkit.store.store import job_folder, working_folder
+from cliffkit.store.store import damage_of, job_folder, working_folder
 from cliffkit.study.tuning import written
 from cliffkit.training.checkpoint import saved_step
 from cliffkit.training.speed import check_speed
@@ -46,8 +46,10 @@ class Plan:
     name: str
     """The recipe's."""
     jobs: Rows
-    """In the order of their needs: columns stage, key, done, step, steps.
+    """In the order of their needs: columns stage, key, done, damage, step, steps.
 
+    `damage` says how a job differs from what was written, None where it does not; a damaged job is done anew, so it is
+    not done. Arrays are compared by size alone.
     `step` is the step of the last checkpoint of a fit that was broken off, else None. `steps` is the number of steps of
     a fit, None of a stage that trains nothing.
     """
@@ -73,17 +75,19 @@ def plan(
     checked = open_recipe(recipe, registry, set)
     jobs = plan_jobs(checked, folders(data, registry))
     store = path_of(runs, "runs")
-    rows = Rows((_row(job, store) for job in jobs), ("stage", "key", "done", "step", "steps"))
+    rows = Rows((_row(job, store) for job in jobs), ("stage", "key", "done", "damage", "step", "steps"))
     return Plan(checked.name, rows, _warnings([checked]))
 
 
 def _row(job: Job, store: Path) -> dict[str, Any]:
     """Say how far a job is."""
-    done = job_folder(store, job).is_dir()
+    folder = job_folder(store, job)
+    damage = damage_of(folder) if folder.is_dir() else None
+    done = folder.is_dir() and damage is None
     trained = job.stage in FITTED
     step = saved_step(working_folder(store, job)) if trained and not done else None
     steps = job.inputs["train"]["steps"] if trained else None
-    return {"stage": job.stage, "key": job.key, "done": done, "step": step, "steps": steps}
+    return {"stage": job.stage, "key": job.key, "done": done, "damage": damage, "step": step, "steps": steps}
 
 
 def validate(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from cliffkit.interfaces import Pyramid
 from cliffkit.layers import conv_bn_relu, resize
+
+Channels = Annotated[int, Field(gt=0)]
 
 
 class FPN(Pyramid):
@@ -20,7 +24,7 @@ class FPN(Pyramid):
         channels: Channels of every level that comes out.
     """
 
-    def __init__(self, in_channels: Sequence[int], strides: Sequence[int], /, *, channels: int = 256) -> None:
+    def __init__(self, in_channels: Sequence[int], strides: Sequence[int], /, *, channels: Channels = 256) -> None:
         super().__init__()
         self.channels = channels
         self.laterals = nn.ModuleList(conv_bn_relu(c, channels, kernel=1) for c in in_channels)

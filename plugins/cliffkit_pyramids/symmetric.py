@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from cliffkit.interfaces import Pyramid
 from cliffkit.layers import conv_bn_relu, resize
+
+Channels = Annotated[int, Field(gt=0)]
 
 
 class Symmetric(Pyramid):
@@ -21,7 +25,7 @@ class Symmetric(Pyramid):
         channels: Channels of every level that comes out.
     """
 
-    def __init__(self, in_channels: Sequence[int], strides: Sequence[int], /, *, channels: int = 32) -> None:
+    def __init__(self, in_channels: Sequence[int], strides: Sequence[int], /, *, channels: Channels = 32) -> None:
         super().__init__()
         self.channels = channels
         self.finer = nn.ModuleList(conv_bn_relu(c + channels, channels) for c in in_channels[:-1])

@@ -411,6 +411,15 @@ def test_a_hostile_archive_writes_nothing_and_is_refused(words: str, invoke: Inv
     assert [path.name for path in tmp_path.iterdir()] == ["hostile.zip"]
 
 
+def test_folders_that_other_programs_pack_too_are_no_members(bundle: cliffkit.Bundle, tmp_path: Path) -> None:
+    with zipfile.ZipFile(bundle.file) as file, zipfile.ZipFile(tmp_path / "again.zip", "w") as again:
+        again.writestr("cells/", "")
+        again.writestr("report/figures/", "")
+        for entry in file.infolist():
+            again.writestr(entry, file.read(entry))
+    assert cliffkit.verify(tmp_path / "again.zip").holds
+
+
 def test_what_is_no_archive_is_said_to_be_none(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"PK no archive")
     assert "is no bundle" in invoke("verify", tmp_path / "a.zip").stderr

@@ -353,6 +353,11 @@ class TestReuse:
         assert refused.exit_code == 2
         assert "not YAML" in refused.stderr
 
+    def test_evaluate_without_a_protocol_says_which_there_are(self, invoke, own_run):
+        said = invoke("evaluate", own_run.folder)
+        assert said.exit_code == 2
+        assert "name a protocol, as --protocol full; `cliffkit list protocol` has all" in said.stderr
+
     def test_evaluate_from_within_the_run_folder(self, invoke, own_run, monkeypatch):
         monkeypatch.chdir(own_run.folder)
         result = one_object(invoke("evaluate", ".", "--protocol", "full", "--device", "cpu", "--json"))
@@ -416,6 +421,16 @@ class TestPlan:
             (None, 6),
             (None, None),
         ]
+
+    def test_a_damaged_job_is_to_do_anew(self, invoke, own_run):
+        depth = next(path for path in (own_run.runs / "jobs").glob("depth-*"))
+        with (depth / "fit.json").open("ab") as file:
+            file.write(b" ")
+        arguments = ("plan", own_run.recipe, "--runs", own_run.runs)
+        assert "  damaged, to do anew: fit.json has " in invoke(*arguments).stdout.splitlines()[3]
+        job = one_object(invoke(*arguments, "--json"))["jobs"][3]
+        assert (job["stage"], job["done"]) == ("depth", False)
+        assert job["damage"].startswith("fit.json has ")
 
     def test_a_fit_that_was_broken_off_has_its_step(self, invoke, own_run):
         depth = next(path for path in (own_run.runs / "jobs").glob("depth-*"))

@@ -21,6 +21,7 @@ from cliffkit.study.rounds import Course, Stop
 from ..report_fixtures import AXES, ENVIRONMENT, make_results, make_study
 
 SEEDS, PLACEBO, SELECTION, PROTOCOL = "Seeds", "Placebo", "Selection on validation images", "Protocol"
+CONSTANT = "Better than a constant"
 RECIPE, CODE, POWER = "Same recipe in main table and ablation", "Same code and machine", "Power"
 
 
@@ -41,7 +42,7 @@ def made(folder: Path, registry: Registry, tiny: str, cells: Mapping[str, Any] |
 def test_a_study_as_it_should_be_meets_its_lines(registry: Registry, tiny: str, tmp_path: Path) -> None:
     base = {"train": {"embedding": {"steps": 6, "seed": "replicate"}, "depth": {"steps": 6, "validate_every": 3}}}
     found = items(made(tmp_path, registry, tiny, placebo=True, compare={"smallest": 0.02}, base=base))
-    for name in (SEEDS, PLACEBO, SELECTION, PROTOCOL, RECIPE, CODE, POWER):
+    for name in (SEEDS, CONSTANT, PLACEBO, SELECTION, PROTOCOL, RECIPE, CODE, POWER):
         assert found[name].is_met, found[name]
     assert "pairs 3 trainings of both variants" in found[SEEDS].words
     assert "generator" not in found[SEEDS].words
@@ -96,6 +97,19 @@ def test_a_placebo_that_is_equal_everywhere_is_no_tick(registry: Registry, tiny:
     results = made(tmp_path, registry, tiny, placebo=True)
     results.scores["full"][-1] = results.scores["full"][results.study.variants.index(results.study.reference)]
     assert not items(results)[PLACEBO].is_met
+
+
+def test_variants_that_are_no_better_than_a_constant_are_told(results: Results) -> None:
+    assert items(results)[CONSTANT].is_met
+    first = results.cells[0]
+    assert first.scores is not None
+    scored = first.scores.protocols["full"]
+    worst = {**scored.baseline, "abs_rel": float(results.scores["full"][1, :, :, 0].mean())}
+    scores = replace(first.scores, protocols={**first.scores.protocols, "full": replace(scored, baseline=worst)})
+    found = items(replace(results, cells=(replace(first, scores=scores), *results.cells[1:])))[CONSTANT]
+    assert not found.is_met
+    assert results.study.variants[1].name in found.words
+    assert "no better mean: train longer before you compare" in found.words
 
 
 def test_weights_chosen_on_test_images_are_told(results: Results) -> None:
