@@ -1,4 +1,4 @@
-"""Text that came from elsewhere, brought into a form that a person can read: short, and without effects on a screen."""
+"""Text for people: what came from elsewhere made short and without effects on a screen, and times in words."""
 
 from __future__ import annotations
 
@@ -17,6 +17,17 @@ def cut(text: str, length: int = 120) -> str:
 def excerpt(value: object, length: int = 120) -> str:
     """Write a value as Python does, cut to a readable length."""
     return cut(repr(value), length)
+
+
+def duration(seconds: float) -> str:
+    """Write a time as `4.5 s`, `45 s`, `12 min` or `3 h 05 min`."""
+    if seconds < 89.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    days, minutes = divmod(minutes, 1440)
+    return f"{f'{days} d ' if days else ''}{minutes // 60} h {minutes % 60:02d} min"
 
 
 def printable(text: str) -> str:

@@ -13,6 +13,7 @@ from cliffkit.cli import options
 from cliffkit.cli.echo import echo
 from cliffkit.cli.output import working
 from cliffkit.components.load import Plugins
+from cliffkit.text import duration
 
 if TYPE_CHECKING:
     from cliffkit.verbs.findings import Findings
@@ -153,7 +154,6 @@ def _print_how_to_retry() -> None:
 def _print_outlook(outlook: Outlook, as_json: bool) -> None:
     """Print what a study will take, or one JSON object."""
     from cliffkit.report.power import plan_lines, power_json
-    from cliffkit.study.board import duration
 
     study, board, expected = outlook.study, outlook.board, outlook.expected
     trials, jobs = outlook.trials, outlook.jobs

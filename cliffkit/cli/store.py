@@ -14,6 +14,7 @@ import click
 from cliffkit.cli import options
 from cliffkit.cli.echo import echo
 from cliffkit.components.imports import without_collector
+from cliffkit.text import duration
 
 if TYPE_CHECKING:
     from cliffkit.store.inventory import StoredJob
@@ -156,7 +157,6 @@ def _facts(job: StoredJob) -> dict[str, Any]:
 
 def _print(jobs: Sequence[StoredJob]) -> None:
     """Print a line for each job, and the sum."""
-    from cliffkit.study.board import duration
 
     now = time.time()
     for job in jobs:

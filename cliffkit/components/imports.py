@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """Import within, without Python's collector of garbage.
+    """Work within without Python's collector of garbage, above all import.
 
     torch and timm make a million objects while they are imported, none of them garbage. The collector looks at all of
     them again and again: a quarter of the time until a command begins.

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from cliffkit.display.screen import can_redraw, screen
 from cliffkit.events import Event, JobSetAside, Notice, TrackerFailed
-from cliffkit.study.board import Board, JobState, duration, seconds_left
+from cliffkit.study.board import Board, JobState, seconds_left
 from cliffkit.study.cells import Cell
-from cliffkit.text import printable
+from cliffkit.text import duration, printable
 
 LINE_SECONDS = 30.0
 STYLES = {"done": "green", "failed": "bold red", "running": "bold", "elsewhere": "cyan", "waiting": "dim"}

@@ -9,8 +9,8 @@ from typing import Any
 from cliffkit.report.sentences import between
 from cliffkit.report.wording import NOTHING, listed
 from cliffkit.store import artifacts
-from cliffkit.study.board import duration
 from cliffkit.study.results import CellResult, Results
+from cliffkit.text import duration
 
 
 def costs(results: Results) -> dict[str, Any]:

@@ -248,14 +248,3 @@ def seconds_left(board: Board) -> float | None:
         progress = entry.progress
         seconds.append(pace * (1 - progress.done / max(1, progress.total) if progress else 1))
     return sum(seconds) / board.slots
-
-
-def duration(seconds: float) -> str:
-    """`4.5 s`, `45 s`, `12 min`, `3 h 05 min`."""
-    if seconds < 89.5:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    days, minutes = divmod(minutes, 1440)
-    return f"{f'{days} d ' if days else ''}{minutes // 60} h {minutes % 60:02d} min"

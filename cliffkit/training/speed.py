@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cliffkit.components.imports import without_collector
 from cliffkit.errors import UserError
 from cliffkit.interfaces import Batch
 from cliffkit.recipe.schema import Speed
@@ -167,13 +168,8 @@ class _Recorded(nn.Module):
 def _nothing_collected() -> Iterator[None]:
     """Collect garbage first, and none meanwhile: freeing an earlier recording while one is made breaks it."""
     gc.collect()
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    with without_collector():
         yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from cliffkit.display.board import BoardView, summary
 from cliffkit.recipe.shipped import locate
 from cliffkit.store.artifacts import JobProgress
 from cliffkit.store.store import Store
-from cliffkit.study.board import HOW_TO_RETRY, Board, duration
+from cliffkit.study.board import HOW_TO_RETRY, Board
+from cliffkit.text import duration
 
 from ..conftest import Invoke
 from ..study_fixtures import BASE, STUDY, FinishedStudy, small_study, write_study
