@@ -56,7 +56,7 @@ def fit(job: FitJob) -> FitFacts:
         for sample, waited_s in running.batches.run(state.step, settings.steps):
             _step(job, running, sample, waited_s)
             last = state.step == settings.steps
-            save = not last and _saves(job, running, stop)
+            save, leave = (False, False) if last else _pauses(job, running, stop)
             validate = last or state.step % settings.validate_every == 0
             # A look comes before a validation, for the order of the log, and before a checkpoint: a fit that resumes
             # after a term that is not finite would fail again.
@@ -65,7 +65,7 @@ def fit(job: FitJob) -> FitFacts:
             if validate:
                 _validate(job, running)
             _keep(job, running, save)
-            if save:
+            if leave:
                 stop.leave()
 
     return _finish(job, running)
@@ -186,11 +186,11 @@ def _validate(job: FitJob, running: Running) -> None:
     running.looked = time.monotonic()  # so that the speed at the next look counts training alone
 
 
-def _saves(job: FitJob, running: Running, stop: StopRequest) -> bool:
-    """Tell whether the step that was done last is to be saved: by count, by the clock, or since a signal came.
+def _pauses(job: FitJob, running: Running, stop: StopRequest) -> tuple[bool, bool]:
+    """Tell whether to save the step that was done last, by count, by the clock or for a signal, and whether to leave.
 
     Clocks and signals differ between processes, and one that left alone would leave the others waiting. So several
-    processes agree, every ten steps, on the step after which all of them save or leave.
+    processes agree, every ten steps and where steps are counted, on the step after which all of them save or leave.
     """
     step, every = running.state.step, job.checkpoint_every
     by_count = every is not None and step % every == 0
@@ -198,14 +198,14 @@ def _saves(job: FitJob, running: Running, stop: StopRequest) -> bool:
     is_due = by_count or time.monotonic() - running.saved > pause_s
     accelerator = job.device.accelerator
     if accelerator.num_processes == 1:
-        return stop.number is not None or is_due
-    if step % LOG_EVERY:
-        return by_count
+        return stop.number is not None or is_due, stop.number is not None
+    if step % LOG_EVERY and not by_count:
+        return False, False
     wishes = torch.tensor([stop.number or 0, int(is_due)], device=job.device.torch)
     number, due = accelerator.gather(wishes).view(-1, 2).amax(dim=0).tolist()
     if number and stop.number is None:
         stop.number = number
-    return bool(number or due)
+    return bool(number or due), bool(number)
 
 
 def _keep(job: FitJob, running: Running, save: bool) -> None:

@@ -73,7 +73,8 @@ def main(folder: Path) -> None:
         pack = Pack(folder / "pack")
         fit(FitJob(net, objective, pack, settings(**options), goal, "depth", 3, target, device, lambda event: None))
         save_tensors(target / "left.safetensors", net.state_dict())
-    stop_one(folder, device)
+    for every in (None, 3):
+        stop_one(folder, device, every)
 
 
 class Signalled(nn.Module):
@@ -90,21 +91,23 @@ class Signalled(nn.Module):
         return terms
 
 
-def stop_one(folder: Path, device: Device) -> None:
+def stop_one(folder: Path, device: Device, every: int | None) -> None:
     """Ask one process to stop; leave the step that each process could go on from, once it has left."""
     rank = device.accelerator.process_index
-    target = folder / f"stopped{rank}"
+    target = folder / f"stopped{every}-{rank}"
     target.mkdir()
     net, objective = toy()
     goal, of = Goal("score", False, lambda: {"score": 1.0}), settings(**{**COMMON, "steps": 60})
+    signalled = Signalled(objective, rank)
     job = FitJob(
-        net, Signalled(objective, rank), Pack(folder / "pack"), of, goal, "depth", 3, target, device, lambda event: None
-    )
+        net, signalled, Pack(folder / "pack"), of, goal, "depth", 3, target, device, lambda event: None,
+        checkpoint_every=every,
+    )  # fmt: skip
     try:
         with stoppable():
             fit(job)
     except Stopped as stopped:
-        (folder / f"stopped{rank}.txt").write_text(f"{stopped.number} {checkpoint_step(target)}")
+        (folder / f"stopped{every}-{rank}.txt").write_text(f"{stopped.number} {checkpoint_step(target)}")
 
 
 COMMON = {"steps": 6, "batch": 8, "lr": 0.02, "clip_norm": 0.5, "ema": 0.5}

@@ -77,10 +77,13 @@ def test_batch_normalisation_over_two_processes_is_that_of_the_whole_batch(worke
         )
 
 
-def test_a_signal_to_one_process_stops_both_at_a_step_that_is_saved(worked: Worked) -> None:
+@pytest.mark.parametrize(("every", "step"), [(None, 20), (3, 15)])
+def test_a_signal_to_one_process_stops_both_at_a_step_that_is_saved(
+    worked: Worked, every: int | None, step: int
+) -> None:
     """Each alone would leave the other waiting for it: the main process would save nothing."""
-    told = [(worked.folder / f"stopped{rank}.txt").read_text() for rank in (0, 1)]
-    assert told == [f"{signal.SIGTERM:d} 20", f"{signal.SIGTERM:d} None"], "the main process saves"
+    told = [(worked.folder / f"stopped{every}-{rank}.txt").read_text() for rank in (0, 1)]
+    assert told == [f"{signal.SIGTERM:d} {step}", f"{signal.SIGTERM:d} None"], "the main process saves"
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
