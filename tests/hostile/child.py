@@ -75,7 +75,7 @@ def _work(work: Callable[[], object], write: int) -> NoReturn:
         for number in (1, 2):
             os.dup2(write, number)
         sys.stdout = sys.__stdout__ = os.fdopen(1, "w", encoding="utf-8", closefd=False)
-        sys.stderr = sys.__stderr__ = os.fdopen(2, "w", encoding="utf-8", closefd=False)
+        sys.stderr = sys.__stderr__ = os.fdopen(2, "w", encoding="utf-8", closefd=False, buffering=1)  # as it comes
         code = 0 if work() in (None, 0) else 1
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1

@@ -41,6 +41,8 @@ CHARACTERS = "{}[]:,&*!|>'\"#%@`-?~ \t\n\0\x85\u2028\ufeff\ud800é0x"
 
 def prepare(folder: Path) -> Prepared:
     registry = load_plugins().registry
+    for component in registry:
+        component.load()  # no case pays for an import, nor ends in the middle of one
     write_study(folder)
     files = shipped()
     recipes = [RECIPE, BASE, *(path.read_text(encoding="utf-8") for path in files.values() if not is_study(path))]
