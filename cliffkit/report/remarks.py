@@ -70,11 +70,14 @@ def caveats(results: Results, analysis: Analysis) -> list[str]:
             "stopped where a comparison was decided or hopeless. Intervals and p allow for all looks together. "
             "Differences of variants that were decided early are too large on average: luck helped them to stop."
         )
-    compared = analysis.first(results).compared
+    first = analysis.first(results)
+    compared = first.compared
+    measured = sum(row.difference is not None for row in first.rows if not row.variant.is_placebo)
     if compared > 1:
+        missing = f", {compared - measured} of them not measured" if measured < compared else ""
         messages.append(
-            f"{compared} comparisons: better and worse are said only where Holm's p, over all of them together, is "
-            "below 0.05, since each alone would err one time in twenty. Intervals are of each comparison alone."
+            f"{compared} comparisons{missing}: better and worse are said only where Holm's p, over all of them "
+            "together, is below 0.05, since each alone would err one time in twenty. Intervals are of each comparison alone."
         )
     return [*messages, *study.notes]
 

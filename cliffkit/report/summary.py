@@ -15,6 +15,7 @@ from cliffkit.statistics.sequential import GO_ON
 from cliffkit.study.analysis import Analysis, Row, Table
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.rounds import NOT_NEEDED
+from cliffkit.study.study import Point
 
 _MOST = 3
 """Variants that are named one by one; more are counted."""
@@ -48,6 +49,7 @@ def summary(results: Results, analysis: Analysis) -> str:
         *_alone([row for row in settled if row.word == THESE_WEIGHTS], len(rows)),
         *_absent([row for row in settled if row.word == UNMEASURED]),
         *_undecided(unsettled, len(rows)),
+        *_survivors([study.reference, *(row.variant for row in measured if row in settled)], results),
     ]
     return f"{setting}, {'; '.join(clauses)}."
 
@@ -200,6 +202,18 @@ def _alone(rows: Sequence[Row], total: int) -> Iterator[str]:
 def _absent(rows: Sequence[Row]) -> Iterator[str]:
     if rows:
         yield f"{_names(rows)} {'was' if len(rows) == 1 else 'were'} not measured"
+
+
+def _survivors(variants: Sequence[Point], results: Results) -> Iterator[str]:
+    """Say which variants are judged without seeds that failed: those that are left may be the lucky ones."""
+    parts = []
+    for variant in variants:
+        cells = [cell for cell in results.of(variant) if cell.state != NOT_NEEDED]
+        failed = sum(cell.state == "failed" and not cell.damaged for cell in cells)
+        parts += [f"{variant.name} ({failed} of {len(cells)})"] * bool(failed)
+    if parts:
+        each = _joined(parts) if len(parts) <= _MOST else f"{len(parts)} variants"
+        yield f"{each} {'is' if len(parts) == 1 else 'are'} judged without the seeds that failed"
 
 
 def _start(results: Results, row: Row) -> float:

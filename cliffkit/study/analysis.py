@@ -13,8 +13,9 @@ from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.statistics import Estimate, Floats, estimate, shapley, verdict
 from cliffkit.statistics.sequential import GO_ON
 from cliffkit.study.effects import Effect, effects_of, estimator_of, judged
+from cliffkit.study.family import family_wise, over_planned
 from cliffkit.study.results import Results
-from cliffkit.study.rounds import Stop, family_wise, sequential_p
+from cliffkit.study.rounds import Stop, sequential_p
 from cliffkit.study.study import Comparison, Point
 from cliffkit.study.where import Family, where
 
@@ -71,8 +72,9 @@ class Table:
 
     @property
     def compared(self) -> int:
-        """Number of differences that Holm's p counts."""
-        return sum(row.p_adjusted is not None and not row.variant.is_placebo for row in self.rows)
+        """Number of differences that Holm's p counts, those that are not measured yet among them; 0 where no p is."""
+        counted = [row for row in self.rows if row.word is not None and not row.variant.is_placebo]
+        return len(counted) if any(row.p_adjusted is not None for row in counted) else 0
 
     @property
     def placebo(self) -> Row | None:
@@ -195,14 +197,10 @@ def _stops(results: Results) -> dict[int, Stop]:
 def _adjusted(
     study: Comparison, gaps: Mapping[int, Floats], differences: Mapping[int, Estimate | None]
 ) -> dict[int, float]:
-    """Give Holm's p over the variants, by variant. The placebo is apart: a check must cost no comparison power.
-
-    Where seeds come one by one every variant counts from the start, looked at or not, so that no p grows later.
-    """
+    """Give Holm's p over the variants, by variant. The placebo is apart: a check must cost no comparison power."""
     apart = [i for i, variant in enumerate(study.variants) if variant.is_placebo]
     if study.adaptive is None:
-        tested = {i: gap for i, gap in differences.items() if gap is not None and gap.seeds_measured}
-        return family_wise({i: gap.p for i, gap in tested.items()}, apart)
+        return over_planned(differences, apart)
     adjusted = family_wise({i: sequential_p(study.adaptive, gap) for i, gap in gaps.items()}, apart)
     return {i: p for i, p in adjusted.items() if differences[i] is not None}
 

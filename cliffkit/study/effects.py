@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import Estimate, Estimator, Grid, estimate, interaction, main_effect, verdict
-from cliffkit.study.rounds import family_wise
+from cliffkit.study.family import over_planned
 from cliffkit.study.study import Comparison
 
 
@@ -60,10 +60,10 @@ def effects_of(study: Comparison, grid: Grid) -> tuple[tuple[Effect, ...], tuple
 
 
 def judged(effects: Sequence[tuple[str, tuple[str, ...], Estimate | None]], study: Comparison) -> tuple[Effect, ...]:
-    """Give effects with their verdicts. Holm's p counts all effects given here."""
+    """Give effects with their verdicts. Holm's p counts all effects given here, measured or not."""
     higher, smallest = study.metric in HIGHER_IS_BETTER, study.smallest
     estimates = dict(enumerate(effect for *_, effect in effects))
-    adjusted = family_wise({i: effect.p for i, effect in estimates.items() if effect and effect.seeds_measured})
+    adjusted = over_planned(estimates)
     return tuple(
         Effect(
             label,

@@ -10,14 +10,15 @@ number of workers, and on nothing that was broken off.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffkit.statistics import EQUIVALENT, Design, Floats, holm
+from cliffkit.statistics import EQUIVALENT, Design, Floats
 from cliffkit.statistics.sequential import DECIDED, FINISHED, FUTILE, GO_ON
+from cliffkit.study.family import family_wise
 from cliffkit.study.study import Comparison
 
 FAILED = "failed"
@@ -138,12 +139,6 @@ def play(
 def sequential_p(design: Design, gap: Floats) -> float:
     """Give the sequential p of a table of differences; 1 where fewer than two images are scored under every seed."""
     return design.p(gap) if _images(gap) >= 2 else 1.0
-
-
-def family_wise(p: Mapping[int, float], apart: Sequence[int] = ()) -> dict[int, float]:
-    """Give Holm's p over all variants but those apart, whose own p it is."""
-    family = [i for i in p if i not in apart]
-    return {**p, **dict(zip(family, holm([p[i] for i in family]), strict=True))}
 
 
 def _state(design: Design, gap: Floats, p_adjusted: float, smallest: float | None) -> str:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.scoring.regions import DEPTH, EDGES, REGIONS
-from cliffkit.statistics import UNMEASURED, Estimate, holm, pooled, verdict
+from cliffkit.statistics import UNMEASURED, Estimate, pooled, verdict
 from cliffkit.study.effects import estimator_of
+from cliffkit.study.family import family_wise, over_planned
 from cliffkit.study.results import Results
 from cliffkit.study.rounds import sequential_p
 from cliffkit.study.study import Comparison, Point
@@ -36,7 +37,7 @@ class Local:
     word: str
     """The verdict. `equivalent` is not said: the smallest difference of interest is one of whole images."""
     p_adjusted: float | None
-    """Holm's, over all variants and regions of the family that are judged; None where nothing is measured."""
+    """Holm's, over all variants and regions of the family; None where nothing is measured."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,10 @@ class Family:
 
     @property
     def compared(self) -> int:
-        """Number of differences that are judged with Holm's p."""
-        return sum(local.p_adjusted is not None for _, row in self.rows for local in row)
+        """Number of differences that Holm's p counts, those that are not measured yet among them; 0 where no p is."""
+        if all(local.p_adjusted is None for _, row in self.rows for local in row):
+            return 0
+        return len(self.rows) * sum(images > 1 for images in self.images)
 
 
 def where(results: Results) -> tuple[Family, ...]:
@@ -105,18 +108,17 @@ def _metric(results: Results, table: Floats) -> Floats:
 def _judged(
     study: Comparison, gaps: Mapping[tuple[int, int], Floats], several: Set[int]
 ) -> dict[tuple[int, int], Local]:
-    """Judge differences, by variant and region; Holm's p counts all of them that can be judged.
+    """Judge differences, by variant and region. Adaptive seeds have intervals and p of their own, valid at any stop.
 
-    Adaptive seeds have their own intervals and p, valid at any stop, and every comparison counts from the start, but
-    those of a region that is not among the `several` with two images or more: no seed will decide it.
+    Holm's p counts every comparison, measured or not, but those of a region that is not among the `several` with two
+    images or more: no seed will decide it.
     """
     design, estimator = study.adaptive, estimator_of(study)
     differences = {key: estimator(gap) for key, gap in gaps.items()}
     if design is None:
-        p = {key: gap.p for key, gap in differences.items() if gap and gap.seeds_measured and gap.images > 1}
+        adjusted = over_planned({key: difference for key, difference in differences.items() if key[1] in several})
     else:
-        p = {key: sequential_p(design, gap) for key, gap in gaps.items() if key[1] in several}
-    adjusted = dict(zip(p, holm(list(p.values())), strict=True))
+        adjusted = family_wise({key: sequential_p(design, gap) for key, gap in gaps.items() if key[1] in several})
     higher = study.metric in HIGHER_IS_BETTER
     words = {key: verdict(gap, higher_is_better=higher, p_adjusted=adjusted.get(key))
              for key, gap in differences.items()}  # fmt: skip

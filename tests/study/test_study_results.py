@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from cliffkit.errors import UserError
+from cliffkit.report.remarks import caveats
 from cliffkit.report.sentences import row_sentence, sentence
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.statistics import EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, compare, estimate
+from cliffkit.statistics import EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, compare, estimate, holm
 from cliffkit.store.artifacts import JobRecord
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Ground, analyse
@@ -261,6 +262,23 @@ def test_an_adjusted_p_is_holm_s_over_the_table(results: Results, noise: np.ndar
         high = max(high, min(1.0, (len(raw) - i) * p))
         expected.append(high)
     assert [adjusted for _, adjusted in raw] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seeds", [3, 1, 0])
+def test_what_is_not_measured_counts_for_holm_as_well(results: Results, noise: np.ndarray, seeds: int) -> None:
+    """So no p grows when its cells end later, and no cell that fails makes another comparison surer."""
+    scores = noise + np.array([0, -0.006, 0.002, 0])[:, None, None]
+    scores[3, seeds:] = np.nan
+    found = with_scores(results, scores)
+    analysis = analyse(found)
+    table = analysis.first(found)
+    assert table.compared == 3
+    p = [row.difference.p for row in table.rows[1:3] if row.difference is not None]
+    wanted = holm([*p, table.rows[3].difference.p if seeds > 1 and table.rows[3].difference is not None else 1.0])
+    assert [row.p_adjusted for row in table.rows[1:3]] == wanted[:2]
+    assert table.rows[3].p_adjusted == (wanted[2] if seeds > 1 else None)
+    words = f"3 comparisons{', 1 of them not measured' * (not seeds)}: "
+    assert any(text.startswith(words) for text in caveats(found, analysis))
 
 
 def test_what_many_comparisons_find_by_chance_is_no_verdict(results: Results) -> None:
