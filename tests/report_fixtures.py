@@ -111,7 +111,7 @@ def make_results(
                     cell,
                     {name: values[i, k] for name, values in scores.items()},
                     i,
-                    (environments or {}).get(seed, ENVIRONMENT),
+                    (environments or {}).get(seed, ENVIRONMENT).flat(),
                 )
             )
     regions = _regions(scores[study.protocol][..., METRICS.index(study.metric)])
@@ -137,7 +137,7 @@ def _metrics(abs_rel: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.stack([by_name[name] for name in METRICS], axis=1)
 
 
-def _done(cell: Cell, scores: Mapping[str, Any], number: int, environment: Environment) -> CellResult:
+def _done(cell: Cell, scores: Mapping[str, Any], number: int, environment: Mapping[str, str]) -> CellResult:
     protocols = {}
     for protocol in cell.recipe.protocols:
         rows = [

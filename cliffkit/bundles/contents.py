@@ -23,6 +23,7 @@ from cliffkit.store.artifacts import (
     RECIPE,
     WEIGHTS,
     DepthFitFacts,
+    EmbeddingFitFacts,
     Environment,
     JobRecord,
     LevelDifferences,
@@ -51,7 +52,7 @@ REPORT_FILES = (
 WHOLE: Mapping[str, tuple[str, ...]] = {
     "evaluate": (Scores.FILE, PerImage.FILE),
     "depth": (Environment.FILE, DepthFitFacts.FILE),
-    "embedding": (DepthFitFacts.FILE, LevelDifferences.FILE),
+    "embedding": (Environment.FILE, EmbeddingFitFacts.FILE, LevelDifferences.FILE),
 }
 """Files of jobs that a bundle has as they are, by stage, beside job.json."""
 

@@ -170,4 +170,5 @@ def _other_machine(there: Environment, here: Environment) -> list[str]:
         **{name: (there.versions.get(name), here.versions.get(name)) for name in {*there.versions, *here.versions}},
     }
     others = sorted(name for name, (a, b) in pairs.items() if a != b)
+    others += [f"beginning ({attempt})" for attempt in there.earlier_attempts]
     return [*others, *(["order of sums on its device"] if here.nondeterministic or here.device_type != "cpu" else [])]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 
@@ -16,6 +18,20 @@ class Pretrained(nn.Module, ABC):
     Options that say where the weights come from are called `pretrained: bool` and `weights: Path | None`: the engine
     turns them off where it loads a trained network, and hashes the file that `weights` names.
     """
+
+    fetched: Mapping[str, str] = MappingProxyType({})
+    """Content of weights that no option names, as `note_fetched` hashes it, by name; recorded with the result."""
+
+    def note_fetched(self, name: str, module: nn.Module) -> None:
+        """Note the weights that a module has now, out of a cache or a network: no key knows which they are.
+
+        `name` says which they should be. A report names cells that got others under one name.
+        """
+        digest = hashlib.sha256()
+        for key, value in sorted(module.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        self.fetched = {**self.fetched, name: digest.hexdigest()[:12]}
 
     @classmethod
     def absent_weights(cls, options: Mapping[str, Any]) -> str | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
 from cliffkit.report.sentences import between
 from cliffkit.report.wording import NOTHING, listed
-from cliffkit.store import artifacts
 from cliffkit.study.results import CellResult, Results
 from cliffkit.text import duration
 
@@ -77,11 +76,7 @@ def environments(results: Results) -> dict[str, Any]:
 
     A distribution that only some cells compute with is no difference, as long as these cells have one version of it.
     """
-    flat = {
-        result.cell.name: {**_flat(result.environment), **result.versions}
-        for result in results.cells
-        if result.environment is not None
-    }
+    flat = {result.cell.name: result.environment for result in results.cells if result.environment is not None}
     names = list(dict.fromkeys(name for facts in flat.values() for name in facts))
     common, differing = [], []
     for name in names:
@@ -94,15 +89,3 @@ def environments(results: Results) -> dict[str, Any]:
         else:
             differing.append((name, [(value, len(cells), listed(cells, 4)) for value, cells in who.items()]))
     return {"common": common, "differing": differing}
-
-
-def _flat(environment: artifacts.Environment) -> dict[str, str]:
-    entries = {}
-    for name, value in environment.to_dict().items():
-        if isinstance(value, Mapping):
-            entries.update({str(key): str(inner) for key, inner in value.items()})
-        elif isinstance(value, tuple):
-            entries[name] = "; ".join(map(str, value)) or "none"
-        else:
-            entries[name] = str(value)
-    return entries

@@ -77,7 +77,8 @@ def caveats(results: Results, analysis: Analysis) -> list[str]:
         missing = f", {compared - measured} of them not measured" if measured < compared else ""
         messages.append(
             f"{compared} comparisons{missing}: better and worse are said only where Holm's p, over all of them "
-            "together, is below 0.05, since each alone would err one time in twenty. Intervals are of each comparison alone."
+            "together, is below 0.05, since each alone would err one time in twenty. Intervals are of each "
+            "comparison alone."
         )
     return [*messages, *study.notes]
 

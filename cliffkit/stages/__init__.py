@@ -41,7 +41,7 @@ PACKED = (PackFacts.FILE, "image.npy", "depth.npy", "metres.npy", "scene.npy")
 LEAVES: Mapping[str, tuple[str, ...]] = {
     "pack": tuple(f"{split}/{name}" for split in SPLITS for name in PACKED),
     "images": (FullSizeFacts.FILE, PIXELS, INDEX, CAMERAS),
-    "embedding": (WEIGHTS, FitFacts.FILE, LOG, LevelDifferences.FILE),
+    "embedding": (WEIGHTS, FitFacts.FILE, LOG, Environment.FILE, LevelDifferences.FILE),
     "depth": (WEIGHTS, FitFacts.FILE, LOG, Environment.FILE),
     "evaluate": (Scores.FILE, PerImage.FILE, RegionScores.FILE, PANEL),
 }

@@ -21,6 +21,7 @@ from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.scoring.protocols import VALIDATION
 from cliffkit.scoring.scores import score_image, summarise
 from cliffkit.stages.context import Context
+from cliffkit.stages.environment import trained_with
 from cliffkit.store.artifacts import DepthFitFacts
 from cliffkit.store.job import Job
 from cliffkit.training.device import Device
@@ -53,13 +54,13 @@ def fit_depth(job: Job, context: Context) -> None:
         return draw(network, val, device)
 
     goal = Goal(settings.select, settings.select in HIGHER_IS_BETTER, score, picture if context.pictured else None)
-    fitted = fit(
-        FitJob(
-            network, objective, train, recipe.train.depth, goal,
-            stage="depth", seed=recipe.seed, folder=context.folder, device=device, emit=context.emit, losses=losses,
-            checkpoint_every=context.checkpoint_every, speed=settings.speed, regions=network.parts(),
-        )
+    fit_job = FitJob(
+        network, objective, train, recipe.train.depth, goal,
+        stage="depth", seed=recipe.seed, folder=context.folder, device=device, emit=context.emit, losses=losses,
+        checkpoint_every=context.checkpoint_every, speed=settings.speed, regions=network.parts(),
     )  # fmt: skip
+    with trained_with(context, objective):
+        fitted = fit(fit_job)
 
     if device.accelerator.is_main_process:
         parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -70,7 +71,6 @@ def fit_depth(job: Job, context: Context) -> None:
             losses=_numbers(losses),
             divisors=modules.hierarchical.divisors if modules.hierarchical else (),
         ).write(context.folder)
-        device.environment().write(context.folder)
 
 
 def _numbers(losses: Mapping[str, nn.Module]) -> dict[str, float | None]:

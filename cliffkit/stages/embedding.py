@@ -22,6 +22,7 @@ from cliffkit.method.differences import measure
 from cliffkit.method.objectives import EmbeddingObjective
 from cliffkit.recipe.part import Part, is_trained
 from cliffkit.stages.context import Context
+from cliffkit.stages.environment import trained_with
 from cliffkit.store.artifacts import WEIGHTS, EmbeddingFitFacts
 from cliffkit.store.job import Job
 from cliffkit.training.device import Device
@@ -81,13 +82,13 @@ def _fit(embedding: Embedding, generator: Part, job: Job, context: Context, trai
             scores["right"] = _right(embedding, judged, settings.batch, context.device)
         return scores
 
-    fitted = fit(
-        FitJob(
-            embedding, objective, learnt, training, Goal("objective", False, validate),
-            stage="embedding", seed=job.recipe.generator_seed, folder=context.folder, device=context.device,
-            emit=context.emit, checkpoint_every=context.checkpoint_every,
-        )
+    fit_job = FitJob(
+        embedding, objective, learnt, training, Goal("objective", False, validate),
+        stage="embedding", seed=job.recipe.generator_seed, folder=context.folder, device=context.device,
+        emit=context.emit, checkpoint_every=context.checkpoint_every,
     )  # fmt: skip
+    with trained_with(context, objective):
+        fitted = fit(fit_job)
     facts = EmbeddingFitFacts(**vars(replace(fitted, init=init)))
     if judged is not None:
         embedding.eval()

@@ -12,7 +12,16 @@ from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.scoring.regions import REGIONS
 from cliffkit.stages import is_fit
-from cliffkit.store.artifacts import LOG, DepthFitFacts, EmbeddingFitFacts, Environment, PerImage, RegionScores, Scores
+from cliffkit.store.artifacts import (
+    LOG,
+    NOTHING_NOTED,
+    DepthFitFacts,
+    EmbeddingFitFacts,
+    Environment,
+    PerImage,
+    RegionScores,
+    Scores,
+)
 from cliffkit.store.snapshot import Snapshot
 from cliffkit.store.store import LARGE, Store
 from cliffkit.study.cells import Cell
@@ -89,7 +98,6 @@ def read_done(cell: Cell, store: Store) -> CellResult:
     depth = store.folder(evaluate.needs["depth"])
     records = {job.stage: store.record(job) for job in cell.jobs}
     scores = Scores.read(store.folder(evaluate))
-    environment = Environment.read(depth)
     assert scores.selection is not None, "a network's weights were chosen"
     return CellResult(
         cell,
@@ -97,8 +105,7 @@ def read_done(cell: Cell, store: Store) -> CellResult:
         "; ".join(f"{name} is not scored: {reason}" for name, reason in scores.failures.items()),
         scores=scores,
         seconds={stage: record.seconds for stage, record in records.items()},
-        environment=environment,
-        versions=_versions([environment.versions, *(record.versions for record in records.values())]),
+        environment=_environment(cell, store, [record.versions for record in records.values()]),
         curve=validation_curve(depth / LOG, scores.selection.score),
         micro_batch=DepthFitFacts.read(depth).micro_batch,
         generator=_generator(cell, store),
@@ -111,10 +118,19 @@ def _generator(cell: Cell, store: Store) -> EmbeddingFitFacts | None:
     return None if job is None or not is_fit(job) else EmbeddingFitFacts.read(store.folder(job))
 
 
-def _versions(records: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Join the versions that the jobs of a cell recorded; a distribution whose version changed has several."""
-    names = dict.fromkeys(name for versions in records for name in versions)
-    return {name: ", ".join(dict.fromkeys(record[name] for record in records if name in record)) for name in names}
+def _environment(cell: Cell, store: Store, versions: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Join what the fits of a cell were trained with, and the `versions` that its jobs recorded.
+
+    An entry that differs has several values. Before 2026-12 generators left no environment.
+    """
+    fits = [store.folder(job) for job in reversed(cell.jobs) if is_fit(job)]
+    written = [folder for folder in fits if folder == fits[0] or (folder / Environment.FILE).exists()]
+    facts = [*(Environment.read(folder).flat() for folder in written), *versions]
+    joined = {}
+    for name in dict.fromkeys(name for each in facts for name in each):
+        values = list(dict.fromkeys(each[name] for each in facts if name in each))
+        joined[name] = ", ".join([value for value in values if value != NOTHING_NOTED] or [NOTHING_NOTED])
+    return joined
 
 
 def _check_alike(results: Sequence[CellResult]) -> None:

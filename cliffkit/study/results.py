@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cliffkit.protocols import Protocol
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import pooled
-from cliffkit.store.artifacts import EmbeddingFitFacts, Environment, Scores
+from cliffkit.store.artifacts import EmbeddingFitFacts, Scores
 from cliffkit.study.cells import Cell, Replicate
 from cliffkit.study.rounds import NOT_NEEDED, Course, play_study
 from cliffkit.study.study import Comparison, Levels, Point
@@ -35,16 +35,14 @@ class CellResult:
     """Scores on the test split; None unless done."""
     seconds: Mapping[str, float] | None = None
     """Time by stage, of the jobs that are done; a shared job counts for every cell that uses it."""
-    environment: Environment | None = None
-    """What the network was trained with."""
+    environment: Mapping[str, str] | None = None
+    """What its jobs were done with, by name: devices, settings, versions; several values where jobs differ."""
     curve: Sequence[tuple[int, float]] = ()
     """Validation score by step, in the metric by which the weights were selected."""
     micro_batch: int | None = None
     """Micro-batch to which lack of memory forced the fit; None where the recipe's micro-batch fitted."""
     generator: EmbeddingFitFacts | None = None
     """How the fit of its embedding generator ended; None where none was trained."""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    """Versions of all distributions that its jobs computed with, by name; several where jobs differ."""
     damaged: bool = False
     """Whether it failed since its files are not as they were written; the reason has the remedy."""
 

@@ -58,6 +58,8 @@ class TimmModel(Backbone):
             net = _create(name)
         self.name = name
         self.net = net
+        if pretrained:
+            self.note_fetched(f"weights of {name}", net)
         self.channels = net.feature_info.channels()
         self.strides = net.feature_info.reduction()
         if len(self.channels) != LEVELS or any(max(self.strides) % stride for stride in self.strides):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from cliffkit.components.registry import Registry
 from cliffkit.errors import UserError
 from cliffkit.events import Event, JobStarted, Notice, Progress, Validated
 from cliffkit.jobs.plan import plan
+from cliffkit.store.artifacts import Environment
 from cliffkit.store.store import Store
 from cliffkit.training.checkpoint import checkpoint_step
 
@@ -208,6 +209,26 @@ def test_a_damaged_checkpoint_changes_no_bit(
     texts = [event.text for event in heard if isinstance(event, Notice)]
     assert texts
     assert all(f"depth: the checkpoint {folder}" in text and text.endswith(said) for text in texts)
+
+
+@pytest.mark.parametrize("goes_on", [True, False], ids=["goes on", "begins anew"])
+def test_what_attempts_before_were_trained_with_is_kept_where_a_fit_goes_on(
+    tmp_path: Path, registry: Registry, broken_off: BrokenOff, goes_on: bool
+) -> None:
+    folder = broken_off.copy(tmp_path)
+    first = Environment.read(folder)
+    assert first.earlier_attempts == ()
+    other = {"device": "another processor", "earlier_attempts": ["threads 64"], "nondeterministic": ["scatter"]}
+    replace(first, versions={**first.versions, "torch": "2.10"}, **other).write(folder)
+    for checkpoint in () if goes_on else folder.glob("checkpoint*"):
+        shutil.rmtree(checkpoint)
+    finished = do(engine_recipe(tmp_path, registry, STEPS_24), tmp_path)
+    kept = Environment.read(finished.folder)
+    assert kept.earlier_attempts == (("threads 64", "device another processor, torch 2.10") if goes_on else ())
+    assert kept.nondeterministic == (("scatter",) if goes_on else ())
+    assert (kept.device, kept.versions) == (first.device, first.versions)
+    (embedding,) = (tmp_path / "jobs").glob("embedding-*/")
+    assert Environment.read(embedding) == first
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -246,8 +246,17 @@ def test_pretrained_from_the_cache_asks_no_network(monkeypatch, tmp_path):
 
     monkeypatch.setattr(timm_model, "_online", lambda: pytest.fail("asked for a network"))
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", cached)
-    own = TimmModel(name="test_resnet", pretrained=True).net.state_dict()
+    backbone = TimmModel(name="test_resnet", pretrained=True)
+    own = backbone.net.state_dict()
     assert all(torch.equal(value, own[key]) for key, value in model.state_dict().items() if key in own)
+    assert TimmModel(name="test_resnet", pretrained=True).fetched == backbone.fetched
+
+    model.conv1[0].weight.data[0, 0, 0, 0] += 1e-3  # as where the same name is published again
+    safetensors.torch.save_file(model.state_dict(), path)
+    other = TimmModel(name="test_resnet", pretrained=True)
+    assert list(other.fetched) == list(backbone.fetched) == ["weights of test_resnet"]
+    assert other.fetched != backbone.fetched
+    assert not TimmModel(name="test_resnet", weights=path).fetched, "their key knows them"
 
 
 def test_pretrained_without_published_weights_is_refused():

@@ -583,9 +583,9 @@ def test_a_version_in_which_cells_differ_is_said_and_a_library_that_only_some_us
 ) -> None:
     first, second, *others = plain.results.cells
     cells = (
-        replace(first, versions={"own-library": "1.0", "rare": "3.0"}),
-        replace(second, versions={"own-library": "1.1"}),
-        *(replace(each, versions={"own-library": "1.0"}) for each in others),
+        replace(first, environment={**(first.environment or {}), "own-library": "1.0", "rare": "3.0"}),
+        replace(second, environment={**(second.environment or {}), "own-library": "1.1"}),
+        *(replace(each, environment={**(each.environment or {}), "own-library": "1.0"}) for each in others),
     )
     words = write(replace(plain.results, cells=cells), tmp_path).page.words
     trouble = words[words.index("Cells were not all trained with") : words.index("Trained with")]

@@ -18,7 +18,7 @@ from cliffkit.report.remarks import caveats
 from cliffkit.report.sentences import row_sentence, sentence
 from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, compare, estimate, holm
-from cliffkit.store.artifacts import JobRecord
+from cliffkit.store.artifacts import Environment, JobRecord
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Ground, analyse
 from cliffkit.study.effects import effects_of
@@ -307,13 +307,32 @@ def test_a_cell_knows_the_versions_of_what_its_jobs_computed_with(
 ) -> None:
     runs = finished_study.copy(tmp_path / "runs")
     results = load_results(finished_study.study, finished_study.cells, Store(runs))
-    assert {each.versions["torch"] for each in results.cells} == {version("torch")}
+    assert {each.environment["torch"] for each in results.cells if each.environment} == {version("torch")}
     pack = Store(runs).folder(finished_study.cells[0].jobs[0])
     record = JobRecord.read(pack)
     assert record.versions["numpy"] == version("numpy")
     replace(record, versions={**record.versions, "numpy": "1.0"}).write(pack)
     results = load_results(finished_study.study, finished_study.cells, Store(runs))
-    assert {each.versions["numpy"] for each in results.cells} == {f"{version('numpy')}, 1.0"}
+    found = [each.environment for each in results.cells if each.environment]
+    assert len(found) == len(results.cells)
+    assert {each["numpy"] for each in found} == {f"{version('numpy')}, 1.0"}
+
+    depth = Store(runs).folder(finished_study.cells[0].jobs[-1].needs["depth"])
+    environment = Environment.read(depth)
+    threads = environment.threads
+    attempts = ("threads 64",)
+    replace(environment, earlier_attempts=attempts).write(depth)
+    generator = next(
+        Store(runs).folder(job) for cell in finished_study.cells for job in cell.jobs if job.stage == "embedding"
+    )
+    replace(Environment.read(generator), threads=threads + 1).write(generator)
+    for folder in (depth, generator):
+        reseal(folder)
+    found = [
+        each.environment or {} for each in load_results(finished_study.study, finished_study.cells, Store(runs)).cells
+    ]
+    assert [each["earlier_attempts"] for each in found] == ["threads 64", *["none"] * (len(found) - 1)]
+    assert {each["threads"] for each in found} == {f"{threads}", f"{threads}, {threads + 1}"}
 
 
 def test_the_interval_of_a_mean_holds_what_the_metric_can_be(results: Results) -> None:

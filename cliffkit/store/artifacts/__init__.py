@@ -29,6 +29,7 @@ from cliffkit.store.artifacts.scores import (
     Summary,
 )
 from cliffkit.store.artifacts.training import (
+    NOTHING_NOTED,
     DepthFitFacts,
     EmbeddingFitFacts,
     Environment,
@@ -56,6 +57,7 @@ RECIPE = "recipe.yaml"
 __all__ = [
     "LOG",
     "LOSSES",
+    "NOTHING_NOTED",
     "PANEL",
     "RECIPE",
     "WEIGHTS",

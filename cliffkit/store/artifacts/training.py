@@ -119,6 +119,10 @@ class DepthFitFacts(FitFacts):
     """Numbers by which the levels of the embedding loss are divided; empty where they are not."""
 
 
+NOTHING_NOTED = "none"
+"""An entry of an environment that lists nothing."""
+
+
 @dataclass(frozen=True)
 class Environment(Fact):
     """What a network was trained with."""
@@ -140,4 +144,18 @@ class Environment(Fact):
     python: str
     system: str
     versions: Mapping[str, str]
-    """By distribution."""
+    """By distribution; and by their names, the content of weights that a part fetched."""
+    earlier_attempts: tuple[str, ...] = field(default=(), kw_only=True)
+    """What the attempts before differed in, where the fit went on from their checkpoints: "threads 4, torch 2.13.0"."""
+
+    def flat(self) -> dict[str, str]:
+        """Give every entry as text, each version under its own name."""
+        entries: dict[str, str] = {}
+        for name, value in self.to_dict().items():
+            if isinstance(value, Mapping):
+                entries.update({str(key): str(inner) for key, inner in value.items()})
+            elif isinstance(value, tuple | list):
+                entries[name] = "; ".join(map(str, value)) or NOTHING_NOTED
+            else:
+                entries[name] = str(value)
+        return entries
