@@ -166,8 +166,25 @@ def _message(
         return f"is missing; {has}: {', '.join(fields)}"
     if error["type"] == "model_type":
         return f"{excerpt(error['input'])} is no mapping; {has}: {', '.join(fields)}"
+    if error["type"] in _PLAIN:
+        return f"{excerpt(error['input'])} {_PLAIN[error['type']]}"
     text = str(error["msg"])
     return f"{excerpt(error['input'])}: {text[0].lower()}{text[1:]}"
+
+
+_LIST = "is no list; write one in brackets, as [1, 2]"
+
+_PLAIN = {
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "dict_type": "is no mapping; write one in braces, as {name: value}",
+    "int_type": "is no whole number",
+    "int_from_float": "is no whole number",
+    "float_type": "is no number",
+    "bool_type": "is neither true nor false",
+    "string_type": "is no text; put it in quotes",
+}
+"""What pydantic found wrong with a value, in plainer words than its own, by its types of errors."""
 
 
 def _section(schema: type[BaseModel], steps: Iterable[str | int]) -> type[BaseModel]:

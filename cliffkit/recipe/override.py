@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from cliffkit.components.near import meant
 from cliffkit.components.registry import Registry
 from cliffkit.errors import Fault, RecipeError
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.options import engine_options
 from cliffkit.recipe.recipe import MODEL, NETWORK
 from cliffkit.recipe.yamlstrict import Document, Path_
+from cliffkit.text import excerpt
 
 PUBLISHED = "published"
 
@@ -48,8 +50,8 @@ def override(document: Document, overrides: Iterable[str], registry: Registry) -
         steps = target.strip().split(".")
         try:
             data = with_value(data, steps, value, registry)
-        except LookupError:
-            faults.append(Fault(place, target, "no such place in the recipe; the part before the last dot must exist"))
+        except LookupError as error:
+            faults.append(Fault(place, target, str(error)))
         else:
             replaced[_path(data, steps)] = place
     if faults:
@@ -83,9 +85,35 @@ def exchanged(data: Any, paths: Iterable[Sequence[str]]) -> Any:
 
 
 def with_value(data: Any, steps: Sequence[str], value: Any, registry: Registry) -> Any:
-    """Put `value` at a path of a recipe's data; all else is shared. Raises LookupError where a parent is missing."""
+    """Put `value` at a path of a recipe's data; all else is shared.
+
+    Raises LookupError where a parent is missing, with cause and remedy.
+    """
     kind = {"data": "dataset", "embedding": "embedding", "loss": "loss", "evaluate": "protocol"}.get(steps[0])
-    return _with_value(data, steps, value, kind, registry)
+    try:
+        return _with_value(data, steps, value, kind, registry)
+    except LookupError:
+        raise LookupError(f"no such place in the recipe: {_missing(data, steps)}") from None
+
+
+def _missing(data: Any, steps: Sequence[str]) -> str:
+    """Say where a path leaves a recipe's data, and what to write instead."""
+    for i, step in enumerate(steps):
+        number = position(step)
+        if isinstance(data, dict) and step in data:
+            data = data[step]
+        elif isinstance(data, list) and number is not None and number < len(data):
+            data = data[number]
+        elif isinstance(data, list):
+            count = f"{len(data)} entr{'y' if len(data) == 1 else 'ies'}"
+            return f"'{'.'.join(steps[:i])}' is a list of {count}, numbered from 0"
+        elif isinstance(data, dict):
+            whole, rest = ".".join(steps[: i + 1]), steps[i + 1 :]
+            form = f"{': {'.join(rest)}: ...{'}' * len(rest)}"
+            return f"'{whole}' is not written in it; {meant(step, data) or f'write all of it, as {whole}={{{form}'}"
+        else:
+            return f"'{'.'.join(steps[:i])}' is {excerpt(data)} there, no mapping"
+    raise AssertionError("the path is there")
 
 
 def _with_value(data: Any, steps: Sequence[str], value: Any, kind: str | None, registry: Registry) -> Any:

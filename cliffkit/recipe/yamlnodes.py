@@ -20,8 +20,17 @@ _REMEDIES = {
     "found undefined alias": "put text that begins with * in quotes",
     "found character": "put text that begins with this character in quotes; indent with spaces, not with tabs",
     "but found another document": "remove the line ---, or what stands above it",
+    "expected <block end>": "indent it like the lines that it belongs to",
+    "mapping values are not allowed here": "indent it like the lines that it belongs to, and put text that has ': ' in "
+    "quotes",
 }
 """Remedies of faults in YAML, by the words with which PyYAML says them."""
+
+_PLAIN = {
+    "expected <block end>": "the line is indented like nothing above it",
+    "mapping values are not allowed here": "a key and its colon cannot stand here",
+}
+"""Faults in plainer words than PyYAML's, by those."""
 
 _REMEDY = "check brackets, quotes, colons and indentation there"
 
@@ -57,6 +66,7 @@ def compose(text: str, lines: Lines) -> yaml.Node | None:
         mark = error.problem_mark or error.context_mark
         line, problem = mark.line if mark else 0, error.problem or error.context or "cannot be read"
         remedy = next((remedy for start, remedy in _REMEDIES.items() if problem.startswith(start)), _REMEDY)
+        problem = next((plain for start, plain in _PLAIN.items() if problem.startswith(start)), problem)
         cause = error
     except (ValueError, OverflowError) as error:  # an escape may name no character
         assert loader is not None

@@ -122,12 +122,12 @@ class Expansion:
         for levels in points:
             name = " + ".join(levels)
             patches = [axes[axis][level] for axis, level in zip(axes, levels, strict=True)]
-            changed, missing = made_ready(self.base_document, patches), []
+            changed, is_whole = made_ready(self.base_document, patches), True
             for axis, level, patch in zip(axes, levels, patches, strict=True):
                 places = self._places(("axes", axis, level), patch)
                 changed, lost = patched(changed, patch, places, self.registry)
-                missing += lost
-            if missing:
+                is_whole = is_whole and not lost
+            if not is_whole:
                 self.faults.add(("axes",), f"the patches of variant '{name}' cannot be combined; exclude it")
                 continue
             recipe = self._checked(changed, f" (in variant '{name}')")
@@ -162,8 +162,7 @@ class Expansion:
         if patch:
             ready = made_ready(self.base_document, [patch])
             changed, missing = patched(ready, patch, self._places(place, patch), self.registry)
-            for path in missing:
-                message = "no such place in the base recipe; the part before the last dot must exist"
+            for path, message in missing.items():
                 self.faults.add((*place, path), message)
             named = f" (in axis '{cut(axis, 40)}', level '{cut(level, 40)}')"
             suffix = named if self.document.lines else ""  # without lines the place itself names both

@@ -32,8 +32,8 @@ def made_ready(document: Document, patches: Iterable[Patch]) -> Document:
 
 def patched(
     document: Document, patch: Patch, places: Mapping[str, str], registry: Registry
-) -> tuple[Document, list[str]]:
-    """Give a recipe with a patch, and the paths of the patch that have no place in it.
+) -> tuple[Document, dict[str, str]]:
+    """Give a recipe with a patch, and why some of its paths have no place in the recipe.
 
     A mapping is merged into the mapping at its path; any other value replaces the old value. As with `--set`, a new
     component under `use` drops the options of the old component and keeps the engine's. `places` says where each path
@@ -41,13 +41,13 @@ def patched(
     """
     data = document.data
     replaced = dict(document.replaced)
-    missing = []
+    missing = {}
     for path, value in patch.items():
         steps = path.split(".")
         try:
             data = _merged(data, steps, value, registry)
-        except LookupError:
-            missing.append(path)
+        except LookupError as error:
+            missing[path] = str(error)
         for leaf in [*leaves(steps, value), *([steps] if _value_at(document.data, steps) in (None, _ABSENT) else [])]:
             replaced[tuple(step if (i := position(step)) is None else i for step in leaf)] = places[path]
     return replace(document, data=data, replaced=replaced), missing

@@ -57,7 +57,8 @@ class Pairs(Dataset):
     Options:
         depth_scale: Units of the 16-bit PNGs per metre; 1000 where they hold millimetres.
         val_share: Share of the images that becomes the validation split, where the index has no column `split`.
-        test_share: Share of the images that becomes the test split, where the index has no column `split`.
+        test_share: Share of the images that becomes the test split, where the index has no column `split`; 1: all of
+            them, for data that only score.
     """
 
     def __init__(
@@ -70,7 +71,10 @@ class Pairs(Dataset):
         test_share: float = 0.2,
     ) -> None:
         check_split("pairs", split)
-        check_shares("pairs", val_share=val_share, test_share=test_share)
+        if test_share == 1:
+            check_shares("pairs", val_share=val_share)
+        else:
+            check_shares("pairs", val_share=val_share, test_share=test_share)
         if not (depth_scale > 0 and math.isfinite(depth_scale)):
             raise UserError(f"pairs: depth_scale is {depth_scale}; it is the PNGs' units per metre, above 0, as 1000")
         faults = Faults(pairs_index.find(root))

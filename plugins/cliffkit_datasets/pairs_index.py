@@ -98,13 +98,21 @@ def read(faults: Faults) -> list[Pair]:
 
 
 def of_split(pairs: Sequence[Pair], split: str, shares: dict[str, float], faults: Faults) -> list[Pair]:
-    """Choose the pairs of one split: by the column `split` where the index has it, else cut by scene."""
+    """Choose the pairs of one split: by the column `split` where the index has it, else cut by scene.
+
+    A share of 1 for "test" takes all pairs.
+    """
     if any(pair.split for pair in pairs):
         chosen = [pair for pair in pairs if pair.split == split]
         if not chosen:
             faults.check()
             raise UserError(f"{faults.index}: split: no line is of split '{split}'; give some scenes to it")
         return chosen
+    if shares["test"] == 1:
+        if split != "test":
+            faults.check()
+            raise UserError(f"{faults.index}: test_share is 1, so that no image is left for '{split}'; lower it")
+        return list(pairs)
     frames = Counter(pair.scene_id for pair in pairs)
     if len(frames) <= len(shares):
         faults.check()
@@ -122,6 +130,8 @@ def dealt(pairs: Sequence[Pair], chosen: Sequence[Pair]) -> str:
     counts = f"{len(ours)} of {len(scenes)} scenes, {len(chosen)} of {len(pairs)} images"
     if any(pair.split for pair in pairs):
         return f"{counts}, by the column `split`"
+    if len(chosen) == len(pairs):
+        return counts
     return f"{counts}; scenes go whole, and at least half of them train, so shares of the images are met roughly"
 
 

@@ -92,6 +92,17 @@ def test_splits_share_no_scene_and_hold_every_pair(root: Path) -> None:
     assert len(held["train"]) >= max(map(len, held.values()))
 
 
+def test_a_test_share_of_one_takes_every_pair(root: Path) -> None:
+    whole = Pairs("test", root, test_share=1)
+    parts = [Pairs(split, root) for split in SPLITS]
+    assert sorted(whole.name(i) for i in range(len(whole))) == sorted(
+        part.name(i) for part in parts for i in range(len(part))
+    )
+    assert "shares" not in whole.dealt()
+    with pytest.raises(UserError, match="test_share is 1, so that no image is left for 'val'; lower it"):
+        Pairs("val", root, test_share=1)
+
+
 def test_shares_change_the_cut(root: Path) -> None:
     assert len(Pairs("test", root, test_share=0.5)) > len(Pairs("test", root, test_share=0.1))
 

@@ -110,7 +110,7 @@ def test_the_embedding_generator_is_shown_no_colours_unless_they_are_written(tra
         ("schedule: step\nmilestones: [0]", "13: train.depth.milestones.0: 0: input should be greater than 0"),
         ("schedule: {use: step}\ndecay: 0.5", "13: train.depth.decay: unknown option; it has: steps, "),
         ("augment:\n  flip: 2", "13: train.depth.augment.flip: 2: input should be less than or equal to 1"),
-        ("augment:\n  contrast: x", "13: train.depth.augment.contrast: 'x': input should be a valid number"),
+        ("augment:\n  contrast: x", "13: train.depth.augment.contrast: 'x' is no number"),
         ("augment: [{use: flop}]", "12: train.depth.augment.0.use: no augment is called 'flop'; did you mean 'flip'?"),
         ("augment: [3]", "12: train.depth.augment.0: name an augment, as {use: NAME}; there are: "),
         ("augment: flip", "12: train.depth.augment: 'flip' is no list; write steps, as "),

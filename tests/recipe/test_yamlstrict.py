@@ -189,6 +189,7 @@ def test_an_alias_that_loops_is_a_fault(text):
     assert "an alias refers to what it stands in" in faults(text)[0]
 
 
+INDENT = "indent it like the lines that it belongs to"
 QUOTE = "put text that begins with this character in quotes; indent with spaces, not with tabs"
 
 
@@ -197,7 +198,9 @@ QUOTE = "put text that begins with this character in quotes; indent with spaces,
     [
         ("a: 1\nb: [1, 2\nc: 3\n", 3, "check brackets, quotes, colons and indentation there"),
         ("a: 1\n\tb: 2\n", 2, QUOTE),
-        ("a: 1\nb: c: d\n", 2, "check brackets, quotes, colons and indentation there"),
+        ("a: 1\nb: c: d\n", 2, INDENT + ", and put text that has ': ' in quotes"),
+        ("a:\n  b: 1\n   c: 2\n", 3, INDENT + ", and put text that has ': ' in quotes"),
+        ("a:\n    b: 1\n  c: 2\n", 3, INDENT),
         ("a: 1\nb: @c\n", 2, QUOTE),
         ("a: *nowhere\n", 1, "put text that begins with * in quotes"),
         ("---\n---\n", 2, "remove the line ---, or what stands above it"),
