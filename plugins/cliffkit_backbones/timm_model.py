@@ -32,8 +32,8 @@ class TimmModel(Backbone):
     the stride of their patches. Most convolutional models take images of any size; images are padded for the others.
     Models that cannot leave the image size that they were made for say so when they meet another.
 
-    Raises ValueError for a name that timm does not know, a model without four nested levels, weights that cannot be
-    had, or weights that leave any tensor of the backbone unset.
+    Raises ValueError for a name that timm does not know or that others have registered in it, a model without four
+    nested levels, weights that cannot be had, or weights that leave any tensor of the backbone unset.
 
     Options:
         name: Name of the model in timm, with or without a tag of its weights, as "resnet50" or "resnet50.a1_in1k".
@@ -134,12 +134,18 @@ class TimmModel(Backbone):
 
 
 def _check_name(name: str) -> None:
-    """Raise ValueError with near misses where timm has no such model or no such tag of it."""
+    """Raise ValueError with near misses where timm has no such model of its own or no such tag of it."""
     model, _, tag = name.partition(".")
     if not timm.is_model(model):
         near = difflib.get_close_matches(model, timm.list_models(), n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() lists them"
         raise ValueError(f"timm: there is no model '{model}'; {hint}")
+    giver = str(timm.model_entrypoint(model).__module__)
+    if giver.partition(".")[0] != timm.__name__:
+        raise ValueError(
+            f"timm: '{model}' is a model that {giver} has registered, so no key would know its code; make it a "
+            "backbone of a plugin (docs/guides/plugins/backbone.md)"
+        )
     tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{model}.*")]
     if tag and tag not in tags:
         raise ValueError(f"timm: '{model}' has no weights tagged '{tag}'; there are: {', '.join(tags) or 'none'}")

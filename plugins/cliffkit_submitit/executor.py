@@ -51,7 +51,7 @@ class Submitit(Executor):
         minutes: Time limit of each job.
         grace_seconds: Seconds before the time limit at which a job saves a checkpoint and ends; 30 where it is local.
         requeues: How often work is submitted again after a time limit or a preemption.
-        setup: Lines of shell that a job runs first, as `module load cuda`.
+        setup: Lines of shell that a job of Slurm runs first, as `module load cuda`.
     """
 
     def __init__(

@@ -188,6 +188,15 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
         TimmModel(name="test_resnet", weights=tmp_path / "nothing.pt")
 
 
+def test_a_model_that_others_registered_in_timm_is_refused(monkeypatch):
+    def stranger(pretrained=False, **options):
+        return timm.create_model("test_resnet", **options)
+
+    monkeypatch.setitem(timm.models._registry._model_entrypoints, "stranger", stranger)
+    with pytest.raises(ValueError, match=f"'stranger' is a model that {__name__} has registered, so no key would know"):
+        TimmModel(name="stranger")
+
+
 def test_two_sources_of_weights_are_refused(tmp_path):
     with pytest.raises(ValueError, match="keep one"):
         TimmModel(name="test_resnet", pretrained=True, weights=tmp_path)
