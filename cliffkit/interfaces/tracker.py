@@ -40,6 +40,9 @@ class Tracker(ABC):
     `begin` returns is all that it knows of earlier processes, so an entry is completed by whoever opens it next.
     """
 
+    look: str = ""
+    """How people look at the runs, a command or an address, where `begin` has set it: `cliffkit run` says it once."""
+
     @abstractmethod
     def begin(self, run: RunFacts, parameters: Mapping[str, Parameter]) -> Mapping[str, int]:
         """Open the entry of a run: the one with the run's key where there is one, else a new one.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cliffkit.components.isolate import explain
 from cliffkit.errors import Stopped, UserError, cause
-from cliffkit.events import Emit, Event, JobStarted, TrackerFailed, Validated
+from cliffkit.events import Emit, Event, JobStarted, Notice, TrackerFailed, Validated
 from cliffkit.interfaces import Point, State, Tracker
 from cliffkit.jobs.course import TEST, Course, FitLog
 from cliffkit.recipe.part import Part
@@ -43,6 +43,8 @@ class Follower:
         self.part, self.course = part, course
         self.reason = ""
         """Why the tracker failed last; empty while it does not."""
+        self.look = ""
+        """How people look at the runs; empty until the entry is open."""
         self.pictures: deque[tuple[int, NDArray[np.uint8]]] = deque(maxlen=HELD)
         """Pictures of validations with their steps, which wait until the log tells these steps."""
         self._tracker: Tracker | None = None
@@ -104,7 +106,7 @@ class Follower:
             self._known = tracker.begin(self.course.run, self.course.parameters())
             fits, store = self.course.fits, self.course.store
             self._logs = [FitLog(job, store, self._known.get(job.stage, 0)) for job in fits]
-            self._tracker = tracker
+            self._tracker, self.look = tracker, tracker.look
             self._answered = time.monotonic()
         return self._tracker
 
@@ -141,17 +143,22 @@ class _GivenUpError(Exception):
 def followed(course: Course | None, trackers: Sequence[Part], emit: Emit) -> Iterator[Emit]:
     """Let trackers follow a run while the work within goes on; gives `emit` for the work, through which they see it.
 
-    They begin with the first fit or evaluation that begins, and are told what is left at the end. A tracker that fails
-    is named by an event TrackerFailed to `emit`, once.
+    They begin with the first fit or evaluation that begins, and are told what is left at the end. A notice to `emit`
+    says once how people look at what they are told; a tracker that fails is named by an event TrackerFailed, once.
     """
     followers = [Follower(part, course) for part in trackers] if course else []
     named: set[Follower] = set()
+    shown: set[Follower] = set()
 
-    def complain() -> None:
+    def report() -> None:
         for follower in followers:
+            name = follower.part.component.name
+            if follower.look and follower not in shown:
+                shown.add(follower)
+                emit(Notice(f"tracker '{name}' is told of this run; look with: {follower.look}"))
             if follower.reason and follower not in named:
                 named.add(follower)
-                emit(TrackerFailed(follower.part.component.name, follower.reason))
+                emit(TrackerFailed(name, follower.reason))
 
     def tell(event: Event) -> None:
         if isinstance(event, JobStarted) and event.stage in (*TRAINED, "evaluate"):
@@ -161,14 +168,14 @@ def followed(course: Course | None, trackers: Sequence[Part], emit: Emit) -> Ite
             for follower in followers:
                 follower.pictures.append((event.step, event.picture))
         emit(event)
-        complain()
+        report()
 
     def end(state: State, reason: str = "", patience_s: float = PATIENCE_SECONDS) -> None:
         for follower in followers:
             follower.ask_to_end(state, reason)
         for follower in followers:
             follower.await_end(patience_s)
-        complain()
+        report()
 
     try:
         yield tell

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -64,6 +65,7 @@ class EventFiles(Tracker):
         """Find the run's folder, and the last steps in its files."""
         self._file = None
         root = Path(self._root).expanduser() if self._root else run.runs / "tensorboard"
+        self.look = f"tensorboard --logdir {shlex.quote(str(root))}"
         self._folder = root / _word(run.study) / _word(run.variant) / f"s{run.seed}-{run.key[:8]}"
         group = f"{run.study} {run.variant}".strip()
         self._start = self._data.SessionStartInfo(group_name=group, start_time_secs=time.time())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -68,6 +69,7 @@ class MlflowRuns(Tracker):
     def begin(self, run: RunFacts, parameters: Mapping[str, Parameter]) -> Mapping[str, int]:
         """Find the run by its key, or create it; look up the last steps of its metrics."""
         uri = self._uri or f"sqlite:///{run.runs / 'mlflow.db'}"
+        self.look = uri if uri.startswith(SERVERS) else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
         # Two workers would each make the tables, the experiment, or a run of one key.
         with self._said(), FileLock(run.runs / ".mlflow.lock"):
             self._client = self._mlflow.MlflowClient(uri)

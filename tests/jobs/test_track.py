@@ -16,7 +16,7 @@ import pytest
 import cliffkit
 from cliffkit.components.registry import Registry
 from cliffkit.errors import UserError
-from cliffkit.events import Event, Progress, TrackerFailed, Validated
+from cliffkit.events import Event, Notice, Progress, TrackerFailed, Validated
 from cliffkit.jobs.course import FitLog
 from cliffkit.jobs.plan import plan
 from cliffkit.store.store import Store
@@ -64,6 +64,9 @@ def test_a_tracked_run_has_the_bits_of_an_untracked_one_and_its_curves_are_its_l
     assert all(picture is not None and picture.dtype == np.uint8 for picture in pictures)
     assert {event.run.key for event in heard if event.run} == {tracked.key}
     assert all(event.run for event in heard)
+    told = [event.text for event in heard if isinstance(event, Notice) and "tracker" in event.text]
+    folder = f"{tmp_path}/tracked/tensorboard"
+    assert told == [f"tracker 'tensorboard' is told of this run; look with: tensorboard --logdir {folder}"]
 
 
 def test_a_run_that_is_done_is_told_after_the_fact_and_once(own_run: Finished) -> None:
