@@ -118,6 +118,14 @@ def dump(data: Any) -> str:
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
 
 
+def dump_line(data: Any) -> str:
+    """Write a list or mapping as YAML on one line, for options of commands."""
+    text: str = yaml.dump(
+        data, Dumper=_Dumper, sort_keys=False, default_flow_style=True, width=math.inf, allow_unicode=True
+    )
+    return text.strip()
+
+
 class _Dumper(yaml.SafeDumper):
     """Quotes text that would be read as a number or a word of YAML's."""
 

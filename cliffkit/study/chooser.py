@@ -11,7 +11,7 @@ from cliffkit.scoring.metrics import METRICS
 from cliffkit.store.artifacts import PerImage
 from cliffkit.store.store import Store
 from cliffkit.study.cells import Cell
-from cliffkit.study.results import Floats, metric_values
+from cliffkit.study.results import Floats, compared_values
 from cliffkit.study.rounds import Course, play_study
 from cliffkit.study.study import Study
 
@@ -75,14 +75,10 @@ class Chooser:
         shape = (len(study.variants), len(study.seeds))
         values = np.full((*shape, len(self._images)), np.nan)
         flags = np.zeros(shape, bool)
-        seeds: dict[int, dict[int, Floats]] = {}
         for (cell, i, k), flag in zip(self._places, ended, strict=True):
             flags[i, k] = flag
             scores = self._scores.get(id(cell))
             if scores is not None:
-                seeds.setdefault(i, {})[k] = scores
-        for i, tables in seeds.items():  # all metrics of one variant at a time
-            whole = np.full((1, shape[1], len(self._images), len(METRICS)), np.nan)
-            whole[0, list(tables)] = list(tables.values())
-            values[i] = metric_values(whole, self._protocol, study.metric)[0]
+                values[i, k] = scores[:, METRICS.index(study.metric)]
+        values = compared_values(values, self._protocol, study.metric)
         return play_study(study, values, flags)

@@ -70,7 +70,8 @@ class Results:
 
     def table(self, protocol: str, metric: str) -> Floats:
         """Give a metric for each image, (variants, seeds, images): the mean over the images is the score."""
-        return metric_values(self.scores[protocol], next(p for p in self.protocols if p.name == protocol), metric)
+        values = self.scores[protocol][..., METRICS.index(metric)]
+        return compared_values(values, next(p for p in self.protocols if p.name == protocol), metric)
 
     def of(self, variant: Point) -> list[CellResult]:
         """List a variant's cells, seed by seed."""
@@ -98,12 +99,17 @@ class Results:
         return sum(result.state == "done" for result in self.cells)
 
 
-def metric_values(scores: Floats, protocol: Protocol, metric: str) -> Floats:
-    """Give a metric for each image, (variants, seeds, images), of scores (variants, seeds, images, metrics)."""
-    values = scores[..., METRICS.index(metric)]
-    if metric == "rmse" and protocol.rmse_pooled:
-        return np.stack([pooled(rows) for rows in values])
-    return values
+def compared_values(values: Floats, protocol: Protocol, metric: str) -> Floats:
+    """Give tables (variants, seeds, images) whose mean over the images is the score: of a pooled rmse not its own.
+
+    A root over all images is taken over those that every measured seed of every variant has: images that another
+    variant lacks would still count in it, though they are left out afterwards.
+    """
+    if metric != "rmse" or not protocol.rmse_pooled:
+        return values
+    is_measured = ~np.isnan(values).all(axis=-1, keepdims=True)
+    lacks_some = (np.isnan(values) & is_measured).any(axis=(0, 1))
+    return np.stack([pooled(rows) for rows in np.where(lacks_some, np.nan, values)])
 
 
 def as_played(results: Results) -> Results:

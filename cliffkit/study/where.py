@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.scoring.regions import DEPTH, EDGES, REGIONS
-from cliffkit.statistics import UNMEASURED, Estimate, pooled, verdict
+from cliffkit.statistics import UNMEASURED, Estimate, verdict
 from cliffkit.study.effects import estimator_of
 from cliffkit.study.family import family_wise, over_planned
-from cliffkit.study.results import Results
+from cliffkit.study.results import Results, compared_values
 from cliffkit.study.rounds import sequential_p
 from cliffkit.study.study import Comparison, Point
 
@@ -82,6 +82,7 @@ def where(results: Results) -> tuple[Family, ...]:
 def _family(results: Results, name: str, tables: Mapping[str, Floats]) -> Family | None:
     """Judge the regions of a family by their tables (variants, seeds, images); None where fewer than two are there."""
     study = results.study
+    protocol = next(protocol for protocol in results.protocols if protocol.name == study.protocol)
     images = {region: int((~np.isnan(table)).any(axis=(0, 1)).sum()) for region, table in tables.items()}
     present = [region for region in tables if images[region]]
     if len(present) < 2:
@@ -89,20 +90,12 @@ def _family(results: Results, name: str, tables: Mapping[str, Floats]) -> Family
     variants = [v for v in study.variants if v.levels != study.reference.levels and not v.is_placebo]
     gaps: dict[tuple[int, int], Floats] = {}
     for k, region in enumerate(present):
-        table = _metric(results, tables[region])
+        table = compared_values(tables[region], protocol, study.metric)
         reference = table[study.variants.index(study.reference)]
         gaps |= {(i, k): table[study.variants.index(variant)] - reference for i, variant in enumerate(variants)}
     locals_ = _judged(study, gaps, {k for k, region in enumerate(present) if images[region] > 1})
     rows = tuple((variant, tuple(locals_[i, k] for k in range(len(present)))) for i, variant in enumerate(variants))
     return Family(name, tuple(present), tuple(images[region] for region in present), rows)
-
-
-def _metric(results: Results, table: Floats) -> Floats:
-    """Give per-image values whose mean is the score: of a pooled rmse not the images' own."""
-    study = results.study
-    protocol = next(protocol for protocol in results.protocols if protocol.name == study.protocol)
-    is_pooled = study.metric == "rmse" and protocol.rmse_pooled
-    return np.stack([pooled(rows) for rows in table]) if is_pooled else table
 
 
 def _judged(

@@ -17,6 +17,7 @@ from cliffkit.prediction.framing import Floats
 from cliffkit.prediction.given.matching import match as match_predictions
 from cliffkit.prediction.given.source import at_image_size, in_view
 from cliffkit.prediction.given.stored import read_stored
+from cliffkit.recipe import yamlstrict
 from cliffkit.report.gallery import draw_gallery
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import METRICS
@@ -91,7 +92,8 @@ def compare(
     plugins = plugins or installed_plugins()
     _check(variants, reference, metric, smallest)
     test = open_test(dataset, data, plugins.registry)
-    rules = rules_of(protocols or customary(test), quantity, key, match, allow_missing, out, plugins.registry)
+    protocols = protocols or customary(test)
+    rules = rules_of(protocols, quantity, key, match, allow_missing, out, plugins.registry)
     places = {variant: [path_of(place, variant) for place in given] for variant, given in variants.items()}
     points = {variant: Point(variant, (variant,)) for variant in places}
     with telling(plugins, progress) as emit:
@@ -100,6 +102,7 @@ def compare(
             for variant, given in places.items()
             for seed, place in enumerate(given)
         ]
+    _check_alignments(cells, rules)
     comparison = Comparison(
         name=name,
         design="given",
@@ -110,20 +113,20 @@ def compare(
         protocol=rules.protocols[0].name,
         reference=points[reference],
         full=points[reference].levels,
-        notes=(PAIRED, *_remarks(cells)),
+        notes=(PAIRED, *_remarks(cells), *_common_roots(cells, rules)),
         smallest=smallest,
     )
-    return _report(comparison, cells, test, rules)
+    return _report(comparison, cells, test, rules, _command(cells, rules, test, comparison, protocols))
 
 
-def _report(comparison: Comparison, cells: Sequence[GivenCell], test: Split, rules: Rules) -> Findings:
-    """Analyse the scores, and write the report into a folder beside theirs."""
+def _report(comparison: Comparison, cells: Sequence[GivenCell], test: Split, rules: Rules, command: str) -> Findings:
+    """Analyse the scores, and write the report into a folder beside theirs; `command` does it again."""
     results = gather(
         comparison, list(map(_result, cells)), [cell.scored.folder for cell in cells], rules.protocols, None
     )
     analysis = analyse(results)
     gallery = draw_gallery(results, test.dataset, partial(_predictions, test, rules), lambda done, total: None)
-    folder, command = rules.out / comparison.name, _command(cells, rules, test, comparison)
+    folder = rules.out / comparison.name
     files = write_report(results, analysis, folder, gallery=gallery, command=command, progress=lambda text: None)
     entries = tuple(map(_entry, cells, results.cells))
     bundle_facts(bundled_study(comparison, rules.protocols), entries, command).write_file(folder / COMPARISON)
@@ -181,6 +184,28 @@ def _remarks(cells: Sequence[GivenCell]) -> list[str]:
     return texts
 
 
+def _check_alignments(cells: Sequence[GivenCell], rules: Rules) -> None:
+    """Raise UserError where predictions of other images were aligned over all images of their folder."""
+    lacking = {cell.scored.missing for cell in cells}
+    aligned = [protocol.name for protocol in rules.protocols if protocol.align_over == "set"]
+    if len(lacking) > 1 and aligned:
+        each = ", ".join(f"{cell.name} {len(cell.scored.missing)}" for cell in cells)
+        raise UserError(
+            f"protocol {aligned[0]} aligns all images of a folder at once, and folders lack different ones ({each}): "
+            "equal predictions would get other scores; predict the missing ones, take their images out of all "
+            "folders, or align each image by itself"
+        )
+
+
+def _common_roots(cells: Sequence[GivenCell], rules: Rules) -> list[str]:
+    """Say over which images a pooled rmse is taken where folders lack different ones."""
+    lacking = {cell.scored.missing for cell in cells}
+    pooled = [protocol.name for protocol in rules.protocols if protocol.rmse_pooled]
+    if len(lacking) == 1 or not pooled:
+        return []
+    return [f"rmse under {', '.join(pooled)} is a root over all images, here over those that every folder has."]
+
+
 def _predictions(test: Split, rules: Rules, result: CellResult, samples: Mapping[int, Sample]) -> list[Floats]:
     """Read the predictions of a cell for the gallery. Raises UserError where one is missing."""
     cell = result.cell
@@ -196,16 +221,25 @@ def _prediction(test: Split, rules: Rules, entry: Any, index: int, sample: Sampl
     return in_view(at_image_size(stored, sample, rules.reading.quantity), rules.protocols[0].view)
 
 
-def _command(cells: Sequence[GivenCell], rules: Rules, test: Split, comparison: Comparison) -> str:
-    """Give the command that compares the same again."""
+def _written(protocol: str | Mapping[str, Any]) -> str:
+    return protocol if isinstance(protocol, str) else yamlstrict.dump_line(dict(protocol))
+
+
+def _command(
+    cells: Sequence[GivenCell],
+    rules: Rules,
+    test: Split,
+    comparison: Comparison,
+    protocols: Sequence[str | Mapping[str, Any]],
+) -> str:
+    """Give the command that compares the same again; `protocols` as they were written."""
     words = ["cliffkit", "score"]
     words += [word for cell in cells for word in ("--variant", f"{cell.variant.name}={cell.place}")]
     words += ["--reference", comparison.reference.name, "--metric", comparison.metric]
     words += [] if comparison.smallest is None else ["--smallest", f"{comparison.smallest:g}"]
-    words += [word for protocol in rules.protocols for word in ("--protocol", protocol.name)]
+    words += [word for protocol in protocols for word in ("--protocol", _written(protocol))]
     part = test.part.to_dict()
-    written = ", ".join(f"{name}: {value}" for name, value in part.items())
-    words += ["--dataset", f"{{{written}}}", *rules.reading.quantity.flags()]
+    words += ["--dataset", yamlstrict.dump_line(part), *rules.reading.quantity.flags()]
     words += ["--match", rules.way] if rules.way != "name" else []
     words += ["--key", rules.reading.key] if rules.reading.key else []
     words += ["--allow-missing"] if rules.allow_missing else []

@@ -118,15 +118,16 @@ def test_a_comparison_in_one_file_is_verified_and_a_forged_one_is_not(
     assert "report/table.tex line" in faults
 
 
+@pytest.mark.parametrize("protocol", ["full", "{use: full, cap_m: 9, align: scale}", '{"use": "hu", "name": "ours"}'])
 def test_the_reports_command_makes_the_report_again(
-    invoke: Invoke, places: dict[str, list[Path]], tmp_path: Path
+    invoke: Invoke, places: dict[str, list[Path]], tmp_path: Path, protocol: str
 ) -> None:
     comma = shutil.copytree(places["ours"][0], tmp_path / "a,b")
     next(comma.iterdir()).unlink()
     ours = ["--variant", f"ours={comma}", "--variant", f"ours={places['ours'][1]}"]
     theirs = ["--variant", f"theirs={places['theirs'][0]},{places['theirs'][1]}"]
     chosen = ["--smallest", 0.05, "--allow-missing", "--name", "mine", "--out", tmp_path / "scores"]
-    said = ("score", *ours, *theirs, "--dataset", json.dumps(ROOMS), "--protocol", "full", *chosen)
+    said = ("score", *ours, *theirs, "--dataset", json.dumps(ROOMS), "--protocol", protocol, *chosen)
     assert invoke(*said).exit_code == 0
     report = tmp_path / "scores" / "mine" / "report.md"
     first = report.read_text(encoding="utf-8")
@@ -135,6 +136,47 @@ def test_the_reports_command_makes_the_report_again(
     ran = invoke(*shlex.split(command.replace(" --data rooms=FOLDER", "")))
     assert ran.exit_code == 0, ran.stderr
     assert report.read_text(encoding="utf-8") == first
+
+
+@pytest.mark.parametrize("protocol", ["full", "hu"])
+def test_equal_predictions_of_which_some_are_missing_are_not_told_apart(
+    places: dict[str, list[Path]], tmp_path: Path, protocol: str
+) -> None:
+    """`hu` takes rmse as one root over all images: the missing ones must not count on the other side."""
+    given: dict[str, list[Path]] = {"whole": places["theirs"], "part": []}
+    rng = np.random.default_rng(1)
+    for seed, place in enumerate(places["theirs"]):
+        (folder := tmp_path / "part" / str(seed)).mkdir(parents=True)
+        given["part"].append(folder)
+        for path in sorted(place.iterdir())[2:]:
+            depth = np.load(path)
+            np.save(folder / path.name, depth * (1 + 1e-6 * rng.standard_normal(depth.shape)).astype(np.float32))
+    findings = cliffkit.compare(
+        given, [protocol], reference="whole", metric="rmse", dataset=ROOMS, allow_missing=True, progress=False,
+        out=tmp_path / "scores",
+    )  # fmt: skip
+    assert findings.verdicts["part"] == "not distinguishable from noise"
+    row = next(row for row in findings.table() if row["variant"] == "part")
+    assert abs(row["difference"]) < 1e-5
+    assert row["images"] == 6
+    notes = findings.files["report.md"].read_text(encoding="utf-8")
+    assert ("rmse under hu is a root over all images" in notes) == (protocol == "hu")
+    if protocol == "hu":
+        means = {row["variant"]: row["mean"] for row in findings.table()}
+        assert means["whole"] == pytest.approx(means["part"], abs=1e-5)
+
+
+def test_folders_that_lack_different_images_are_not_compared_under_one_alignment_of_all(
+    places: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    part = shutil.copytree(places["ours"][0], tmp_path / "part")
+    next(part.iterdir()).unlink()
+    given = {"ours": [part], "theirs": [places["theirs"][0]]}
+    with pytest.raises(UserError, match=r"full\+scale\+set aligns all images of a folder at once.*ours.*1.*theirs.* 0"):
+        cliffkit.compare(
+            given, ["full+scale+set"], reference="theirs", dataset=ROOMS, allow_missing=True, progress=False,
+            out=tmp_path / "scores",
+        )  # fmt: skip
 
 
 def test_one_folder_per_variant_gives_no_verdict_on_recipes(
