@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from cliffkit.report.sentences import placebo_sentence, seeds_of
 from cliffkit.report.wording import digits, listed, row_digits, spread
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
-from cliffkit.statistics import EQUIVALENT
+from cliffkit.statistics import EQUIVALENT, FEW_IMAGES
 from cliffkit.store.artifacts import GivenScores, Scores
 from cliffkit.study.analysis import Analysis, Ground, Table
 from cliffkit.study.board import HOW_TO_RETRY
@@ -60,6 +60,12 @@ def caveats(results: Results, analysis: Analysis) -> list[str]:
         messages.append(
             f"One seed only (seed {study.seeds[0]}): what differs between variants may be the luck of their training, "
             "so every difference holds for these weights only. Give each variant three seeds or more."
+        )
+    images = [row.difference.images for row in analysis.first(results).rows if row.difference is not None]
+    if images and 1 < min(images) < FEW_IMAGES and len(study.seeds) > 1:
+        messages.append(
+            f"{min(images)} test images only: on fewer than {FEW_IMAGES} verdicts err more often than one time in "
+            "twenty, up to one in eight at two images and ten seeds. Score more images."
         )
     placebo = analysis.first(results).placebo
     if placebo is not None:

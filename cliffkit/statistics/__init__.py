@@ -16,6 +16,7 @@ from cliffkit.statistics.sequential import Design, Look
 from cliffkit.statistics.verdict import (
     BETTER,
     EQUIVALENT,
+    FEW_IMAGES,
     NOISE,
     THESE_WEIGHTS,
     UNMEASURED,
@@ -28,6 +29,7 @@ from cliffkit.statistics.verdict import (
 __all__ = [
     "BETTER",
     "EQUIVALENT",
+    "FEW_IMAGES",
     "NOISE",
     "THESE_WEIGHTS",
     "UNMEASURED",

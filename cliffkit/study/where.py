@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
 from cliffkit.scoring.regions import DEPTH, EDGES, REGIONS
-from cliffkit.statistics import UNMEASURED, Estimate, verdict
+from cliffkit.statistics import FEW_IMAGES, UNMEASURED, Estimate, verdict
 from cliffkit.study.effects import estimator_of
 from cliffkit.study.family import family_wise, over_planned
 from cliffkit.study.results import Results, compared_values
@@ -33,7 +33,7 @@ class Local:
     """The difference of a variant from the reference in one region."""
 
     difference: Estimate | None
-    """None where nothing is measured: one image says nothing of others."""
+    """None where nothing is measured: a few images say too little of others."""
     word: str
     """The verdict. `equivalent` is not said: the smallest difference of interest is one of whole images."""
     p_adjusted: float | None
@@ -57,7 +57,7 @@ class Family:
         """Number of differences that Holm's p counts, those that are not measured yet among them; 0 where no p is."""
         if all(local.p_adjusted is None for _, row in self.rows for local in row):
             return 0
-        return len(self.rows) * sum(images > 1 for images in self.images)
+        return len(self.rows) * sum(images >= FEW_IMAGES for images in self.images)
 
 
 def where(results: Results) -> tuple[Family, ...]:
@@ -93,7 +93,7 @@ def _family(results: Results, name: str, tables: Mapping[str, Floats]) -> Family
         table = compared_values(tables[region], protocol, study.metric)
         reference = table[study.variants.index(study.reference)]
         gaps |= {(i, k): table[study.variants.index(variant)] - reference for i, variant in enumerate(variants)}
-    locals_ = _judged(study, gaps, {k for k, region in enumerate(present) if images[region] > 1})
+    locals_ = _judged(study, gaps, {k for k, region in enumerate(present) if images[region] >= FEW_IMAGES})
     rows = tuple((variant, tuple(locals_[i, k] for k in range(len(present)))) for i, variant in enumerate(variants))
     return Family(name, tuple(present), tuple(images[region] for region in present), rows)
 
@@ -103,8 +103,8 @@ def _judged(
 ) -> dict[tuple[int, int], Local]:
     """Judge differences, by variant and region. Adaptive seeds have intervals and p of their own, valid at any stop.
 
-    Holm's p counts every comparison, measured or not, but those of a region that is not among the `several` with two
-    images or more: no seed will decide it.
+    Holm's p counts every comparison, measured or not, but those of a region that is not among the `several` with
+    FEW_IMAGES or more: no seed will decide it.
     """
     design, estimator = study.adaptive, estimator_of(study)
     differences = {key: estimator(gap) for key, gap in gaps.items()}
@@ -113,9 +113,9 @@ def _judged(
     else:
         adjusted = family_wise({key: sequential_p(design, gap) for key, gap in gaps.items() if key[1] in several})
     higher = study.metric in HIGHER_IS_BETTER
-    words = {key: verdict(gap, higher_is_better=higher, p_adjusted=adjusted.get(key))
-             for key, gap in differences.items()}  # fmt: skip
-    return {
-        key: Local(None, word, None) if word == UNMEASURED else Local(differences[key], word, adjusted.get(key))
-        for key, word in words.items()
-    }
+    judged = {}
+    for key, gap in differences.items():
+        is_enough = gap is not None and gap.images >= FEW_IMAGES
+        word = verdict(gap, higher_is_better=higher, p_adjusted=adjusted.get(key)) if is_enough else UNMEASURED
+        judged[key] = Local(gap, word, adjusted.get(key)) if is_enough else Local(None, word, None)
+    return judged

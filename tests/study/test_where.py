@@ -14,6 +14,7 @@ from cliffkit.scoring.metrics import METRICS
 from cliffkit.scoring.regions import DEPTH, EDGES, REGIONS
 from cliffkit.statistics import (
     BETTER,
+    FEW_IMAGES,
     THESE_WEIGHTS,
     UNMEASURED,
     WORSE,
@@ -99,14 +100,15 @@ def test_holm_counts_all_variants_and_regions_of_a_family_and_no_other(results: 
 
 
 @pytest.mark.parametrize("seeds", [[0, 1, 2], {"from": 3, "to": 3}])
-def test_a_region_of_one_image_is_not_measured_and_counts_for_nothing(
-    registry: Registry, tiny: str, tmp_path: Path, seeds: list[int] | dict[str, int]
+@pytest.mark.parametrize("few", [1, FEW_IMAGES - 1])
+def test_a_region_of_few_images_is_not_measured_and_counts_for_nothing(
+    registry: Registry, tiny: str, tmp_path: Path, seeds: list[int] | dict[str, int], few: int
 ) -> None:
     results = make_results(make_study(tmp_path / "study", registry, tiny, seeds=seeds), tmp_path)
-    alone = replace(results, scenes=("attic", *results.scenes[1:]))
-    absent = replace(results, scenes=("", *results.scenes[1:]))
+    alone = replace(results, scenes=(*["attic"] * few, *results.scenes[few:]))
+    absent = replace(results, scenes=(*[""] * few, *results.scenes[few:]))
     with_attic, without = by_name(alone)[SCENES], by_name(absent)[SCENES]
-    assert (with_attic.regions[0], with_attic.images[0]) == ("attic", 1)
+    assert (with_attic.regions[0], with_attic.images[0]) == ("attic", few)
     assert {row[0] for _, row in with_attic.rows} == {Local(None, UNMEASURED, None)}
     assert [row[1:] for _, row in with_attic.rows] == [row for _, row in without.rows]
     assert with_attic.compared == without.compared == 10
