@@ -102,7 +102,6 @@ def compare(
             for variant, given in places.items()
             for seed, place in enumerate(given)
         ]
-    _check_alignments(cells, rules)
     comparison = Comparison(
         name=name,
         design="given",
@@ -113,7 +112,7 @@ def compare(
         protocol=rules.protocols[0].name,
         reference=points[reference],
         full=points[reference].levels,
-        notes=(PAIRED, *_remarks(cells), *_common_roots(cells, rules)),
+        notes=(PAIRED, *_remarks(cells), *_on_other_images(cells, rules)),
         smallest=smallest,
     )
     return _report(comparison, cells, test, rules, _command(cells, rules, test, comparison, protocols))
@@ -184,26 +183,24 @@ def _remarks(cells: Sequence[GivenCell]) -> list[str]:
     return texts
 
 
-def _check_alignments(cells: Sequence[GivenCell], rules: Rules) -> None:
-    """Raise UserError where predictions of other images were aligned over all images of their folder."""
-    lacking = {cell.scored.missing for cell in cells}
+def _on_other_images(cells: Sequence[GivenCell], rules: Rules) -> list[str]:
+    """Say over which images a pooled rmse is taken where folders lack different ones.
+
+    Raises UserError for a protocol that aligns all images at once: equal predictions would get other scores.
+    """
+    if len({cell.scored.missing for cell in cells}) == 1:
+        return []
     aligned = [protocol.name for protocol in rules.protocols if protocol.align_over == "set"]
-    if len(lacking) > 1 and aligned:
+    if aligned:
         each = ", ".join(f"{cell.name} {len(cell.scored.missing)}" for cell in cells)
         raise UserError(
             f"protocol {aligned[0]} aligns all images of a folder at once, and folders lack different ones ({each}): "
             "equal predictions would get other scores; predict the missing ones, take their images out of all "
             "folders, or align each image by itself"
         )
-
-
-def _common_roots(cells: Sequence[GivenCell], rules: Rules) -> list[str]:
-    """Say over which images a pooled rmse is taken where folders lack different ones."""
-    lacking = {cell.scored.missing for cell in cells}
     pooled = [protocol.name for protocol in rules.protocols if protocol.rmse_pooled]
-    if len(lacking) == 1 or not pooled:
-        return []
-    return [f"rmse under {', '.join(pooled)} is a root over all images, here over those that every folder has."]
+    over = f"rmse under {', '.join(pooled)} is a root over all images, here over those that every folder has."
+    return [over] if pooled else []
 
 
 def _predictions(test: Split, rules: Rules, result: CellResult, samples: Mapping[int, Sample]) -> list[Floats]:
