@@ -12,6 +12,7 @@ from typing import Any
 from cliffkit.bundles.facts import COMPARISON, BundledCell, bundle_facts, bundled_study
 from cliffkit.components.load import Plugins
 from cliffkit.errors import UserError
+from cliffkit.events import Emit
 from cliffkit.interfaces import Sample
 from cliffkit.prediction.framing import Floats
 from cliffkit.prediction.given.matching import match as match_predictions
@@ -92,16 +93,12 @@ def compare(
     plugins = plugins or installed_plugins()
     _check(variants, reference, metric, smallest)
     test = open_test(dataset, data, plugins.registry)
-    protocols = protocols or customary(test)
-    rules = rules_of(protocols, quantity, key, match, allow_missing, out, plugins.registry)
+    asked = protocols or customary(test)
+    rules = rules_of(asked, quantity, key, match, allow_missing, out, plugins.registry)
     places = {variant: [path_of(place, variant) for place in given] for variant, given in variants.items()}
     points = {variant: Point(variant, (variant,)) for variant in places}
     with telling(plugins, progress) as emit:
-        cells = [
-            GivenCell(points[variant], seed, place, score_place(place, f"{variant}.{seed}", test, rules, emit))
-            for variant, given in places.items()
-            for seed, place in enumerate(given)
-        ]
+        cells = _scored(places, points, test, rules, emit)
     comparison = Comparison(
         name=name,
         design="given",
@@ -115,7 +112,18 @@ def compare(
         notes=(PAIRED, *_remarks(cells), *_on_other_images(cells, rules)),
         smallest=smallest,
     )
-    return _report(comparison, cells, test, rules, _command(cells, rules, test, comparison, protocols))
+    return _report(comparison, cells, test, rules, _command(cells, rules, test, comparison, asked))
+
+
+def _scored(
+    places: Mapping[str, Sequence[Path]], points: Mapping[str, Point], test: Split, rules: Rules, emit: Emit
+) -> list[GivenCell]:
+    """Score every folder of every variant."""
+    return [
+        GivenCell(points[variant], seed, place, score_place(place, f"{variant}.{seed}", test, rules, emit))
+        for variant, given in places.items()
+        for seed, place in enumerate(given)
+    ]
 
 
 def _report(comparison: Comparison, cells: Sequence[GivenCell], test: Split, rules: Rules, command: str) -> Findings:
