@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cliffkit.bundles.facts import COMPARISON, BundledCell, bundle_facts, bundled_study
+from cliffkit.bundles.facts import COMPARISON, BundledCell, BundleFacts, bundle_facts, bundled_study
 from cliffkit.components.load import Plugins
 from cliffkit.errors import UserError
 from cliffkit.events import Emit
@@ -96,6 +97,7 @@ def compare(
     asked = protocols or customary(test)
     rules = rules_of(asked, quantity, key, match, allow_missing, out, plugins.registry)
     places = {variant: [path_of(place, variant) for place in given] for variant, given in variants.items()}
+    _spare(rules.out / name, places)
     points = {variant: Point(variant, (variant,)) for variant in places}
     with telling(plugins, progress) as emit:
         cells = _scored(places, points, test, rules, emit)
@@ -113,6 +115,24 @@ def compare(
         smallest=smallest,
     )
     return _report(comparison, cells, test, rules, _command(cells, rules, test, comparison, asked))
+
+
+def _spare(folder: Path, places: Mapping[str, Sequence[Path]]) -> None:
+    """Raise UserError where a folder has the report of other predictions: a bundle may still be made of it."""
+    if not (folder / COMPARISON).exists():
+        return
+    words = shlex.split(BundleFacts.read_file(folder / COMPARISON).command)
+    former = [value for option, value in itertools.pairwise(words) if option == "--variant"]
+    ours = {_named(variant, place) for variant, given in places.items() for place in given}
+    if others := [one for one in former if one not in ours]:
+        raise UserError(
+            f"{folder}: has the comparison of other predictions ({', '.join(others)}); give this one another name "
+            "(--name), or delete that folder"
+        )
+
+
+def _named(variant: str, place: Path) -> str:
+    return f"{variant}={place}"
 
 
 def _scored(
@@ -239,7 +259,7 @@ def _command(
 ) -> str:
     """Give the command that compares the same again; `protocols` as they were written."""
     words = ["cliffkit", "score"]
-    words += [word for cell in cells for word in ("--variant", f"{cell.variant.name}={cell.place}")]
+    words += [word for cell in cells for word in ("--variant", _named(cell.variant.name, cell.place))]
     words += ["--reference", comparison.reference.name, "--metric", comparison.metric]
     words += [] if comparison.smallest is None else ["--smallest", f"{comparison.smallest:g}"]
     words += [word for protocol in protocols for word in ("--protocol", _written(protocol))]

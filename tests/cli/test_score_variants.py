@@ -179,6 +179,20 @@ def test_folders_that_lack_different_images_are_not_compared_under_one_alignment
         )  # fmt: skip
 
 
+def test_a_comparison_is_not_written_over_by_one_of_other_predictions(
+    places: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    first = compare({name: places[name][:2] for name in ("ours", "theirs")}, tmp_path)
+    report = first.files["report.md"].read_bytes()
+    exchanged = {"ours": places["theirs"][:1], "theirs": places["ours"][:1]}
+    with pytest.raises(UserError, match=r"comparison: has the comparison of other predictions \(ours=.*--name"):
+        compare(exchanged, tmp_path)
+    assert first.files["report.md"].read_bytes() == report
+    compare(exchanged, tmp_path, name="exchanged")
+    more = compare(places, tmp_path, smallest=0.1)  # the same ones and others
+    assert more.folder == first.folder
+
+
 def test_one_folder_per_variant_gives_no_verdict_on_recipes(
     invoke: Invoke, places: dict[str, list[Path]], tmp_path: Path
 ) -> None:
