@@ -20,7 +20,8 @@ class SSIM(Loss):
 
     Options:
         window: Side of the square window, in pixels; odd.
-        max_depth_m: Range of depths that the two constants of the formula refer to, in metres.
+        max_depth_m: Range of depths that the two constants of the formula refer to, in metres; give that of the data,
+            since for depths far beyond it rounding is no longer small beside the constants.
     """
 
     def __init__(self, *, window: int = 7, max_depth_m: float = 10.0) -> None:
