@@ -299,6 +299,9 @@ def test_a_list_says_which_file_is_of_which_image(data: Path, samples: dict[str,
         score(shuffled, data, tmp_path, match=str(index))
     for line, words in ((3, "stands twice"), (4, "is no test image; did you mean"), (5, "there is no file")):
         assert re.search(rf"list.csv: line {line}: .*{words}", str(caught.value))
+    index.write_text("\n".join([*lines[:2], lines[2].replace("1.npy", "0.npy")]) + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"line 3: .*0.npy is the prediction of another image too"):
+        score(shuffled, data, tmp_path, match=str(index))
     index.write_text("name,file\n", encoding="utf-8")
     with pytest.raises(UserError, match="line 1: has no column 'image'"):
         score(shuffled, data, tmp_path, match=str(index))

@@ -19,11 +19,11 @@ def read_index(path: Path, place: Path, names: Sequence[str]) -> dict[str, Path]
     """Read the file of each image, paths from `place`, by the image's name.
 
     Raises UserError with every fault, each with its line: an image that is not of the split or stands twice, a file
-    that is missing.
+    that is missing or stands twice.
     """
     faults: list[str] = []
     files: dict[str, Path] = {}
-    known = set(names)
+    known, used = set(names), set[Path]()
     for line, row in _rows(path):
         image, file = row["image"], place / row["prediction"]
         if image not in known:
@@ -33,8 +33,11 @@ def read_index(path: Path, place: Path, names: Sequence[str]) -> dict[str, Path]
             faults.append(f"line {line}: '{image}' stands twice; keep one line")
         elif not file.is_file():
             faults.append(f"line {line}: there is no file {file}; write paths from the folder of the predictions")
+        elif file in used:
+            faults.append(f"line {line}: {file} is the prediction of another image too; give each image its own")
         else:
             files[image] = file
+            used.add(file)
     if faults:
         more = f"\nand {len(faults) - 10} more" if len(faults) > 10 else ""
         raise UserError("\n".join(f"{path}: {fault}" for fault in faults[:10]) + more)
