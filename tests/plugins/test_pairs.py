@@ -402,8 +402,8 @@ def npy_header(shape: str) -> bytes:
 SHAPE = (8, 7)
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     # what is done to the listed pairs, of which pair 3 stands on line 5: the place, and words of cause and remedy
-    "no index": (lambda r: (r / "index.csv").unlink(), "index.csv: ", ["no such file", "--data pairs=DIR", "scene_id"]),
-    "no folder": (shutil.rmtree, "index.csv: ", ["no such file", "--data pairs=DIR"]),
+    "no index": (lambda r: (r / "index.csv").unlink(), "index.csv: ", ["no such file", "name a folder that holds", "scene_id"]),
+    "no folder": (shutil.rmtree, "index.csv: ", ["no such file", "name a folder that holds"]),
     "empty index": (text(lambda t: ""), "index.csv:1: ", ["header", "empty", "rgb, depth, scene_id"]),
     "header alone": (text(lambda t: t.splitlines()[0]), "index.csv: ", ["no line below the header", "list"]),
     "no column": (text(lambda t: t.replace("scene_id", "room")), "index.csv:1: ", ["without the column scene_id"]),
