@@ -23,6 +23,8 @@ from .layout_files import (
     SUN_TEST,
     WIDTH,
     depth_of,
+    picture,
+    save,
     write_diode,
     write_h5,
     write_hypersim,
@@ -138,6 +140,17 @@ class TestVKITTI2:
         expected[1] = 90
         check_depth(VKITTI2("test", root, far_m=1000), 0, expected)
         assert "sky" in notes(test)
+
+    def test_the_camera_looks_through_the_middle_of_the_image_so_that_a_mirrored_image_has_it_too(self, tmp_path):
+        root = write_vkitti2(tmp_path)
+        frames = root / "Scene20/clone/frames"
+        save(frames / "rgb/Camera_0/rgb_00003.jpg", picture(3, 375, 1242))
+        save(frames / "depth/Camera_0/depth_00003.png", np.full((375, 1242), 900, np.uint16))
+        sample, resized = (VKITTI2("test", root)[i] for i in (0, 1))
+        assert sample.intrinsics is not None
+        _, _, cx, cy = sample.intrinsics.tolist()
+        assert (1242 - cx, 375 - cy) == (cx, cy), "counted from the corner of the first pixel"
+        assert resized.intrinsics is None
 
     def test_variants_of_a_scene_are_in_one_split(self, tmp_path):
         root = write_vkitti2(tmp_path)
