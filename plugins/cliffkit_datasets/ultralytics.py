@@ -12,8 +12,10 @@ import yaml
 from numpy.typing import NDArray
 
 from cliffkit.errors import UserError
-from cliffkit_datasets.files import known, named_folder, read_npy, read_png16
+from cliffkit.images import open_image
+from cliffkit_datasets.files import check_png16, known, named_folder, read_npy
 from cliffkit_datasets.listed import Frame, Listed
+from cliffkit_datasets.turned import Seen, pair_fault, read_depth, read_image
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 HOLDS = "images/SPLIT/, depth/SPLIT/, and a YAML with the keys train and val"
@@ -26,7 +28,8 @@ class Ultralytics(Listed):
 
     Depth is `.npy` in metres, or a 16-bit PNG of `depth_scale` units per metre (the YAML's, else 1000); what is not
     above 0 is missing, and what lies beyond `max_depth` is not valid. The scene is an image's folder and its name
-    without the number at its end.
+    without the number at its end. Images and PNGs of depth are turned upright by their EXIF orientation; an image that
+    is turned is refused where nothing shows whether its depth map is.
 
     Where the YAML has no `test`, its `val` is test, and validation is cut from train by scene.
 
@@ -83,12 +86,27 @@ class Ultralytics(Listed):
         return frames
 
     def read(self, frame: Frame) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Read both files."""
-        path, place = self._root / frame.files[1], self.place(frame, 1)
-        depth = read_npy(path, place) if path.suffix == ".npy" else read_png16(path, place, self._scale)
-        if depth.ndim != 2:
-            raise UserError(f"{place} is of shape {depth.shape}; store (H, W) metres")
-        return self.read_image(frame), known(depth, depth <= self._max_depth_m)
+        """Read both files upright. Raises UserError where nothing shows that depth lies as the image does."""
+        place = self.place(frame, 0)
+        with open_image(self._root / frame.files[0], place) as opened:
+            image, seen = read_image(opened, place, frame.files[0])
+        depth, lies = self._read_depth(frame.files[1], self.place(frame, 1))
+        if fault := pair_fault(seen, lies):
+            raise UserError(fault)
+        return image, known(depth, depth <= self._max_depth_m)
+
+    def _read_depth(self, name: str, place: str) -> tuple[NDArray[Any], Seen]:
+        """Read a depth map in metres."""
+        path = self._root / name
+        if path.suffix == ".npy":
+            depth = read_npy(path, place)
+            if depth.ndim != 2:
+                raise UserError(f"{place} is of shape {depth.shape}; store (H, W) metres")
+            return depth, Seen(place, name, depth.shape[::-1])
+        with open_image(path, place) as opened:
+            check_png16(opened, place)
+            stored, seen = read_depth(opened, place, name)
+        return stored / np.float32(self._scale), seen
 
     def facts(self) -> Sequence[float]:
         """Give scale and bound of depth."""
