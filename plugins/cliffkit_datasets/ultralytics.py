@@ -19,7 +19,17 @@ from cliffkit_datasets.turned import Seen, pair_fault, read_depth, read_image
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 HOLDS = "images/SPLIT/, depth/SPLIT/, and a YAML with the keys train and val"
-DEFAULTS: Mapping[str, Any] = {"train": "images/train", "val": "images/val"}
+NUMBERS: Mapping[str, str] = {
+    "depth_scale": "units of the PNGs per metre, as 1000",
+    "max_depth": "the largest valid depth in metres, as 20",
+}
+"""Keys of the YAML that have a number above 0, and what it is."""
+DEFAULTS: Mapping[str, Any] = {
+    "train": "images/train",
+    "val": "images/val",
+    "depth_scale": 1000.0,
+    "max_depth": np.inf,
+}
 
 
 @final
@@ -45,8 +55,7 @@ class Ultralytics(Listed):
     def __init__(self, split: str, root: Path | None, *, yaml: str = "", val_share: float = 0.1) -> None:
         super().__init__(split, named_folder(self.layout, root, HOLDS))
         settings = self._settings(yaml)
-        self._scale = float(settings.get("depth_scale", 1000))
-        self._max_depth_m = float(settings.get("max_depth") or np.inf)
+        self._scale, self._max_depth_m = settings["depth_scale"], settings["max_depth"]
         given = {half: self._listed(str(settings[half])) for half in ("train", "val", "test") if settings.get(half)}
         if "test" in given:
             self.deal(given)
@@ -70,7 +79,7 @@ class Ultralytics(Listed):
             raise UserError(f"{found[0]}: cannot be read as YAML ({error}); mend it") from error
         if not isinstance(settings, dict) or not all(isinstance(settings.get(key), str) for key in ("train", "val")):
             raise UserError(f"{found[0]}: has not the keys train and val, each a folder as images/train; add them")
-        return settings
+        return {**settings, **_numbers(found[0], settings)}
 
     def _listed(self, folder: str) -> list[Frame]:
         """List the images of a folder, with their depth maps."""
@@ -111,3 +120,19 @@ class Ultralytics(Listed):
     def facts(self) -> Sequence[float]:
         """Give scale and bound of depth."""
         return (self._scale, self._max_depth_m)
+
+
+def _numbers(path: Path, settings: Mapping[str, Any]) -> dict[str, float]:
+    """Give the numbers of a YAML. Raises UserError where a key has none above 0."""
+    numbers = {}
+    for key, what in NUMBERS.items():
+        value = settings.get(key, DEFAULTS[key])
+        try:
+            number = np.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = np.nan
+        if not number > 0:
+            given = "empty" if value is None else value
+            raise UserError(f"{path}: {key} is {given}; give {what}, or leave the key out")
+        numbers[key] = number
+    return numbers

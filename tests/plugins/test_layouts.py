@@ -248,6 +248,24 @@ class TestUltralytics:
             Ultralytics(split, root)[0]
 
     @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            ("max_depth: ten", "max_depth is ten; give the largest valid depth in metres, as 20, or leave the key out"),
+            ("max_depth: -1", "max_depth is -1; give"),
+            ("max_depth: [20]", r"max_depth is \[20\]; give"),
+            ("depth_scale:", "depth_scale is empty; give units of the PNGs per metre, as 1000, or leave the key out"),
+            ("depth_scale: 0", "depth_scale is 0; give"),
+            ("depth_scale: true", "depth_scale is True; give"),
+            ("depth_scale: .nan", "depth_scale is nan; give"),
+        ],
+    )
+    def test_a_number_of_the_yaml_that_is_none_is_named_with_file_and_key(self, tmp_path, line, words):
+        root = write_ultralytics(tmp_path)
+        write_lines(root / "data.yaml", ["train: images/train", "val: images/val", line])
+        with pytest.raises(UserError, match=rf"{root}/data\.yaml: {words}"):
+            Ultralytics("val", root)
+
+    @pytest.mark.parametrize(
         ("change", "words"),
         [
             (lambda root: write_lines(root / "data.yaml", ["train: images/train"]), "has not the keys train and val"),
