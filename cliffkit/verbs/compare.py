@@ -94,7 +94,7 @@ def compare(
     rules = rules_of(protocols or customary(test), quantity, key, match, allow_missing, out, plugins.registry)
     places = {variant: [path_of(place, variant) for place in given] for variant, given in variants.items()}
     points = {variant: Point(variant, (variant,)) for variant in places}
-    with telling(plugins, progress) as emit:
+    with telling(plugins, progress, test.unread) as emit:
         cells = [
             GivenCell(points[variant], seed, place, score_place(place, f"{variant}.{seed}", test, rules, emit))
             for variant, given in places.items()
