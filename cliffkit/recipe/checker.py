@@ -27,6 +27,9 @@ Known = dict[tuple[Any, ...], Any]
 
 NOWHERE: Mapping[str, Path_] = MappingProxyType({})
 
+UNKNOWN_KEY = "unknown_key"
+"""Type of the error that a part's own annotation raises for a key; its words stand alone, without the key's value."""
+
 NAMED = ("optimizer", "schedule", "augment")
 """Kinds of which a recipe may write the name alone, as `optimizer: adamw`."""
 
@@ -169,6 +172,8 @@ def _message(
     if error["type"] in _PLAIN:
         return f"{excerpt(error['input'])} {_PLAIN[error['type']]}"
     text = str(error["msg"])
+    if error["type"] == UNKNOWN_KEY:
+        return text
     return f"{excerpt(error['input'])}: {text[0].lower()}{text[1:]}"
 
 

@@ -35,6 +35,7 @@ from cliffkit.verbs.inputs import (
     open_recipe,
     open_study,
     path_of,
+    unread,
 )
 from cliffkit.verbs.rows import Rows
 
@@ -54,7 +55,8 @@ class Plan:
     a fit, None of a stage that trains nothing.
     """
     warnings: tuple[str, ...]
-    """What may go wrong on this machine, such as weights that would have to be fetched."""
+    """What may go wrong on this machine, such as weights that would have to be fetched, and folders of data sets that
+    are not read."""
 
 
 def plan(
@@ -73,10 +75,11 @@ def plan(
     """
     registry = (plugins or installed_plugins()).registry
     checked = open_recipe(recipe, registry, set)
-    jobs = plan_jobs(checked, folders(data, registry))
+    roots = folders(data, registry)
+    jobs = plan_jobs(checked, roots)
     store = path_of(runs, "runs")
     rows = Rows((_row(job, store) for job in jobs), ("stage", "key", "done", "damage", "step", "steps"))
-    return Plan(checked.name, rows, _warnings([checked]))
+    return Plan(checked.name, rows, (*unread(roots, [checked.data.component.name]), *_warnings([checked])))
 
 
 def _row(job: Job, store: Path) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def compare(
     places = {variant: [path_of(place, variant) for place in given] for variant, given in variants.items()}
     _spare(rules.out / name, places)
     points = {variant: Point(variant, (variant,)) for variant in places}
-    with telling(plugins, progress) as emit:
+    with telling(plugins, progress, test.unread) as emit:
         cells = _scored(places, points, test, rules, emit)
     comparison = Comparison(
         name=name,

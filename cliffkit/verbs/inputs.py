@@ -71,6 +71,13 @@ def folders(data: Data | None, registry: Registry) -> dict[str, Path]:
     return paths
 
 
+def unread(given: Iterable[str], read: Iterable[str]) -> tuple[str, ...]:
+    """Say which data sets were given a folder and are not among those that are read."""
+    names = list(dict.fromkeys(read))
+    what = f"the data set is {names[0]}" if len(names) == 1 else f"data sets are {', '.join(names)}"
+    return tuple(f"data: {name}: its folder is not read; {what}" for name in given if name not in names)
+
+
 def open_recipe(recipe: RecipeLike, registry: Registry, settings: Settings = ()) -> Recipe:
     """Read and check a recipe with its settings. Raises RecipeError with every fault."""
     if isinstance(recipe, Mapping):

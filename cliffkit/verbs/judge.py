@@ -31,7 +31,7 @@ from cliffkit.recipe.part import Part
 from cliffkit.stages.tables import leave_panel, leave_tables, spread
 from cliffkit.store.artifacts import GivenFacts, GivenScores
 from cliffkit.store.files import make_folder, replace_folder, writing
-from cliffkit.verbs.inputs import Data, folders
+from cliffkit.verbs.inputs import Data, folders, unread
 from cliffkit.verbs.scored import Scored
 
 LOOKED_AT, PIXELS = 50, 20_000
@@ -47,6 +47,8 @@ class Split:
 
     part: Part
     dataset: Dataset
+    unread: tuple[str, ...] = ()
+    """Notes on data sets whose folders were given and are not read."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -104,7 +106,7 @@ def open_test(dataset: str | Mapping[str, Any] | None, data: Data | None, regist
     if len(split) == 0:
         raise UserError(f"{part.place}: the test split is empty; name a data set that has test images")
     check_names(split, part.place)
-    return Split(part, split)
+    return Split(part, split, unread(roots, [part.component.name]))
 
 
 def customary(test: Split) -> tuple[str]:

@@ -18,7 +18,7 @@ from cliffkit.study.cells import Cell, plan_cells
 from cliffkit.study.chooser import Chooser
 from cliffkit.study.study import Study
 from cliffkit.study.trials import choose, plan_trials
-from cliffkit.verbs.inputs import AnyPath, Data, Settings, StudyLike, folders, installed_plugins, path_of, texts
+from cliffkit.verbs.inputs import AnyPath, Data, Settings, StudyLike, folders, installed_plugins, path_of, texts, unread
 from cliffkit.verbs.inputs import open_study as read_study
 
 BUILT_IN = "cliffnet"
@@ -52,6 +52,12 @@ class OpenedStudy:
     def jobs(self) -> list[Job]:
         """Every job of trials and cells."""
         return [entry.job for board in self.boards for entry in board.jobs.values()]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is told before anything else: notes of the study, and data sets whose folders it does not read."""
+        read = [variant.recipe.data.component.name for variant in self.study.variants]
+        return (*self.study.notes, *unread(self.roots, read))
 
     def tuned(self) -> OpenedStudy:
         """Give the study with its cells planned by what its trials, as far as they are done, have chosen."""

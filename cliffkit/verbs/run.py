@@ -39,6 +39,7 @@ from cliffkit.verbs.inputs import (
     installed_plugins,
     open_recipe,
     path_of,
+    unread,
 )
 from cliffkit.verbs.track import Track, open_trackers
 
@@ -134,6 +135,8 @@ def evaluate(
         return _perform(recipe, plugins, roots, runs, device, progress)
     opened = open_device(device, recipe.train.precision)
     with _telling(plugins, progress, opened) as emit:
+        for note in unread(roots, [recipe.data.component.name]):
+            emit(Notice(note))
         return Run(rescore(folder, recipe, opened, roots, emit), recipe, device)
 
 
@@ -166,7 +169,8 @@ def _perform(
     facts = RunFacts(recipe.name, jobs[-1].key, recipe.name, recipe.seed, "", runs / folder.name, runs)
     course = Course(facts, recipe.to_dict(), store, jobs) if main and trackers else None
     with _telling(plugins, progress, opened, facts) as tell, followed(course, trackers, tell) as emit:
-        for note in _of_another_engine(store, [job for job in jobs if job not in todo]):
+        done = [job for job in jobs if job not in todo]
+        for note in (*unread(roots, [recipe.data.component.name]), *_of_another_engine(store, done)):
             emit(Notice(note))
         if todo:
             emit(Notice(f"{opened.torch} in {str(opened.dtype).removeprefix('torch.')}: {opened.reason}"))

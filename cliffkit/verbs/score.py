@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ from cliffkit.components.load import Plugins
 from cliffkit.components.registry import Registry
 from cliffkit.display.lines import Terminal
 from cliffkit.errors import UserError
-from cliffkit.events import Emit, Event
+from cliffkit.events import Emit, Event, Notice
 from cliffkit.jobs.announce import announcer
 from cliffkit.prediction.given.index import END
 from cliffkit.prediction.given.matching import WAYS
@@ -65,7 +65,7 @@ def score(
     plugins = plugins or installed_plugins()
     test = open_test(dataset, data, plugins.registry)
     rules = rules_of(protocols or customary(test), quantity, key, match, allow_missing, out, plugins.registry)
-    with telling(plugins, progress) as emit:
+    with telling(plugins, progress, test.unread) as emit:
         return score_place(path_of(predictions, "predictions"), name, test, rules, emit)
 
 
@@ -90,8 +90,8 @@ def rules_of(
 
 
 @contextmanager
-def telling(plugins: Plugins, progress: Progress) -> Iterator[Emit]:
-    """Give a function that tells events to the terminal, to the caller's own function, and to plugins."""
+def telling(plugins: Plugins, progress: Progress, notes: Iterable[str] = ()) -> Iterator[Emit]:
+    """Give a function that tells events to the terminal, to the caller's own function, and to plugins; notes first."""
     with Terminal(active=progress is True) as terminal:
 
         def show(event: Event) -> None:
@@ -99,4 +99,7 @@ def telling(plugins: Plugins, progress: Progress) -> Iterator[Emit]:
             if callable(progress):
                 progress(event)
 
-        yield announcer(plugins, show)
+        emit = announcer(plugins, show)
+        for note in notes:
+            emit(Notice(note))
+        yield emit

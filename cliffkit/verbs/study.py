@@ -86,7 +86,7 @@ def ablate(
         board.retry()
     build = partial(open_executor, work.plugins.registry, executor, workers, device)
     with BoardView(work.study.name, active=progress is True) as view:
-        tell = _teller(view, progress, [*work.study.notes, *earlier_designs(work)])
+        tell = _teller(view, progress, [*work.notes, *earlier_designs(work)])
         name_jobs(work.folder, work.jobs)
         said_power = work.trials is not None and bool(work.trials.to_do())
         work = do_trials(work, build, view, tell, checkpoint_every)
@@ -145,7 +145,7 @@ def forecast(
         BoardView(work.study.name, active=progress is True) as view,
         closing(open_executor(work.plugins.registry, executor, workers, device)) as built,
     ):
-        tell = _teller(view, progress, work.study.notes)
+        tell = _teller(view, progress, work.notes)
 
         def say(text: str) -> None:
             tell(Notice(text))

@@ -59,7 +59,7 @@ def zero_shot(
     if test.fingerprint == record.data["test_fingerprint"]:
         raise UserError(f"{folder}: these are the run's own test images; score it there with `cliffkit evaluate`")
     name = f"on-{test.part.component.name}"
-    with telling(plugins, progress) as emit:
+    with telling(plugins, progress, test.unread) as emit:
         return in_own_folder(folder, name, lambda out: _fill(out, folder, recipe, record, test, device, emit))
 
 

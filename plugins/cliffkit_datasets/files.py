@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cliffkit.errors import UserError
 from cliffkit.images import check_file, open_image
@@ -55,14 +56,19 @@ def read_png16(path: Path, place: str, units_per_m: float) -> NDArray[np.float32
 def png16(path: Path, place: str) -> NDArray[np.uint16]:
     """Read a 16-bit grey PNG (H, W) as it is stored. Raises UserError, beginning with `place`."""
     with open_image(path, place) as image:
-        # Pillow calls the mode of a 16-bit grey PNG I;16, before version 11.3 or so I
-        if image.format != "PNG" or not image.mode.startswith("I"):
-            kind = "an 8-bit" if image.mode in ("L", "P", "RGB", "RGBA", "LA") else "a"
-            raise UserError(
-                f"{place} is {kind} {image.format} of mode {image.mode}, and depth is a 16-bit grey PNG: a picture of "
-                "depth in colours or 256 greys is not depth; take the depth maps as published"
-            )
+        check_png16(image, place)
         return np.asarray(image).astype(np.uint16)
+
+
+def check_png16(image: Image.Image, place: str) -> None:
+    """Raise UserError, beginning with `place`, where an image just opened is no 16-bit grey PNG."""
+    # Pillow calls the mode of a 16-bit grey PNG I;16, before version 11.3 or so I
+    if image.format != "PNG" or not image.mode.startswith("I"):
+        kind = "an 8-bit" if image.mode in ("L", "P", "RGB", "RGBA", "LA") else "a"
+        raise UserError(
+            f"{place} is {kind} {image.format} of mode {image.mode}, and depth is a 16-bit grey PNG: a picture of "
+            "depth in colours or 256 greys is not depth; take the depth maps as published"
+        )
 
 
 def read_npy(path: Path, place: str) -> NDArray[Any]:

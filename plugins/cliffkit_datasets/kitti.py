@@ -57,6 +57,9 @@ class KITTI(Listed):
     or without train/ and val/ in between, and the lists, in it or in `train_test_inputs/` or `splits/`. Validation is
     cut from the training list by drive. Sizes vary between dates. Truth is sparse: 16 to 20 % of pixels.
 
+    Raw truth is how far a point is ahead of the scanner, as in the published scores on raw truth: some 0.27 m more than
+    its depth ahead of the camera, where the improved truth counts from.
+
     Images without truth are left out: lines with `None`, frames of monodepth2's lists that have none, and with raw
     truth those without a scan.
 
@@ -167,11 +170,16 @@ class KITTI(Listed):
     def notes(self) -> Sequence[str]:
         """Name what the lists hold, how sparse truth is, and what else differs between loaders of KITTI."""
         drives = Counter(frame.scene for frame in self._frames)
-        kind = "the laser scanner's of one moment" if self._truth == "raw" else "accumulated over neighbouring frames"
+        raw = self._truth == "raw"
+        kind = "the laser scanner's of one moment" if raw else "accumulated over neighbouring frames"
+        ahead = (
+            "raw truth counts from the scanner, as published scores: some 0.27 m more than depth ahead of the camera"
+        )
         return (
             *self._notes,
             f"{len(drives)} drives, and no drive is in two splits",
             f"{self._truth} truth is {kind}, and sparse: no pixel is filled",
+            *([ahead] if raw else []),
             "scores on raw and on improved truth do not compare",
             "images are whole: many loaders cut them to 352x1216 at the bottom",
         )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, final
+from typing import Annotated, Any, NamedTuple, final
 
 import torch
 
@@ -19,6 +18,7 @@ from cliffkit_datasets.files import named_folder
 from cliffkit_datasets.h5 import H5
 from cliffkit_datasets.hypersim import Hypersim
 from cliffkit_datasets.kitti import KITTI
+from cliffkit_datasets.mix_options import OfMembers
 from cliffkit_datasets.nyu import NYU
 from cliffkit_datasets.nyu_sync import NYUSync
 from cliffkit_datasets.pairs import Pairs
@@ -66,7 +66,7 @@ class Mix(Dataset):
     names; test has all. Images are named `kitti/...`; scene types are `nyu_sync/kitchen`, or `kitti` for a data set
     that has none. Images keep their sizes, and are resized as those of any data set.
 
-    Raises UserError for unknown data sets, options and ranges, and whatever a data set raises.
+    Raises UserError for unknown data sets, shares and ranges that are none, and whatever a data set raises.
 
     Options:
         shares: Data sets by name with their shares, as {nyu_sync: 2, kitti: 1}; empty for all images of all folders.
@@ -81,7 +81,7 @@ class Mix(Dataset):
         *,
         shares: dict[str, float] = {},  # noqa: B006
         ranges: dict[str, tuple[float, float]] = {},  # noqa: B006
-        options: dict[str, dict[str, Any]] = {},  # noqa: B006
+        options: Annotated[dict[str, dict[str, Any]], OfMembers(MEMBERS)] = {},  # noqa: B006
     ) -> None:
         check_split("mix", split)
         self._split, self._root, self._shares = split, named_folder("mix", root, HOLDS), dict(shares)
@@ -99,13 +99,16 @@ class Mix(Dataset):
         self.scene_types = tuple(types)
 
     def _open(self, name: str, options: Mapping[str, Any]) -> Dataset:
-        """Open one data set, from the folder of the mix or where its variable says."""
-        folder = self._root / name
-        variable = os.environ.get(f"CLIFFKIT_DATA_{name.upper()}")
-        if not folder.is_dir() and variable:
-            folder = Path(variable)
-        lists = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
-        data: Dataset = MEMBERS[name](self._split, folder, **lists)
+        """Open one data set, from the folder of the mix or where its variable says. Raises UserError."""
+        folder, variable = self._root / name, f"CLIFFKIT_DATA_{name.upper()}"
+        if not folder.is_dir() and os.environ.get(variable):
+            folder = Path(os.environ[variable])
+        if not folder.is_dir():
+            raise UserError(
+                f"{folder}: there is no such folder; put {name}, or a link of that name to its folder, into "
+                f"{self._root}, or let {variable} name the folder"
+            )
+        data: Dataset = MEMBERS[name](self._split, folder, **options)
         return data
 
     def _choose(self, data: Mapping[str, Dataset]) -> dict[str, tuple[int, ...]]:
@@ -181,7 +184,7 @@ def _check(
     options: Mapping[str, Mapping[str, Any]],
     root: Path,
 ) -> None:
-    """Raise UserError for a mix of nothing, for unknown names and options, and for shares and ranges that are none."""
+    """Raise UserError for a mix of nothing, for unknown names, and for shares and ranges that are none."""
     if not names:
         raise UserError(f"{root}: holds no folder of a data set; put {HOLDS} there: {', '.join(MEMBERS)}")
     for name in names:
@@ -196,7 +199,3 @@ def _check(
     for name, (low, high) in ranges.items():
         if not 0 <= low < high:
             raise UserError(f"mix: the range of {name} is {low:g} to {high:g} m; give two depths, the smaller first")
-    for name, chosen in options.items():
-        known = [p.name for p in inspect.signature(MEMBERS[name]).parameters.values() if p.kind is p.KEYWORD_ONLY]
-        if unknown := sorted(set(chosen) - set(known)):
-            raise UserError(f"mix: {name} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}")

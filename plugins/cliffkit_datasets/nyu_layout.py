@@ -34,8 +34,8 @@ def find(root: Path | None) -> tuple[Path, Path]:
     for name in (LABELED, SPLITS_FILE):
         if not (root / name).is_file():
             raise UserError(
-                f"{root / name}: there is no such file; --data nyu=DIR names the folder that holds {LABELED} and "
-                f"{SPLITS_FILE}, both from {PUBLISHED}"
+                f"{root / name}: there is no such file; put it there, or name the folder that holds {LABELED} "
+                f"and {SPLITS_FILE}, both from {PUBLISHED}"
             )
     return root / LABELED, root / SPLITS_FILE
 

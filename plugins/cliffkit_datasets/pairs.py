@@ -6,28 +6,20 @@ import math
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cliffkit.errors import UserError
-from cliffkit.images import (
-    SIDEWAYS,
-    check_file,
-    check_mode,
-    open_image,
-    orientation,
-    read_rgb,
-    size_of,
-    upright,
-)
+from cliffkit.images import check_file, check_mode, open_image
 from cliffkit.interfaces import Dataset, Sample
 from cliffkit_datasets import pairs_index
 from cliffkit_datasets.files import digests
 from cliffkit_datasets.pairs_index import Faults, Pair
 from cliffkit_datasets.samples import to_sample
 from cliffkit_datasets.splits import check_shares, check_split
+from cliffkit_datasets.turned import Seen, look, pair_fault, read_depth, read_image
 
 LIMIT_M = 1000.0
 """Deeper than any sensor sees: what lies beyond was declared in wrong units."""
@@ -97,10 +89,12 @@ class Pairs(Dataset):
         pair = self._pairs[index]
         place = f"{self._index}:{pair.line}:"
         root = self._index.parent
-        image = read_rgb(root / pair.rgb, f"{place} rgb: {pair.rgb}")
-        depth_m = self._load_depth(root / pair.depth, f"{place} depth: {pair.depth}")
-        if image.shape[:2] != depth_m.shape:  # replaced since construction
-            raise UserError(f"{place} {_size_fault(pair, image.shape[1::-1], depth_m.shape[::-1])}")
+        rgb_place = f"{place} rgb: {pair.rgb}"
+        with open_image(root / pair.rgb, rgb_place) as opened:
+            image, seen = read_image(opened, rgb_place, pair.rgb)
+        depth_m, lies = self._load_depth(root / pair.depth, f"{place} depth: {pair.depth}", pair.depth)
+        if fault := pair_fault(seen, lies):  # replaced since construction, or with a tag behind the pixels
+            raise UserError(fault)
         return to_sample(
             image.transpose(2, 0, 1),
             depth_m,
@@ -135,71 +129,39 @@ class Pairs(Dataset):
             seen.update(next(hashes) + next(hashes))
         return seen.hexdigest()
 
-    def _load_depth(self, path: Path, place: str) -> NDArray[np.float32]:
+    def _load_depth(self, path: Path, place: str, name: str) -> tuple[NDArray[np.float32], Seen]:
         if _is_npy(path.name):
-            return np.array(_open_npy(path, place))
+            depth_m = np.array(_open_npy(path, place))
+            return depth_m, Seen(place, name, depth_m.shape[::-1])
         with open_image(path, place) as image:
-            return np.asarray(upright(image)).astype(np.float32) / np.float32(self._scale)
+            stored, seen = read_depth(image, place, name)
+        return stored.astype(np.float32) / np.float32(self._scale), seen
 
 
 def _file_faults(root: Path, pair: Pair) -> Iterator[str]:
     """Find faults of a pair's two files by their headers."""
     files = []
-    for column, path, look in (("rgb", pair.rgb, _look_at_image), ("depth", pair.depth, _look_at_depth)):
+    for column, path, look_at in (("rgb", pair.rgb, _look_at_image), ("depth", pair.depth, _look_at_depth)):
         try:
-            files.append(look(root / path, f"{column}: {path}"))
+            files.append(look_at(root / path, f"{column}: {path}", path))
         except UserError as error:
             yield str(error)
-    if len(files) == 2 and (fault := _pair_fault(pair, *files)):
+    if len(files) == 2 and (fault := pair_fault(*files)):
         yield fault
 
 
-class _Header(NamedTuple):
-    """What the header of a file says."""
-
-    size: tuple[int, int]
-    """Width and height of the upright image, pixels."""
-    orientation: int
-    """By EXIF; 1 is upright."""
-
-
-def _pair_fault(pair: Pair, image: _Header, depth: _Header) -> str:
-    """Say why a depth map cannot be that of an image, or nothing."""
-    if image.size != depth.size:
-        return _size_fault(pair, image.size, depth.size, image.orientation if depth.orientation == 1 else 1)
-    width, height = image.size
-    ambiguous = image.orientation not in SIDEWAYS or width == height
-    if image.orientation not in (1, depth.orientation) and ambiguous:
-        return (
-            f"rgb: {pair.rgb} is turned by its EXIF orientation, {image.orientation}, and its size does not show "
-            f"whether the depth map {pair.depth} is turned too; store the image upright, without that tag"
-        )
-    return ""
-
-
-def _size_fault(pair: Pair, image: tuple[int, int], depth: tuple[int, int], turn: int = 1) -> str:
-    """Describe two sizes that differ, each (width, height) in pixels; `turn` is the EXIF orientation of the image."""
-    fault = f"depth: {pair.depth} is {depth[0]} x {depth[1]} pixels, its image {pair.rgb} {image[0]} x {image[1]}"
-    if depth == image[::-1] and turn in SIDEWAYS:
-        return (
-            f"{fault}, turned upright by its EXIF orientation, {turn}; turn the depth map as well, or store the image "
-            f"as it was when depth was registered, without that tag"
-        )
-    return f"{fault}; give the depth map that was registered to this image"
-
-
-def _look_at_image(path: Path, place: str) -> _Header:
+def _look_at_image(path: Path, place: str, name: str) -> Seen:
     with open_image(path, place) as image:
         check_mode(image, place)
-        return _Header(size_of(image), orientation(image))
+        return look(image, place, name)
 
 
-def _look_at_depth(path: Path, place: str) -> _Header:
+def _look_at_depth(path: Path, place: str, name: str) -> Seen:
     if _is_npy(path.name):
         data = _open_npy(path, place)
         if data.ndim != 2 or data.dtype != np.float32:
             raise UserError(f"{place} is {data.dtype} of shape {data.shape}; store (H, W) float32 metres")
-        return _Header((data.shape[1], data.shape[0]), 1)
+        return Seen(place, name, data.shape[::-1])
     with open_image(path, place) as image:
         # Pillow calls the mode of a 16-bit grey PNG I;16, before version 11.3 or so I
         if image.format != "PNG" or not image.mode.startswith("I"):
@@ -208,7 +170,7 @@ def _look_at_depth(path: Path, place: str) -> _Header:
                 f"{place} is a {bits}{image.format} of mode {image.mode}; depth must be a 16-bit grey PNG, or a .npy "
                 f"of float32 metres: a picture of depth in colours or 256 greys is not depth"
             )
-        return _Header(size_of(image), orientation(image))
+        return look(image, place, name)
 
 
 def _is_npy(path: str) -> bool:

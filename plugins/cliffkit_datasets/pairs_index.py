@@ -65,7 +65,7 @@ def find(root: Path | None) -> Path:
         )
     if not (root / INDEX).is_file():
         raise UserError(
-            f"{root / INDEX}: there is no such file; --data pairs=DIR names a folder that holds {INDEX} with the "
+            f"{root / INDEX}: there is no such file; put it there, or name a folder that holds {INDEX} with the "
             f"columns {', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL)}"
         )
     return root / INDEX

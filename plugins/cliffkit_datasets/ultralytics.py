@@ -12,12 +12,24 @@ import yaml
 from numpy.typing import NDArray
 
 from cliffkit.errors import UserError
-from cliffkit_datasets.files import known, named_folder, read_npy, read_png16
+from cliffkit.images import open_image
+from cliffkit_datasets.files import check_png16, known, named_folder, read_npy
 from cliffkit_datasets.listed import Frame, Listed
+from cliffkit_datasets.turned import Seen, pair_fault, read_depth, read_image
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 HOLDS = "images/SPLIT/, depth/SPLIT/, and a YAML with the keys train and val"
-DEFAULTS: Mapping[str, Any] = {"train": "images/train", "val": "images/val"}
+NUMBERS: Mapping[str, str] = {
+    "depth_scale": "units of the PNGs per metre, as 1000",
+    "max_depth": "the largest valid depth in metres, as 20",
+}
+"""Keys of the YAML that have a number above 0, and what it is."""
+DEFAULTS: Mapping[str, Any] = {
+    "train": "images/train",
+    "val": "images/val",
+    "depth_scale": 1000.0,
+    "max_depth": np.inf,
+}
 
 
 @final
@@ -26,7 +38,8 @@ class Ultralytics(Listed):
 
     Depth is `.npy` in metres, or a 16-bit PNG of `depth_scale` units per metre (the YAML's, else 1000); what is not
     above 0 is missing, and what lies beyond `max_depth` is not valid. The scene is an image's folder and its name
-    without the number at its end.
+    without the number at its end. Images and PNGs of depth are turned upright by their EXIF orientation; an image that
+    is turned is refused where nothing shows whether its depth map is.
 
     Where the YAML has no `test`, its `val` is test, and validation is cut from train by scene.
 
@@ -42,8 +55,7 @@ class Ultralytics(Listed):
     def __init__(self, split: str, root: Path | None, *, yaml: str = "", val_share: float = 0.1) -> None:
         super().__init__(split, named_folder(self.layout, root, HOLDS))
         settings = self._settings(yaml)
-        self._scale = float(settings.get("depth_scale", 1000))
-        self._max_depth_m = float(settings.get("max_depth") or np.inf)
+        self._scale, self._max_depth_m = settings["depth_scale"], settings["max_depth"]
         given = {half: self._listed(str(settings[half])) for half in ("train", "val", "test") if settings.get(half)}
         if "test" in given:
             self.deal(given)
@@ -67,7 +79,7 @@ class Ultralytics(Listed):
             raise UserError(f"{found[0]}: cannot be read as YAML ({error}); mend it") from error
         if not isinstance(settings, dict) or not all(isinstance(settings.get(key), str) for key in ("train", "val")):
             raise UserError(f"{found[0]}: has not the keys train and val, each a folder as images/train; add them")
-        return settings
+        return {**settings, **_numbers(found[0], settings)}
 
     def _listed(self, folder: str) -> list[Frame]:
         """List the images of a folder, with their depth maps."""
@@ -83,13 +95,44 @@ class Ultralytics(Listed):
         return frames
 
     def read(self, frame: Frame) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Read both files."""
-        path, place = self._root / frame.files[1], self.place(frame, 1)
-        depth = read_npy(path, place) if path.suffix == ".npy" else read_png16(path, place, self._scale)
-        if depth.ndim != 2:
-            raise UserError(f"{place} is of shape {depth.shape}; store (H, W) metres")
-        return self.read_image(frame), known(depth, depth <= self._max_depth_m)
+        """Read both files upright. Raises UserError where nothing shows that depth lies as the image does."""
+        place = self.place(frame, 0)
+        with open_image(self._root / frame.files[0], place) as opened:
+            image, seen = read_image(opened, place, frame.files[0])
+        depth, lies = self._read_depth(frame.files[1], self.place(frame, 1))
+        if fault := pair_fault(seen, lies):
+            raise UserError(fault)
+        return image, known(depth, depth <= self._max_depth_m)
+
+    def _read_depth(self, name: str, place: str) -> tuple[NDArray[Any], Seen]:
+        """Read a depth map in metres."""
+        path = self._root / name
+        if path.suffix == ".npy":
+            depth = read_npy(path, place)
+            if depth.ndim != 2:
+                raise UserError(f"{place} is of shape {depth.shape}; store (H, W) metres")
+            return depth, Seen(place, name, depth.shape[::-1])
+        with open_image(path, place) as opened:
+            check_png16(opened, place)
+            stored, seen = read_depth(opened, place, name)
+        return stored / np.float32(self._scale), seen
 
     def facts(self) -> Sequence[float]:
         """Give scale and bound of depth."""
         return (self._scale, self._max_depth_m)
+
+
+def _numbers(path: Path, settings: Mapping[str, Any]) -> dict[str, float]:
+    """Give the numbers of a YAML. Raises UserError where a key has none above 0."""
+    numbers = {}
+    for key, what in NUMBERS.items():
+        value = settings.get(key, DEFAULTS[key])
+        try:
+            number = np.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = np.nan
+        if not number > 0:
+            given = "empty" if value is None else value
+            raise UserError(f"{path}: {key} is {given}; give {what}, or leave the key out")
+        numbers[key] = number
+    return numbers

@@ -20,8 +20,11 @@ IMAGES, DEPTHS = ("", "vkitti_2.0.3_rgb", "rgb"), ("", "vkitti_2.0.3_depth", "de
 HOLDS = "SceneNN/VARIANT/frames/rgb/ and frames/depth/, together or below vkitti_2.0.3_rgb/ and vkitti_2.0.3_depth/"
 UNITS_PER_M = 100.0
 SKY = 65535
-INTRINSICS = (725.0087, 725.0087, 620.5, 187.0)
-"""fx, fy, cx, cy of every camera at SIZE, as `intrinsic.txt` says."""
+INTRINSICS = (725.0087, 725.0087, 621.0, 187.5)
+"""fx, fy, cx, cy of every camera at SIZE.
+
+The 620.5 and 187 of `intrinsic.txt` are the middle of the image counted from the centre of the first pixel, (W - 1) / 2
+and (H - 1) / 2; counted from its corner, as in a Sample, the middle is 0.5 more."""
 SIZE = (375, 1242)
 
 

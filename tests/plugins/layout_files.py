@@ -32,6 +32,19 @@ def save(path: Path, array: np.ndarray) -> Path:
     return path
 
 
+def save_turned(path: Path, array: np.ndarray, turn: int, behind: bool = False) -> None:
+    """An image file with an EXIF orientation; with `behind`, of a PNG whose tag stands behind its pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, exif=exif)
+    if behind:
+        data, end = path.read_bytes(), b"\0\0\0\0IEND"
+        start = data.index(b"eXIf") - 4
+        stop = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        path.write_bytes((data[:start] + data[stop:]).replace(end, data[start:stop] + end))
+
+
 NYU_TRAIN = ("kitchen_0028a", "kitchen_0028b", "office_0003", "nyu_office_1", "bath_0001", "bath_0002a")
 NYU_TEST = ("kitchen/rgb_00000", "bathroom/rgb_00045")
 

@@ -7,6 +7,7 @@ import pytest
 
 from cliffkit.errors import UserError
 from cliffkit_datasets.kitti import KITTI
+from cliffkit_datasets.kitti_laser import Calibration, project
 
 from .layout_files import CENTRE, DRIVES, FOCAL, SIZES, TEST_DRIVE, scan_of, sparse_depth, write_kitti, write_lines
 
@@ -86,7 +87,7 @@ def test_drives_that_both_lists_have_are_refused_by_name(tmp_path: Path) -> None
         KITTI("train", tmp_path)
 
 
-def test_raw_truth_is_the_scan_projected_into_the_image_nearest_point_first(root: Path) -> None:
+def test_raw_truth_is_how_far_the_scanners_points_are_ahead_of_it_smallest_first(root: Path) -> None:
     data = KITTI("test", root, truth="raw")
     assert len(data) == 4, "frames without improved truth have a scan"
     for k in range(len(data)):
@@ -100,11 +101,45 @@ def test_raw_truth_is_the_scan_projected_into_the_image_nearest_point_first(root
             row = round((FOCAL * down + CENTRE[1] * ahead) / ahead) - 1
             if 0 <= row < expected.shape[0] and 0 <= column < expected.shape[1]:
                 old = expected[row, column]
-                expected[row, column] = min(old, ahead) if old else ahead
+                expected[row, column] = min(old, forward) if old else forward
         assert (expected > 0).sum() > 5
         assert np.allclose(data[k].depth[0].numpy(), expected, atol=1e-5)
         assert np.array_equal(data[k].valid[0].numpy(), expected > 0)
     assert data.fingerprint() != KITTI("test", root).fingerprint()
+    said = "raw truth counts from the scanner, as published scores: some 0.27 m more than depth ahead of the camera"
+    assert said in data.notes()
+    assert said not in KITTI("test", root).notes()
+
+
+def test_of_several_points_in_a_pixel_the_smallest_forward_coordinate_counts_not_the_nearest_point(
+    tmp_path: Path,
+) -> None:
+    """A camera that is turned aside by 0.3 rad orders points otherwise than the scanner does."""
+    rng = np.random.default_rng(0)
+    scan = np.stack([*rng.uniform([-4, -9, -2], [20, 9, 2], (20_000, 3)).T, np.ones(20_000)], 1).astype("<f4")
+    (tmp_path / "scan.bin").write_bytes(scan.tobytes())
+    turn = 0.3
+    to_camera = [[0, -1, 0], [0, 0, -1], [1, 0, 0]]
+    aside = [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
+    rectified = np.eye(4)
+    rectified[:3, :3], rectified[:3, 3] = np.array(aside) @ to_camera, (0.1, 0.2, -0.3)
+    camera = np.array([[40.0, 0, 60, 0.5], [0, 40, 20, 0], [0, 0, 1, 0]])
+    points = project(tmp_path / "scan.bin", Calibration({2: camera}, rectified), 2, (40, 120))
+
+    found: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    for forward, left, up, _ in scan.tolist():
+        right = -left * np.cos(turn) + forward * np.sin(turn) + 0.1
+        down = -up + 0.2
+        ahead = left * np.sin(turn) + forward * np.cos(turn) - 0.3
+        if forward >= 0 and ahead > 0:
+            pixel = round(40 * down / ahead + 20) - 1, round((40 * right + 0.5) / ahead + 60) - 1
+            found.setdefault(pixel, []).append((forward, ahead))
+    for row in range(40):
+        for column in range(120):
+            seen = found.get((row, column), [])
+            assert points[row, column] == np.float32(min((forward for forward, _ in seen), default=0))
+    inside = [seen for (row, column), seen in found.items() if 0 <= row < 40 and 0 <= column < 120]
+    assert sum(min(seen) != min(seen, key=lambda point: point[1]) for seen in inside) > 3, "else they agree"
 
 
 def test_the_camera_is_that_of_the_date(root: Path) -> None:

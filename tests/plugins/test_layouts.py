@@ -23,6 +23,9 @@ from .layout_files import (
     SUN_TEST,
     WIDTH,
     depth_of,
+    picture,
+    save,
+    save_turned,
     write_diode,
     write_h5,
     write_hypersim,
@@ -43,6 +46,11 @@ def check_depth(data: Dataset, index: int, expected: np.ndarray, atol: float = 1
     assert np.array_equal(sample.valid[0].numpy(), expected > 0)
     known = expected > 0
     assert np.allclose(sample.depth[0].numpy()[known], expected[known], atol=atol)
+
+
+def noise(seed: int) -> np.ndarray:
+    """(H, W, 3) uint8, every pixel another."""
+    return np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
 def notes(data: Dataset) -> str:
@@ -139,6 +147,17 @@ class TestVKITTI2:
         check_depth(VKITTI2("test", root, far_m=1000), 0, expected)
         assert "sky" in notes(test)
 
+    def test_the_camera_looks_through_the_middle_of_the_image_so_that_a_mirrored_image_has_it_too(self, tmp_path):
+        root = write_vkitti2(tmp_path)
+        frames = root / "Scene20/clone/frames"
+        save(frames / "rgb/Camera_0/rgb_00003.jpg", picture(3, 375, 1242))
+        save(frames / "depth/Camera_0/depth_00003.png", np.full((375, 1242), 900, np.uint16))
+        sample, resized = (VKITTI2("test", root)[i] for i in (0, 1))
+        assert sample.intrinsics is not None
+        _, _, cx, cy = sample.intrinsics.tolist()
+        assert (1242 - cx, 375 - cy) == (cx, cy), "counted from the corner of the first pixel"
+        assert resized.intrinsics is None
+
     def test_variants_of_a_scene_are_in_one_split(self, tmp_path):
         root = write_vkitti2(tmp_path)
         scenes = {split: {name.split("/")[0] for name in names(VKITTI2(split, root))} for split in ("train", "val")}
@@ -194,6 +213,57 @@ class TestUltralytics:
         train, val = (names(Ultralytics(split, root)) for split in ("train", "val"))
         assert {name[-5] for name in train}.isdisjoint({name[-5] for name in val})
         assert "its val is test here" in notes(Ultralytics("val", root))
+
+    @pytest.mark.parametrize("turn", [2, 3, 6])
+    def test_images_and_depth_are_turned_upright_by_the_tag_of_each(self, tmp_path, turn):
+        root = write_ultralytics(tmp_path)
+        rgb, stored = noise(turn), np.rint(depth_of(4) * 500).astype(np.uint16)
+        save_turned(root / "images/test/e_001.png", rgb, turn)
+        save_turned(root / "depth/test/e_001.png", stored, turn)
+        upright = {2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 6: lambda a: np.rot90(a, -1)}[turn]
+        sample = Ultralytics("test", root)[0]
+        assert np.array_equal(sample.image.permute(1, 2, 0), upright(rgb))
+        assert np.array_equal(sample.depth[0], upright(stored).astype(np.float32) / np.float32(500))
+
+    def test_depth_that_is_stored_upright_beside_an_image_on_its_side_is_read(self, tmp_path):
+        root = write_ultralytics(tmp_path)
+        save_turned(root / "images/val/d_001.png", np.rot90(noise(6)), 6)
+        assert np.array_equal(Ultralytics("val", root)[0].image.permute(1, 2, 0), noise(6))
+
+    @pytest.mark.parametrize("behind", [False, True])
+    @pytest.mark.parametrize("split", ["val", "test"])
+    def test_a_turned_image_is_refused_where_nothing_shows_that_its_depth_is_turned(self, tmp_path, split, behind):
+        root = write_ultralytics(tmp_path)
+        name, end = {"val": ("val/d_001", "npy"), "test": ("test/e_001", "png")}[split]
+        image, depth = root / f"images/{name}.png", f"depth/{name}.{end}"
+        save_turned(image, noise(3), 3, behind)
+        words = f"{image}: is turned by its EXIF orientation, 3, .* whether the depth map {depth} is turned too; store"
+        with pytest.raises(UserError, match=words):
+            Ultralytics(split, root)[0]
+        save_turned(image, noise(3), 6, behind)
+        words = (
+            rf"{root / depth}: is 8 x 6 pixels, its image images/{name}\.png 6 x 8, turned .*, 6; turn the depth map"
+        )
+        with pytest.raises(UserError, match=words):
+            Ultralytics(split, root)[0]
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            ("max_depth: ten", "max_depth is ten; give the largest valid depth in metres, as 20, or leave the key out"),
+            ("max_depth: -1", "max_depth is -1; give"),
+            ("max_depth: [20]", r"max_depth is \[20\]; give"),
+            ("depth_scale:", "depth_scale is empty; give units of the PNGs per metre, as 1000, or leave the key out"),
+            ("depth_scale: 0", "depth_scale is 0; give"),
+            ("depth_scale: true", "depth_scale is True; give"),
+            ("depth_scale: .nan", "depth_scale is nan; give"),
+        ],
+    )
+    def test_a_number_of_the_yaml_that_is_none_is_named_with_file_and_key(self, tmp_path, line, words):
+        root = write_ultralytics(tmp_path)
+        write_lines(root / "data.yaml", ["train: images/train", "val: images/val", line])
+        with pytest.raises(UserError, match=rf"{root}/data\.yaml: {words}"):
+            Ultralytics("val", root)
 
     @pytest.mark.parametrize(
         ("change", "words"),

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from cliffkit.errors import UserError
+from cliffkit.components.registry import Registry
+from cliffkit.errors import RecipeError, UserError
+from cliffkit.recipe.check import check_part
 from cliffkit_datasets.kitti import KITTI
 from cliffkit_datasets.mix import Mix
 from cliffkit_datasets.nyu_sync import NYUSync
@@ -70,13 +73,60 @@ def test_options_reach_their_data_set(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"vkitti2": {"right": "no"}}, "options.vkitti2.right: 'no' is neither true nor false"),
+        ({"nyu": {"raw": "no"}}, "options.nyu.raw: 'no' is neither true nor false"),
+        ({"kitti": {"truth": "Improved"}}, "options.kitti.truth: 'Improved': input should be 'improved' or 'raw'"),
+        ({"pairs": {"depth_scale": "1000"}}, "options.pairs.depth_scale: '1000' is no number"),
+        ({"vkitti2": {"val_scenes": ["Scene01", 2]}}, "options.vkitti2.val_scenes.1: 2 is no text"),
+        ({"pairs": {"depth_scale": float("inf")}}, "options.pairs.depth_scale: inf: input should be a finite number"),
+        ({"kitti": {"trut": 1}}, "options.kitti.trut: unknown option; `kitti` takes: truth, train_list"),
+        ({"kity": {"truth": "raw"}}, "options.kity: unknown data set; there are: diode, h5"),
+        ({"kitti": 3}, "options.kitti: 3 is no mapping"),
+    ],
+)
+def test_options_are_checked_before_data_are_opened_as_those_of_the_data_set_alone(
+    registry: Registry, options, words
+) -> None:
+    with pytest.raises(RecipeError, match=re.escape(f"--dataset: {words}")):
+        check_part("dataset", {"use": "mix", "options": options}, registry, "--dataset")
+
+
+def test_options_that_are_right_reach_the_mix_as_they_were_written(registry: Registry) -> None:
+    options = {"vkitti2": {"right": True, "val_scenes": ["Scene01"], "far_m": 60}, "h5": {}}
+    part = check_part("dataset", {"use": "mix", "options": options}, registry, "--dataset")
+    assert part.to_dict()["options"] == options, "no default of a data set is written beside them"
+
+
+@pytest.mark.parametrize("folder", ["pairs", "elsewhere"])
+def test_a_data_set_without_a_folder_is_told_where_the_mix_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    if folder != "pairs":
+        monkeypatch.setenv("CLIFFKIT_DATA_PAIRS", str(tmp_path / folder))
+    with pytest.raises(UserError, match="there is no such folder; put pairs, or a link of that name") as told:
+        Mix("train", tmp_path, shares={"pairs": 1.0})
+    assert str(told.value).startswith(f"{tmp_path / folder}: ")
+    assert "or let CLIFFKIT_DATA_PAIRS name the folder" in str(told.value)
+    assert "--data" not in str(told.value), "which a mix does not read for its data sets"
+
+
+@pytest.mark.parametrize("name", ["pairs", "nyu"])
+def test_a_data_set_whose_files_are_missing_names_no_option_that_a_mix_does_not_read(tmp_path: Path, name) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match="there is no such file; put it there") as told:
+        Mix("train", tmp_path)
+    assert "--data" not in str(told.value)
+
+
+@pytest.mark.parametrize(
     ("given", "words"),
     [
         ({"shares": {"kity": 1.0}}, "no data set 'kity' to mix; there are diode"),
         ({"shares": {"kitti": 0.0}}, "the share of kitti is 0.0; give a number above 0"),
         ({"ranges": {"kitti": (8.0, 2.0)}}, "the range of kitti is 8 to 2 m"),
         ({"ranges": {"diode": (1.0, 2.0)}}, "'diode' has a range or options, and is not in the mix"),
-        ({"options": {"kitti": {"trut": 1}}}, "kitti has no option trut; it has truth"),
     ],
 )
 def test_what_is_no_mix_is_named(root: Path, given, words) -> None:

@@ -304,9 +304,13 @@ def claimed(file: h5py.File) -> None:
 
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     # what is done: the place, and words of cause and remedy
-    "no labelled file": (lambda r: (r / LABELED).unlink(), LABELED, ["no such file", "--data nyu=DIR", "splits.mat"]),
+    "no labelled file": (
+        lambda r: (r / LABELED).unlink(),
+        LABELED,
+        ["no such file", "name the folder that holds", "splits.mat"],
+    ),
     "no splits file": (lambda r: (r / "splits.mat").unlink(), "splits.mat", ["no such file", "authors' page"]),
-    "no folder": (shutil.rmtree, LABELED, ["no such file", "--data nyu=DIR"]),
+    "no folder": (shutil.rmtree, LABELED, ["no such file", "name the folder that holds"]),
     "truncated": (with_bytes(LABELED, lambda b: b[: len(b) // 2]), LABELED, ["truncated", "download it again"]),
     "truncated early": (with_bytes(LABELED, lambda b: b[:300]), LABELED, ["truncated", "300 bytes", "download"]),
     "emptied": (with_bytes(LABELED, lambda b: b""), LABELED, ["is no MATLAB v7.3", "download"]),

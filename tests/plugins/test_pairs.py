@@ -20,6 +20,7 @@ from cliffkit_datasets import files as files_module
 from cliffkit_datasets.pairs import Pairs
 
 from ..engine_fixtures import same
+from .layout_files import save_turned
 
 REAL = Path(__file__).resolve().parents[2] / "../shared/data/real_rgbd"
 SPLITS = ("train", "val", "test")
@@ -205,6 +206,12 @@ def test_a_turned_image_is_refused_where_its_size_does_not_show_whether_depth_is
         Pairs("val", listed)
     with_exif(listed / "depth/2.png", millimetres(2), orientation)
     assert len(Pairs("val", listed)) == 1, "both are turned"
+
+
+def test_a_turn_that_only_the_pixels_end_shows_is_refused_as_the_pair_is_read(listed: Path) -> None:
+    save_turned(listed / "rgb/2.png", picture(2), 3, behind=True)
+    with pytest.raises(UserError, match=r"csv:4: rgb: rgb/2\.png is turned by its EXIF orientation, 3, "):
+        Pairs("val", listed)[0]
 
 
 def test_colours_of_16_bits_are_read_by_their_upper_8(listed: Path) -> None:
@@ -402,8 +409,12 @@ def npy_header(shape: str) -> bytes:
 SHAPE = (8, 7)
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     # what is done to the listed pairs, of which pair 3 stands on line 5: the place, and words of cause and remedy
-    "no index": (lambda r: (r / "index.csv").unlink(), "index.csv: ", ["no such file", "--data pairs=DIR", "scene_id"]),
-    "no folder": (shutil.rmtree, "index.csv: ", ["no such file", "--data pairs=DIR"]),
+    "no index": (
+        lambda r: (r / "index.csv").unlink(),
+        "index.csv: ",
+        ["no such file", "name a folder that holds", "scene_id"],
+    ),
+    "no folder": (shutil.rmtree, "index.csv: ", ["no such file", "name a folder that holds"]),
     "empty index": (text(lambda t: ""), "index.csv:1: ", ["header", "empty", "rgb, depth, scene_id"]),
     "header alone": (text(lambda t: t.splitlines()[0]), "index.csv: ", ["no line below the header", "list"]),
     "no column": (text(lambda t: t.replace("scene_id", "room")), "index.csv:1: ", ["without the column scene_id"]),
