@@ -117,6 +117,11 @@ def customary(test: Split) -> tuple[str]:
     return (test.dataset.protocol,)
 
 
+def _called(place: Path) -> str:
+    """Name predictions by their folder or file; a number, as of a seed, by the folder above it too."""
+    return f"{place.parent.name}-{place.stem}" if place.stem.isdecimal() else place.stem
+
+
 def score_place(place: Path, name: str | None, test: Split, rules: Rules, emit: Emit) -> Scored:
     """Score the predictions of a folder or stack; leave metrics.json, per_image.csv, regions.npz and panel.png.
 
@@ -124,7 +129,7 @@ def score_place(place: Path, name: str | None, test: Split, rules: Rules, emit: 
     """
     matched = match(place, test.names, rules.way)
     _check_matched(place, matched, test, rules, emit)
-    name = name or place.resolve().stem
+    name = name or _called(place.resolve())
     return in_own_folder(rules.out, name, lambda folder: _fill(folder, place, name, matched, test, rules, emit))
 
 

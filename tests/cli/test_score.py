@@ -278,6 +278,15 @@ def test_predictions_in_folders_of_other_images_are_not_taken_by_their_names(
     assert score(tmp_path / "one/them", data, tmp_path).warnings == ()
 
 
+def test_scores_of_a_numbered_folder_are_called_by_the_folder_above_too(
+    data: Path, samples: dict[str, Sample], tmp_path: Path
+) -> None:
+    numbered = score(write(tmp_path / "theirs" / "0", samples), data, tmp_path)
+    assert numbered.record.name == "theirs-0"
+    assert numbered.folder.name.startswith("theirs-0-")
+    assert score(write(tmp_path / "theirs", samples), data, tmp_path).record.name == "theirs"
+
+
 def test_a_list_says_which_file_is_of_which_image(data: Path, samples: dict[str, Sample], tmp_path: Path) -> None:
     named = write(tmp_path / "named", samples)
     shuffled = tmp_path / "shuffled"
