@@ -59,7 +59,8 @@ def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, 
     """Check RECIPEs, or studies, without data: keys, types, bounds, and images that this machine's memory cannot hold.
     Every fault is shown with its line; exit code 2 where there is one.
 
-    Warns of weights that are not on this machine and would have to be fetched; asks no network.
+    Warns of weights that are not on this machine and would have to be fetched; asks no network. Warns too of a warm-up,
+    milestones or validations that lie beyond the last step of training.
 
     Some faults show only when a part is built, such as an unknown timm model or a network that is too large. `run` and
     `ablate` report those faults before training.

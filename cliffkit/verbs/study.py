@@ -14,6 +14,7 @@ from cliffkit.events import Emit, Event, Notice
 from cliffkit.interfaces import Executor
 from cliffkit.jobs.announce import announcer
 from cliffkit.jobs.run_folder import name_jobs
+from cliffkit.recipe.lengths import too_late
 from cliffkit.study.analysis import analyse
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.forecast import choose_workers
@@ -86,7 +87,7 @@ def ablate(
         board.retry()
     build = partial(open_executor, work.plugins.registry, executor, workers, device)
     with BoardView(work.study.name, active=progress is True) as view:
-        tell = _teller(view, progress, [*work.study.notes, *earlier_designs(work)])
+        tell = _teller(view, progress, [*_notes(work), *earlier_designs(work)])
         name_jobs(work.folder, work.jobs)
         said_power = work.trials is not None and bool(work.trials.to_do())
         work = do_trials(work, build, view, tell, checkpoint_every)
@@ -145,7 +146,7 @@ def forecast(
         BoardView(work.study.name, active=progress is True) as view,
         closing(open_executor(work.plugins.registry, executor, workers, device)) as built,
     ):
-        tell = _teller(view, progress, work.study.notes)
+        tell = _teller(view, progress, _notes(work))
 
         def say(text: str) -> None:
             tell(Notice(text))
@@ -202,6 +203,12 @@ def load_study(
     work = open_study(study, set, data, runs, plugins)
     results = load_results(work.study, work.board.cells, work.board.store)
     return Findings(results, analyse(results), work.folder, {}, device)
+
+
+def _notes(work: OpenedStudy) -> tuple[str, ...]:
+    """Say what is to be known of a study before its work."""
+    late = too_late([variant.recipe for variant in work.study.variants])
+    return (*work.study.notes, *(f"warning: {text}" for text in late))
 
 
 def _teller(view: BoardView, progress: Progress, notes: Iterable[str]) -> Emit:

@@ -490,6 +490,39 @@ class TestValidate:
         planned = invoke("plan", tiny_recipe, "--set", "train.depth.speed=graphs")
         assert (planned.exit_code, planned.stderr) == (0, said.stderr)
 
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            (["embedding.warmup_steps=6"], "embedding.warmup_steps is 6, and train.depth.steps 6: the embedding's"),
+            (["train.depth.warmup_steps=7"], "train.depth.warmup_steps is 7, and train.depth.steps 6: the learning"),
+            (["train.embedding.warmup_steps=6"], "train.embedding.warmup_steps is 6, and train.embedding.steps 6:"),
+            (["train.depth.validate_every=9"], "train.depth.validate_every is 9, and train.depth.steps 6: only"),
+            (["train.depth.reload_best=true"], "train.depth.reload_best acts at milestones of the schedule, and `cos"),
+            (
+                ["train.depth.schedule={use: step, milestones: [2, 6, 9]}"],
+                "train.depth.schedule: train.depth.steps is 6, so the milestones 6, 9 never come; write fewer than 6",
+            ),
+        ],
+    )
+    def test_warns_of_settings_that_lie_beyond_the_last_step(self, changes, words, invoke, tiny_recipe):
+        said = invoke("validate", tiny_recipe, *(word for change in changes for word in ("--set", change)))
+        assert (said.exit_code, said.stdout) == (0, f"{tiny_recipe}: good\n")
+        (line,) = said.stderr.splitlines()
+        assert line.startswith(f"warning: {words}")
+
+    def test_does_not_warn_of_settings_that_act_in_the_last_steps_or_not_at_all(self, invoke, tiny_recipe):
+        changes = (
+            "embedding.warmup_steps=5",
+            "train.depth.warmup_steps=5",
+            "train.depth.validate_every=6",
+            "train.depth.reload_best=true",
+            "train.depth.schedule={use: step, milestones: [5]}",
+            "train.embedding.warmup_steps=99",
+            "embedding.trained=false",
+        )
+        said = invoke("validate", tiny_recipe, *(word for change in changes for word in ("--set", change)))
+        assert (said.exit_code, said.stderr) == (0, "")
+
     def test_warns_of_weights_that_are_not_on_this_machine_and_asks_no_network(self, invoke, monkeypatch):
         monkeypatch.setattr(timm_model, "_online", lambda: pytest.fail("asked for a network"))
         monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
