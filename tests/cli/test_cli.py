@@ -654,6 +654,21 @@ class TestPredict:
                 assert image.mode in ("RGB", "RGBA")
                 assert image.size[0] >= size[1]
 
+    def test_depth_that_is_not_above_0_is_told_once_with_a_count(self, invoke, own_run, images, tmp_path):
+        weights = load_file(own_run.folder / "weights.safetensors")
+        bias = "head.metres.bias"
+        for shift, count in ((-1000.0, 2), (1000.0, 0)):
+            run = shutil.copytree(own_run.folder, tmp_path / f"run{count}")
+            save_file({**weights, bias: weights[bias] + shift}, run / "weights.safetensors")
+            write_sums(run)
+            done = invoke("predict", run, *images[:2], "-o", tmp_path / f"out{count}", "--device", "cpu")
+            assert done.exit_code == 0, done.stderr
+            told = [line for line in done.stderr.splitlines() if "0 m or less" in line]
+            assert len(told) == bool(count)
+            if count:
+                words = "warning: 2 of 2 inputs have more depths of 0 m or less than above 0, as"
+                assert told[0].startswith(f"{words} {images[0]}")
+
     def test_gives_what_evaluate_scored(self, invoke, own_run, images, registry, tmp_path):
         above_0 = ("--set", "model.head={use: sigmoid}")  # a median of 0 or less is aligned with nothing
         run = one_object(invoke("run", own_run.recipe, *above_0, "--runs", own_run.runs, "--device", "cpu", "--json"))
