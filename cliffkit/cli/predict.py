@@ -83,6 +83,15 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         return numbers
 
 
+def _least_first(
+    ctx: click.Context, option: click.Parameter, value: tuple[float, ...] | None
+) -> tuple[float, ...] | None:
+    """Raise UsageError for a range that begins with its end."""
+    if value is not None and value[0] > value[1]:
+        raise click.UsageError(f"the range begins with its end; least first: --range {value[1]:g},{value[0]:g}", ctx)
+    return value
+
+
 @click.command()
 @click.argument("run", type=options.PathText())
 @click.argument("images", type=options.PathText(), nargs=-1, required=True)
@@ -90,7 +99,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 @click.option("--force", is_flag=True, help="Write over files that `cliffkit predict` did not write, too.")
 @click.option("--flip", is_flag=True, help="Average with the prediction for the mirrored image.")
 @click.option("--beside/--no-beside", default=True, show_default=True, help="Write the image beside its depth.")
-@click.option("--range", "range_m", type=Numbers("MIN,MAX"), metavar="MIN,MAX",
+@click.option("--range", "range_m", type=Numbers("MIN,MAX"), metavar="MIN,MAX", callback=_least_first,
               help="Metres of the first and of the last colour. Default: each image's own depths; for a video the 1st "
               "to the 99th percentile of some frames' depths.")  # fmt: skip
 @click.option("--points", is_flag=True, help="Write a point cloud of each image too; needs --camera or --fov.")

@@ -143,7 +143,9 @@ class TestList:
     def test_of_one_kind(self, invoke, registry):
         rows = one_object(invoke("list", "fusion", "--json"))["components"]
         assert [row["name"] for row in rows] == registry.names("fusion")
-        assert invoke("list", "fushion").exit_code == 2
+        refused = invoke("list", "fushions")
+        assert refused.exit_code == 2
+        assert refused.stderr == "Error: no kind is called 'fushions'; did you mean 'fusion'?\n"
 
     def test_a_part_that_cannot_be_used_hides_no_other(self, invoke, monkeypatch):
         from cliffkit.recipe.options import describe_options as describe
@@ -482,6 +484,13 @@ class TestValidate:
         assert invoke("validate", tiny_recipe, "--set", "loss.0.use=l2").exit_code == 0
         assert invoke("validate", tiny_recipe, "--set", "loss.0.use=l3").exit_code == 2
 
+    def test_a_change_without_its_value_is_told_alone(self, invoke, tiny_recipe):
+        for command in ("validate", "plan"):
+            said = invoke(command, tiny_recipe, "--set", "train.depth.lr", "1e-3")
+            assert said.exit_code == 2
+            (line,) = said.stderr.splitlines()
+            assert line.startswith("Error: --set train.depth.lr: write PATH=VALUE, with = and no blank between them")
+
     def test_warns_of_a_form_of_training_that_this_machine_has_not(self, invoke, tiny_recipe, monkeypatch):
         monkeypatch.setattr("torch.cuda.is_available", lambda: False)
         said = invoke("validate", tiny_recipe, "--set", "train.depth.speed=graphs")
@@ -791,6 +800,11 @@ class TestPredict:
         assert (tmp_path / "image0.depth.png").read_text() == "mine"
         assert invoke(*command, "--force").exit_code == 0
         assert invoke(*command).exit_code == 0, "now it was"
+
+    def test_a_range_is_least_first(self, invoke, finished, images, tmp_path):
+        refused = invoke("predict", finished.folder, images[0], "-o", tmp_path / "out", "--range", "8,0.5")
+        assert refused.exit_code == 2
+        assert "least first: --range 0.5,8" in refused.stderr
 
     def test_what_is_no_run_is_refused(self, invoke, images, tmp_path):
         refused = invoke("predict", tmp_path, images[0], "-o", tmp_path / "out")
