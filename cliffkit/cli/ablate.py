@@ -22,10 +22,24 @@ if TYPE_CHECKING:
 BUILT_IN = "cliffnet"
 """The shipped study."""
 
+
+class StudyCommand(click.Command):
+    """A command of a study, which says where the seeds of a study stand."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse arguments. Raises UsageError."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name not in ("--seed", "--seeds"):
+                raise
+            raise click.UsageError("seeds stand in the study's file, as `seeds: [0, 1, 2]`", ctx) from error
+
+
 study_argument = click.argument("study", type=options.PathText(), default=BUILT_IN)
 
 
-@click.command()
+@click.command(cls=StudyCommand)
 @study_argument
 @options.sets
 @options.data

@@ -59,8 +59,19 @@ class PartText(click.ParamType[Any]):
         return parsed
 
 
+def _assigned(ctx: click.Context, option: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Raise UserError for a change without its value: the words after it would be taken for something else."""
+    from cliffkit.errors import UserError
+
+    for text in value:
+        if "=" not in text:
+            example = f"{text}=..." if text else "model.fusion.use=add"
+            raise UserError(f"--set {text}: write PATH=VALUE, with = and no blank between them, as --set {example}")
+    return value
+
+
 sets: Decorator = click.option(
-    "--set", "overrides", metavar="PATH=VALUE", multiple=True,
+    "--set", "overrides", metavar="PATH=VALUE", multiple=True, callback=_assigned,
     help="Change the recipe: --set model.fusion.use=add, --set train.depth.steps=50. The value is YAML. Repeatable.",
 )  # fmt: skip
 data: Decorator = click.option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,15 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         return numbers
 
 
+def _least_first(
+    ctx: click.Context, option: click.Parameter, value: tuple[float, ...] | None
+) -> tuple[float, ...] | None:
+    """Raise UsageError for a range that begins with its end."""
+    if value is not None and value[0] > value[1]:
+        raise click.UsageError(f"the range begins with its end; least first: --range {value[1]:g},{value[0]:g}", ctx)
+    return value
+
+
 @click.command()
 @click.argument("run", type=options.PathText())
 @click.argument("images", type=options.PathText(), nargs=-1, required=True)
@@ -90,7 +99,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 @click.option("--force", is_flag=True, help="Write over files that `cliffkit predict` did not write, too.")
 @click.option("--flip", is_flag=True, help="Average with the prediction for the mirrored image.")
 @click.option("--beside/--no-beside", default=True, show_default=True, help="Write the image beside its depth.")
-@click.option("--range", "range_m", type=Numbers("MIN,MAX"), metavar="MIN,MAX",
+@click.option("--range", "range_m", type=Numbers("MIN,MAX"), metavar="MIN,MAX", callback=_least_first,
               help="Metres of the first and of the last colour. Default: each image's own depths; for a video the 1st "
               "to the 99th percentile of some frames' depths.")  # fmt: skip
 @click.option("--points", is_flag=True, help="Write a point cloud of each image too; needs --camera or --fov.")
@@ -154,6 +163,7 @@ def predict(ctx: click.Context, /, run: Path, images: tuple[Path, ...], out: Pat
     with working(plugins.registry):
         rows = cliffkit.predict(run, pictures, out, plugins=plugins, **shared, **for_pictures) if pictures else ()
         clips = cliffkit.predict_videos(run, videos, out, plugins=plugins, **shared, **for_videos) if videos else ()
+    _warn_of_nothing([(row["image"], row) for row in rows] + [(row["video"], row) for row in clips])
     if as_json:
         echo(json.dumps({"run": str(run), "predictions": list(map(dict, rows)), "videos": list(map(dict, clips))}))
         return
@@ -179,6 +189,19 @@ def _check_given(ctx: click.Context, names: tuple[str, ...], what: str) -> None:
     for name in names:
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{name.replace('_', '-')} is for {what}, or leave it out")
+
+
+def _warn_of_nothing(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Say once of how many images and videos the median depth is not above 0 m."""
+    empty = [(name, row) for name, row in rows if row["median_m"] <= 0]
+    if empty:
+        name, row = empty[0]
+        echo(
+            f"warning: {len(empty)} of {len(rows)} inputs have more depths of 0 m or less than above 0, as {name} "
+            f"({row['min_m']:.2f} to {row['max_m']:.2f} m): the network is not trained, or its head gives no positive "
+            "depth; train it longer, or take a head that does, as {use: log}",
+            err=True,
+        )
 
 
 def _range(row: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,7 +14,9 @@ from cliffkit.cli import options
 from cliffkit.cli.echo import echo
 from cliffkit.cli.output import working
 from cliffkit.components.load import Plugins
+from cliffkit.components.near import near
 from cliffkit.components.registry import KINDS
+from cliffkit.errors import UserError
 
 
 @click.command()
@@ -59,7 +62,8 @@ def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, 
     """Check RECIPEs, or studies, without data: keys, types, bounds, and images that this machine's memory cannot hold.
     Every fault is shown with its line; exit code 2 where there is one.
 
-    Warns of weights that are not on this machine and would have to be fetched; asks no network.
+    Warns of weights that are not on this machine and would have to be fetched; asks no network. Warns too of a warm-up,
+    milestones or validations that lie beyond the last step of training.
 
     Some faults show only when a part is built, such as an unknown timm model or a network that is too large. `run` and
     `ablate` report those faults before training.
@@ -85,8 +89,18 @@ def validate(plugins: Plugins, recipes: tuple[Path, ...], overrides: tuple[str, 
         raise SystemExit(2)
 
 
+class Kind(click.Choice[str]):
+    """A kind of components; of a word that is none, the message names the nearest."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take a kind. Raises UserError."""
+        if value not in KINDS:
+            raise UserError(f"no kind is called '{value}'; {near(value, KINDS, 'there are')}")
+        return super().convert(value, param, ctx)
+
+
 @click.command("list")
-@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.argument("kind", type=Kind(KINDS), required=False)
 @click.option(
     "--options", "show_options", is_flag=True, help="Show what each component takes: types, bounds, defaults, help."
 )

@@ -13,6 +13,7 @@ import pluggy
 
 from cliffkit import hookspecs
 from cliffkit.components.loaded import first_look
+from cliffkit.components.near import near
 from cliffkit.components.registry import NameClashError, Registry
 from cliffkit.errors import Stopped, UserError, cause
 
@@ -110,7 +111,12 @@ def _load(point: EntryPoint, manager: pluggy.PluginManager, registry: Registry) 
     module = point.load()
     try:
         manager.register(module, name=point.name)
-        manager.check_pending()  # a misspelt hook
+        hooks = [name for name in vars(hookspecs) if name.startswith("cliffkit_")]
+        for name in vars(module):
+            marked = manager.parse_hookimpl_opts(module, name)
+            if marked and not marked.get("optionalhook") and (marked.get("specname") or name) not in hooks:
+                raise ValueError(f"unknown hook '{name}'; {near(name, hooks, 'there are')}")
+        manager.check_pending()
         for hook in vars(hookspecs):
             if hook.startswith("cliffkit_") and hasattr(module, hook) and not manager.parse_hookimpl_opts(module, hook):
                 raise ValueError(f"{hook} is not marked as a hook and would never be called; write @hookimpl above it")

@@ -6,6 +6,8 @@ import contextlib
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from cliffkit.components.identity import Identity
@@ -64,7 +66,10 @@ class Component:
             loaded_code(self.reference, self.distribution)
         try:
             with without_collector():
-                factory: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
+                module = importlib.import_module(module_name)
+                if not hasattr(module, attribute):
+                    raise AttributeError(f"the module has no '{attribute}'; {_of(module)}")
+                factory: Callable[..., Any] = getattr(module, attribute)
         except (KeyboardInterrupt, Stopped):
             raise
         except BaseException as error:  # whatever a stranger's module raises
@@ -92,6 +97,16 @@ class Component:
 
     def __str__(self) -> str:
         return f"{self.kind} '{self.name}' of plugin '{self.plugin}'"
+
+
+def _of(module: ModuleType) -> str:
+    """Say which classes and functions a module defines for others."""
+    names = [
+        name
+        for name, value in vars(module).items()
+        if callable(value) and not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
+    ]
+    return f"{Path(module.__file__ or module.__name__).name} has: {', '.join(names) or 'none that is public'}"
 
 
 class Registry:

@@ -128,6 +128,8 @@ def load_run(folder: Path, registry: Registry, protocols: Sequence[str | Mapping
 
     Raises UserError where the folder holds no run, and RecipeError for a protocol that is wrong.
     """
+    if not folder.exists():
+        raise UserError(f"{folder}: no such folder; give the folder that `cliffkit run` named")
     if not (folder / RECIPE).exists() or not (folder / WEIGHTS).exists():
         raise UserError(f"{folder}: is no run; give the folder that `cliffkit run` named, with recipe.yaml in it")
     for protocol in protocols or ():

@@ -66,7 +66,7 @@ def check_recipe(document: Document, registry: Registry, cache: Known | None = N
     """
     data, faults = document.data, Faults(document)
     if not isinstance(data, dict):
-        raise faults.stop("a recipe is a mapping; see `cliffkit --help`")
+        raise faults.stop(no_mapping(document, "a recipe is a mapping; see `cliffkit --help`"))
     checker = Checker(document, registry, faults, {} if cache is None else cache)
 
     # each check adds its faults and goes on, so that a reader sees all of them at once
@@ -104,6 +104,14 @@ def check_recipe(document: Document, registry: Registry, cache: Known | None = N
     parts = (dataset, model, embedding, tuple(losses.values()))
     places = {path: document.place(tuple(path.split("."))) for path in PLACED}
     return Recipe(data["name"], seed, *parts, train, protocols, evaluate, published, places, metrics)
+
+
+def no_mapping(document: Document, otherwise: str) -> str:
+    """Say that a file says nothing; `otherwise` where it says something that is no mapping."""
+    if document.data is not None or document.lines:
+        return otherwise
+    cause = "has comments alone" if document.text.strip() else "the file is empty"
+    return f"{cause}; write a recipe or study, as `cliffkit recipes copy cliff_none` gives one"
 
 
 def check_part(kind: str, part: str | Mapping[str, Any], registry: Registry, place: str) -> Part:

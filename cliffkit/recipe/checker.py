@@ -56,7 +56,9 @@ class Checker:
         if not isinstance(data, dict) or not isinstance(data.get("use"), str):
             names = ", ".join(self.registry.choices(kind))
             article = "an" if kind[0] in "aeio" else "a"
-            self.faults.add(path, f"name {article} {kind}, as {{use: NAME}}; there are: {names}")
+            is_one_word = isinstance(data, str) and data.startswith("use:")
+            hint = "; write a blank after the colon" if is_one_word else ""
+            self.faults.add(path, f"name {article} {kind}, as {{use: NAME}}; there are: {names}{hint}")
             return None
         use = data["use"]
         at = path if named else (*path, "use")

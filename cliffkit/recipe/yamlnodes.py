@@ -18,7 +18,8 @@ _TOO_DEEP = "more than"
 _REMEDIES = {
     _TOO_DEEP: "write a flatter one",
     "found undefined alias": "put text that begins with * in quotes",
-    "found character": "put text that begins with this character in quotes; indent with spaces, not with tabs",
+    "found character '\\t'": "indent with spaces, not with tabs; put text that begins with a tab in quotes",
+    "found character": "put text that begins with this character in quotes",
     "but found another document": "remove the line ---, or what stands above it",
     "expected <block end>": "indent it like the lines that it belongs to",
     "mapping values are not allowed here": "indent it like the lines that it belongs to, and put text that has ': ' in "
@@ -31,6 +32,15 @@ _PLAIN = {
     "mapping values are not allowed here": "a key and its colon cannot stand here",
 }
 """Faults in plainer words than PyYAML's, by those."""
+
+_OPEN = {
+    "while scanning a quoted scalar": ("a quote opens here and is not closed", "close it"),
+    "while parsing a flow": ("a bracket opens here and is not closed", "close it"),
+}
+"""Cause and remedy where a file ends within quotes or brackets, by what PyYAML was doing then."""
+
+_ENDS = ("found unexpected end of stream", "but got '<stream end>'")
+"""PyYAML's words where a file ends too soon."""
 
 _REMEDY = "check brackets, quotes, colons and indentation there"
 
@@ -67,6 +77,9 @@ def compose(text: str, lines: Lines) -> yaml.Node | None:
         line, problem = mark.line if mark else 0, error.problem or error.context or "cannot be read"
         remedy = next((remedy for start, remedy in _REMEDIES.items() if problem.startswith(start)), _REMEDY)
         problem = next((plain for start, plain in _PLAIN.items() if problem.startswith(start)), problem)
+        opened = [words for start, words in _OPEN.items() if (error.context or "").startswith(start)]
+        if opened and error.context_mark and problem.endswith(_ENDS):
+            line, (problem, remedy) = error.context_mark.line, opened[0]
         cause = error
     except (ValueError, OverflowError) as error:  # an escape may name no character
         assert loader is not None

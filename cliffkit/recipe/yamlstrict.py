@@ -191,6 +191,13 @@ class _Reading:
                 self._fault(key_node, path, "a key is a list or a mapping; write text before the colon")
                 continue
             key = str(key_node.value)
+            word, colon, rest = key.partition(":")
+            if colon and word and rest and key_node.style is None and _is_unwritten(value_node):
+                meant = f"{cut(word, 40)}: {cut(rest, 40)}"
+                message = f"'{cut(key, 40)}' is one word; write a blank after the colon, as {meant}"
+                self._fault(key_node, (*path, word), message)
+                mapping.setdefault(word, scalar(rest))  # so that no more is said of it
+                continue
             here = (*path, key)
             if key in mapping:
                 first = f"it stands first in line {self.lines[here]}; " if self.places.shown else ""
@@ -216,6 +223,11 @@ class _Reading:
 
     def _place(self, node: yaml.Node) -> str:
         return self.places.place(node.start_mark.line)
+
+
+def _is_unwritten(node: yaml.Node) -> bool:
+    """Tell whether nothing stands where a value could, as after the key of `{key}`."""
+    return isinstance(node, yaml.ScalarNode) and node.style is None and node.value == ""
 
 
 def dotted(path: Path_) -> str:

@@ -16,7 +16,7 @@ from cliffkit.components.near import meant, near
 from cliffkit.components.registry import Registry
 from cliffkit.errors import Fault, RecipeError
 from cliffkit.recipe import yamlstrict
-from cliffkit.recipe.check import check_recipe, is_study, refuse_recipe
+from cliffkit.recipe.check import check_recipe, is_study, no_mapping, refuse_recipe
 from cliffkit.recipe.checker import Known
 from cliffkit.recipe.evaluate import check_protocol
 from cliffkit.recipe.faults import Faults
@@ -49,7 +49,7 @@ def check_study(document: Document, folder: Path, registry: Registry, overrides:
     """Turn a document into a study; the path of its base recipe begins in `folder`. Raises RecipeError."""
     data, faults = document.data, Faults(document)
     if not isinstance(data, dict):
-        raise faults.stop("a study is a mapping; see docs/guides/studies.md")
+        raise faults.stop(no_mapping(document, "a study is a mapping; see docs/guides/studies.md"))
     refuse_recipe(document)
 
     name, design = _head(faults, data)

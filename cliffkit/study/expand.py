@@ -54,7 +54,12 @@ class Expansion:
             return axes
         for axis, levels in data.items():
             if not isinstance(levels, dict) or not levels:
-                message = "the axis is empty; give it levels, as {cliff: {}, add: {model.fusion: {use: add}}}"
+                is_empty = levels in (None, {}, [])
+                cause = "the axis is empty" if is_empty else f"{excerpt(levels)} is no mapping of levels"
+                message = (
+                    f"{cause}; write each level's name with what it changes, as "
+                    "{cliff: {}, add: {model.fusion: {use: add}}}; {} is the base's own value"
+                )
                 self.faults.add(("axes", axis), message)
                 continue
             if axis in TAKEN and design != "leave_one_out":
@@ -153,9 +158,10 @@ class Expansion:
             return {}
         if SEED in patch:
             message = (
-                "a level may not set the seed: under seed 1 the study's seed 0 is its seed 1, so trainings are counted "
-                "twice and pairs have not the same luck; take it out. `seeds` lists seeds, `placebo: true` adds the "
-                "reference under other ones"
+                "a level may not set the seed: the study itself trains every variant under each of its `seeds`, and "
+                "compares variants under equal ones; take it out. To train under more seeds, list them under `seeds`; "
+                "to see how much seeds alone change, write `placebo: true`, which adds the reference once more under "
+                "other seeds"
             )
             self.faults.add((*place, SEED), message)
             return {path: value for path, value in patch.items() if path != SEED}

@@ -184,7 +184,7 @@ def _named(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError(f"--device {name}: {str(error).splitlines()[0]}; use auto, cpu or cuda") from error
+        raise UserError(f"--device {name}: is no device; use auto, cpu or cuda") from error
     is_available = device.type == "cpu" or (
         torch.accelerator.is_available()
         and torch.accelerator.current_accelerator(check_available=True) == torch.device(device.type)

@@ -17,6 +17,7 @@ from cliffkit.method.memory import check_images
 from cliffkit.recipe import yamlstrict
 from cliffkit.recipe.check import is_study
 from cliffkit.recipe.fit import STAGES as FITTED
+from cliffkit.recipe.lengths import too_late
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.recipe.shipped import locate
@@ -55,8 +56,8 @@ class Plan:
     a fit, None of a stage that trains nothing.
     """
     warnings: tuple[str, ...]
-    """What may go wrong on this machine, such as weights that would have to be fetched, and folders of data sets that
-    are not read."""
+    """What may go wrong, such as weights that would have to be fetched, a warm-up longer than training, or folders of data
+    sets that are not read."""
 
 
 def plan(
@@ -104,7 +105,8 @@ def validate(
 
     Images and batches that this machine's memory cannot hold are faults too, as they are for `run` in one process.
     `recipe` is a path, the name of a shipped recipe or study, or what either says as a mapping. `warn` is called with
-    whatever may go wrong on this machine, such as weights that would have to be fetched, and with remarks on a study.
+    whatever may go wrong, such as weights that would have to be fetched or a warm-up longer than training, and with
+    remarks on a study.
 
     Example: `assert not cliffkit.validate("mine.yaml")`.
     """
@@ -131,9 +133,9 @@ def validate(
 
 
 def _warnings(recipes: Collection[Recipe]) -> tuple[str, ...]:
-    """Say what may go wrong on this machine with recipes that are right, each thing once."""
+    """Say what may go wrong with recipes that are right, on this machine or anywhere, each thing once."""
     parts = {id(part): part for recipe in recipes for part in recipe.model.values()}  # variants share them
-    texts = [*map(_absent_weights, parts.values()), *map(_no_gpu, recipes)]
+    texts = [*map(_absent_weights, parts.values()), *map(_no_gpu, recipes), *too_late(recipes)]
     return tuple(dict.fromkeys(text for text in texts if text))
 
 

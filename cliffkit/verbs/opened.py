@@ -10,6 +10,7 @@ from cliffkit.components.load import Plugins
 from cliffkit.data.splits import Roots
 from cliffkit.events import RunFacts
 from cliffkit.jobs.run_folder import run_folder
+from cliffkit.recipe.lengths import too_late
 from cliffkit.recipe.part import Part
 from cliffkit.store.job import Job
 from cliffkit.store.store import Store
@@ -55,9 +56,10 @@ class OpenedStudy:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is told before anything else: notes of the study, and data sets whose folders it does not read."""
-        read = [variant.recipe.data.component.name for variant in self.study.variants]
-        return (*self.study.notes, *unread(self.roots, read))
+        """What is told before anything else: notes of the study, and what of its settings or data comes to nothing."""
+        recipes = [variant.recipe for variant in self.study.variants]
+        late = (f"warning: {text}" for text in too_late(recipes))
+        return (*self.study.notes, *late, *unread(self.roots, [recipe.data.component.name for recipe in recipes]))
 
     def tuned(self) -> OpenedStudy:
         """Give the study with its cells planned by what its trials, as far as they are done, have chosen."""

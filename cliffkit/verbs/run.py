@@ -22,6 +22,7 @@ from cliffkit.jobs.rescore import rescore
 from cliffkit.jobs.track import followed
 from cliffkit.method.buildable import check_buildable
 from cliffkit.prediction.predictor import load_run as load_recipe_of_run
+from cliffkit.recipe.lengths import too_late
 from cliffkit.recipe.part import Part
 from cliffkit.recipe.recipe import Recipe
 from cliffkit.store.artifacts import RECIPE, WEIGHTS, RunMetrics
@@ -172,6 +173,8 @@ def _perform(
         done = [job for job in jobs if job not in todo]
         for note in (*unread(roots, [recipe.data.component.name]), *_of_another_engine(store, done)):
             emit(Notice(note))
+        for warning in too_late([recipe]) if any(job.stage == "depth" for job in todo) else ():
+            emit(Notice(f"warning: {warning}"))
         if todo:
             emit(Notice(f"{opened.torch} in {str(opened.dtype).removeprefix('torch.')}: {opened.reason}"))
         reused = run_jobs(jobs, Means(store, opened, roots, emit, checkpoint_every, pictured=course is not None))

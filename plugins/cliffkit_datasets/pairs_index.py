@@ -162,6 +162,10 @@ def _check_header(index: Path, header: Sequence[str]) -> None:
     missing = [column for column in REQUIRED if column not in header]
     if missing or len(set(header)) < len(header):
         cause = f"without the column {', '.join(missing)}" if missing else "with a column twice"
+        other = next((sign for sign in ";\t|" if len(header) == 1 and sign in header[0]), None)
+        if other is not None:
+            named = "a tab" if other == "\t" else f"'{other}'"
+            raise UserError(f"{index}:1: columns are separated by {named}; separate them by commas, in every line")
         raise UserError(
             f"{index}:1: the header is {','.join(header) or 'empty'}, {cause}; it must name each of "
             f"{', '.join(REQUIRED)} once, and may name {', '.join(OPTIONAL)} and others"

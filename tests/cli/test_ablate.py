@@ -250,6 +250,7 @@ axes:
         (["study.yaml", "--executor", "{use: ray"], "--executor: not YAML: "),
         (["study.yaml", "--set", "train.depht.steps=3"], "no such place in the recipe"),
         (["study.yaml", "--device", "cuda:99"], "cuda:99"),
+        (["study.yaml", "--seeds", "3"], "seeds stand in the study's file, as `seeds: [0, 1, 2]`"),
     ],
 )
 def test_a_fault_of_the_user_is_one_message(

@@ -143,7 +143,9 @@ class TestList:
     def test_of_one_kind(self, invoke, registry):
         rows = one_object(invoke("list", "fusion", "--json"))["components"]
         assert [row["name"] for row in rows] == registry.names("fusion")
-        assert invoke("list", "fushion").exit_code == 2
+        refused = invoke("list", "fushions")
+        assert refused.exit_code == 2
+        assert refused.stderr == "Error: no kind is called 'fushions'; did you mean 'fusion'?\n"
 
     def test_a_part_that_cannot_be_used_hides_no_other(self, invoke, monkeypatch):
         from cliffkit.recipe.options import describe_options as describe
@@ -482,6 +484,13 @@ class TestValidate:
         assert invoke("validate", tiny_recipe, "--set", "loss.0.use=l2").exit_code == 0
         assert invoke("validate", tiny_recipe, "--set", "loss.0.use=l3").exit_code == 2
 
+    def test_a_change_without_its_value_is_told_alone(self, invoke, tiny_recipe):
+        for command in ("validate", "plan"):
+            said = invoke(command, tiny_recipe, "--set", "train.depth.lr", "1e-3")
+            assert said.exit_code == 2
+            (line,) = said.stderr.splitlines()
+            assert line.startswith("Error: --set train.depth.lr: write PATH=VALUE, with = and no blank between them")
+
     def test_warns_of_a_form_of_training_that_this_machine_has_not(self, invoke, tiny_recipe, monkeypatch):
         monkeypatch.setattr("torch.cuda.is_available", lambda: False)
         said = invoke("validate", tiny_recipe, "--set", "train.depth.speed=graphs")
@@ -489,6 +498,39 @@ class TestValidate:
         assert said.stderr.startswith("warning: train.depth.speed: 'graphs' needs a CUDA GPU")
         planned = invoke("plan", tiny_recipe, "--set", "train.depth.speed=graphs")
         assert (planned.exit_code, planned.stderr) == (0, said.stderr)
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            (["embedding.warmup_steps=6"], "embedding.warmup_steps is 6, and train.depth.steps 6: the embedding's"),
+            (["train.depth.warmup_steps=7"], "train.depth.warmup_steps is 7, and train.depth.steps 6: the learning"),
+            (["train.embedding.warmup_steps=6"], "train.embedding.warmup_steps is 6, and train.embedding.steps 6:"),
+            (["train.depth.validate_every=9"], "train.depth.validate_every is 9, and train.depth.steps 6: only"),
+            (["train.depth.reload_best=true"], "train.depth.reload_best acts at milestones of the schedule, and `cos"),
+            (
+                ["train.depth.schedule={use: step, milestones: [2, 6, 9]}"],
+                "train.depth.schedule: train.depth.steps is 6, so the milestones 6, 9 never come; write fewer than 6",
+            ),
+        ],
+    )
+    def test_warns_of_settings_that_lie_beyond_the_last_step(self, changes, words, invoke, tiny_recipe):
+        said = invoke("validate", tiny_recipe, *(word for change in changes for word in ("--set", change)))
+        assert (said.exit_code, said.stdout) == (0, f"{tiny_recipe}: good\n")
+        (line,) = said.stderr.splitlines()
+        assert line.startswith(f"warning: {words}")
+
+    def test_does_not_warn_of_settings_that_act_in_the_last_steps_or_not_at_all(self, invoke, tiny_recipe):
+        changes = (
+            "embedding.warmup_steps=5",
+            "train.depth.warmup_steps=5",
+            "train.depth.validate_every=6",
+            "train.depth.reload_best=true",
+            "train.depth.schedule={use: step, milestones: [5]}",
+            "train.embedding.warmup_steps=99",
+            "embedding.trained=false",
+        )
+        said = invoke("validate", tiny_recipe, *(word for change in changes for word in ("--set", change)))
+        assert (said.exit_code, said.stderr) == (0, "")
 
     def test_warns_of_weights_that_are_not_on_this_machine_and_asks_no_network(self, invoke, monkeypatch):
         monkeypatch.setattr(timm_model, "_online", lambda: pytest.fail("asked for a network"))
@@ -621,6 +663,21 @@ class TestPredict:
                 assert image.mode in ("RGB", "RGBA")
                 assert image.size[0] >= size[1]
 
+    def test_depth_that_is_not_above_0_is_told_once_with_a_count(self, invoke, own_run, images, tmp_path):
+        weights = load_file(own_run.folder / "weights.safetensors")
+        bias = "head.metres.bias"
+        for shift, count in ((-1000.0, 2), (1000.0, 0)):
+            run = shutil.copytree(own_run.folder, tmp_path / f"run{count}")
+            save_file({**weights, bias: weights[bias] + shift}, run / "weights.safetensors")
+            write_sums(run)
+            done = invoke("predict", run, *images[:2], "-o", tmp_path / f"out{count}", "--device", "cpu")
+            assert done.exit_code == 0, done.stderr
+            told = [line for line in done.stderr.splitlines() if "0 m or less" in line]
+            assert len(told) == bool(count)
+            if count:
+                words = "warning: 2 of 2 inputs have more depths of 0 m or less than above 0, as"
+                assert told[0].startswith(f"{words} {images[0]}")
+
     def test_gives_what_evaluate_scored(self, invoke, own_run, images, registry, tmp_path):
         above_0 = ("--set", "model.head={use: sigmoid}")  # a median of 0 or less is aligned with nothing
         run = one_object(invoke("run", own_run.recipe, *above_0, "--runs", own_run.runs, "--device", "cpu", "--json"))
@@ -743,6 +800,11 @@ class TestPredict:
         assert (tmp_path / "image0.depth.png").read_text() == "mine"
         assert invoke(*command, "--force").exit_code == 0
         assert invoke(*command).exit_code == 0, "now it was"
+
+    def test_a_range_is_least_first(self, invoke, finished, images, tmp_path):
+        refused = invoke("predict", finished.folder, images[0], "-o", tmp_path / "out", "--range", "8,0.5")
+        assert refused.exit_code == 2
+        assert "least first: --range 0.5,8" in refused.stderr
 
     def test_what_is_no_run_is_refused(self, invoke, images, tmp_path):
         refused = invoke("predict", tmp_path, images[0], "-o", tmp_path / "out")

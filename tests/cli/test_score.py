@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -320,6 +321,22 @@ def test_a_list_says_which_file_is_of_which_image(data: Path, samples: dict[str,
     ("change", "chosen", "words"),
     [
         (lambda depth: depth * 1000, {}, "millimetres or other units, read as metres"),
+        (
+            lambda depth: depth,
+            {"quantity": {"use": "depth", "scale": 1000}},
+            "times the truth (median over 4 images); are the files in metres? Leave out --scale",
+        ),
+        (
+            lambda depth: np.rint(depth * 1000).astype(np.uint16),
+            {"quantity": {"use": "depth", "scale": 256}},
+            "times the truth (median over 4 images); are the files in millimetres? Write --scale 1000",
+        ),
+        (
+            lambda depth: np.rint(depth).astype(np.uint16),
+            {"quantity": {"use": "depth", "scale": 1000}},
+            "are the files in metres? Write --scale 1",
+        ),
+        (lambda depth: depth * 20, {}, "A scale of 2"),
         (lambda depth: 1 / depth, {}, "are they inverse depth or disparity, read as depth"),
         (lambda depth: depth, {"quantity": "inverse"}, "are they depth, read as inverse"),
         (
@@ -344,6 +361,19 @@ def test_what_is_odd_about_predictions_is_told(
 ) -> None:
     scored = score(write(tmp_path / "odd", samples, change), data, tmp_path, ("eigen",), **chosen)
     assert any(words in warning for warning in scored.warnings), scored.warnings
+
+
+def test_a_network_that_is_only_bad_and_depth_that_is_aligned_are_not_taken_for_another_unit(
+    data: Path, samples: dict[str, Sample], tmp_path: Path
+) -> None:
+    far = write(tmp_path / "far", samples, lambda depth: depth * 2.0)
+    assert score(far, data, tmp_path).warnings == ()
+    factors = cycle((3.0, 6.0))
+    mixed = write(tmp_path / "mixed", samples, lambda depth: depth * next(factors))
+    assert score(mixed, data, tmp_path).warnings == (), "the factors of a bad network differ"
+    wrong = write(tmp_path / "wrong", samples, lambda depth: depth / 10)
+    assert score(wrong, data, tmp_path, ("full+median",)).warnings == ()
+    assert len(score(wrong, data, tmp_path, ("full", "full+median")).warnings) == 1
 
 
 def test_distance_read_as_depth_is_told(data: Path, samples: dict[str, Sample], tmp_path: Path) -> None:

@@ -34,7 +34,10 @@ BROKEN = {
     "is no Python": ("def cliffkit_register(", "SyntaxError"),
     "imports what is not there": ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
     "ends the process": ("import sys; sys.exit(1)", "SystemExit: 1"),
-    "misspelt hook": ("@hookimpl\ndef cliffkit_registre(registry): pass", "unknown hook 'cliffkit_registre'"),
+    "misspelt hook": (
+        "@hookimpl\ndef cliffkit_registre(registry): pass",
+        "ValueError: unknown hook 'cliffkit_registre'; did you mean 'cliffkit_register'?",
+    ),
     "hook with a wrong parameter": ("@hookimpl\ndef cliffkit_event(evnt): pass", "evnt"),
     "unmarked hook": ("def cliffkit_event(event): pass", "cliffkit_event is not marked as a hook"),
     "unknown kind": (
@@ -133,6 +136,10 @@ def test_cliffkit_register_gives_components(plugin: Make) -> None:
 def test_cliffkit_register_names_the_plugin_whose_class_cannot_be_imported(plugin: Make) -> None:
     loaded = load_plugins(entries=[plugin("mine", GOOD.replace("cliffkit_fusions.add:Add", "fake_mine:Nothing"))])
     with pytest.raises(UserError, match="fusion 'good' of plugin 'mine' cannot be imported from fake_mine:Nothing"):
+        loaded.registry.get("fusion", "good").load()
+    other = GOOD.replace("cliffkit_fusions.add:Add", "fake_other:Gatd") + "\nclass Gated: ...\ndef _own(): ..."
+    loaded = load_plugins(entries=[plugin("other", other)])
+    with pytest.raises(UserError, match=r"the module has no 'Gatd'; fake_other.py has: cliffkit_register, Gated; mend"):
         loaded.registry.get("fusion", "good").load()
 
 

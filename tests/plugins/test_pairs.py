@@ -417,6 +417,16 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     "no folder": (shutil.rmtree, "index.csv: ", ["no such file", "name a folder that holds"]),
     "empty index": (text(lambda t: ""), "index.csv:1: ", ["header", "empty", "rgb, depth, scene_id"]),
     "header alone": (text(lambda t: t.splitlines()[0]), "index.csv: ", ["no line below the header", "list"]),
+    "semicolons": (
+        text(lambda t: t.replace(",", ";")),
+        "index.csv:1: ",
+        ["columns are separated by ';'; separate them by"],
+    ),
+    "tabs": (
+        text(lambda t: t.replace(",", "\t")),
+        "index.csv:1: ",
+        ["columns are separated by a tab; separate them by"],
+    ),
     "no column": (text(lambda t: t.replace("scene_id", "room")), "index.csv:1: ", ["without the column scene_id"]),
     "column twice": (text(lambda t: t.replace("scene_type", "rgb")), "index.csv:1: ", ["column twice", "once"]),
     "open quote": (text(lambda t: t.replace("rgb/3.png", '"rgb/3.png')), "index.csv:5: ", ["no CSV", "close quotes"]),

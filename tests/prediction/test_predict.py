@@ -343,6 +343,8 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, run: Run, registry: 
         (folder / name).write_bytes((run.folder / name).read_bytes())
         with pytest.raises(UserError, match="is no run; give the folder that `cliffkit run` named"):
             load_run(folder, registry)
+    with pytest.raises(UserError, match="none: no such folder; give the folder that `cliffkit run` named"):
+        load_run(tmp_path / "none", registry)
     assert load_run(run.folder, registry, ["eigen"]).protocols == (eigen(),)
 
 

@@ -215,6 +215,8 @@ ONE_FAULT = [
     ("  fusion:", "  fusion: {use: add}\n  fusion:", "7: model.fusion: repeated key; it stands first in line 6"),
     ("name: a", "name: a\nname: b", "2: name: repeated key; it stands first in line 1"),
     # what is no YAML for a recipe
+    ("{use: cliff}", "{use:cliff}", "6: model.fusion.use: 'use:cliff' is one word; write a blank after the colon, as"),
+    ("{use: cliff}", "use:cliff", "6: model.fusion: name a fusion, as {use: NAME}; there are: add, cliff, concat; wri"),
     ("{use: cliff}", "!x {use: cliff}", "6: model.fusion: tag !x means nothing here; remove it"),
 ]
 
@@ -262,9 +264,20 @@ def test_the_lines_of_a_file_with_comments_and_blocks(faults):
     assert [fault.partition(": ")[0] for fault in found] == ["f.yaml:13", "f.yaml:14", "f.yaml:21"]
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "- name: a\n", "just words\n", "3\n"])
-def test_what_is_no_mapping_is_no_recipe(check, text):
-    with pytest.raises(RecipeError, match=r"^f\.yaml: a recipe is a mapping"):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "the file is empty; write a recipe"),
+        ("\n \n", "the file is empty"),
+        ("# nothing\n", "has comments alone"),
+        ("null\n", "a recipe is a mapping"),
+        ("- name: a\n", "a recipe is a mapping"),
+        ("just words\n", "a recipe is a mapping"),
+        ("3\n", "a recipe is a mapping"),
+    ],
+)
+def test_what_is_no_mapping_is_no_recipe(check, text, words):
+    with pytest.raises(RecipeError, match=rf"^f\.yaml: {words}"):
         check(text)
 
 

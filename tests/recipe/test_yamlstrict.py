@@ -171,6 +171,14 @@ def test_keys_that_yaml_would_make_one_are_one():
     assert faults("1: a\n'1': b\n")[0].startswith("f.yaml:2: 1: repeated key; it stands first in line 1")
 
 
+def test_a_colon_without_a_blank_is_a_fault_and_is_read_as_it_was_meant():
+    document = yamlstrict.parse("a: 1\nb: {use:add, width: 3}\n", "f.yaml")
+    (fault,) = map(str, document.faults)
+    assert fault == "f.yaml:2: b.use: 'use:add' is one word; write a blank after the colon, as use: add"
+    assert document.data == {"a": 1, "b": {"use": "add", "width": 3}}
+    assert faults("b: {'a:b', x:y: 1, c:d: null}\n") == []
+
+
 @pytest.mark.parametrize("value", ["!cliff 3", "!cliff {use: cliff}", "!cliff [1]"])
 def test_a_tag_is_a_fault(value):
     assert faults(f"a: 1\nb: {value}\n") == ["f.yaml:2: b: tag !cliff means nothing here; remove it"]
@@ -190,14 +198,18 @@ def test_an_alias_that_loops_is_a_fault(text):
 
 
 INDENT = "indent it like the lines that it belongs to"
-QUOTE = "put text that begins with this character in quotes; indent with spaces, not with tabs"
+QUOTE = "put text that begins with this character in quotes"
+TAB = "indent with spaces, not with tabs; put text that begins with a tab in quotes"
 
 
 @pytest.mark.parametrize(
     ("text", "line", "remedy"),
     [
         ("a: 1\nb: [1, 2\nc: 3\n", 3, "check brackets, quotes, colons and indentation there"),
-        ("a: 1\n\tb: 2\n", 2, QUOTE),
+        ("a: 1\n\tb: 2\n", 2, TAB),
+        ('a: 1\nb: "2\nc: 3\n\nd: 4\n', 2, "close it"),
+        ("a: 'it\nb: 2\n", 1, "close it"),
+        ("a: 1\nb: [1, 2\n\n", 2, "close it"),
         ("a: 1\nb: c: d\n", 2, INDENT + ", and put text that has ': ' in quotes"),
         ("a:\n  b: 1\n   c: 2\n", 3, INDENT + ", and put text that has ': ' in quotes"),
         ("a:\n    b: 1\n  c: 2\n", 3, INDENT),

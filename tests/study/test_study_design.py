@@ -195,7 +195,7 @@ def test_a_level_that_sets_the_seed_is_refused(load: Load) -> None:
         load("name: a\nbase: base.yaml\naxes: {which: {ours: {}, theirs: {seed: 1}}}")
     (fault,) = map(str, error.value.faults)
     assert "3: axes.which.theirs.seed: a level may not set the seed" in fault
-    assert "`placebo: true` adds the reference under other ones" in fault
+    assert "take it out. To train under more seeds, list them under `seeds`;" in fault
 
 
 def test_with_the_replicate_s_seed_every_seed_of_a_study_has_its_own_generator(load: Load) -> None:
@@ -352,6 +352,8 @@ def test_a_range_of_seeds_is_a_design_and_a_list_is_none(load: Load) -> None:
         (("model.fusion: {use: add}", "model.fusion: {use: cliff}"), "6: axes.fusion.add: the patch changes nothing"),
         (("model.fusion: {use: add}", "train.depth.batch: 4"), "6: axes.fusion.add: the patch changes nothing"),
         (("{cliff: {}, add: {model.fusion: {use: add}}}", "{}"), "6: axes.fusion: the axis is empty"),
+        (("{cliff: {}, add: {model.fusion: {use: add}}}", "[add, cliff]"), "['add', 'cliff'] is no mapping of levels"),
+        (("{use: add}", "{use:add}"), "6: axes.fusion.add.model.fusion.use: 'use:add' is one word; write a blank"),
         (("  fusion: {", "  seed: {"), "6: axes.seed: a column of the study's results has this name; call the axis"),
         (("{cliff: {}, add: {model.fusion: {use: add}}}", "{add: 3}"), "6: axes.fusion.add: 3 is no patch"),
         (("{model.fusion: {use: add}}", "{embedding.use: heg_r}"), "axis 'embedding' sets embedding.use too"),

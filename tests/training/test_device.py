@@ -31,7 +31,7 @@ def test_what_is_there_is_opened_with_a_reason_for_its_precision(name: str) -> N
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("gpu", r"--device gpu: .*; use auto, cpu or cuda"),
+        ("gpu", r"--device gpu: is no device; use auto, cpu or cuda"),
         ("", r"--device : .*; use auto, cpu or cuda"),
         ("cuda:x", r"--device cuda:x: .*; use auto, cpu or cuda"),
         ("cuda:99", r"--device cuda:99: torch sees no such device here; use --device auto or cpu"),

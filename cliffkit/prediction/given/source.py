@@ -60,6 +60,7 @@ class Source:
                     "predictions has not; score without +flip, and say beside the scores whether predictions are such "
                     "averages"
                 )
+        self.suspicions.scale_counts = any(protocol.align == "none" for protocol in protocols)
         views = [view for view, _ in alike(protocols)]
         read = partial(_read, self._dataset, self._reading, views)
         for (index, _), (sample, stored, depth_m, maps) in zip(
@@ -78,7 +79,8 @@ def _read(
     if reading.quantity.scale is None and not stored.dtype.startswith("float"):
         raise UserError(
             f"{entry}: holds whole numbers ({stored.dtype}); give their scale, how many of them are one metre (or 1/m, "
-            "or pixel): 1000 for millimetres, 256 for KITTI's PNGs, 1 where they are that themselves"
+            "or pixel): --scale 1000 for millimetres, --scale 256 for KITTI's PNGs, --scale 1 where they are that "
+            "themselves"
         )
     depth_m = at_image_size(stored, sample, reading.quantity)
     return sample, stored, depth_m, [in_view(depth_m, view) for view in views]
