@@ -56,8 +56,8 @@ class Plan:
     a fit, None of a stage that trains nothing.
     """
     warnings: tuple[str, ...]
-    """What may go wrong, such as weights that would have to be fetched, a warm-up longer than training, or folders of data
-    sets that are not read."""
+    """What may go wrong, such as weights that would have to be fetched, a warm-up longer than training, or a data set's
+    folder that is not read."""
 
 
 def plan(
