@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cliffkit.report.sentences import placebo_sentence, seeds_of
-from cliffkit.report.wording import digits, listed, row_digits, spread
+from cliffkit.report.wording import listed, spread, table_digits
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import EQUIVALENT
 from cliffkit.store.artifacts import GivenScores, Scores
@@ -127,8 +127,7 @@ def best(table: Table) -> str | None:
             else f"No best mean: {_apart(ground).lower()}, and no image and seed is common to all."
         )
     on = "" if ground is None else f" on the {_common(ground)} that every variant has"
-    decimals = row_digits(leader) if ground is None else digits([leader.ranked])
-    lead = f"Best mean{on}: {leader.variant.name}, {spread(leader.ranked, decimals)}"
+    lead = f"Best mean{on}: {leader.variant.name}, {spread(leader.ranked, table_digits(table))}"
     ties = [row.variant.name for row in table.rows if row.tied and not row.best]
     return f"{lead}; not distinguishable from it: {listed(ties)}." if ties else f"{lead}."
 

@@ -24,7 +24,7 @@ import torch
 from cliffkit.components.registry import Registry
 from cliffkit.pictures.colours import relative_error
 from cliffkit.report import gallery as galleries
-from cliffkit.report import images
+from cliffkit.report import images, wording
 from cliffkit.report.checklist import checklist
 from cliffkit.report.figures import curves
 from cliffkit.report.markdown import _with_code
@@ -33,11 +33,11 @@ from cliffkit.report.picks import pick, pick_images
 from cliffkit.report.remarks import published, troubles
 from cliffkit.report.sentences import placebo_sentence
 from cliffkit.report.svg import inline
-from cliffkit.report.tables import HEADS, effect_rows, row_cells, text_table
-from cliffkit.report.wording import MINUS, chance, digits, heading, listed, number
+from cliffkit.report.tables import HEADS, effect_rows, text_table
+from cliffkit.report.wording import chance, column_digits, heading, listed, number, table_digits
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
-from cliffkit.statistics import EQUIVALENT, NOISE, compare, estimate, holm
+from cliffkit.statistics import EQUIVALENT, NOISE, Estimate, compare, estimate, holm
 from cliffkit.store.artifacts import EmbeddingFitFacts
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, analyse
@@ -819,25 +819,72 @@ def test_words(said: str, wanted: str) -> None:
     assert said == wanted
 
 
-def test_digits_show_two_of_the_half_width() -> None:
-    random = np.random.default_rng(0)
-    for scale, wanted in ((1.0, 2), (0.1, 3), (0.001, 5), (100.0, 0)):
-        found = estimate(scale * random.normal(0, 1, (1, 50)))
-        assert digits([found, None]) == wanted
-    assert digits([None]) == 4
+def _of_scale(scale: float) -> Estimate:
+    found = estimate(scale * np.random.default_rng(0).normal(0, 1, (1, 50)))
+    assert found is not None
+    return found
 
 
-def test_one_wild_interval_costs_no_other_row_its_decimals(plain: Report) -> None:
-    tame, *_, wild = [row for row in plain.analysis.first(plain.results).rows if row.difference is not None]
-    assert tame.difference is not None
-    assert wild.difference is not None
-    lone = tame.difference
-    huge = replace(wild, mean=None, difference=replace(wild.difference, value=0.01, low=-20.0, high=20.02))
-    assert row_cells(huge)[1:3] == ["0", f"[{MINUS}20, +20]"]
-    small = replace(tame, mean=None, difference=replace(lone, value=-0.0012, low=-0.0022, high=-0.0002))
-    assert row_cells(small)[1:3] == [f"{MINUS}0.0012", f"[{MINUS}0.0022, {MINUS}0.0002]"]
-    effects = [Effect("a", ("x",), row.difference, "", None) for row in (huge, small)]
-    assert [row["value"] for row in effect_rows(tuple(effects))] == ["0", f"{MINUS}0.0012"]
+@pytest.mark.parametrize(
+    ("scales", "wanted"),
+    [
+        ([1.0], 2),
+        ([0.1], 3),
+        ([0.001], 5),
+        ([100.0], 0),
+        ([None], 4),
+        ([], 4),
+        ([1.0, 0.1, None], 3),
+        ([100.0, 0.1], 3),
+        ([1.0, 1.0, 0.00001], 4),
+    ],
+)
+def test_a_column_shows_two_digits_of_its_narrowest_half_width_and_is_not_ruled_by_one_far_narrower(
+    scales: list[float | None], wanted: int
+) -> None:
+    assert column_digits([None if scale is None else _of_scale(scale)] for scale in scales) == wanted
+
+
+def _decimals(text: str) -> set[int]:
+    """The decimals of the numbers in a text."""
+    return {len(found) for found in re.findall(r"\d\.(\d+)", text)}
+
+
+def test_a_column_has_one_number_of_decimals_in_every_format(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    """One variant varies far more than the others: its own row would need fewer decimals."""
+    results = make_results(make_study(tmp_path, registry, tiny), tmp_path / "runs")
+    for values in results.scores.values():
+        values[1, ..., 0] += np.random.default_rng(1).normal(0, 0.2, values.shape[1:3])
+    report = write(results, tmp_path / "report")
+    tables = report.analysis.tables
+    for (protocol, metric), table in tables.items():
+        decimals = table_digits(table)
+        texts = report.page.data["tables"][f"{protocol}|{metric}"]["rows"]
+        for cells, short, *_ in texts:
+            shown = dict(zip(HEADS, cells, strict=True))
+            numbers = f"{short} {shown['difference']} {shown['95 % interval']}"
+            assert _decimals(numbers) == {decimals}, (protocol, metric)
+    first = table_digits(tables["full", "abs_rel"])
+    sentence = report.page.words.partition(" none + concat raised ")[2].partition(", Holm's p")[0]
+    assert _decimals(sentence) == {first}
+    lines = [line for line in report.text("table.tex").splitlines() if line.startswith(r"\raggedright")]
+    differences, every = lines[:6], lines[6:]
+    assert {count for line in differences for cell in line.split(" & ")[1:4] for count in _decimals(cell)} == {first}
+    for line in every:
+        _, *cells = line.removesuffix(r" \\ \addlinespace[2pt]").replace(r"\fontsize{6}{7}", "").split(" & ")
+        wanted = [{table_digits(tables["full", metric])} for metric in METRICS]
+        assert [_decimals(cell.replace("[-1pt]", "")) for cell in cells] == wanted
+    means = report.page.tables["every"]
+    assert {count for row in means[1:] for count in _decimals(row[1])} == {first}
+    best = next(row for row in report.analysis.first(results).rows if row.best)
+    assert f"**{wording.spread(best.mean, first)}**" in report.text("report.md")
+
+
+def test_effects_of_a_group_have_the_same_decimals() -> None:
+    wide, narrow = (Effect("a", ("x",), _of_scale(scale), "", None) for scale in (1.0, 0.1))
+    rows = effect_rows((wide, narrow))
+    assert {count for row in rows for count in _decimals(row["value"] + row["interval"])} == {3}
+    assert _decimals(effect_rows((wide,))[0]["value"]) == {2}
 
 
 def test_where_seeds_differ_the_table_says_what_means_are_over(registry: Registry, tiny: str, tmp_path: Path) -> None:
