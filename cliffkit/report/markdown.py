@@ -186,7 +186,16 @@ def _with_code(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]()<>#|~!&$])", r"\\\1", text)
+    """Escape what Markdown would read: to some readers a bracket or a parenthesis behind a backslash begins a formula.
+
+    So brackets stay as they are, but for one that would close the text of a link, of its target or of a box to tick. An
+    underscore within a word is no emphasis.
+    """
+    return _MARKUP.sub(r"\\\g<0>", text)
+
+
+_MARKUP = re.compile(r"[\\`*{}<>#|~&$]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|(?<=^\[.)\]")
+"""Characters that are escaped."""
 
 
 def _fenced(text: str, kind: str) -> str:

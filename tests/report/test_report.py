@@ -27,7 +27,7 @@ from cliffkit.report import gallery as galleries
 from cliffkit.report import images, wording
 from cliffkit.report.checklist import checklist
 from cliffkit.report.figures import curves
-from cliffkit.report.markdown import _with_code
+from cliffkit.report.markdown import _md, _with_code
 from cliffkit.report.page import _code
 from cliffkit.report.picks import pick, pick_images
 from cliffkit.report.remarks import published, troubles
@@ -266,8 +266,22 @@ def test_the_checklist_stands_in_page_and_markdown(plain: Report) -> None:
 def test_what_a_user_writes_is_set_as_code_and_nothing_else_is_markup() -> None:
     assert _code("set `a: <b>` or <c>") == "set <code>a: &lt;b&gt;</code> or &lt;c&gt;"
     assert _code("one ` alone & nothing") == "one ` alone &amp; nothing"
-    assert _with_code("set `a_b: <c>` or a_b") == r"set `a_b: <c>` or a\_b"
+    assert _with_code("set `a_b: <c>` or a_b") == r"set `a_b: <c>` or a_b"
     assert _with_code("one ` alone") == r"one \` alone"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("abs_rel (full) within [-1, 2]!", "abs_rel (full) within [-1, 2]!"),
+        ("![a](b) [a][b] [a]: b", r"![a\](b) [a\][b] [a\]: b"),
+        ("[x] done", r"[x\] done"),
+        ("_a_ a_b __c__ a__b é_ü", r"\_a\_ a_b \_\_c\_\_ a\_\_b é_ü"),
+        ("*a* `b` <c> &amp; $x$ \\(", r"\*a\* \`b\` \<c\> \&amp; \$x\$ \\("),
+    ],
+)
+def test_markdown_escapes_what_markdown_reads_and_no_parentheses(text: str, wanted: str) -> None:
+    assert _md(text) == wanted
 
 
 def test_nothing_from_outside_is_read_as_markup(hostile: Report) -> None:
@@ -432,6 +446,7 @@ def test_markdown_is_whole_and_inert(hostile: Report) -> None:
     assert set(widths) == {len(HEADS) + 2}  # an escaped bar in a name opens no column
     assert all(f"![{name}](figures/{name}.svg)" in body for name in ("forest", "curves", "effects", "over_depth"))
     assert "**" in body
+    assert not re.search(r"(?<!\\)\\[(\[]", body), "to some readers that begins a formula"
 
 
 def test_latex_is_balanced_and_escaped(hostile: Report) -> None:
