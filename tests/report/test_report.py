@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,21 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from matplotlib.collections import LineCollection
 
 from cliffkit.components.registry import Registry
 from cliffkit.pictures.colours import relative_error
 from cliffkit.report import gallery as galleries
 from cliffkit.report import images, wording
 from cliffkit.report.checklist import checklist
-from cliffkit.report.figures import curves
+from cliffkit.report.figures import COLUMN, WIDTHS_IN, curves, effects
 from cliffkit.report.markdown import _md, _with_code
+from cliffkit.report.over_depth import over_depth
 from cliffkit.report.page import _code
 from cliffkit.report.picks import pick, pick_images
 from cliffkit.report.remarks import published, troubles
 from cliffkit.report.sentences import placebo_sentence
-from cliffkit.report.svg import inline
+from cliffkit.report.svg import drawing, inline
 from cliffkit.report.tables import HEADS, effect_rows, text_table
 from cliffkit.report.wording import chance, column_digits, heading, listed, number, table_digits
 from cliffkit.report.write import write_report
@@ -46,6 +49,7 @@ from cliffkit.study.columns import TAKEN
 from cliffkit.study.effects import Effect
 from cliffkit.study.reading import load_results
 from cliffkit.study.results import CellResult, Results
+from cliffkit.study.where import where
 
 from ..report_fixtures import (
     AXES,
@@ -344,6 +348,39 @@ def test_a_curve_of_one_validation_is_a_point_that_can_be_seen(hostile: Report) 
     low, high = figure.axes[0].get_ylim()
     ends = np.concatenate([bar.vertices[:, 1] for bar in figure.axes[0].collections[-1].get_paths()])
     assert low < ends.min() < ends.max() < high
+
+
+def test_seven_ranges_of_depth_stand_side_by_side_in_a_column(plain: Report) -> None:
+    results = plain.results
+    assert results.regions is not None
+    regions = results.regions.copy()
+    regions[...] = results.scores["full"][..., :1]
+    analysis = replace(plain.analysis, where=where(replace(results, regions=regions)))
+    for width_in in WIDTHS_IN.values():
+        with drawing():
+            figure = over_depth(results, analysis, width_in)
+            assert figure is not None
+            figure.draw_without_rendering()
+        boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+        assert len(boxes) == 7
+        assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
+def test_in_a_column_no_label_is_struck_through_by_the_line_at_zero(plain: Report) -> None:
+    with drawing():
+        figure = effects(plain.results, plain.analysis, WIDTHS_IN[COLUMN])
+        assert figure is not None
+        figure.draw_without_rendering()
+    crossed = 0
+    for axes in figure.axes:
+        (zero,) = [found for found in axes.collections if isinstance(found, LineCollection)]
+        ends = [axes.transData.transform(segment) for segment in zero.get_segments()]
+        labels = [text.get_window_extent() for text in axes.texts if text.get_text() not in ("← better", "better →")]
+        assert len(ends) == len(labels) > 0
+        crossed += sum(label.x0 < ends[0][0, 0] < label.x1 for label in labels)
+        for (_, one), (_, other) in ends:
+            assert not any(min(one, other) < label.y1 and label.y0 < max(one, other) for label in labels)
+    assert crossed, "some label reaches the line's place"
 
 
 def test_figures_are_the_same_bytes_whenever_they_are_drawn(plain: Report, tmp_path: Path) -> None:
