@@ -29,9 +29,11 @@ def where_sentences(families: tuple[Family, ...]) -> list[str]:
         for name, regions in _regions(families, word).items():
             parts.setdefault(name, []).append(f"{word} in {listed(regions)}")
     if not parts:
-        compared = sum(family.compared for family in families)
-        words = f"No variant differs from the reference by more than noise in any region: {compared} comparisons."
-        return [words] if compared else []
+        measured = sum(family.measured for family in families)
+        missing = sum(family.compared for family in families) - measured
+        counted = f"{measured} comparison{'s' * (measured != 1)}"
+        words = f"{'No variant' if not missing else 'No variant that is measured'} differs from the reference"
+        return [f"{words} by more than noise in any region: {counted}."] if measured else []
     return [f"{variant}: {'; '.join(words)}." for variant, words in parts.items()]
 
 
