@@ -51,7 +51,8 @@ def print_study(results: Results, analysis: Analysis) -> None:
     apart = "" if study.placebo is None else "; the placebo takes no part"
     out.print(f"*: the best mean; =: not distinguishable from the best{apart}", highlight=False)
     constant = baseline(results, first.protocol, first.metric)
-    for line in filter(None, (common_ground(first), equivalence(first), constant)):
+    equal = equivalence((*first.rows, *analysis.main, *analysis.interactions, *analysis.shares), study)
+    for line in filter(None, (common_ground(first), equal, constant)):
         out.print(line, highlight=False)
     if weak := not_better_than_constant(results, first):
         out.print(f"no better than that constant: {listed(weak)}; train longer before you compare", highlight=False)

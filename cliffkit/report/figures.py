@@ -197,7 +197,9 @@ def _legend(figure: Figure, bars: Iterable[Bar | None], smallest: float | None) 
     """Explain the markers that are drawn, and the band of differences that matter to nobody."""
     words = {bar[2] for bar in bars if bar is not None}
     handles: list[Artist] = [
-        Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.4, label=word, fillstyle=_fill(word))
+        Line2D(
+            [], [], color=colour, marker=marker, markersize=5, linewidth=1.4, label=_told(word), fillstyle=_fill(word)
+        )
         for word, (marker, colour) in LOOKS.items()
         if word in words
     ]
@@ -216,6 +218,10 @@ def legend_columns(width_in: float, wanted: int) -> int:
 def is_narrow(width_in: float) -> bool:
     """Tell whether a figure is as narrow as a paper's column."""
     return width_in < 5
+
+
+def _told(word: str) -> str:
+    return f"{word}, by the 90 % interval" if word == EQUIVALENT else word
 
 
 def _fill(word: str) -> Literal["none", "full"]:

@@ -9,7 +9,7 @@ from cliffkit.report import remarks, wording
 from cliffkit.report.material import Material
 from cliffkit.report.sentences import seeds_of
 from cliffkit.report.wording import NOTHING, number, table_digits
-from cliffkit.scoring.metrics import METRICS, UNITS
+from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE
 from cliffkit.study.analysis import Row
 
@@ -146,8 +146,7 @@ def _difference_caption(material: Material) -> str:
     if study.adaptive is not None:
         about += " Seeds came one by one while they mattered; intervals and p allow for looking after each."
     if any(row.word == EQUIVALENT for row in material.first.rows):
-        unit = f" {UNITS[study.metric]}" if UNITS[study.metric] else ""
-        about += f" Equivalent: two one-sided tests find the difference within ±{study.smallest:g}{unit}."
+        about += f" {remarks.equivalence(material.first.rows, study)}"
     return f"{_tex(' '.join([about, *_means(material)]))} Protocol {_tex(_protocol(material))}."
 
 
@@ -162,6 +161,7 @@ def _means(material: Material) -> Iterator[str]:
 def _metric_caption(material: Material) -> str:
     words = {row.word for metric in METRICS for row in material.analysis.tables[material.study.protocol, metric].rows}
     marks = ", ".join(f"${mark}$ {word}" for word, mark in _MARKS.items() if word in words)
+    marks = marks.replace(EQUIVALENT, rf"{EQUIVALENT} (by the 90\,\% interval)")
     about = f"{material.study.name}: mean ± half-width of the 95 % interval. Best in bold, ties with it underlined."
     verdicts = f" Difference from the reference: {marks}." if marks else ""
     about = " ".join([about, *_means(material)])

@@ -79,6 +79,8 @@ def _effects(material: Material) -> Iterator[str]:
                 cells = (row["axes"], row["label"], row["value"], row["interval"], row["p"])
                 yield _row([*map(_md, cells), wording.verdict(row["word"])])
             yield ""
+    equal = remarks.equivalence((*analysis.main, *analysis.interactions, *analysis.shares), material.study)
+    yield from [equal, ""] if equal else []
 
 
 def _metrics(material: Material) -> Iterator[str]:
@@ -91,7 +93,7 @@ def _metrics(material: Material) -> Iterator[str]:
             cells = [f"{_marked(line, line.short)} {mark}".strip() for line, mark in zip(lines, marks, strict=True)]
             yield _row([_md(variant.name), *cells])
         yield ""
-    yield f"Beside the mean the verdict on the difference from the reference: {wording.legend()}."
+    yield f"Beside the mean the verdict on the difference from the reference: {remarks.legend(material.study)}"
 
 
 def _where(material: Material) -> Iterator[str]:

@@ -67,7 +67,7 @@ def text_table(results: Results, table: Table, planned: bool) -> TextTable:
         rows.append(Line(cells, wording.spread(row.mean, decimals), row.word or "", flag))
     notes = [
         remarks.common_ground(table),
-        remarks.equivalence(table),
+        remarks.equivalence(table.rows, results.study),
         remarks.uneven_seeds(table),
         *remarks.dropped(results, table),
     ]

@@ -94,6 +94,15 @@ def legend() -> str:
     return ", ".join(f"{mark} {word}" for word, mark in MARKS.items())
 
 
+def equivalence(smallest: float, metric: str) -> str:
+    """Say by what equivalence is judged: an interval that is shown may leave the range of differences too small."""
+    unit = f" {UNITS[metric]}" if UNITS[metric] else ""
+    return (
+        f"Equivalent is judged by two one-sided tests at 5 % each, that is by the 90 % interval, which lies within "
+        f"±{smallest:g}{unit}; the 95 % interval that is shown may reach beyond."
+    )
+
+
 def listed(names: Iterable[str], most: int = 8) -> str:
     """Names with commas, the rest counted."""
     texts = list(names)

@@ -531,6 +531,33 @@ def test_the_latex_caption_says_what_its_numbers_allow_for(registry: Registry, t
     assert seeds == [str(row.mean.seeds) for row in rows if row.mean is not None]
 
 
+def test_wherever_marks_are_explained_equivalence_is_by_the_interval_of_90_percent(
+    registry: Registry, tiny: str, tmp_path: Path
+) -> None:
+    for smallest, wanted in ((0.02, True), (None, False)):
+        compare = {} if smallest is None else {"compare": {"smallest": smallest}}
+        folder = tmp_path / str(smallest)
+        report = write(make_results(make_study(folder, registry, tiny, **compare), folder / "runs"), folder / "report")
+        rows = report.analysis.first(report.results).rows
+        assert (EQUIVALENT in {row.word for row in rows}) == wanted
+        sentence = wording.equivalence(0.02, "abs_rel")
+        assert "by the 90 % interval, which lies within ±0.02;" in sentence
+        assert report.page.words.count(sentence) == report.text("report.md").count(sentence) == 3 * wanted
+        assert (r"equivalent (by the 90\,\% interval)" in report.text("table.tex")) == wanted
+        for name in ("forest", "forest_column", "effects", "effects_column"):
+            assert ("equivalent, by the 90 % interval" in report.text(f"figures/{name}.svg")) == wanted
+
+
+def test_the_caption_of_effects_names_what_there_is(plain: Report, tmp_path: Path) -> None:
+    words = "Effects per axis, interactions and shares, with 95 % intervals"
+    assert words in plain.page.words
+    analysis = replace(plain.analysis, shares=(), weakest=None)
+    files = write_report(plain.results, analysis, tmp_path, gallery=None, command=COMMAND, progress=lambda what: None)
+    page = Report(plain.results, analysis, files).page.words
+    assert "Effects per axis and interactions, with 95 % intervals" in page
+    assert words not in page
+
+
 def test_long_latex_tables_go_on(registry: Registry, tiny: str, tmp_path: Path) -> None:
     axes = {"lr": {f"lr{i}": {"train.depth.lr": 0.01 + i / 100} if i else {} for i in range(25)}}
     results = make_results(make_study(tmp_path, registry, tiny, axes=axes), tmp_path / "runs", images=4)
