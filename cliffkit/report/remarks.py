@@ -217,6 +217,16 @@ def not_better_than_constant(results: Results, table: Table) -> list[str] | None
     return [name for name, mean in means.items() if not sign * mean > sign * value]
 
 
+def hardly_better_than_constant(results: Results, table: Table) -> list[str]:
+    """Name the variants whose mean has the score of a constant depth within its interval."""
+    scores = _constant(results, table.protocol)
+    if scores is None:
+        return []
+    value = scores.protocols[table.protocol].baseline[table.metric]
+    means = {row.variant.name: row.mean for row in table.rows}
+    return [name for name, mean in means.items() if mean is not None and mean.low <= value <= mean.high]
+
+
 def _constant(results: Results, protocol: str) -> Scores | None:
     """Give scores that hold those of a constant depth under a protocol."""
     every = (cell.scores for cell in results.cells if cell.scores is not None)
