@@ -47,6 +47,11 @@ _MARKS: Mapping[str, str] = MappingProxyType(
 )
 """By verdict, symbols that LaTeX has without a package."""
 
+_FORMULAS: Mapping[str, str] = MappingProxyType(
+    {"delta < 1.25^k": r"$\delta<1.25^k$", ">=": r"$\geq$", "<=": r"$\leq$", ">": "$>$", "<": "$<$"}
+)
+"""By words of a protocol, as mathematics; longer ones first."""
+
 _SMALL = r"\fontsize{6}{7}\selectfont"
 """Size of half-widths."""
 
@@ -60,6 +65,7 @@ def latex(material: Material) -> str:
         r"% \usepackage{booktabs}",
         "% Two tables: differences from the reference, and every metric. Bold: best mean. Underlined: not",
         "% distinguishable from it. Symbols: verdicts on the difference from the reference.",
+        r"% To span both columns of a page, write table* for table at each \begin and \end.",
         *_tables(
             _difference_caption(material),
             rf"@{{}}p{{0.2\textwidth}}rrr@{{\quad}}lr{'r' * (material.study.adaptive is not None)}@{{}}",
@@ -147,7 +153,7 @@ def _difference_caption(material: Material) -> str:
         about += " Seeds came one by one while they mattered; intervals and p allow for looking after each."
     if any(row.word == EQUIVALENT for row in material.first.rows):
         about += f" {remarks.equivalence(material.first.rows, study)}"
-    return f"{_tex(' '.join([about, *_means(material)]))} Protocol {_tex(_protocol(material))}."
+    return f"{_tex(' '.join([about, *_means(material)]))} Protocol {_protocol(material)}."
 
 
 def _means(material: Material) -> Iterator[str]:
@@ -165,12 +171,17 @@ def _metric_caption(material: Material) -> str:
     about = f"{material.study.name}: mean ± half-width of the 95 % interval. Best in bold, ties with it underlined."
     verdicts = f" Difference from the reference: {marks}." if marks else ""
     about = " ".join([about, *_means(material)])
-    return f"{_tex(about)}{verdicts} Protocol {_tex(_protocol(material))}."
+    return f"{_tex(about)}{verdicts} Protocol {_protocol(material)}."
 
 
 def _protocol(material: Material) -> str:
+    """Describe the compared protocol; its comparisons are set as mathematics."""
     study = material.study
-    return next(protocol for protocol in material.results.protocols if protocol.name == study.protocol).describe()
+    protocol = next(protocol for protocol in material.results.protocols if protocol.name == study.protocol)
+    words = _tex(protocol.describe())
+    for plain, formula in _FORMULAS.items():
+        words = words.replace(_tex(plain), formula)
+    return words
 
 
 def _range(counts: Iterable[int]) -> str:

@@ -492,7 +492,10 @@ def test_latex_is_balanced_and_escaped(hostile: Report) -> None:
     bare = re.sub(r"\\[\\&%$#_{}]", "", "\n".join(line for line in text.splitlines() if not line.startswith("%")))
     assert bare.count("{") == bare.count("}")
     assert bare.count("$") % 2 == 0
-    assert not set('%#_^~|<>"') & set(re.sub(r"\$\^\{\\[a-z]+\}\$", "", bare))
+    assert not set('%#_^~|<>"') & set(re.sub(r"\$\^\{\\[a-z]+\}\$|\$\\delta<1\.25\^k\$|\$>\$", "", bare))
+    assert bare.count(r"truth d $>$ 0.001 m, prediction clamped to $\geq$ 0.001 m,") == 2
+    assert bare.count(r"$\delta<1.25^k$") == 2
+    assert sum("table*" in line for line in text.splitlines() if line.startswith("%")) == 1
     assert bare.count(r"\begin{table}") == bare.count(r"\end{table}") == 2
     assert text.isascii()
     lines = [line for line in text.splitlines() if line.startswith(r"\raggedright")]
