@@ -23,6 +23,7 @@ import pytest
 import torch
 from matplotlib.collections import LineCollection
 
+from cliffkit.components.load import Plugins
 from cliffkit.components.registry import Registry
 from cliffkit.pictures.colours import relative_error
 from cliffkit.report import gallery as galleries
@@ -50,6 +51,8 @@ from cliffkit.study.effects import Effect
 from cliffkit.study.reading import load_results
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.where import where
+from cliffkit.verbs.opened import open_study
+from cliffkit.verbs.study_report import command_again
 
 from ..report_fixtures import (
     AXES,
@@ -658,6 +661,22 @@ def test_how_to_reproduce_it(hostile: Report) -> None:
         assert each.cell.jobs[-1].needs["depth"].key in words
     for protocol in hostile.results.protocols:
         assert protocol.describe() in words
+
+
+def test_the_command_asks_for_the_folder_of_data_wherever_it_was_named(
+    plugins: Plugins, registry: Registry, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_study(tmp_path, registry, tiny)
+
+    def command(data: Mapping[str, Path] | None) -> str:
+        return command_again(open_study(tmp_path / "study.yaml", (), data, tmp_path / "runs", plugins))
+
+    monkeypatch.delenv("CLIFFKIT_DATA_ROOMS", raising=False)
+    plain = f"cliffkit ablate {tmp_path / 'study.yaml'}"
+    assert command(None) == plain
+    assert command({"rooms": tmp_path}) == f"{plain} --data rooms=FOLDER"
+    monkeypatch.setenv("CLIFFKIT_DATA_ROOMS", str(tmp_path))
+    assert command(None) == command({"rooms": tmp_path}) == f"{plain} --data rooms=FOLDER"
 
 
 def test_a_version_in_which_cells_differ_is_said_and_a_library_that_only_some_use_is_no_trouble(
