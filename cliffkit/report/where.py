@@ -92,4 +92,4 @@ def _cell(local: Local, decimals: int) -> str:
     gap = local.difference
     if gap is None:
         return MARKS[UNMEASURED]
-    return f"{MARKS[local.word]} {number(gap.value, decimals, sign=True)} ({interval(gap, decimals, sign=True)})"
+    return f"{MARKS[local.word]} {number(gap.value, decimals, sign=True)} {interval(gap, decimals, sign=True)}"

@@ -650,6 +650,16 @@ def test_published_numbers_stand_apart_and_only_for_the_base_recipe(hostile: Rep
     assert "published (not measured here)" in hostile.text("report.md")
 
 
+def test_tables_of_regions_have_heads_over_their_cells_and_brackets_once(plain: Report) -> None:
+    part = plain.text("report.html").partition('<h2 id="where">')[2].partition("</section>")[0]
+    heads, cells = (re.findall(f"<{tag}([^>]*)>([^<]*)</{tag}>", part) for tag in ("th", "td"))
+    regions = [given for given, text in heads if "image" in text]
+    assert len(regions) == 3 + 2 + 2
+    assert all('class="text"' in given for given in regions)
+    assert len(cells) == 5 * len(regions)
+    assert all(re.fullmatch(r"\S [+−]?[\d.]+ \[[+−]?[\d.]+, [+−]?[\d.]+\]", text) for _, text in cells)
+
+
 def test_how_to_reproduce_it(hostile: Report) -> None:
     page, study = hostile.page, hostile.results.study
     words = page.words
