@@ -36,6 +36,9 @@ def print_run(finished: Run, as_json: bool) -> None:
         echo("Nothing to do: every stage of this recipe is in the store.", err=True)
     print_scores(finished.record, finished.record.name)
     print_data(finished.record, "training")
+    scored = finished.record.protocols.items()
+    if weak := [name for name, own in scored if not own.metrics["abs_rel"] < own.baseline["abs_rel"]]:
+        echo(printable(f"no better than that constant in abs_rel under {', '.join(weak)}; train longer"))
     chosen = finished.record.selection
     assert chosen is not None, "a run has chosen its weights"
     echo(f"weights: best {chosen.score} on {chosen.split} ({chosen.best_score:.4f}) at step {chosen.step}")

@@ -18,7 +18,7 @@ from cliffkit.report.remarks import baseline, common_ground, equivalence, not_be
 from cliffkit.report.sentences import between, placebo_sentence, row_sentence
 from cliffkit.report.summary import summary
 from cliffkit.report.where import where_rows, where_sentences
-from cliffkit.report.wording import listed
+from cliffkit.report.wording import column_digits, listed, table_digits
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import BETTER, WORSE, Estimate
 from cliffkit.study.analysis import Analysis
@@ -40,15 +40,19 @@ def print_study(results: Results, analysis: Analysis) -> None:
     for text in (summary(results, analysis), protocol.describe()):
         out.print(printable(f"\n{text}"), highlight=False, markup=False)
     table = _table("variant", f"{first.metric} {arrow}", f"against {study.reference.name}")
+    decimals = table_digits(first)
     for row in first.rows:
         mark = "*" if row.best else "=" if row.tied else " "
-        mean = "" if row.mean is None else f"{row.mean.value:.4f}{mark}"
-        _add(table, (row.variant.name, mean), row.difference, row.p_adjusted, row.word or "reference", row.stop)
+        mean = "" if row.mean is None else f"{row.mean.value:.{decimals}f}{mark}"
+        _add(
+            table, (row.variant.name, mean), row.difference, decimals, row.p_adjusted, row.word or "reference", row.stop
+        )
     out.print(table)
     apart = "" if study.placebo is None else "; the placebo takes no part"
     out.print(f"*: the best mean; =: not distinguishable from the best{apart}", highlight=False)
     constant = baseline(results, first.protocol, first.metric)
-    for line in filter(None, (common_ground(first), equivalence(first), constant)):
+    equal = equivalence((*first.rows, *analysis.main, *analysis.interactions, *analysis.shares), study)
+    for line in filter(None, (common_ground(first), equal, constant)):
         out.print(line, highlight=False)
     if weak := not_better_than_constant(results, first):
         out.print(f"no better than that constant: {listed(weak)}; train longer before you compare", highlight=False)
@@ -78,10 +82,10 @@ def print_study(results: Results, analysis: Analysis) -> None:
         groups.append((f"share of the way from {analysis.weakest.name} to {' + '.join(study.full)}", analysis.shares))
     for title, effects in groups:
         if effects:
-            table = _table(title, "", "difference")
+            table, decimals = _table(title, "", "difference"), column_digits([effect.estimate] for effect in effects)
             for effect in effects:
                 head = f"{', '.join(effect.axes)}: {effect.label}", ""
-                _add(table, head, effect.estimate, effect.p_adjusted, effect.word)
+                _add(table, head, effect.estimate, decimals, effect.p_adjusted, effect.word)
             out.print("")
             out.print(table)
     for text in _missing(results):
@@ -111,6 +115,7 @@ def _add(
     table: Table,
     head: tuple[str, str],
     difference: Estimate | None,
+    decimals: int,
     p: float | None,
     word: str,
     stop: Stop | None = None,
@@ -118,8 +123,8 @@ def _add(
     cells = ["", "", ""]
     if difference is not None:
         cells = [
-            f"{difference.value:+z.4f}",
-            f"{difference.low:+z.4f} to {difference.high:+z.4f}",
+            f"{difference.value:+z.{decimals}f}",
+            f"{difference.low:+z.{decimals}f} to {difference.high:+z.{decimals}f}",
             "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
         ]
     table.add_row(

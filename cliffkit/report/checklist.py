@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cliffkit.report.costs import environments
 from cliffkit.report.power import would_have_seen
-from cliffkit.report.remarks import baseline, not_better_than_constant
+from cliffkit.report.remarks import baseline, hardly_better_than_constant, not_better_than_constant
 from cliffkit.report.sentences import between, placebo_sentence
 from cliffkit.report.tuning import equally_tuned, tuning_sentence
 from cliffkit.report.wording import listed
@@ -89,7 +89,11 @@ def _constant(results: Results, analysis: Analysis) -> Item:
         return Item(
             name, False, f"{constant} {listed(weak)} {_have(weak)} no better mean: train longer before you compare."
         )
-    return Item(name, True, f"{constant} Every mean is better.")
+    words = f"{constant} Every mean is better"
+    if hardly := hardly_better_than_constant(results, table):
+        many = len(hardly) > 1
+        words += f", though the 95 % interval{'s' * many} of {listed(hardly)} hold{'s' * (not many)} the constant's"
+    return Item(name, True, f"{words}.")
 
 
 def _placebo(results: Results, analysis: Analysis) -> Item:

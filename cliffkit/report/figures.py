@@ -157,7 +157,14 @@ def _forest(axes: Axes, bars: Sequence[Bar], label: str, smallest: float | None)
     visible = _some(bars)
     if smallest is not None:
         axes.axvspan(-smallest, smallest, color=FAINT, alpha=0.15, linewidth=0)
-    axes.axvline(0, color=INK, linewidth=0.8)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    narrow = is_narrow(figure.get_figwidth())
+    if narrow:
+        rows = np.arange(len(visible))  # the line has gaps: labels stand there
+        axes.vlines([0.0] * len(visible), rows - 0.2, rows + 0.33, color=INK, linewidth=0.8)
+    else:
+        axes.axvline(0, color=INK, linewidth=0.8)
     for place, bar in enumerate(visible):
         if bar is not None:
             _, estimate, word = bar
@@ -167,9 +174,6 @@ def _forest(axes: Axes, bars: Sequence[Bar], label: str, smallest: float | None)
             axes.plot(estimate.value, place, marker, color=colour, markersize=5, fillstyle=_fill(word))
     left_out = f"… {len(bars) - len(visible) + 1} between, in the table"
     labels = [left_out if bar is None else one_line(bar[0]) for bar in visible]
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    narrow = is_narrow(figure.get_figwidth())
     if narrow:
         for place, text in enumerate(labels):
             axes.text(0, place - 0.22, text, transform=axes.get_yaxis_transform(), ha="left", va="bottom")
@@ -193,7 +197,9 @@ def _legend(figure: Figure, bars: Iterable[Bar | None], smallest: float | None) 
     """Explain the markers that are drawn, and the band of differences that matter to nobody."""
     words = {bar[2] for bar in bars if bar is not None}
     handles: list[Artist] = [
-        Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.4, label=word, fillstyle=_fill(word))
+        Line2D(
+            [], [], color=colour, marker=marker, markersize=5, linewidth=1.4, label=_told(word), fillstyle=_fill(word)
+        )
         for word, (marker, colour) in LOOKS.items()
         if word in words
     ]
@@ -212,6 +218,10 @@ def legend_columns(width_in: float, wanted: int) -> int:
 def is_narrow(width_in: float) -> bool:
     """Tell whether a figure is as narrow as a paper's column."""
     return width_in < 5
+
+
+def _told(word: str) -> str:
+    return f"{word}, by the 90 % interval" if word == EQUIVALENT else word
 
 
 def _fill(word: str) -> Literal["none", "full"]:

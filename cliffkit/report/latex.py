@@ -8,8 +8,8 @@ from types import MappingProxyType
 from cliffkit.report import remarks, wording
 from cliffkit.report.material import Material
 from cliffkit.report.sentences import seeds_of
-from cliffkit.report.wording import NOTHING, digits, number, row_digits
-from cliffkit.scoring.metrics import METRICS, UNITS
+from cliffkit.report.wording import NOTHING, number, table_digits
+from cliffkit.scoring.metrics import METRICS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE
 from cliffkit.study.analysis import Row
 
@@ -47,6 +47,14 @@ _MARKS: Mapping[str, str] = MappingProxyType(
 )
 """By verdict, symbols that LaTeX has without a package."""
 
+_FORMULAS: Mapping[str, str] = MappingProxyType(
+    {"delta < 1.25^k": r"$\delta<1.25^k$", ">=": r"$\geq$", "<=": r"$\leq$", ">": "$>$", "<": "$<$"}
+)
+"""By words of a protocol, as mathematics; longer ones first."""
+
+_SMALL = r"\fontsize{6}{7}\selectfont"
+"""Size of half-widths."""
+
 _ROWS = 20
 """How many fit on a page; more variants go on in a further table."""
 
@@ -57,29 +65,32 @@ def latex(material: Material) -> str:
         r"% \usepackage{booktabs}",
         "% Two tables: differences from the reference, and every metric. Bold: best mean. Underlined: not",
         "% distinguishable from it. Symbols: verdicts on the difference from the reference.",
+        r"% To span both columns of a page, write table* for table at each \begin and \end.",
         *_tables(
             _difference_caption(material),
             rf"@{{}}p{{0.2\textwidth}}rrr@{{\quad}}lr{'r' * (material.study.adaptive is not None)}@{{}}",
             [_DIFFERENCE_HEAD + (r" \\" if material.study.adaptive is None else r" & seeds \\")],
             list(_difference_rows(material)),
+            r"\footnotesize",
         ),
     ]
     names = [wording.heading(metric).partition(" ") for metric in METRICS]
-    head = ["".join(rf" & \scriptsize {_tex(name)}" for name, _, _ in names) + r" \\"]
-    head += ["variant" + "".join(rf" & \scriptsize {_tex(unit)}" for _, _, unit in names) + r" \\"]
+    head = ["".join(f" & {_tex(name)}" for name, _, _ in names) + r" \\"]
+    head += ["variant" + "".join(f" & {_tex(unit)}" for _, _, unit in names) + r" \\"]
     lines += _tables(
         _metric_caption(material),
-        rf"@{{}}p{{0.15\textwidth}}{'r' * len(METRICS)}@{{\hspace{{4pt}}}}",
+        rf"@{{}}p{{0.14\textwidth}}{'r' * len(METRICS)}@{{\hspace{{4pt}}}}",
         head,
         list(_metric_rows(material)),
+        r"\scriptsize",
     )
     return "\n".join(lines) + "\n"
 
 
-def _tables(caption: str, columns: str, head: Iterable[str], rows: list[str]) -> Iterator[str]:
+def _tables(caption: str, columns: str, head: Iterable[str], rows: list[str], size: str) -> Iterator[str]:
     """Write rows as one table, or as several where a page holds no more."""
     for start in range(0, len(rows), _ROWS):
-        yield from (r"\begin{table}", r"\centering\footnotesize\setlength{\tabcolsep}{2.2pt}")
+        yield from (r"\begin{table}", rf"\centering{size}\setlength{{\tabcolsep}}{{2.2pt}}")
         yield rf"\caption{{{caption if start == 0 else 'Continued.'}}}"
         yield from (rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *head, r"\midrule")
         yield from (*rows[start : start + _ROWS], r"\bottomrule", r"\end{tabular}", r"\end{table}")
@@ -89,9 +100,9 @@ _DIFFERENCE_HEAD = r"variant & mean & difference & 95\,\% interval & verdict & $
 
 
 def _difference_rows(material: Material) -> Iterator[str]:
-    table = material.first
+    table, decimals = material.first, table_digits(material.first)
     for row in table.rows:
-        gaps, gap, decimals = [NOTHING, NOTHING], row.difference, row_digits(row)
+        gaps, gap = [NOTHING, NOTHING], row.difference
         if gap is not None:
             gaps = [number(gap.value, decimals, sign=True), wording.interval(gap, decimals, sign=True)]
         word = "reference" if row.word is None else rf"${_MARKS[row.word]}$ {row.word.removesuffix(' from noise')}"
@@ -104,20 +115,20 @@ def _difference_rows(material: Material) -> Iterator[str]:
 
 def _metric_rows(material: Material) -> Iterator[str]:
     tables = [material.analysis.tables[material.study.protocol, metric] for metric in METRICS]
+    decimals = [table_digits(table) for table in tables]
     for rows in zip(*(table.rows for table in tables), strict=True):
-        cells = [_metric_cell(row) for row in rows]
+        cells = [_metric_cell(row, count) for row, count in zip(rows, decimals, strict=True)]
         yield " & ".join([_name(rows[0]), *cells]) + r" \\ \addlinespace[2pt]"
 
 
-def _metric_cell(row: Row) -> str:
+def _metric_cell(row: Row, decimals: int) -> str:
     """Put the half-width below the mean: side by side, nine metrics are wider than a page."""
     if row.mean is None:
         return _tex(NOTHING)
-    decimals = digits([row.mean])
     mean, wide = (_tex(number(value, decimals)) for value in (row.mean.value, wording.half(row.mean)))
     mark = rf"\rlap{{$^{{{_MARKS[row.word]}}}$}}" if row.word else ""
     mean = _flagged(row, mean) + mark
-    return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{mean}\\[-1pt]\scriptsize$\pm${wide}\end{{tabular}}"
+    return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{mean}\\[-1pt]{_SMALL}$\pm${wide}\end{{tabular}}"
 
 
 def _name(row: Row) -> str:
@@ -141,9 +152,8 @@ def _difference_caption(material: Material) -> str:
     if study.adaptive is not None:
         about += " Seeds came one by one while they mattered; intervals and p allow for looking after each."
     if any(row.word == EQUIVALENT for row in material.first.rows):
-        unit = f" {UNITS[study.metric]}" if UNITS[study.metric] else ""
-        about += f" Equivalent: two one-sided tests find the difference within ±{study.smallest:g}{unit}."
-    return f"{_tex(' '.join([about, *_means(material)]))} Protocol {_tex(_protocol(material))}."
+        about += f" {remarks.equivalence(material.first.rows, study)}"
+    return f"{_tex(' '.join([about, *_means(material)]))} Protocol {_protocol(material)}."
 
 
 def _means(material: Material) -> Iterator[str]:
@@ -157,15 +167,21 @@ def _means(material: Material) -> Iterator[str]:
 def _metric_caption(material: Material) -> str:
     words = {row.word for metric in METRICS for row in material.analysis.tables[material.study.protocol, metric].rows}
     marks = ", ".join(f"${mark}$ {word}" for word, mark in _MARKS.items() if word in words)
+    marks = marks.replace(EQUIVALENT, rf"{EQUIVALENT} (by the 90\,\% interval)")
     about = f"{material.study.name}: mean ± half-width of the 95 % interval. Best in bold, ties with it underlined."
     verdicts = f" Difference from the reference: {marks}." if marks else ""
     about = " ".join([about, *_means(material)])
-    return f"{_tex(about)}{verdicts} Protocol {_tex(_protocol(material))}."
+    return f"{_tex(about)}{verdicts} Protocol {_protocol(material)}."
 
 
 def _protocol(material: Material) -> str:
+    """Describe the compared protocol; its comparisons are set as mathematics."""
     study = material.study
-    return next(protocol for protocol in material.results.protocols if protocol.name == study.protocol).describe()
+    protocol = next(protocol for protocol in material.results.protocols if protocol.name == study.protocol)
+    words = _tex(protocol.describe())
+    for plain, formula in _FORMULAS.items():
+        words = words.replace(_tex(plain), formula)
+    return words
 
 
 def _range(counts: Iterable[int]) -> str:

@@ -79,6 +79,8 @@ def _effects(material: Material) -> Iterator[str]:
                 cells = (row["axes"], row["label"], row["value"], row["interval"], row["p"])
                 yield _row([*map(_md, cells), wording.verdict(row["word"])])
             yield ""
+    equal = remarks.equivalence((*analysis.main, *analysis.interactions, *analysis.shares), material.study)
+    yield from [equal, ""] if equal else []
 
 
 def _metrics(material: Material) -> Iterator[str]:
@@ -91,7 +93,7 @@ def _metrics(material: Material) -> Iterator[str]:
             cells = [f"{_marked(line, line.short)} {mark}".strip() for line, mark in zip(lines, marks, strict=True)]
             yield _row([_md(variant.name), *cells])
         yield ""
-    yield f"Beside the mean the verdict on the difference from the reference: {wording.legend()}."
+    yield f"Beside the mean the verdict on the difference from the reference: {remarks.legend(material.study)}"
 
 
 def _where(material: Material) -> Iterator[str]:
@@ -186,7 +188,16 @@ def _with_code(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]()<>#|~!&$])", r"\\\1", text)
+    """Escape what Markdown would read: to some readers a bracket or a parenthesis behind a backslash begins a formula.
+
+    So brackets stay as they are, but for one that would close the text of a link, of its target or of a box to tick. An
+    underscore within a word is no emphasis.
+    """
+    return _MARKUP.sub(r"\\\g<0>", text)
+
+
+_MARKUP = re.compile(r"[\\`*{}<>#|~&$]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|(?<=^\[.)\]")
+"""Characters that are escaped."""
 
 
 def _fenced(text: str, kind: str) -> str:

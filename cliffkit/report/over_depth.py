@@ -53,14 +53,19 @@ def over_depth(results: Results, analysis: Analysis, width_in: float) -> Figure 
 
     narrow = is_narrow(width_in)
     names = [
-        f"{region}\n{images}" if narrow else f"{region}\n{images} images"
+        f"{_short(region)}\n{images}" if narrow else f"{region}\n{images} images"
         for region, images in zip(family.regions, family.images, strict=True)
     ]
     axes.set_xticks(range(len(names)), names, fontsize=7 if narrow else 8)
     axes.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.5)
     axes.set_axisbelow(True)
     axes.set_ylabel(f"difference in {units(study.metric)}")
-    axes.set_xlabel("true depth, and images that have it")
+    axes.set_xlabel(f"true depth{' [m]' * narrow}, and images that have it")
     axes.set_title("better ↑" if study.metric in HIGHER_IS_BETTER else "better ↓", loc="right", fontsize=9)
     figure.legend(loc="outside lower left", ncols=legend_columns(width_in, 2), fontsize=8)
     return figure
+
+
+def _short(region: str) -> str:
+    """Write a range of depth without its unit, so that seven stand side by side in a paper's column."""
+    return region.removesuffix(" m").replace("below ", "<").replace("from ", "≥").replace(" to ", "–")

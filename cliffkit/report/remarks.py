@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cliffkit.report import wording
 from cliffkit.report.sentences import placebo_sentence, seeds_of
-from cliffkit.report.wording import digits, listed, row_digits, spread
+from cliffkit.report.wording import listed, spread, table_digits
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import EQUIVALENT, FEW_IMAGES
 from cliffkit.store.artifacts import GivenScores, Scores
-from cliffkit.study.analysis import Analysis, Ground, Table
+from cliffkit.study.analysis import Analysis, Ground, Row, Table
 from cliffkit.study.board import HOW_TO_RETRY
+from cliffkit.study.effects import Effect
 from cliffkit.study.results import CellResult, Results
 from cliffkit.study.rounds import NOT_NEEDED
-from cliffkit.study.study import Study
+from cliffkit.study.study import Comparison, Study
 
 
 def question(results: Results) -> str:
@@ -133,8 +135,7 @@ def best(table: Table) -> str | None:
             else f"No best mean: {_apart(ground).lower()}, and no image and seed is common to all."
         )
     on = "" if ground is None else f" on the {_common(ground)} that every variant has"
-    decimals = row_digits(leader) if ground is None else digits([leader.ranked])
-    lead = f"Best mean{on}: {leader.variant.name}, {spread(leader.ranked, decimals)}"
+    lead = f"Best mean{on}: {leader.variant.name}, {spread(leader.ranked, table_digits(table))}"
     ties = [row.variant.name for row in table.rows if row.tied and not row.best]
     return f"{lead}; not distinguishable from it: {listed(ties)}." if ties else f"{lead}."
 
@@ -222,20 +223,32 @@ def not_better_than_constant(results: Results, table: Table) -> list[str] | None
     return [name for name, mean in means.items() if not sign * mean > sign * value]
 
 
+def hardly_better_than_constant(results: Results, table: Table) -> list[str]:
+    """Name the variants whose mean has the score of a constant depth within its interval."""
+    scores = _constant(results, table.protocol)
+    if scores is None:
+        return []
+    value = scores.protocols[table.protocol].baseline[table.metric]
+    means = {row.variant.name: row.mean for row in table.rows}
+    return [name for name, mean in means.items() if mean is not None and mean.low <= value <= mean.high]
+
+
 def _constant(results: Results, protocol: str) -> Scores | None:
     """Give scores that hold those of a constant depth under a protocol."""
     every = (cell.scores for cell in results.cells if cell.scores is not None)
     return next((scores for scores in every if protocol in scores.protocols), None)
 
 
-def equivalence(table: Table) -> str | None:
-    """Say why an interval that is drawn may leave the range within which two variants are equivalent."""
-    if not any(row.word == EQUIVALENT for row in table.rows):
-        return None
-    return (
-        "Equivalent is said by two one-sided tests at 5 % each, which are as narrow as an interval of 90 %: the one of "
-        "95 % that is shown may reach beyond."
-    )
+def legend(study: Comparison) -> str:
+    """List the marks of verdicts; with a smallest difference of interest say by what equivalence is judged."""
+    marks = f"{wording.legend()}."
+    return marks if study.smallest is None else f"{marks} {wording.equivalence(study.smallest, study.metric)}"
+
+
+def equivalence(judged: Iterable[Row | Effect], study: Comparison) -> str | None:
+    """Say by what equivalence is judged where it is found; an interval that is shown may leave its range."""
+    is_found = any(one.word == EQUIVALENT for one in judged)
+    return wording.equivalence(study.smallest, study.metric) if is_found and study.smallest is not None else None
 
 
 def published(results: Results, protocol: str, metric: str) -> dict[tuple[str, ...], tuple[float, str]]:

@@ -34,7 +34,6 @@ CAPTIONS: Mapping[str, str] = {
     "forest": "Difference of each variant from the reference, with its 95 % interval",
     "curves": "Validation score during training: mean over seeds, band from the lowest to the highest seed",
     "over_depth": "Difference from the reference in ranges of true depth, with its 95 % interval; filled: decided",
-    "effects": "Effects per axis, interactions and shares, with 95 % intervals",
 }
 
 
@@ -74,16 +73,18 @@ def effects(material: Material) -> Section | None:
     """Show what changes along axes do on average, how they interact, and the shares of components."""
     analysis, study = material.analysis, material.study
     parts = (
-        ("Each change on average over the other axes", analysis.main),
-        ("Interactions", analysis.interactions),
-        ("Shapley shares", analysis.shares),
+        ("Each change on average over the other axes", "effects per axis", analysis.main),
+        ("Interactions", "interactions", analysis.interactions),
+        ("Shapley shares", "shares", analysis.shares),
     )
-    groups = [(title, effect_rows(group)) for title, group in parts if group]
+    groups = [(title, effect_rows(group)) for title, _, group in parts if group]
     if not groups:
         return None
+    names = " and ".join(", ".join(name for _, name, group in parts if group).rsplit(", ", 1))
     values = {
-        "figure": figure(material, "effects"),
+        "figure": figure(material, "effects", f"{names[0].upper()}{names[1:]}, with 95 % intervals"),
         "groups": groups,
+        "equivalence": remarks.equivalence((*analysis.main, *analysis.interactions, *analysis.shares), study),
         "weakest": analysis.weakest,
         "full": " + ".join(study.full),
         "study": study,
@@ -102,7 +103,7 @@ def tables(material: Material) -> Section:
         "heads": [wording.heading(metric) for metric in METRICS],
         "columns": [material.tables[study.protocol, metric].rows for metric in METRICS],
         "title": material.tables[study.protocol, study.metric].title,
-        "legend": wording.legend(),
+        "legend": remarks.legend(study),
         "means": means_by_levels(material.results, material.first),
         "data": {"names": names, "metrics": METRICS, "marks": dict(wording.MARKS), "tables": texts},
     }
@@ -192,18 +193,18 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
 )
 
 
-def figure(material: Material, name: str) -> Markup | None:
-    """Give a figure as a part of the page, with its caption, for wide screens and for narrow ones.
+def figure(material: Material, name: str, caption: str = "") -> Markup | None:
+    """Give a figure as a part of the page, with a caption or that of `CAPTIONS`, for wide and for narrow screens.
 
     None where it was not drawn.
     """
     if name not in material.figures:
         return None
-    caption = escape(CAPTIONS[name])
+    title = escape(caption or CAPTIONS[name])
     # Matplotlib has escaped the names in its SVG.
-    wide, narrow = (Markup(inline(material.figures[n], n, str(caption))) for n in (name, name + COLUMN))
+    wide, narrow = (Markup(inline(material.figures[n], n, str(title))) for n in (name, name + COLUMN))
     frame = '<figure><figcaption>{}</figcaption><div class="plot">{}</div><div class="plot narrow">{}</div></figure>'
-    return Markup(frame).format(caption, wide, narrow)
+    return Markup(frame).format(title, wide, narrow)
 
 
 def _keys(result: CellResult) -> dict[str, Any]:

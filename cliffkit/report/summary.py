@@ -8,7 +8,7 @@ import numpy as np
 
 from cliffkit.report.power import would_have_seen
 from cliffkit.report.sentences import between
-from cliffkit.report.wording import CONFIDENCE, chance, half, number, row_digits
+from cliffkit.report.wording import CONFIDENCE, chance, half, number, table_digits
 from cliffkit.scoring.metrics import UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, estimate
 from cliffkit.statistics.sequential import GO_ON
@@ -36,17 +36,17 @@ def summary(results: Results, analysis: Analysis) -> str:
             "Nothing can be compared yet: no variant shares a seed and a scored image with the reference, "
             f"{study.reference.name}."
         )
-    setting = _setting(results, measured)
+    setting, write = _setting(results, measured), _Writer(table)
     if all(row.difference is not None and row.difference.images == 1 for row in measured):
         return f"{setting}, nothing can be concluded: one image says nothing of others."
     unsettled = [row for row in rows if _is_open(results, row)]
     settled = [row for row in rows if row not in unsettled]
     clauses = [
-        *_moved([row for row in settled if row.word == BETTER], results, table),
-        *_moved([row for row in settled if row.word == WORSE], results, table),
-        *_equal([row for row in settled if row.word == EQUIVALENT]),
-        *_unclear([row for row in settled if row.word == NOISE], settled, results, len(rows)),
-        *_alone([row for row in settled if row.word == THESE_WEIGHTS], len(rows)),
+        *_moved([row for row in settled if row.word == BETTER], results, table, write),
+        *_moved([row for row in settled if row.word == WORSE], results, table, write),
+        *_equal([row for row in settled if row.word == EQUIVALENT], write),
+        *_unclear([row for row in settled if row.word == NOISE], settled, results, len(rows), write),
+        *_alone([row for row in settled if row.word == THESE_WEIGHTS], len(rows), write),
         *_absent([row for row in settled if row.word == UNMEASURED]),
         *_undecided(unsettled, len(rows)),
         *_survivors([study.reference, *(row.variant for row in measured if row in settled)], results),
@@ -86,7 +86,7 @@ def _is_missing(result: CellResult) -> bool:
     return result.state == "waiting" or result.damaged
 
 
-def _moved(rows: Sequence[Row], results: Results, table: Table) -> Iterator[str]:
+def _moved(rows: Sequence[Row], results: Results, table: Table, write: _Writer) -> Iterator[str]:
     """Say by how much variants lowered or raised the metric, all of them to one side of 0."""
     if not rows:
         return
@@ -97,10 +97,9 @@ def _moved(rows: Sequence[Row], results: Results, table: Table) -> Iterator[str]
     for row in shown:
         difference = row.difference
         assert difference is not None
-        write, start = _Writer(row), _start(results, row)
-        p = chance(row.p_adjusted)
+        start, p = _start(results, row), chance(row.p_adjusted)
         amounts.append(
-            f"from {write(start, unit=False)} to {write(start + difference.value)} ({_difference(row)}, "
+            f"from {write(start, unit=False)} to {write(start + difference.value)} ({_difference(row, write)}, "
             f"{name} {p.replace('<', '< ') if '<' in p else f'= {p}'}{_stopped(row)})"
         )
     if len(shown) < len(rows):
@@ -112,14 +111,14 @@ def _moved(rows: Sequence[Row], results: Results, table: Table) -> Iterator[str]
         yield _joined(parts)
 
 
-def _difference(row: Row) -> str:
+def _difference(row: Row, write: _Writer) -> str:
     """Write a difference with its interval."""
     assert row.difference is not None
-    return f"difference {_Writer(row)(row.difference.value, sign=True)}, {CONFIDENCE} interval {_interval(row)}"
+    return f"difference {write(row.difference.value, sign=True)}, {CONFIDENCE} interval {_interval(row, write)}"
 
 
-def _interval(row: Row) -> str:
-    write, difference = _Writer(row), row.difference
+def _interval(row: Row, write: _Writer) -> str:
+    difference = row.difference
     assert difference is not None
     return f"{write(difference.low, sign=True, unit=False)} to {write(difference.high, sign=True)}"
 
@@ -128,25 +127,27 @@ def _stopped(row: Row) -> str:
     return f", {row.stop}" if row.stop is not None else ""
 
 
-def _equal(rows: Sequence[Row]) -> Iterator[str]:
+def _equal(rows: Sequence[Row], write: _Writer) -> Iterator[str]:
     """Say which variants are equivalent, each with its difference, or many with the widest interval among them."""
     if not rows:
         return
-    bound = f"equivalent within ±{rows[0].smallest:g}{_Writer(rows[0]).unit} by two one-sided tests"
+    bound = f"equivalent within ±{rows[0].smallest:g}{write.unit} by two one-sided tests"
     if len(rows) > _MOST:
-        yield f"{len(rows)} variants were {bound} ({_widest(rows)})"
+        yield f"{len(rows)} variants were {bound} ({_widest(rows, write)})"
     else:
-        each = _joined([f"{row.variant.name} ({_difference(row)}{_stopped(row)})" for row in rows])
+        each = _joined([f"{row.variant.name} ({_difference(row, write)}{_stopped(row)})" for row in rows])
         yield f"{each} {'was' if len(rows) == 1 else 'were'} {bound}"
 
 
-def _widest(rows: Sequence[Row]) -> str:
+def _widest(rows: Sequence[Row], write: _Writer) -> str:
     """Write the widest of some intervals."""
     row = max(rows, key=lambda row: half(row.difference) if row.difference is not None else 0.0)
-    return f"{'widest ' * (len(rows) > 1)}{CONFIDENCE} interval {_interval(row)}"
+    return f"{'widest ' * (len(rows) > 1)}{CONFIDENCE} interval {_interval(row, write)}"
 
 
-def _unclear(rows: Sequence[Row], settled: Sequence[Row], results: Results, total: int) -> Iterator[str]:
+def _unclear(
+    rows: Sequence[Row], settled: Sequence[Row], results: Results, total: int, write: _Writer
+) -> Iterator[str]:
     """Say which variants are neither better, worse nor equivalent, and what the study would have seen of them.
 
     With adaptive seeds say how each stopped: the power of the whole design is not that of those that stopped early.
@@ -161,13 +162,13 @@ def _unclear(rows: Sequence[Row], settled: Sequence[Row], results: Results, tota
     else:
         lead = f"{_names(rows)} could not be told apart from the reference"
     if results.study.adaptive is not None:
-        yield f"{lead} ({', '.join([*_ends(rows), _widest(rows)])})"
+        yield f"{lead} ({', '.join([*_ends(rows), _widest(rows, write)])})"
         return
     sights = would_have_seen(results, rows)
     if sights is None or sights[1] == 0:
         yield lead
     else:
-        power = between(f"{sights[0]:.2g}", f"{sights[1]:.2g}") + _Writer(rows[0]).unit
+        power = between(f"{sights[0]:.2g}", f"{sights[1]:.2g}") + write.unit
         yield f"{lead}, and the study would have seen {power} four times in five"
 
 
@@ -187,13 +188,13 @@ def _undecided(rows: Sequence[Row], total: int) -> Iterator[str]:
         yield f"{_names(rows)} {'is' if len(rows) == 1 else 'are'} not decided yet"
 
 
-def _alone(rows: Sequence[Row], total: int) -> Iterator[str]:
+def _alone(rows: Sequence[Row], total: int, write: _Writer) -> Iterator[str]:
     """Say that one seed gives no verdict on recipes."""
     if not rows:
         return
     ends = [pick(rows, key=_value) for pick in (min, max)]
-    low, high = (_Writer(row)(_value(row), sign=True, unit=False) for row in ends)
-    amount = between(low, high) + _Writer(rows[0]).unit
+    low, high = (write(_value(row), sign=True, unit=False) for row in ends)
+    amount = between(low, high) + write.unit
     word = "the difference" if len(rows) == 1 else "differences"
     whose = "" if len(rows) == total else f" of {_names(rows)}"
     yield f"{word}{whose} of {amount} may be the luck of one training, since one seed gives no verdict"
@@ -227,11 +228,11 @@ def _start(results: Results, row: Row) -> float:
 
 
 class _Writer:
-    """Writes values of a variant in the compared metric, with the decimals of its row in the table."""
+    """Writes values in the compared metric, with the decimals of the table."""
 
-    def __init__(self, row: Row) -> None:
-        self.decimals = row_digits(row)
-        self.unit = f" {UNITS[row.metric]}" if UNITS[row.metric] else ""
+    def __init__(self, table: Table) -> None:
+        self.decimals = table_digits(table)
+        self.unit = f" {UNITS[table.metric]}" if UNITS[table.metric] else ""
 
     def __call__(self, value: float, *, sign: bool = False, unit: bool = True) -> str:
         return number(value, self.decimals, sign=sign) + self.unit * unit

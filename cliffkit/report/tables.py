@@ -58,16 +58,16 @@ def text_table(results: Results, table: Table, planned: bool) -> TextTable:
     """Write one protocol and metric as text; `planned` adds what the study would have seen, which takes longer."""
     theirs = remarks.published(results, table.protocol, table.metric)
     sources = list(dict.fromkeys(source for _, source in theirs.values()))
-    rows = []
+    rows, decimals = [], wording.table_digits(table)
     for row in table.rows:
         value, source = theirs.get(row.variant.levels, (None, ""))
         others = "" if value is None else f"{value:g} [{sources.index(source) + 1}]"
-        cells = [*row_cells(row), *(outlook(row) if planned else ("", "")), others]
+        cells = [*row_cells(row, decimals), *(outlook(row) if planned else ("", "")), others]
         flag = "best" if row.best else "tied" if row.tied else ""
-        rows.append(Line(cells, wording.spread(row.mean, wording.row_digits(row)), row.word or "", flag))
+        rows.append(Line(cells, wording.spread(row.mean, decimals), row.word or "", flag))
     notes = [
         remarks.common_ground(table),
-        remarks.equivalence(table),
+        remarks.equivalence(table.rows, results.study),
         remarks.uneven_seeds(table),
         *remarks.dropped(results, table),
     ]
@@ -81,10 +81,9 @@ def text_table(results: Results, table: Table, planned: bool) -> TextTable:
     )
 
 
-def row_cells(row: Row) -> list[str]:
+def row_cells(row: Row, decimals: int) -> list[str]:
     """Write verdict, difference, its interval, p, mean, seeds × images of a variant."""
-    gap, decimals = row.difference, wording.row_digits(row)
-    gaps = [NOTHING, NOTHING]
+    gap, gaps = row.difference, [NOTHING, NOTHING]
     if gap is not None:
         gaps = [number(gap.value, decimals, sign=True), wording.interval(gap, decimals, sign=True)]
     counted = NOTHING if row.mean is None else f"{row.mean.seeds} × {row.mean.images}"
@@ -110,14 +109,14 @@ def _more(difference: Estimate) -> str:
 
 
 def effect_rows(effects: tuple[Effect, ...]) -> list[dict[str, str]]:
-    """Write effects, one mapping each, with the decimals that its own interval needs."""
-    return [_effect_row(effect) for effect in effects]
+    """Write effects, one mapping each, all with the same decimals."""
+    decimals = wording.column_digits([effect.estimate] for effect in effects)
+    return [_effect_row(effect, decimals) for effect in effects]
 
 
-def _effect_row(effect: Effect) -> dict[str, str]:
+def _effect_row(effect: Effect, decimals: int) -> dict[str, str]:
     found, texts = effect.estimate, (NOTHING, NOTHING)
     if found is not None:
-        decimals = wording.digits([found])
         texts = number(found.value, decimals, sign=True), wording.interval(found, decimals, sign=True)
     value, interval = texts
     axes, p = " × ".join(effect.axes), wording.chance(effect.p_adjusted)
@@ -129,7 +128,8 @@ def means_by_levels(results: Results, table: Table) -> dict[str, Any] | None:
     study = results.study
     if study.design != "grid" or len(study.axes) != 2:
         return None
-    texts = {row.variant.levels: wording.spread(row.mean, wording.digits([row.mean])) for row in table.rows}
+    decimals = wording.table_digits(table)
+    texts = {row.variant.levels: wording.spread(row.mean, decimals) for row in table.rows}
     (down, rows), (across, columns) = study.axes.items()
     cells = [(row, [texts.get((row, column), "") for column in columns]) for row in rows]
     return {"down": down, "across": across, "columns": columns, "rows": cells}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from cliffkit.report.wording import MARKS, digits, interval, listed, number
+from cliffkit.report.wording import MARKS, column_digits, interval, listed, number
 from cliffkit.scoring.regions import DEPTH, EDGES
 from cliffkit.statistics import BETTER, UNMEASURED, WORSE
 from cliffkit.study.where import SCENES, Family, Local
@@ -29,9 +29,11 @@ def where_sentences(families: tuple[Family, ...]) -> list[str]:
         for name, regions in _regions(families, word).items():
             parts.setdefault(name, []).append(f"{word} in {listed(regions)}")
     if not parts:
-        compared = sum(family.compared for family in families)
-        words = f"No variant differs from the reference by more than noise in any region: {compared} comparisons."
-        return [words] if compared else []
+        measured = sum(family.measured for family in families)
+        missing = sum(family.compared for family in families) - measured
+        counted = f"{measured} comparison{'s' * (measured != 1)}"
+        words = f"{'No variant' if not missing else 'No variant that is measured'} differs from the reference"
+        return [f"{words} by more than noise in any region: {counted}."] if measured else []
     return [f"{variant}: {'; '.join(words)}." for variant, words in parts.items()]
 
 
@@ -49,10 +51,15 @@ def _regions(families: tuple[Family, ...], word: str) -> dict[str, list[str]]:
 def where_table(family: Family) -> dict[str, Any]:
     """Write a family as text: a head with the images of each region, and a line for each variant."""
     counts = zip(family.regions, family.images, strict=True)
+    columns = zip(*(row for _, row in family.rows), strict=True)
+    decimals = [column_digits([local.difference] for local in column) for column in columns]
     return {
         "title": TITLES[family.name],
         "heads": [f"{region} ({images} image{'s' * (images != 1)})" for region, images in counts],
-        "rows": [(variant.name, [(_cell(local), local.word) for local in row]) for variant, row in family.rows],
+        "rows": [
+            (variant.name, [(_cell(local, count), local.word) for local, count in zip(row, decimals, strict=True)])
+            for variant, row in family.rows
+        ],
         "compared": family.compared,
     }
 
@@ -80,10 +87,9 @@ def _numbers(local: Local) -> dict[str, Any]:
     return {**numbers, "verdict": local.word, "seeds": seeds, "images": images}
 
 
-def _cell(local: Local) -> str:
+def _cell(local: Local, decimals: int) -> str:
     """Write a difference with its interval behind the mark of its verdict."""
     gap = local.difference
     if gap is None:
         return MARKS[UNMEASURED]
-    decimals = digits([gap])
-    return f"{MARKS[local.word]} {number(gap.value, decimals, sign=True)} ({interval(gap, decimals, sign=True)})"
+    return f"{MARKS[local.word]} {number(gap.value, decimals, sign=True)} {interval(gap, decimals, sign=True)}"

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, UNITS
 from cliffkit.statistics import BETTER, EQUIVALENT, NOISE, THESE_WEIGHTS, UNMEASURED, WORSE, Estimate
-from cliffkit.study.analysis import Row
+from cliffkit.study.analysis import Table
 
 MARKS: Mapping[str, str] = MappingProxyType(
     {BETTER: "▲", WORSE: "▼", EQUIVALENT: "≈", NOISE: "●", THESE_WEIGHTS: "◇", UNMEASURED: "×"}
@@ -21,6 +21,9 @@ MINUS = "−"
 
 CONFIDENCE = "95 %"
 
+MOST_FINER = 2
+"""Decimals that a column may have beyond those that its middle row needs."""
+
 
 def heading(metric: str) -> str:
     """Put a metric into words, with its unit and the direction that is better."""
@@ -28,16 +31,26 @@ def heading(metric: str) -> str:
     return f"{metric}{unit} {'↑' if metric in HIGHER_IS_BETTER else '↓'}"
 
 
-def digits(estimates: Iterable[Estimate | None]) -> int:
-    """Decimals that show two digits of the half-width of the narrowest interval."""
+def column_digits(rows: Iterable[Iterable[Estimate | None]]) -> int:
+    """Decimals of a column, given what stands in each of its rows: as many as the row needs that needs most.
+
+    With fewer the best mean might look no better than another. But there are at most `MOST_FINER` more than the middle
+    row needs, so that one interval of nearly no width does not fill the column with figures.
+    """
+    needed = sorted(count for row in rows if (count := _needed_digits(row)) is not None)
+    return min(needed[-1], needed[len(needed) // 2] + MOST_FINER) if needed else 4
+
+
+def table_digits(table: Table) -> int:
+    """Decimals of a table's means and differences, the same in every format."""
+    return column_digits((row.mean, row.difference) for row in table.rows)
+
+
+def _needed_digits(estimates: Iterable[Estimate | None]) -> int | None:
+    """Decimals that show two digits of the half-width of the narrowest interval; None where no interval has ends."""
     halves = [half(estimate) for estimate in estimates if estimate is not None]
     halves = [value for value in halves if 0 < value < math.inf]
-    return min(max(1 - math.floor(math.log10(min(halves))), 0), 6) if halves else 4
-
-
-def row_digits(row: Row) -> int:
-    """Decimals of a row: as many as its mean or its difference needs, whatever the intervals of other rows."""
-    return digits((row.mean, row.difference))
+    return min(max(1 - math.floor(math.log10(min(halves))), 0), 6) if halves else None
 
 
 def half(estimate: Estimate) -> float:
@@ -79,6 +92,15 @@ def verdict(word: str | None) -> str:
 def legend() -> str:
     """List the marks of all verdicts with their words."""
     return ", ".join(f"{mark} {word}" for word, mark in MARKS.items())
+
+
+def equivalence(smallest: float, metric: str) -> str:
+    """Say by what equivalence is judged: an interval that is shown may leave the range of differences too small."""
+    unit = f" {UNITS[metric]}" if UNITS[metric] else ""
+    return (
+        f"Equivalent is judged by two one-sided tests at 5 % each, that is by the 90 % interval, which lies within "
+        f"±{smallest:g}{unit}; the 95 % interval that is shown may reach beyond."
+    )
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:

@@ -59,6 +59,12 @@ class Family:
             return 0
         return len(self.rows) * sum(images >= FEW_IMAGES for images in self.images)
 
+    @property
+    def measured(self) -> int:
+        """Number of those differences that are measured."""
+        judged = [local for _, row in self.rows for local in row]
+        return sum(local.difference is not None and local.p_adjusted is not None for local in judged)
+
 
 def where(results: Results) -> tuple[Family, ...]:
     """Judge every family of which there are at least two regions; none where the regions were not read."""

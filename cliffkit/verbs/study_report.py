@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.progress import Progress as Bars
 
+from cliffkit.data.splits import data_root
 from cliffkit.display.screen import can_redraw, screen
 from cliffkit.errors import UserError
 from cliffkit.jobs.run_folder import is_published, publish, run_folder
@@ -81,10 +82,15 @@ def _check_worth(results: Results, folder: Path) -> None:
 
 
 def command_again(work: OpenedStudy) -> str:
-    """Give the command that does this study again, elsewhere too: the reader fills in where data lie."""
+    """Give the command that does this study again, elsewhere too: the reader fills in where data lie.
+
+    A folder is asked for wherever one was named, by --data or by the variable of the data set.
+    """
+    used = dict.fromkeys(cell.recipe.data.component.name for cell in work.board.cells)
+    names = dict.fromkeys([*work.roots, *(name for name in used if data_root(name, work.roots) is not None)])
     words = ["cliffkit", "ablate", _name_file(work)]
     words += [word for text in work.settings for word in ("--set", text)]
-    return " ".join([shlex.join(words), *(f"--data {name}=FOLDER" for name in work.roots)])
+    return " ".join([shlex.join(words), *(f"--data {name}=FOLDER" for name in names)])
 
 
 def _name_file(work: OpenedStudy) -> str:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -21,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 import cliffkit
 from cliffkit.cli.main import cli
+from cliffkit.cli.scores import print_run
 from cliffkit.components.load import load_plugins
 from cliffkit.hookspecs import hookimpl
 from cliffkit.jobs.run_folder import write_sums
@@ -265,6 +267,18 @@ class TestRun:
         assert "constant median" in again.stdout
         assert str(finished.folder) in again.stdout.replace("\n", "")
         assert f"{finished.result['metrics']['full']['abs_rel']:.4f}" in again.stdout
+
+    @pytest.mark.parametrize(("gain", "is_told"), [(0.1, False), (0.0, True), (-0.1, True)])
+    def test_says_where_the_network_is_no_better_than_a_constant(self, finished, capsys, gain, is_told):
+        run = cliffkit.load_run(finished.folder)
+        protocols = {}
+        for name, scored in run.record.protocols.items():
+            baseline = {**scored.baseline, "abs_rel": scored.metrics["abs_rel"] + gain}
+            protocols[name] = replace(scored, baseline=baseline)
+        vars(run)["record"] = replace(run.record, protocols=protocols)
+        print_run(run, as_json=False)
+        words = f"no better than that constant in abs_rel under {', '.join(protocols)}; train longer"
+        assert (words in capsys.readouterr().out) == is_told
 
 
 STAGES = ["pack", "images", "embedding", "depth", "evaluate"]

@@ -112,6 +112,25 @@ def test_variants_that_are_no_better_than_a_constant_are_told(results: Results) 
     assert "no better mean: train longer before you compare" in found.words
 
 
+def test_a_mean_that_is_better_than_a_constant_within_its_noise_is_met_and_told(results: Results) -> None:
+    table = analyse(results).first(results)
+    worst = max((row for row in table.rows if row.mean is not None), key=lambda row: row.mean.value)
+    assert worst.mean is not None
+    constant = (worst.mean.value + worst.mean.high) / 2
+    near = [row.variant.name for row in table.rows if row.mean is not None and row.mean.high >= constant]
+    assert items(results)[CONSTANT].words.endswith(" Every mean is better.")
+    first = results.cells[0]
+    assert first.scores is not None
+    scored = first.scores.protocols["full"]
+    baseline = {**scored.baseline, "abs_rel": constant}
+    scores = replace(first.scores, protocols={**first.scores.protocols, "full": replace(scored, baseline=baseline)})
+    found = items(replace(results, cells=(replace(first, scores=scores), *results.cells[1:])))[CONSTANT]
+    assert found.is_met
+    assert worst.variant.name in near
+    verb = "interval of {} holds" if len(near) == 1 else "intervals of {} hold"
+    assert found.words.endswith(f"Every mean is better, though the 95 % {verb.format(', '.join(near))} the constant's.")
+
+
 def test_weights_chosen_on_test_images_are_told(results: Results) -> None:
     first, *others = results.cells
     assert first.scores is not None

@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,27 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from matplotlib.collections import LineCollection
 
+from cliffkit.components.load import Plugins
 from cliffkit.components.registry import Registry
 from cliffkit.pictures.colours import relative_error
 from cliffkit.report import gallery as galleries
-from cliffkit.report import images
+from cliffkit.report import images, wording
 from cliffkit.report.checklist import checklist
-from cliffkit.report.figures import curves
-from cliffkit.report.markdown import _with_code
+from cliffkit.report.figures import COLUMN, WIDTHS_IN, curves, effects
+from cliffkit.report.markdown import _md, _with_code
+from cliffkit.report.over_depth import over_depth
 from cliffkit.report.page import _code
 from cliffkit.report.picks import pick, pick_images
 from cliffkit.report.remarks import published, troubles
 from cliffkit.report.sentences import placebo_sentence
-from cliffkit.report.svg import inline
-from cliffkit.report.tables import HEADS, effect_rows, row_cells, text_table
-from cliffkit.report.wording import MINUS, chance, digits, heading, listed, number
+from cliffkit.report.svg import drawing, inline
+from cliffkit.report.tables import HEADS, effect_rows, text_table
+from cliffkit.report.wording import chance, column_digits, heading, listed, number, table_digits
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER, METRICS
-from cliffkit.statistics import EQUIVALENT, NOISE, compare, estimate, holm
+from cliffkit.statistics import EQUIVALENT, NOISE, Estimate, compare, estimate, holm
 from cliffkit.store.artifacts import EmbeddingFitFacts
 from cliffkit.store.store import Store
 from cliffkit.study.analysis import Analysis, analyse
@@ -46,6 +50,9 @@ from cliffkit.study.columns import TAKEN
 from cliffkit.study.effects import Effect
 from cliffkit.study.reading import load_results
 from cliffkit.study.results import CellResult, Results
+from cliffkit.study.where import where
+from cliffkit.verbs.opened import open_study
+from cliffkit.verbs.study_report import command_again
 
 from ..report_fixtures import (
     AXES,
@@ -266,8 +273,22 @@ def test_the_checklist_stands_in_page_and_markdown(plain: Report) -> None:
 def test_what_a_user_writes_is_set_as_code_and_nothing_else_is_markup() -> None:
     assert _code("set `a: <b>` or <c>") == "set <code>a: &lt;b&gt;</code> or &lt;c&gt;"
     assert _code("one ` alone & nothing") == "one ` alone &amp; nothing"
-    assert _with_code("set `a_b: <c>` or a_b") == r"set `a_b: <c>` or a\_b"
+    assert _with_code("set `a_b: <c>` or a_b") == r"set `a_b: <c>` or a_b"
     assert _with_code("one ` alone") == r"one \` alone"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("abs_rel (full) within [-1, 2]!", "abs_rel (full) within [-1, 2]!"),
+        ("![a](b) [a][b] [a]: b", r"![a\](b) [a\][b] [a\]: b"),
+        ("[x] done", r"[x\] done"),
+        ("_a_ a_b __c__ a__b é_ü", r"\_a\_ a_b \_\_c\_\_ a\_\_b é_ü"),
+        ("*a* `b` <c> &amp; $x$ \\(", r"\*a\* \`b\` \<c\> \&amp; \$x\$ \\("),
+    ],
+)
+def test_markdown_escapes_what_markdown_reads_and_no_parentheses(text: str, wanted: str) -> None:
+    assert _md(text) == wanted
 
 
 def test_nothing_from_outside_is_read_as_markup(hostile: Report) -> None:
@@ -330,6 +351,39 @@ def test_a_curve_of_one_validation_is_a_point_that_can_be_seen(hostile: Report) 
     low, high = figure.axes[0].get_ylim()
     ends = np.concatenate([bar.vertices[:, 1] for bar in figure.axes[0].collections[-1].get_paths()])
     assert low < ends.min() < ends.max() < high
+
+
+def test_seven_ranges_of_depth_stand_side_by_side_in_a_column(plain: Report) -> None:
+    results = plain.results
+    assert results.regions is not None
+    regions = results.regions.copy()
+    regions[...] = results.scores["full"][..., :1]
+    analysis = replace(plain.analysis, where=where(replace(results, regions=regions)))
+    for width_in in WIDTHS_IN.values():
+        with drawing():
+            figure = over_depth(results, analysis, width_in)
+            assert figure is not None
+            figure.draw_without_rendering()
+        boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+        assert len(boxes) == 7
+        assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
+def test_in_a_column_no_label_is_struck_through_by_the_line_at_zero(plain: Report) -> None:
+    with drawing():
+        figure = effects(plain.results, plain.analysis, WIDTHS_IN[COLUMN])
+        assert figure is not None
+        figure.draw_without_rendering()
+    crossed = 0
+    for axes in figure.axes:
+        (zero,) = [found for found in axes.collections if isinstance(found, LineCollection)]
+        ends = [axes.transData.transform(segment) for segment in zero.get_segments()]
+        labels = [text.get_window_extent() for text in axes.texts if text.get_text() not in ("← better", "better →")]
+        assert len(ends) == len(labels) > 0
+        crossed += sum(label.x0 < ends[0][0, 0] < label.x1 for label in labels)
+        for (_, one), (_, other) in ends:
+            assert not any(min(one, other) < label.y1 and label.y0 < max(one, other) for label in labels)
+    assert crossed, "some label reaches the line's place"
 
 
 def test_figures_are_the_same_bytes_whenever_they_are_drawn(plain: Report, tmp_path: Path) -> None:
@@ -432,6 +486,7 @@ def test_markdown_is_whole_and_inert(hostile: Report) -> None:
     assert set(widths) == {len(HEADS) + 2}  # an escaped bar in a name opens no column
     assert all(f"![{name}](figures/{name}.svg)" in body for name in ("forest", "curves", "effects", "over_depth"))
     assert "**" in body
+    assert not re.search(r"(?<!\\)\\[(\[]", body), "to some readers that begins a formula"
 
 
 def test_latex_is_balanced_and_escaped(hostile: Report) -> None:
@@ -440,7 +495,10 @@ def test_latex_is_balanced_and_escaped(hostile: Report) -> None:
     bare = re.sub(r"\\[\\&%$#_{}]", "", "\n".join(line for line in text.splitlines() if not line.startswith("%")))
     assert bare.count("{") == bare.count("}")
     assert bare.count("$") % 2 == 0
-    assert not set('%#_^~|<>"') & set(re.sub(r"\$\^\{\\[a-z]+\}\$", "", bare))
+    assert not set('%#_^~|<>"') & set(re.sub(r"\$\^\{\\[a-z]+\}\$|\$\\delta<1\.25\^k\$|\$>\$", "", bare))
+    assert bare.count(r"truth d $>$ 0.001 m, prediction clamped to $\geq$ 0.001 m,") == 2
+    assert bare.count(r"$\delta<1.25^k$") == 2
+    assert sum("table*" in line for line in text.splitlines() if line.startswith("%")) == 1
     assert bare.count(r"\begin{table}") == bare.count(r"\end{table}") == 2
     assert text.isascii()
     lines = [line for line in text.splitlines() if line.startswith(r"\raggedright")]
@@ -477,6 +535,33 @@ def test_the_latex_caption_says_what_its_numbers_allow_for(registry: Registry, t
     lines = [line for line in text.splitlines() if line.startswith(r"\raggedright")][: len(rows)]
     seeds = [line.removesuffix(r" \\ \addlinespace[2pt]").rpartition(" & ")[2] for line in lines]
     assert seeds == [str(row.mean.seeds) for row in rows if row.mean is not None]
+
+
+def test_wherever_marks_are_explained_equivalence_is_by_the_interval_of_90_percent(
+    registry: Registry, tiny: str, tmp_path: Path
+) -> None:
+    for smallest, wanted in ((0.02, True), (None, False)):
+        compare = {} if smallest is None else {"compare": {"smallest": smallest}}
+        folder = tmp_path / str(smallest)
+        report = write(make_results(make_study(folder, registry, tiny, **compare), folder / "runs"), folder / "report")
+        rows = report.analysis.first(report.results).rows
+        assert (EQUIVALENT in {row.word for row in rows}) == wanted
+        sentence = wording.equivalence(0.02, "abs_rel")
+        assert "by the 90 % interval, which lies within ±0.02;" in sentence
+        assert report.page.words.count(sentence) == report.text("report.md").count(sentence) == 3 * wanted
+        assert (r"equivalent (by the 90\,\% interval)" in report.text("table.tex")) == wanted
+        for name in ("forest", "forest_column", "effects", "effects_column"):
+            assert ("equivalent, by the 90 % interval" in report.text(f"figures/{name}.svg")) == wanted
+
+
+def test_the_caption_of_effects_names_what_there_is(plain: Report, tmp_path: Path) -> None:
+    words = "Effects per axis, interactions and shares, with 95 % intervals"
+    assert words in plain.page.words
+    analysis = replace(plain.analysis, shares=(), weakest=None)
+    files = write_report(plain.results, analysis, tmp_path, gallery=None, command=COMMAND, progress=lambda what: None)
+    page = Report(plain.results, analysis, files).page.words
+    assert "Effects per axis and interactions, with 95 % intervals" in page
+    assert words not in page
 
 
 def test_long_latex_tables_go_on(registry: Registry, tiny: str, tmp_path: Path) -> None:
@@ -565,6 +650,16 @@ def test_published_numbers_stand_apart_and_only_for_the_base_recipe(hostile: Rep
     assert "published (not measured here)" in hostile.text("report.md")
 
 
+def test_tables_of_regions_have_heads_over_their_cells_and_brackets_once(plain: Report) -> None:
+    part = plain.text("report.html").partition('<h2 id="where">')[2].partition("</section>")[0]
+    heads, cells = (re.findall(f"<{tag}([^>]*)>([^<]*)</{tag}>", part) for tag in ("th", "td"))
+    regions = [given for given, text in heads if "image" in text]
+    assert len(regions) == 3 + 2 + 2
+    assert all('class="text"' in given for given in regions)
+    assert len(cells) == 5 * len(regions)
+    assert all(re.fullmatch(r"\S [+−]?[\d.]+ \[[+−]?[\d.]+, [+−]?[\d.]+\]", text) for _, text in cells)
+
+
 def test_how_to_reproduce_it(hostile: Report) -> None:
     page, study = hostile.page, hostile.results.study
     words = page.words
@@ -576,6 +671,22 @@ def test_how_to_reproduce_it(hostile: Report) -> None:
         assert each.cell.jobs[-1].needs["depth"].key in words
     for protocol in hostile.results.protocols:
         assert protocol.describe() in words
+
+
+def test_the_command_asks_for_the_folder_of_data_wherever_it_was_named(
+    plugins: Plugins, registry: Registry, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_study(tmp_path, registry, tiny)
+
+    def command(data: Mapping[str, Path] | None) -> str:
+        return command_again(open_study(tmp_path / "study.yaml", (), data, tmp_path / "runs", plugins))
+
+    monkeypatch.delenv("CLIFFKIT_DATA_ROOMS", raising=False)
+    plain = f"cliffkit ablate {tmp_path / 'study.yaml'}"
+    assert command(None) == plain
+    assert command({"rooms": tmp_path}) == f"{plain} --data rooms=FOLDER"
+    monkeypatch.setenv("CLIFFKIT_DATA_ROOMS", str(tmp_path))
+    assert command(None) == command({"rooms": tmp_path}) == f"{plain} --data rooms=FOLDER"
 
 
 def test_a_version_in_which_cells_differ_is_said_and_a_library_that_only_some_use_is_no_trouble(
@@ -819,25 +930,72 @@ def test_words(said: str, wanted: str) -> None:
     assert said == wanted
 
 
-def test_digits_show_two_of_the_half_width() -> None:
-    random = np.random.default_rng(0)
-    for scale, wanted in ((1.0, 2), (0.1, 3), (0.001, 5), (100.0, 0)):
-        found = estimate(scale * random.normal(0, 1, (1, 50)))
-        assert digits([found, None]) == wanted
-    assert digits([None]) == 4
+def _of_scale(scale: float) -> Estimate:
+    found = estimate(scale * np.random.default_rng(0).normal(0, 1, (1, 50)))
+    assert found is not None
+    return found
 
 
-def test_one_wild_interval_costs_no_other_row_its_decimals(plain: Report) -> None:
-    tame, *_, wild = [row for row in plain.analysis.first(plain.results).rows if row.difference is not None]
-    assert tame.difference is not None
-    assert wild.difference is not None
-    lone = tame.difference
-    huge = replace(wild, mean=None, difference=replace(wild.difference, value=0.01, low=-20.0, high=20.02))
-    assert row_cells(huge)[1:3] == ["0", f"[{MINUS}20, +20]"]
-    small = replace(tame, mean=None, difference=replace(lone, value=-0.0012, low=-0.0022, high=-0.0002))
-    assert row_cells(small)[1:3] == [f"{MINUS}0.0012", f"[{MINUS}0.0022, {MINUS}0.0002]"]
-    effects = [Effect("a", ("x",), row.difference, "", None) for row in (huge, small)]
-    assert [row["value"] for row in effect_rows(tuple(effects))] == ["0", f"{MINUS}0.0012"]
+@pytest.mark.parametrize(
+    ("scales", "wanted"),
+    [
+        ([1.0], 2),
+        ([0.1], 3),
+        ([0.001], 5),
+        ([100.0], 0),
+        ([None], 4),
+        ([], 4),
+        ([1.0, 0.1, None], 3),
+        ([100.0, 0.1], 3),
+        ([1.0, 1.0, 0.00001], 4),
+    ],
+)
+def test_a_column_shows_two_digits_of_its_narrowest_half_width_and_is_not_ruled_by_one_far_narrower(
+    scales: list[float | None], wanted: int
+) -> None:
+    assert column_digits([None if scale is None else _of_scale(scale)] for scale in scales) == wanted
+
+
+def _decimals(text: str) -> set[int]:
+    """The decimals of the numbers in a text."""
+    return {len(found) for found in re.findall(r"\d\.(\d+)", text)}
+
+
+def test_a_column_has_one_number_of_decimals_in_every_format(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    """One variant varies far more than the others: its own row would need fewer decimals."""
+    results = make_results(make_study(tmp_path, registry, tiny), tmp_path / "runs")
+    for values in results.scores.values():
+        values[1, ..., 0] += np.random.default_rng(1).normal(0, 0.2, values.shape[1:3])
+    report = write(results, tmp_path / "report")
+    tables = report.analysis.tables
+    for (protocol, metric), table in tables.items():
+        decimals = table_digits(table)
+        texts = report.page.data["tables"][f"{protocol}|{metric}"]["rows"]
+        for cells, short, *_ in texts:
+            shown = dict(zip(HEADS, cells, strict=True))
+            numbers = f"{short} {shown['difference']} {shown['95 % interval']}"
+            assert _decimals(numbers) == {decimals}, (protocol, metric)
+    first = table_digits(tables["full", "abs_rel"])
+    sentence = report.page.words.partition(" none + concat raised ")[2].partition(", Holm's p")[0]
+    assert _decimals(sentence) == {first}
+    lines = [line for line in report.text("table.tex").splitlines() if line.startswith(r"\raggedright")]
+    differences, every = lines[:6], lines[6:]
+    assert {count for line in differences for cell in line.split(" & ")[1:4] for count in _decimals(cell)} == {first}
+    for line in every:
+        _, *cells = line.removesuffix(r" \\ \addlinespace[2pt]").replace(r"\fontsize{6}{7}", "").split(" & ")
+        wanted = [{table_digits(tables["full", metric])} for metric in METRICS]
+        assert [_decimals(cell.replace("[-1pt]", "")) for cell in cells] == wanted
+    means = report.page.tables["every"]
+    assert {count for row in means[1:] for count in _decimals(row[1])} == {first}
+    best = next(row for row in report.analysis.first(results).rows if row.best)
+    assert f"**{wording.spread(best.mean, first)}**" in report.text("report.md")
+
+
+def test_effects_of_a_group_have_the_same_decimals() -> None:
+    wide, narrow = (Effect("a", ("x",), _of_scale(scale), "", None) for scale in (1.0, 0.1))
+    rows = effect_rows((wide, narrow))
+    assert {count for row in rows for count in _decimals(row["value"] + row["interval"])} == {3}
+    assert _decimals(effect_rows((wide,))[0]["value"]) == {2}
 
 
 def test_where_seeds_differ_the_table_says_what_means_are_over(registry: Registry, tiny: str, tmp_path: Path) -> None:

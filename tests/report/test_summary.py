@@ -13,7 +13,7 @@ import pytest
 
 from cliffkit.components.registry import Registry
 from cliffkit.report.summary import summary
-from cliffkit.report.wording import half, number, row_digits
+from cliffkit.report.wording import half, number, table_digits
 from cliffkit.statistics import NOISE
 from cliffkit.study.analysis import analyse
 from cliffkit.study.results import Results
@@ -76,7 +76,7 @@ def _results(folder: Path, registry: Registry, tiny: str, how: Mapping[str, Any]
         ),
         (
             {"compare": {"smallest": 0.012}},
-            " to +0.013) were equivalent within ±0.012 by two one-sided tests; heg_s + add could not be told ",
+            " to +0.0131) were equivalent within ±0.012 by two one-sided tests; heg_s + add could not be told ",
         ),
         (
             {"axes": RATES, "compare": {"smallest": 0.03}},
@@ -114,7 +114,7 @@ def _results(folder: Path, registry: Registry, tiny: str, how: Mapping[str, Any]
         ({"cells": _some_failed}, "; none + concat was not measured; none + add (2 of 3) is judged without the seeds "),
         ({"cells": _reference_failed_once}, "; heg_s + cliff (1 of 3) is judged without the seeds that failed."),
         (ADAPTIVE, "rooms (abs_rel under protocol full) and 4 to 5 seeds, none + add lowered abs_rel from 0.1116 to "),
-        (ADAPTIVE, "to −0.0104, Holm's sequential p = 0.013, decided at 5 of 8 seeds) and heg_s + add from 0.112 to "),
+        (ADAPTIVE, "to −0.0104, Holm's sequential p = 0.013, decided at 5 of 8 seeds) and heg_s + add from 0.1116 to "),
         (
             ADAPTIVE,
             "; none + cliff could not be told apart from the reference (hopeless after 4 of 8 seeds, 95 % inter",
@@ -149,7 +149,7 @@ def test_with_adaptive_seeds_the_power_of_the_design_is_not_quoted(
     assert ends
     assert all(end in told for end in ends)
     widest = max((row for row in rows if row.difference), key=lambda row: half(row.difference))
-    decimals = row_digits(widest)
+    decimals = table_digits(analysis.first(results))
     assert f"widest 95 % interval {number(widest.difference.low, decimals, sign=True)} to " in told
 
 

@@ -192,6 +192,25 @@ def test_sentences_name_the_regions_in_which_a_variant_is_better_or_worse(result
     assert sentences
 
 
+def test_where_nothing_is_found_only_what_is_measured_is_counted(registry: Registry, tiny: str, tmp_path: Path) -> None:
+    study = make_study(tmp_path / "study", registry, tiny)
+    silent = study.variants[1].name
+    failed = {(silent, seed): "a reason" for seed in study.seeds}
+    for how, wanted in (({}, "No variant differs"), ({"failed": failed}, "No variant that is measured differs")):
+        results = make_results(study, tmp_path, **how)
+        assert results.regions is not None
+        noise = np.random.default_rng(0).normal(0, 1, (len(study.variants), len(study.seeds), 1, 1))
+        regions = np.where(np.isnan(results.regions), np.nan, 1 + noise + 0 * results.regions)
+        families = where(replace(results, regions=regions, scenes=("a",) * 24))
+        judged = [one for family in families for _, row in family.rows for one in row]
+        count = sum(one.difference is not None for one in judged)
+        assert (count, len(judged)) == ((5 - len(how)) * 5, 25)
+        assert where_sentences(families) == [
+            f"{wanted} from the reference by more than noise in any region: {count} comparisons."
+        ]
+        assert sum(family.compared for family in families) == 25, "Holm's p counts what was planned"
+
+
 def test_tables_have_a_line_for_each_variant_and_rows_for_programs_one_for_each_region(results: Results) -> None:
     families = where(results)
     table = where_table(families[0])
