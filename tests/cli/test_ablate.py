@@ -200,6 +200,14 @@ def test_dry_run_finds_what_is_damaged_or_failed_and_leaves_it_as_it_is(
     assert sorted(path for path in store.root.rglob("*") if not path.name.endswith(".lock")) == before
 
 
+def test_what_lies_beyond_the_last_step_is_told_before_anything_runs(invoke: Invoke, tmp_path: Path) -> None:
+    study = write_study(tmp_path)
+    ran = invoke("ablate", study, "--runs", tmp_path / "runs", "--device", "cpu", "--set", "embedding.warmup_steps=9",
+                 "--set", "model.backbone={use: timm, name: no_net}", "--set", "model.pyramid={use: fpn}")  # fmt: skip
+    assert ran.exit_code == 2, "no network is built"
+    assert ran.stderr.count("warning: embedding.warmup_steps is 9, and train.depth.steps 4: ") == 1
+
+
 def test_every_variant_that_cannot_be_built_is_told_before_anything_runs(invoke: Invoke, tmp_path: Path) -> None:
     """Whether timm has a model only building it tells."""
     study = write_study(
