@@ -13,8 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from cliffkit.cli.scores import console
+from cliffkit.report.constant import baseline, not_better_than_constant
 from cliffkit.report.noise import noise_numbers, noise_sentences
-from cliffkit.report.remarks import baseline, common_ground, equivalence, not_better_than_constant
+from cliffkit.report.remarks import common_ground, equivalence
 from cliffkit.report.sentences import between, placebo_sentence, row_sentence
 from cliffkit.report.summary import summary
 from cliffkit.report.where import where_rows, where_sentences

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from cliffkit.report.constant import baseline, hardly_better_than_constant, not_better_than_constant
 from cliffkit.report.costs import environments
 from cliffkit.report.power import would_have_seen
-from cliffkit.report.remarks import baseline, hardly_better_than_constant, not_better_than_constant
 from cliffkit.report.sentences import between, placebo_sentence
 from cliffkit.report.tuning import equally_tuned, tuning_sentence
 from cliffkit.report.wording import listed

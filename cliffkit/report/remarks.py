@@ -9,7 +9,7 @@ from cliffkit.report.sentences import placebo_sentence, seeds_of
 from cliffkit.report.wording import listed, spread, table_digits
 from cliffkit.scoring.metrics import HIGHER_IS_BETTER
 from cliffkit.statistics import EQUIVALENT, FEW_IMAGES
-from cliffkit.store.artifacts import GivenScores, Scores
+from cliffkit.store.artifacts import GivenScores
 from cliffkit.study.analysis import Analysis, Ground, Row, Table
 from cliffkit.study.board import HOW_TO_RETRY
 from cliffkit.study.effects import Effect
@@ -63,22 +63,21 @@ def caveats(results: Results, analysis: Analysis) -> list[str]:
             f"One seed only (seed {study.seeds[0]}): what differs between variants may be the luck of their training, "
             "so every difference holds for these weights only. Give each variant three seeds or more."
         )
-    images = [row.difference.images for row in analysis.first(results).rows if row.difference is not None]
+    first = analysis.first(results)
+    images = [row.difference.images for row in first.rows if row.difference is not None]
     if images and 1 < min(images) < FEW_IMAGES and len(study.seeds) > 1:
         messages.append(
             f"{min(images)} test images only: on fewer than {FEW_IMAGES} verdicts err more often than one time in "
             "twenty, up to one in eight at two images and ten seeds. Score more images."
         )
-    placebo = analysis.first(results).placebo
-    if placebo is not None:
-        messages.append(placebo_sentence(placebo))
+    if first.placebo is not None:
+        messages.append(placebo_sentence(first.placebo))
     if study.adaptive is not None:
         messages.append(
             f"Seeds came one by one, {study.adaptive.from_seeds} to {study.adaptive.to_seeds} for each variant, and "
             "stopped where a comparison was decided or hopeless. Intervals and p allow for all looks together. "
             "Differences of variants that were decided early are too large on average: luck helped them to stop."
         )
-    first = analysis.first(results)
     compared = first.compared
     measured = sum(row.difference is not None for row in first.rows if not row.variant.is_placebo)
     if compared > 1:
@@ -201,42 +200,6 @@ def _unpredicted(cells: Iterable[CellResult]) -> tuple[int, int]:
         return 0, 0
     always = set.intersection(*missing)
     return len(always), len(set.union(*missing) - always)
-
-
-def baseline(results: Results, protocol: str, metric: str) -> str | None:
-    """Say what a constant depth scores: a network must beat it."""
-    scores = _constant(results, protocol)
-    if scores is None:
-        return None
-    value = scores.protocols[protocol].baseline[metric]
-    split = "test" if scores.selection is None else "training"
-    return f"The constant depth {scores.baseline_depth_m:.2f} m (median of the {split} split) scores {value:.4g}."
-
-
-def not_better_than_constant(results: Results, table: Table) -> list[str] | None:
-    """Name the variants whose mean is no better than the score of a constant depth; None where none has a score."""
-    scores = _constant(results, table.protocol)
-    means = {row.variant.name: row.mean.value for row in table.rows if row.mean is not None}
-    if scores is None or not means:
-        return None
-    value, sign = scores.protocols[table.protocol].baseline[table.metric], 1 if table.metric in HIGHER_IS_BETTER else -1
-    return [name for name, mean in means.items() if not sign * mean > sign * value]
-
-
-def hardly_better_than_constant(results: Results, table: Table) -> list[str]:
-    """Name the variants whose mean has the score of a constant depth within its interval."""
-    scores = _constant(results, table.protocol)
-    if scores is None:
-        return []
-    value = scores.protocols[table.protocol].baseline[table.metric]
-    means = {row.variant.name: row.mean for row in table.rows}
-    return [name for name, mean in means.items() if mean is not None and mean.low <= value <= mean.high]
-
-
-def _constant(results: Results, protocol: str) -> Scores | None:
-    """Give scores that hold those of a constant depth under a protocol."""
-    every = (cell.scores for cell in results.cells if cell.scores is not None)
-    return next((scores for scores in every if protocol in scores.protocols), None)
 
 
 def legend(study: Comparison) -> str:

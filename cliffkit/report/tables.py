@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from cliffkit.report import remarks, wording
+from cliffkit.report import constant, remarks, wording
 from cliffkit.report.sentences import more_seeds, seen
 from cliffkit.report.wording import NOTHING, number
 from cliffkit.statistics import NOISE, Estimate
@@ -71,7 +71,7 @@ def text_table(results: Results, table: Table, planned: bool) -> TextTable:
         remarks.uneven_seeds(table),
         *remarks.dropped(results, table),
     ]
-    notes.append(remarks.baseline(results, table.protocol, table.metric))
+    notes.append(constant.baseline(results, table.protocol, table.metric))
     return TextTable(
         f"{wording.heading(table.metric)} under {table.protocol}",
         rows,

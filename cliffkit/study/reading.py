@@ -121,7 +121,7 @@ def _generator(cell: Cell, store: Store) -> EmbeddingFitFacts | None:
 def _environment(cell: Cell, store: Store, versions: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Join what the fits of a cell were trained with, and the `versions` that its jobs recorded.
 
-    An entry that differs has several values. Before 2026-12 generators left no environment.
+    An entry that differs has several values. Generators of earlier versions left none.
     """
     fits = [store.folder(job) for job in reversed(cell.jobs) if is_fit(job)]
     written = [folder for folder in fits if folder == fits[0] or (folder / Environment.FILE).exists()]

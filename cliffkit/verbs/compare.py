@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,18 +22,16 @@ from cliffkit.recipe import yamlstrict
 from cliffkit.report.gallery import draw_gallery
 from cliffkit.report.write import write_report
 from cliffkit.scoring.metrics import METRICS
-from cliffkit.store.artifacts import GivenScores
 from cliffkit.study.analysis import analyse
-from cliffkit.study.cells import Replicate
 from cliffkit.study.check import smallest_fault
 from cliffkit.study.reading import gather
 from cliffkit.study.results import CellResult
 from cliffkit.study.study import Comparison, Point
 from cliffkit.verbs.findings import Findings
+from cliffkit.verbs.given_cells import GivenCell, on_other_images, remarks
 from cliffkit.verbs.inputs import AnyPath, Data, Progress, installed_plugins, path_of
 from cliffkit.verbs.judge import Rules, Split, customary, open_test, score_place
 from cliffkit.verbs.score import rules_of, telling
-from cliffkit.verbs.scored import Scored
 
 AXIS = "predictions"
 
@@ -42,19 +39,6 @@ PAIRED = (
     "Predictions were given. Folders of two variants are paired in the order in which they are named, whatever seeds "
     "they were trained under."
 )
-
-
-@dataclass(frozen=True)
-class GivenCell(Replicate):
-    """One folder of predictions, a seed of its variant."""
-
-    place: Path
-    scored: Scored
-
-    @property
-    def keys(self) -> Mapping[str, str]:
-        """The key of its scores."""
-        return {"evaluate": self.scored.record.key}
 
 
 def compare(
@@ -111,7 +95,7 @@ def compare(
         protocol=rules.protocols[0].name,
         reference=points[reference],
         full=points[reference].levels,
-        notes=(PAIRED, *_remarks(cells), *_on_other_images(cells, rules)),
+        notes=(PAIRED, *remarks(cells), *on_other_images(cells, rules)),
         smallest=smallest,
     )
     return _report(comparison, cells, test, rules, _command(cells, rules, test, comparison, asked))
@@ -185,50 +169,6 @@ def _result(cell: GivenCell) -> CellResult:
     record = cell.scored.record
     reason = "; ".join(f"{name} is not scored: {why}" for name, why in record.failures.items())
     return CellResult(cell, "done", reason, scores=record)
-
-
-def _remarks(cells: Sequence[GivenCell]) -> list[str]:
-    """Say what is odd about the predictions, what is missing, and which variants share predictions.
-
-    Raises UserError where two places of one variant hold the same.
-    """
-    texts: list[str] = []
-    first: dict[str, GivenCell] = {}
-    for cell in cells:
-        record: GivenScores = cell.scored.record
-        facts = record.predictions
-        texts += [f"{cell.name} ({cell.place}): {warning}." for warning in facts.warnings]
-        if facts.missing:
-            texts.append(f"{cell.name}: {len(facts.missing)} test images have no prediction and count for nothing.")
-        other = first.setdefault(facts.digest, cell)
-        if other is not cell and other.variant is cell.variant:
-            raise UserError(
-                f"{cell.place}: holds the very predictions of {other.name}; a copy is no replicate, and would make "
-                "intervals too narrow; give the predictions of another training"
-            )
-        if other is not cell:
-            texts.append(f"{cell.name} holds the very predictions of {other.name}.")
-    return texts
-
-
-def _on_other_images(cells: Sequence[GivenCell], rules: Rules) -> list[str]:
-    """Say over which images a pooled rmse is taken where folders lack different ones.
-
-    Raises UserError for a protocol that aligns all images at once: equal predictions would get other scores.
-    """
-    if len({cell.scored.missing for cell in cells}) == 1:
-        return []
-    aligned = [protocol.name for protocol in rules.protocols if protocol.align_over == "set"]
-    if aligned:
-        each = ", ".join(f"{cell.name} {len(cell.scored.missing)}" for cell in cells)
-        raise UserError(
-            f"protocol {aligned[0]} aligns all images of a folder at once, and folders lack different ones ({each}): "
-            "equal predictions would get other scores; predict the missing ones, take their images out of all "
-            "folders, or align each image by itself"
-        )
-    pooled = [protocol.name for protocol in rules.protocols if protocol.rmse_pooled]
-    over = f"rmse under {', '.join(pooled)} is a root over all images, here over those that every folder has."
-    return [over] if pooled else []
 
 
 def _predictions(test: Split, rules: Rules, result: CellResult, samples: Mapping[int, Sample]) -> list[Floats]:
